@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "clock.h"
+
+#include "cpu.h"
+#include "guest.h"
+#include "interrupts.h"
+
+namespace bare {
+namespace {
+
+// Linux Documentation/virt/kvm/x86/{cpuid,msr}.rst.
+constexpr uint32_t kHypervisorLeaf = 0x40000000;
+constexpr uint32_t kKvmInEbx = 0x4b4d564b;  // "KVMK"
+constexpr uint32_t kFeatureClockSource2 = 1 << 3;
+constexpr uint32_t kMsrSystemTime = 0x4b564d01;
+
+struct alignas(64) TimeInfo {
+    uint32_t version, pad0;
+    uint64_t tsc_timestamp, system_time;
+    uint32_t tsc_to_system_mul;
+    int8_t tsc_shift;
+    uint8_t flags, pad[2];
+};
+
+constinit volatile TimeInfo time_info = {};
+
+bool has_kvm_clock() {
+    return cpuid(kHypervisorLeaf).ebx == kKvmInEbx &&
+           (cpuid(kHypervisorLeaf + 1).eax & kFeatureClockSource2) != 0;
+}
+
+// Switched on only for a moment: this clock is not read, and its page should not be dirtied for
+// ever.
+uint64_t khz_from_kvm_clock() {
+    write_msr(kMsrSystemTime, reinterpret_cast<uint64_t>(&time_info) | 1);
+    write_msr(kMsrSystemTime, 0);
+    const uint64_t multiplier = time_info.tsc_to_system_mul;
+    if (multiplier == 0) fail("kvmclock was not filled in: give tsc_khz=");
+    // ns = (tsc << shift) * multiplier / 2^32
+    const uint64_t khz = (uint64_t{1000000} << 32) / multiplier;
+    return time_info.tsc_shift < 0 ? khz << -time_info.tsc_shift : khz >> time_info.tsc_shift;
+}
+
+// An interrupt costs about this much where ring 0 is emulated: nearer than this, spin.
+constexpr uint64_t kSpinUs = 300;
+constexpr uint64_t kLongestNapUs = 1000000;
+
+}  // namespace
+
+Clock::Clock(const Options& options) : khz_(options.number("tsc_khz", 0)) {
+    if (khz_ != 0) return;
+    if (!has_kvm_clock()) fail("no kvmclock: give tsc_khz=");
+    khz_ = khz_from_kvm_clock();
+}
+
+// Whole milliseconds apart from the rest, so that nothing overflows for centuries.
+uint64_t Clock::scale(uint64_t ticks, uint64_t per_ms) const {
+    return ticks / khz_ * per_ms + ticks % khz_ * per_ms / khz_;
+}
+
+void Clock::nap_until(uint64_t tsc) const {
+    const uint64_t now = rdtsc();
+    if (now >= tsc) return;
+    const uint64_t left_us = us(tsc - now);
+    if (left_us <= kSpinUs) {
+        while (rdtsc() < tsc)
+            relax();
+        return;
+    }
+    const uint64_t nap_us = left_us - kSpinUs < kLongestNapUs ? left_us - kSpinUs : kLongestNapUs;
+    const uint64_t seen = interrupt_count(kTimerVector);
+    start_timer(static_cast<uint32_t>(nap_us * 1000));
+    wait_for_interrupt(kTimerVector, seen);
+}
+
+void Clock::sleep_until(uint64_t tsc) const {
+    while (rdtsc() < tsc)
+        nap_until(tsc);
+}
+
+}  // namespace bare
