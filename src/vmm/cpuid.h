@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CPUID policy: what a guest is told about its processors.
+//
+//  - Everything KVM supports on this host is passed on (KVM_GET_SUPPORTED_CPUID), KVM's own leaves
+//    (0x40000000) included, so that guests find kvmclock.
+//  - Topology is ours: one package, one core per vCPU, no threads; the APIC id is the vCPU index
+//    (leaves 1, 4, 0xb, 0x1f, 0x80000008).
+//  - Taken away: the performance monitoring unit (leaf 0xa), because its state is not captured at
+//    a cut; MONITOR/MWAIT; thermal and power leaf 6; and, where ring 0 is emulated, CMPXCHG16B,
+//    which that emulator refuses and SLUB would use.
+//  - Added: TSC deadline timer and x2APIC when KVM has them, and the hypervisor bit.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "vmm/kvm_api.h"
+
+namespace fmvm {
+
+struct CpuidPolicy {
+    unsigned vcpu_id = 0;
+    unsigned vcpu_count = 1;
+    bool tsc_deadline = false;   // KVM_CAP_TSC_DEADLINE_TIMER
+    bool ring0_emulated = false;  // see vmm/host_probe.h
+};
+
+std::vector<kvm_cpuid_entry2> apply_cpuid_policy(std::vector<kvm_cpuid_entry2> supported,
+                                                 const CpuidPolicy& policy);
+
+}  // namespace fmvm

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/event_loop.h"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+
+namespace fmvm {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::nanoseconds spin_time_max = std::chrono::microseconds(50);
+constexpr std::chrono::nanoseconds spin_time_first = std::chrono::microseconds(8);
+
+void relax() { __builtin_ia32_pause(); }
+
+}  // namespace
+
+EventLoop::EventLoop() = default;
+
+EventLoop::~EventLoop() { stop(); }
+
+void EventLoop::start() {
+    FMVM_CHECK(!thread_.joinable());
+    thread_ = std::thread([this] { thread_main(); });
+}
+
+void EventLoop::stop() {
+    context_.stop();
+    if (thread_.joinable()) thread_.join();
+}
+
+void EventLoop::post(std::function<void()> task) { boost::asio::post(context_, std::move(task)); }
+
+void EventLoop::run_sync(const std::function<void()>& task) {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool done = false;
+    post([&] {
+        task();
+        const std::lock_guard lock(mutex);
+        done = true;
+        changed.notify_one();
+    });
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return done; });
+}
+
+void EventLoop::quiesce() {
+    std::unique_lock lock(park_mutex_);
+    FMVM_CHECK(!park_requested_);
+    park_requested_ = true;
+    if (!thread_.joinable()) return;  // it stands anyway
+    post([this] { park(); });
+    park_changed_.wait(lock, [this] { return parked_; });
+}
+
+void EventLoop::resume() {
+    const std::lock_guard lock(park_mutex_);
+    FMVM_CHECK(park_requested_);
+    park_requested_ = false;
+    park_changed_.notify_all();
+}
+
+void EventLoop::park() {
+    std::unique_lock lock(park_mutex_);
+    parked_ = true;
+    park_changed_.notify_all();
+    park_changed_.wait(lock, [this] { return !park_requested_; });
+    parked_ = false;
+}
+
+void EventLoop::thread_main() {
+    const auto work = boost::asio::make_work_guard(context_);
+    while (!context_.stopped()) {
+        if (!spin()) sleep();
+    }
+}
+
+bool EventLoop::poll_all() {
+    bool worked = false;
+    for (Poller* poller : pollers_) worked |= poller->poll();
+    return worked;
+}
+
+// Polls until nothing has come for spin_time_; false when it is time to sleep.
+bool EventLoop::spin() {
+    bool worked = poll_all() || context_.poll() != 0;
+    if (worked) return true;
+    if (spin_time_.count() == 0) return false;
+    const Clock::time_point start = Clock::now();
+    while (Clock::now() - start < spin_time_) {
+        for (int i = 0; i < 8; ++i) relax();
+        if (poll_all() || context_.poll() != 0) return true;
+    }
+    return false;
+}
+
+void EventLoop::sleep() {
+    bool more = false;
+    for (Poller* poller : pollers_) more |= poller->arm_notifications();
+    const Clock::time_point start = Clock::now();
+    if (!more) context_.run_one();
+    const std::chrono::nanoseconds slept = Clock::now() - start;
+    for (Poller* poller : pollers_) poller->disarm_notifications();
+    if (slept < spin_time_max) {
+        spin_time_ = spin_time_.count() == 0 ? spin_time_first
+                                             : std::min(spin_time_ * 2, spin_time_max);
+    } else {
+        spin_time_ /= 2;
+        if (spin_time_ < spin_time_first) spin_time_ = std::chrono::nanoseconds(0);
+    }
+}
+
+struct EventWatch::Shared {
+    Shared(EventLoop& loop, int fd, std::function<void()> callback)
+        : descriptor(loop.context(), fd), handler(std::move(callback)) {}
+    boost::asio::posix::stream_descriptor descriptor;
+    std::function<void()> handler;
+    std::uint64_t count = 0;
+};
+
+EventWatch::EventWatch(EventLoop& loop, UniqueFd event_fd, std::function<void()> handler)
+    : shared_(std::make_shared<Shared>(loop, event_fd.release(), std::move(handler))) {
+    wait(shared_);
+}
+
+EventWatch::~EventWatch() {
+    shared_->handler = nullptr;
+    boost::system::error_code ignored;
+    shared_->descriptor.close(ignored);
+}
+
+int EventWatch::fd() const { return shared_->descriptor.native_handle(); }
+
+void EventWatch::signal() const { signal_eventfd(fd()); }
+
+// Each handler invocation keeps Shared alive, so that a watch may go away while one is queued.
+void EventWatch::wait(const std::shared_ptr<Shared>& shared) {
+    shared->descriptor.async_read_some(
+        boost::asio::buffer(&shared->count, sizeof shared->count),
+        [shared](const boost::system::error_code& error, std::size_t) {
+            if (error || !shared->handler) return;
+            shared->handler();
+            if (shared->descriptor.is_open()) wait(shared);
+        });
+}
+
+}  // namespace fmvm

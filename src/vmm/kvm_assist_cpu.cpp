@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/emulation_assist.h"
+#include "vmm/kvm.h"
+#include "vmm/kvm_list.h"
+
+namespace fmvm {
+
+bool KvmAssistCpu::get_regs(kvm_regs& regs) { return retry_ioctl(fd_, KVM_GET_REGS, &regs) == 0; }
+
+bool KvmAssistCpu::set_regs(const kvm_regs& regs) {
+    kvm_regs copy = regs;
+    return retry_ioctl(fd_, KVM_SET_REGS, &copy) == 0;
+}
+
+bool KvmAssistCpu::get_fpu(kvm_fpu& fpu) { return retry_ioctl(fd_, KVM_GET_FPU, &fpu) == 0; }
+
+bool KvmAssistCpu::set_fpu(const kvm_fpu& fpu) {
+    kvm_fpu copy = fpu;
+    return retry_ioctl(fd_, KVM_SET_FPU, &copy) == 0;
+}
+
+bool KvmAssistCpu::read_msr(std::uint32_t index, std::uint64_t& value) {
+    KvmList<kvm_msrs, kvm_msr_entry> msrs(1);
+    msrs.entries()[0].index = index;
+    if (retry_ioctl(fd_, KVM_GET_MSRS, msrs.get()) != 1) return false;
+    value = msrs.entries()[0].data;
+    return true;
+}
+
+bool KvmAssistCpu::read_xcr0(std::uint64_t& value) {
+    kvm_xcrs xcrs{};
+    if (retry_ioctl(fd_, KVM_GET_XCRS, &xcrs) != 0) return false;
+    for (std::uint32_t i = 0; i < xcrs.nr_xcrs && i < KVM_MAX_XCRS; ++i) {
+        if (xcrs.xcrs[i].xcr == 0) {
+            value = xcrs.xcrs[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool KvmAssistCpu::inject_exception(std::uint8_t vector) {
+    kvm_vcpu_events events{};
+    if (retry_ioctl(fd_, KVM_GET_VCPU_EVENTS, &events) != 0) return false;
+    events.exception = {};
+    events.exception.injected = 1;
+    events.exception.nr = vector;
+    return retry_ioctl(fd_, KVM_SET_VCPU_EVENTS, &events) == 0;
+}
+
+}  // namespace fmvm

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine.h"
+
+#include "vmm/cpuid.h"
+#include "vmm/layout.h"
+#include "vmm/vcpu_boot.h"
+
+namespace fmvm {
+
+Result<std::unique_ptr<Machine>> Machine::create(const Kvm& kvm, const MachineConfig& config) {
+    GuestMemory memory = FMVM_TRY(GuestMemory::allocate(layout::ram_ranges(config.memory_bytes)));
+    Vm vm = FMVM_TRY(Vm::create(kvm));
+    std::unique_ptr<Machine> machine(new Machine(config, std::move(memory), std::move(vm)));
+    FMVM_TRY(machine->vm_.map_memory(machine->memory_));
+    FMVM_TRY(machine->create_vcpus(kvm));
+    return machine;
+}
+
+Machine::Machine(const MachineConfig& config, GuestMemory memory, Vm vm)
+    : config_(config), memory_(std::move(memory)), vm_(std::move(vm)) {}
+
+Machine::~Machine() {
+    halt_vcpus();
+    loop_.stop();
+    vcpus_.clear();
+    while (!devices_.empty()) devices_.pop_back();
+}
+
+Result<void> Machine::create_vcpus(const Kvm& kvm) {
+    const std::vector<kvm_cpuid_entry2> supported = FMVM_TRY(kvm.supported_cpuid());
+    CpuidPolicy policy;
+    policy.vcpu_count = config_.vcpus;
+    policy.tsc_deadline = kvm.extension(KVM_CAP_TSC_DEADLINE_TIMER) != 0;
+    policy.ring0_emulated = config_.ring0_emulated;
+    for (unsigned id = 0; id < config_.vcpus; ++id) {
+        Vcpu vcpu = FMVM_TRY(Vcpu::create(kvm, vm_, id, ports_, mmio_));
+        policy.vcpu_id = id;
+        FMVM_TRY(vcpu.set_cpuid(apply_cpuid_policy(supported, policy)));
+        vcpus_.push_back(std::make_unique<VcpuThread>(
+            std::move(vcpu), [this](VcpuExit exit, const Vcpu& ended) { vcpu_ended(exit, ended); }));
+    }
+    return {};
+}
+
+Result<void> Machine::prepare_boot(const BootEntry& entry) {
+    FMVM_TRY(write_boot_tables(memory_, entry));
+    return vcpus_.front()->vcpu().set_boot_state(entry);
+}
+
+void Machine::start() {
+    loop_.start();
+    resume_all();
+}
+
+void Machine::vcpu_ended(VcpuExit exit, const Vcpu& vcpu) {
+    if (exit == VcpuExit::crashed) {
+        request_end(GuestEnd::crash);
+    } else if (!ended_) {
+        report_ = vcpu.report();
+        request_end(GuestEnd::unsupported);
+    }
+}
+
+void Machine::request_end(GuestEnd reason) {
+    if (ended_.exchange(true)) return;
+    for (const auto& vcpu : vcpus_) vcpu->request_stop();
+    if (end_handler_) end_handler_(reason);
+}
+
+void Machine::halt_vcpus() {
+    for (const auto& vcpu : vcpus_) vcpu->request_stop();
+    for (const auto& vcpu : vcpus_) vcpu->finish();
+}
+
+void Machine::stop_all() {
+    for (const auto& vcpu : vcpus_) vcpu->request_stop();
+    for (const auto& vcpu : vcpus_) vcpu->wait_stopped();
+    loop_.quiesce();
+}
+
+void Machine::resume_all() {
+    if (ended_) return;
+    for (const auto& vcpu : vcpus_) FMVM_CHECK(vcpu->resume());
+    // An end requested between the look above and the resumption found vCPUs standing.
+    if (ended_) {
+        for (const auto& vcpu : vcpus_) vcpu->request_stop();
+    }
+}
+
+QuiesceGuard::QuiesceGuard(Machine& machine) : machine_(machine) { machine_.stop_all(); }
+
+QuiesceGuard::~QuiesceGuard() {
+    machine_.loop_.resume();
+    machine_.resume_all();
+}
+
+}  // namespace fmvm

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole virtual machine: memory, KVM VM, vCPU threads, buses and the device thread. It owns
+// everything a guest consists of and tears it down in an order that drains first. Which devices
+// there are is decided by whoever builds it (src/cli/machine_builder).
+//
+// Threads: one controlling thread builds, starts, quiesces and destroys; request_end() may come
+// from any thread.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vmm/boot_image.h"
+#include "vmm/bus.h"
+#include "vmm/event_loop.h"
+#include "vmm/guest_memory.h"
+#include "vmm/kvm.h"
+#include "vmm/vcpu_thread.h"
+#include "vmm/vm.h"
+
+namespace fmvm {
+
+enum class GuestEnd {
+    power_off,    // the guest switched itself off
+    reset,        // the guest asked to be reset
+    crash,        // triple fault
+    unsupported,  // KVM cannot go on with it; Machine::report() says why
+    stopped,      // from outside: a signal, the escape key
+};
+
+struct MachineConfig {
+    std::uint64_t memory_bytes = 0;
+    unsigned vcpus = 1;
+    bool ring0_emulated = false;
+};
+
+class Machine;
+
+// While it lives, vCPUs and devices stand still; when it goes, they run on.
+class QuiesceGuard {
+  public:
+    explicit QuiesceGuard(Machine& machine);
+    ~QuiesceGuard();
+    QuiesceGuard(const QuiesceGuard&) = delete;
+    QuiesceGuard& operator=(const QuiesceGuard&) = delete;
+
+  private:
+    Machine& machine_;
+};
+
+class Machine {
+  public:
+    static Result<std::unique_ptr<Machine>> create(const Kvm& kvm, const MachineConfig& config);
+    ~Machine();
+    Machine(const Machine&) = delete;
+    Machine& operator=(const Machine&) = delete;
+
+    GuestMemory& memory() { return memory_; }
+    const Vm& vm() const { return vm_; }
+    Bus& ports() { return ports_; }
+    Bus& mmio() { return mmio_; }
+    EventLoop& loop() { return loop_; }
+    const MachineConfig& config() const { return config_; }
+
+    // Keeps a device alive as long as the machine; devices go in reverse order of arrival, after
+    // vCPUs and loop have stopped.
+    template <typename T>
+    T& own(std::unique_ptr<T> device) {
+        T& reference = *device;
+        devices_.push_back(std::shared_ptr<void>(std::move(device)));
+        return reference;
+    }
+
+    // Sets the boot vCPU to the kernel's entry point. Before start().
+    Result<void> prepare_boot(const BootEntry& entry);
+
+    // Called once, on any thread, when the guest ends. Set before start(). The handler only
+    // notifies: vCPUs are stopping by themselves.
+    void on_end(std::function<void(GuestEnd)> handler) { end_handler_ = std::move(handler); }
+
+    void start();
+    // The guest ends, for the first reason given; vCPUs stop, devices go on to finish their work.
+    void request_end(GuestEnd reason);
+    // Stops vCPUs for good. Afterwards the device thread still runs.
+    void halt_vcpus();
+
+    // Stops vCPUs at an instruction boundary, then parks the device thread.
+    [[nodiscard]] QuiesceGuard quiesce() { return QuiesceGuard(*this); }
+
+    // Why the guest ended as `unsupported`. Valid from the end handler on.
+    const std::string& report() const { return report_; }
+
+  private:
+    friend class QuiesceGuard;
+    Machine(const MachineConfig& config, GuestMemory memory, Vm vm);
+    Result<void> create_vcpus(const Kvm& kvm);
+    void vcpu_ended(VcpuExit exit, const Vcpu& vcpu);
+    void stop_all();
+    void resume_all();
+
+    // Destruction runs from the bottom up; ~Machine has stopped the threads by then.
+    MachineConfig config_;
+    GuestMemory memory_;
+    Vm vm_;
+    Bus ports_;
+    Bus mmio_;
+    EventLoop loop_;
+    std::vector<std::shared_ptr<void>> devices_;
+    std::vector<std::unique_ptr<VcpuThread>> vcpus_;
+    std::function<void(GuestEnd)> end_handler_;
+    std::atomic<bool> ended_{false};
+    std::string report_;
+};
+
+}  // namespace fmvm

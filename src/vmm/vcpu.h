@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// One KVM vCPU: entering the guest and dispatching its exits. It knows ports and MMIO through the
+// two buses and nothing of devices. Used by one thread at a time: the builder's before it runs,
+// its own VcpuThread's while it runs, the controlling thread's while it is stopped.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "vmm/boot_image.h"
+#include "vmm/bus.h"
+#include "vmm/kvm.h"
+#include "vmm/vm.h"
+
+namespace fmvm {
+
+enum class VcpuExit {
+    handled,      // an access was carried out, or nothing happened: enter again
+    interrupted,  // a kick
+    crashed,      // triple fault: the guest wants to be reset by hardware
+    unsupported,  // KVM cannot go on with this guest; report() says why
+};
+
+class Vcpu {
+  public:
+    static Result<Vcpu> create(const Kvm& kvm, const Vm& vm, unsigned id, const Bus& ports,
+                               const Bus& mmio);
+    Vcpu(Vcpu&& other) noexcept;
+    Vcpu& operator=(Vcpu&&) = delete;
+    ~Vcpu();
+
+    Result<void> set_cpuid(std::span<const kvm_cpuid_entry2> entries);
+    // Puts the boot vCPU at the kernel's entry point; the others wait for INIT/SIPI.
+    Result<void> set_boot_state(const BootEntry& entry);
+
+    VcpuExit run();
+    // Finishes a port or MMIO read whose result is not in the registers yet, without running any
+    // further guest instruction (api.rst, KVM_RUN: "complete the pending operation").
+    void complete_pending_access();
+    // The next run() returns `interrupted` at once, until clear_kick(). Any thread: the flag is
+    // read by the kernel, written here with a plain atomic store.
+    void kick();
+    void clear_kick();
+
+    // What the operator needs after `unsupported`.
+    const std::string& report() const { return report_; }
+
+    unsigned id() const { return id_; }
+    int fd() const { return fd_.get(); }
+
+  private:
+    Vcpu(UniqueFd fd, kvm_run* run, std::size_t run_size, unsigned id, const Bus& ports,
+         const Bus& mmio);
+    VcpuExit dispatch();
+    void handle_port_access();
+    void handle_mmio_access();
+    VcpuExit handle_internal_error();
+    VcpuExit give_up(const std::string& reason);
+
+    UniqueFd fd_;
+    kvm_run* run_;
+    std::size_t run_size_;
+    unsigned id_;
+    const Bus& ports_;
+    const Bus& mmio_;
+    std::string report_;
+};
+
+}  // namespace fmvm

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// One KVM virtual machine: memory slots, the in-kernel interrupt chips and timer, eventfd wiring.
+// Ioctls: Documentation/virt/kvm/api.rst. Threads: any, as KVM allows; fmvm sets up from one.
+#pragma once
+
+#include <cstdint>
+
+#include "base/guest_address.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "vmm/guest_memory.h"
+#include "vmm/kvm.h"
+
+namespace fmvm {
+
+class Vm {
+  public:
+    // Creates the VM with PIC, IOAPIC, local APICs and PIT in the kernel.
+    static Result<Vm> create(const Kvm& kvm);
+
+    // Maps each region of `memory` as one slot (slot number = region index). The memory must
+    // outlive this VM.
+    Result<void> map_memory(const GuestMemory& memory);
+
+    Result<UniqueFd> create_vcpu(unsigned id) const;
+
+    // Writing to the returned eventfd pulses the interrupt pin (an edge).
+    Result<UniqueFd> create_irq_eventfd(unsigned gsi) const;
+    // Writes of `value` as 32 bits to the MMIO address signal the eventfd without leaving KVM.
+    Result<void> add_ioeventfd(GuestAddress address, std::uint32_t value, int event_fd) const;
+
+    int fd() const { return fd_.get(); }
+
+  private:
+    explicit Vm(UniqueFd fd) : fd_(std::move(fd)) {}
+    Result<void> set_up_chips(const Kvm& kvm);
+
+    UniqueFd fd_;
+};
+
+}  // namespace fmvm
