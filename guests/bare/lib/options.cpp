@@ -6,6 +6,19 @@
 
 namespace bare {
 
+namespace {
+
+constexpr unsigned kNoDigit = 99;
+
+unsigned digit_of(char c) {
+    if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
+    if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a') + 10;
+    if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A') + 10;
+    return kNoDigit;
+}
+
+}  // namespace
+
 std::optional<uint64_t> take_number(std::string_view& text) {
     unsigned base = 10;
     if (text.starts_with("0x")) {
@@ -14,11 +27,8 @@ std::optional<uint64_t> take_number(std::string_view& text) {
     }
     uint64_t value = 0;
     size_t used = 0;
-    for (; used < text.size(); ++used) {
-        unsigned char c = static_cast<unsigned char>(text[used] | 0x20);
-        unsigned digit = c >= 'a' ? c - 'a' + 10u : c - '0' + 0u;
-        if (text[used] < '0' || digit >= base) break;
-        value = value * base + digit;
+    for (; used < text.size() && digit_of(text[used]) < base; ++used) {
+        value = value * base + digit_of(text[used]);
     }
     if (used == 0) return std::nullopt;
     text.remove_prefix(used);

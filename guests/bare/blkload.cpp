@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Load generator for virtio-blk: keeps `depth` requests in flight and measures each by the TSC.
+#include "blkload.h"
+
+#include "lib/boot_info.h"
+#include "lib/checksum.h"
+#include "lib/guest.h"
+#include "lib/histogram.h"
+#include "lib/serial.h"
+
+namespace bare {
+
+constinit const std::string_view guest_name = "blkload";
+
+namespace {
+
+constinit Histogram latency;  // in nanoseconds
+
+class Load {
+  public:
+    Load(BlockDevice& device, const LoadShape& shape, const Clock& clock)
+        : device_(device),
+          shape_(shape),
+          clock_(clock),
+          random_(shape.seed),
+          slots_(allocate<Slot>(shape.depth)),
+          data_(allocate_pages(uint64_t{shape.depth} * shape.block)) {
+        auto* words = reinterpret_cast<uint64_t*>(data_);
+        for (uint64_t i = 0; i < uint64_t{shape.depth} * shape.block / 8; ++i) {
+            words[i] = random_.next();
+        }
+    }
+
+    void run() {
+        began_ = rdtsc();
+        while (in_flight_ < shape_.depth && begin(static_cast<uint16_t>(in_flight_)))
+            ++in_flight_;
+        device_.kick();
+        while (in_flight_ > 0) {
+            await(device_, shape_,
+                  [this](uint16_t slot, BlockStatus status) { ended(slot, status); });
+            device_.kick();
+        }
+        elapsed_ = rdtsc() - began_;
+    }
+
+    void report(Text& line) const {
+        const uint64_t us = clock_.us(elapsed_);
+        line << "op=" << shape_.operation << " depth=" << shape_.depth << " block=" << shape_.block
+             << " requests=" << latency.count() << " seconds=" << Decimal{us / 1000, 3}
+             << " iops=" << (us == 0 ? 0 : latency.count() * 1000000 / us);
+        line << " lat_us p50=" << tenths(5000) << " p90=" << tenths(9000) << " p99=" << tenths(9900)
+             << " p999=" << tenths(9990) << " max=" << Decimal{latency.largest() / 100, 1};
+    }
+
+  private:
+    struct Slot {
+        uint64_t began;
+        bool flushing;
+    };
+
+    static Decimal tenths(uint64_t per_10000) { return {latency.percentile(per_10000) / 100, 1}; }
+
+    BlockOperation choose() {
+        if (shape_.operation == "read") return BlockOperation::kRead;
+        if (shape_.operation == "mixed" && random_.below(100) < shape_.read_percent) {
+            return BlockOperation::kRead;
+        }
+        return BlockOperation::kWrite;
+    }
+
+    bool begin(uint16_t slot) {
+        const uint64_t now = rdtsc();
+        if (!shape_.more(started_, now - began_)) return false;
+        const uint64_t number =
+            shape_.sequential ? started_ % shape_.blocks : random_.below(shape_.blocks);
+        ++started_;
+        slots_[slot] = {now, false};
+        device_.start(slot, choose(), shape_.sector(number), data_ + uint64_t{slot} * shape_.block,
+                      shape_.block);
+        return true;
+    }
+
+    void ended(uint16_t slot, BlockStatus status) {
+        if (status != BlockStatus::kOk) {
+            fail(Text() << "a request ended with status " << static_cast<uint32_t>(status));
+        }
+        if (shape_.operation == "writeflush" && !slots_[slot].flushing) {
+            slots_[slot].flushing = true;
+            device_.start(slot, BlockOperation::kFlush, 0, 0, 0);
+            return;
+        }
+        latency.add(clock_.ns(rdtsc() - slots_[slot].began));
+        if (!begin(slot)) --in_flight_;
+    }
+
+    BlockDevice& device_;
+    const LoadShape& shape_;
+    const Clock& clock_;
+    Random random_;
+    Slot* slots_;
+    uint64_t data_;
+    uint64_t began_ = 0, elapsed_ = 0;
+    uint64_t started_ = 0, in_flight_ = 0;
+};
+
+bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
+    for (std::string_view known : words) {
+        if (word == known) return true;
+    }
+    return false;
+}
+
+uint64_t bounded(const Options& options, std::string_view key, uint64_t fallback, uint64_t smallest,
+                 uint64_t largest) {
+    const uint64_t value = options.number(key, fallback);
+    if (value >= smallest && value <= largest) return value;
+    fail(Text() << key << "= must be " << smallest << " to " << largest);
+}
+
+LoadShape read_shape(const Options& options, const Clock& clock) {
+    LoadShape shape{};
+    shape.operation = options.text("op", "read");
+    if (!is_one_of(shape.operation, {"read", "write", "writeflush", "mixed"})) {
+        fail("op= is none of read, write, writeflush, mixed");
+    }
+    shape.depth = static_cast<uint16_t>(bounded(options, "depth", 1, 1, 128));
+    shape.block = static_cast<uint32_t>(bounded(options, "block", 4096, kSectorSize, 1 << 20));
+    if (shape.block % kSectorSize != 0) fail("block= is a multiple of 512");
+    shape.requests = options.number("requests", 0);
+    shape.ticks =
+        clock.ticks_from_us(options.number("seconds", shape.requests == 0 ? 5 : 0) * 1000000);
+    shape.seed = options.number("seed", 1);
+    shape.read_percent = bounded(options, "read_percent", 70, 0, 100);
+    shape.sequential = options.flag("seq");
+    const std::string_view wait = options.text("wait", "poll");
+    if (!is_one_of(wait, {"poll", "irq"})) fail("wait= is neither poll nor irq");
+    shape.halt = wait == "irq";
+    return shape;
+}
+
+void fit_span(LoadShape& shape, const Options& options, const BlockDevice& device) {
+    const uint64_t disk = device.sectors() * kSectorSize;
+    const uint64_t span = options.number("span_mib", 0) << 20;
+    shape.blocks = (span == 0 || span > disk ? disk : span) / shape.block;
+    if (shape.blocks < shape.depth) fail("the span holds fewer blocks than depth=");
+}
+
+}  // namespace
+
+void run(const Options& options, Text& summary) {
+    const Clock clock(options);
+    LoadShape shape = read_shape(options, clock);
+    const DeviceList devices(options);
+    BlockDeviceLimits limits;
+    limits.slots = shape.depth;
+    limits.segments = static_cast<uint16_t>(bounded(options, "segments", 1, 1, 16));
+    limits.indirect = options.flag("indirect", true);
+    limits.event_index = options.flag("event_index", true);
+    BlockDevice device(devices.find(DeviceKind::kBlock, options.number("disk", 0)), limits);
+    fit_span(shape, options, device);
+    if (options.flag("verify")) {
+        verify_device(device, shape, summary);
+        return;
+    }
+    Load load(device, shape, clock);
+    load.run();
+    Text line;
+    load.report(line);
+    serial.write((Text() << "blkload: " << line.view() << '\n').view());
+    summary << "requests=" << latency.count();
+}
+
+}  // namespace bare
