@@ -100,11 +100,10 @@ bool EventLoop::spin() {
 
 void EventLoop::sleep() {
     bool more = false;
-    for (Poller* poller : pollers_) more |= poller->arm_notifications();
+    for (Poller* poller : pollers_) more |= poller->prepare_to_sleep();
     const Clock::time_point start = Clock::now();
     if (!more) context_.run_one();
     const std::chrono::nanoseconds slept = Clock::now() - start;
-    for (Poller* poller : pollers_) poller->disarm_notifications();
     if (slept < spin_time_max) {
         spin_time_ = spin_time_.count() == 0 ? spin_time_first
                                              : std::min(spin_time_ * 2, spin_time_max);

@@ -28,11 +28,9 @@ class Poller {
     virtual ~Poller() = default;
     // Does what can be done now; true when there was anything.
     virtual bool poll() = 0;
-    // The loop is about to sleep: ask to be notified. True when work came in meanwhile (the loop
-    // then polls again instead of sleeping).
-    virtual bool arm_notifications() = 0;
-    // The loop is awake and polls: notifications would only cost.
-    virtual void disarm_notifications() = 0;
+    // The loop is about to sleep: ask to be notified of new work. True when some came in meanwhile
+    // (the loop then polls again instead of sleeping).
+    virtual bool prepare_to_sleep() = 0;
 };
 
 class EventLoop : public Quiescable {

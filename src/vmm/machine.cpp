@@ -55,14 +55,14 @@ void Machine::start() {
 void Machine::vcpu_ended(VcpuExit exit, const Vcpu& vcpu) {
     if (exit == VcpuExit::crashed) {
         request_end(GuestEnd::crash);
-    } else if (!ended_) {
-        report_ = vcpu.report();
-        request_end(GuestEnd::unsupported);
+    } else {
+        request_end(GuestEnd::unsupported, vcpu.report());
     }
 }
 
-void Machine::request_end(GuestEnd reason) {
+void Machine::request_end(GuestEnd reason, const std::string& report) {
     if (ended_.exchange(true)) return;
+    report_ = report;
     for (const auto& vcpu : vcpus_) vcpu->request_stop();
     if (end_handler_) end_handler_(reason);
 }

@@ -83,7 +83,7 @@ class Machine {
 
     void start();
     // The guest ends, for the first reason given; vCPUs stop, devices go on to finish their work.
-    void request_end(GuestEnd reason);
+    void request_end(GuestEnd reason, const std::string& report = {});
     // Stops vCPUs for good. Afterwards the device thread still runs.
     void halt_vcpus();
 

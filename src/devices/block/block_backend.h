@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where block requests go: an image file, or a decorator around another backend (alignment, and
+// later recording for replay). Everything here happens on the loop thread.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <boost/container/small_vector.hpp>
+#include <cstdint>
+#include <functional>
+
+namespace fmvm {
+
+enum class BlockOp : std::uint8_t { read, write, flush, discard, write_zeroes };
+enum class BlockStatus : std::uint8_t { ok, io_error, unsupported };
+
+using Buffers = boost::container::small_vector<iovec, 6>;
+
+class BlockOperation;
+
+// Told exactly once about every operation it submitted.
+class BlockOperationOwner {
+  public:
+    virtual ~BlockOperationOwner() = default;
+    virtual void complete(BlockOperation& operation, BlockStatus status) = 0;
+};
+
+// One operation on a disk. Belongs to its owner and stays where it is, buffers included, until
+// complete() was called for it.
+class BlockOperation {
+  public:
+    BlockOp op = BlockOp::read;
+    std::uint64_t offset = 0;  // bytes
+    std::uint64_t length = 0;  // bytes; for read and write the sum of the buffers
+    bool may_unmap = false;    // write_zeroes: deallocating is fine
+    Buffers buffers;           // read: filled by the backend; write: not changed by it
+    BlockOperationOwner* owner = nullptr;
+
+    void complete(BlockStatus status) { owner->complete(*this, status); }
+};
+
+class BlockBackend {
+  public:
+    virtual ~BlockBackend() = default;
+    virtual std::uint64_t capacity() const = 0;    // bytes, a multiple of block_size()
+    virtual std::uint32_t block_size() const = 0;  // what offsets and lengths must be aligned to
+    virtual bool read_only() const = 0;
+
+    // Accepts an operation that lies within the capacity. May complete it before returning.
+    virtual void submit(BlockOperation& operation) = 0;
+    // Hands what was submitted to the kernel; call once after a batch.
+    virtual void flush_submissions() = 0;
+    // Completes what the kernel has finished; true when there was anything.
+    virtual bool poll_completions() = 0;
+};
+
+}  // namespace fmvm

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// virtio-blk (virtio 1.2, 5.2): one queue, many requests in flight.
+//
+// A request is parsed into a value, handed to the backend as a BlockOperation, and finished by
+// finish() alone, which writes the status byte, marks what the kernel wrote dirty and returns the
+// chain. Loop thread, but for the constant description.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "devices/block/block_backend.h"
+#include "devices/block/block_request.h"
+#include "devices/virtio/virtio_device.h"
+#include "vmm/event_loop.h"
+
+namespace fmvm {
+
+class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poller {
+  public:
+    // serial: at most block_id_size bytes. Memory, loop and backend outlive the device; the
+    // backend is owned.
+    BlockDevice(GuestMemory& memory, EventLoop& loop, std::unique_ptr<BlockBackend> backend,
+                std::string serial);
+    ~BlockDevice() override;
+
+    std::uint32_t device_id() const override { return 2; }
+    std::uint64_t features() const override;
+    std::vector<std::uint16_t> queue_sizes() const override { return {queue_size_max}; }
+    std::span<const std::uint8_t> config() const override { return config_; }
+
+    void activate(VirtioTransport& transport, std::uint64_t driver_features,
+                  const std::vector<Virtqueue::State>& queues) override;
+    void queue_notified(std::size_t index) override;
+    void reset(std::function<void()> done) override;
+    std::vector<Virtqueue::State> queue_states() const override;
+
+    void complete(BlockOperation& operation, BlockStatus status) override;
+
+    bool poll() override;
+    bool prepare_to_sleep() override;
+
+    static constexpr std::uint16_t queue_size_max = 256;
+    static constexpr std::uint32_t segments_max = 254;
+
+  private:
+    struct InFlight;
+    void build_config();
+    bool process_queue();
+    void start(DescriptorChain chain);
+    void start_disk_request(DescriptorChain chain, GuestAddress status, DiskRequest& request);
+    void finish(DescriptorChain chain, GuestAddress status_address, VirtioBlkStatus status,
+                std::uint64_t data_written);
+    bool map_buffers(const Segments& segments, Buffers& buffers) const;
+    void interrupt_if_needed();
+    void finish_reset_if_idle();
+
+    GuestMemory& memory_;
+    std::unique_ptr<BlockBackend> backend_;
+    const std::string serial_;
+    BlockLimits limits_;
+    std::array<std::uint8_t, 60> config_{};
+
+    VirtioTransport* transport_ = nullptr;
+    std::unique_ptr<Virtqueue> queue_;
+    std::vector<std::unique_ptr<InFlight>> slots_;
+    std::vector<InFlight*> free_slots_;
+    bool notifications_on_ = true;
+    bool returned_any_ = false;  // since the driver was last asked whether it wants an interrupt
+    std::function<void()> reset_done_;
+};
+
+}  // namespace fmvm

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/block/disk_image.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/stat.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+
+#include "base/units.h"
+
+namespace fmvm {
+
+namespace {
+
+Error open_error(int error_number, const std::string& path, bool read_only) {
+    if (error_number == ENOENT) {
+        return make_error("disk {}: no such file; create it (truncate -s 1G {}) or correct path=",
+                          path, path);
+    }
+    if ((error_number == EACCES || error_number == EROFS || error_number == EPERM) && !read_only) {
+        return make_error("disk {}: cannot be opened for writing ({}); add readonly or change its "
+                          "permissions",
+                          path, std::strerror(error_number));
+    }
+    if (error_number == EINVAL) {
+        return make_error("disk {}: its file system does not support direct I/O; leave out direct",
+                          path);
+    }
+    return errno_error(error_number, fmt::format("disk {}: cannot be opened", path));
+}
+
+// Open file description locks: they belong to this opening, not to the process, and go with it
+// even after SIGKILL.
+Result<void> lock_image(int fd, const std::string& path, bool read_only) {
+    struct flock lock {};
+    lock.l_type = read_only ? F_RDLCK : F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    if (::fcntl(fd, F_OFD_SETLK, &lock) == 0) return {};
+    if (errno == EAGAIN || errno == EACCES) {
+        return make_error("disk {}: in use by another virtual machine; stop that one first", path);
+    }
+    return errno_error(errno, fmt::format("disk {}: cannot be locked", path));
+}
+
+Result<void> measure_file(DiskImage& image, bool direct) {
+    if (!direct) return {};
+    // What direct I/O asks of this file (Linux 6.1: STATX_DIOALIGN); a page satisfies all others.
+    struct statx info {};
+    if (::statx(image.fd.get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &info) == 0 &&
+        (info.stx_mask & STATX_DIOALIGN) != 0 && info.stx_dio_offset_align != 0) {
+        image.block_size = std::max<std::uint32_t>(sector_size, info.stx_dio_offset_align);
+        image.memory_alignment = std::max<std::uint32_t>(1, info.stx_dio_mem_align);
+    } else {
+        image.memory_alignment = page_size;
+    }
+    return {};
+}
+
+Result<void> measure_device(DiskImage& image, const std::string& path, bool direct) {
+    std::uint64_t size = 0;
+    int logical_block = 0;
+    if (::ioctl(image.fd.get(), BLKGETSIZE64, &size) != 0 ||
+        ::ioctl(image.fd.get(), BLKSSZGET, &logical_block) != 0) {
+        return errno_error(errno, fmt::format("disk {}: cannot read its size", path));
+    }
+    image.size = size;
+    image.block_size = static_cast<std::uint32_t>(logical_block);
+    image.memory_alignment = direct ? static_cast<std::uint32_t>(logical_block) : 1;
+    return {};
+}
+
+}  // namespace
+
+Result<DiskImage> DiskImage::open(const std::string& path, const Options& options) {
+    DiskImage image;
+    image.read_only = options.read_only;
+    // O_NONBLOCK keeps a FIFO from hanging us; it means nothing to files and block devices.
+    const int flags = (options.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK |
+                      (options.direct ? O_DIRECT : 0);
+    struct stat before {};
+    if (::stat(path.c_str(), &before) == 0 && S_ISDIR(before.st_mode)) {
+        return make_error("disk {}: is a directory; give an image file or a block device", path);
+    }
+    image.fd = UniqueFd(::open(path.c_str(), flags));
+    if (!image.fd) return open_error(errno, path, options.read_only);
+    struct stat info {};
+    if (::fstat(image.fd.get(), &info) != 0) {
+        return errno_error(errno, fmt::format("disk {}: cannot be examined", path));
+    }
+    if (S_ISREG(info.st_mode)) {
+        image.size = static_cast<std::uint64_t>(info.st_size);
+        FMVM_TRY(measure_file(image, options.direct));
+    } else if (S_ISBLK(info.st_mode)) {
+        FMVM_TRY(measure_device(image, path, options.direct));
+    } else {
+        return make_error("disk {}: is neither a file nor a block device", path);
+    }
+    if (image.size == 0) {
+        return make_error("disk {}: is empty; give it a size (truncate -s 1G {})", path, path);
+    }
+    if (image.size % image.block_size != 0) {
+        return make_error("disk {}: its size of {} bytes is not a multiple of {}; extend it "
+                          "(truncate -s %{} {})",
+                          path, image.size, image.block_size, image.block_size, path);
+    }
+    FMVM_TRY(lock_image(image.fd.get(), path, options.read_only));
+    return image;
+}
+
+}  // namespace fmvm

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening a raw image file or a block device: checked, measured and locked.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace fmvm {
+
+struct DiskImage {
+    UniqueFd fd;
+    std::uint64_t size = 0;             // bytes
+    std::uint32_t block_size = 512;     // smallest unit of I/O: 512, or more with direct I/O
+    std::uint32_t memory_alignment = 1;  // of buffers; more than 1 with direct I/O
+    bool read_only = false;
+
+    struct Options {
+        bool read_only = false;
+        bool direct = false;  // O_DIRECT: past the host's page cache
+    };
+    // Takes an exclusive lock on the image (a shared one if read-only), held as long as the
+    // descriptor lives, so that two VMs cannot write the same disk.
+    static Result<DiskImage> open(const std::string& path, const Options& options);
+};
+
+}  // namespace fmvm

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/console_output.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+
+#include "base/log.h"
+
+namespace fmvm {
+
+namespace {
+
+constexpr std::chrono::milliseconds retry_interval{5};
+constexpr std::chrono::milliseconds drain_limit{1000};
+
+enum class Readiness { ready, not_yet, broken };
+
+// Regular files are always ready.
+Readiness writable(int fd, std::chrono::milliseconds timeout) {
+    pollfd query{fd, POLLOUT, 0};
+    const int result = ::poll(&query, 1, static_cast<int>(timeout.count()));
+    if (result <= 0) return Readiness::not_yet;
+    return (query.revents & POLLOUT) != 0 ? Readiness::ready : Readiness::broken;
+}
+
+}  // namespace
+
+// Lives as long as a handler on the loop may refer to it.
+struct ConsoleOutput::Shared : std::enable_shared_from_this<Shared> {
+    Shared(EventLoop& event_loop, UniqueFd descriptor)
+        : fd(std::move(descriptor)),
+          // What a writable pipe takes without blocking; a terminal promises less.
+          chunk_max(::isatty(fd.get()) == 1 ? 256 : PIPE_BUF),
+          loop(event_loop),
+          retry_timer(event_loop.context()) {}
+
+    void append(std::span<const std::uint8_t> bytes);
+    void write_pending();
+    bool collect();
+    Readiness write_collected(std::chrono::milliseconds timeout);
+    void retry_later();
+
+    const UniqueFd fd;
+    const std::size_t chunk_max;
+    EventLoop& loop;
+    std::function<void()> room_handler;
+    std::atomic<std::size_t> pending_bytes{0};
+
+    std::mutex mutex;
+    std::vector<std::uint8_t> incoming;  // appended by writers
+    bool write_scheduled = false;
+    bool dropping = false;
+    bool starved = false;  // there was no room since the handler was last called
+
+    // Loop thread only.
+    boost::asio::steady_timer retry_timer;
+    std::vector<std::uint8_t> outgoing;
+    std::size_t outgoing_done = 0;
+};
+
+ConsoleOutput::ConsoleOutput(EventLoop& loop, UniqueFd fd)
+    : shared_(std::make_shared<Shared>(loop, std::move(fd))),
+      pending_bytes_(shared_->pending_bytes) {}
+
+ConsoleOutput::~ConsoleOutput() {
+    const auto deadline = std::chrono::steady_clock::now() + drain_limit;
+    while (std::chrono::steady_clock::now() < deadline && shared_->collect()) {
+        if (shared_->write_collected(retry_interval) == Readiness::broken) break;
+    }
+}
+
+void ConsoleOutput::on_room(std::function<void()> handler) {
+    shared_->room_handler = std::move(handler);
+}
+
+void ConsoleOutput::write(std::span<const std::uint8_t> bytes) { shared_->append(bytes); }
+
+void ConsoleOutput::Shared::append(std::span<const std::uint8_t> bytes) {
+    const std::lock_guard lock(mutex);
+    if (pending_bytes + bytes.size() > hard_limit) {
+        if (!std::exchange(dropping, true)) {
+            log::warning("console", "the reader of the console is too slow; output is being lost");
+        }
+        return;
+    }
+    incoming.insert(incoming.end(), bytes.begin(), bytes.end());
+    pending_bytes += bytes.size();
+    if (pending_bytes >= room_limit) starved = true;
+    if (std::exchange(write_scheduled, true)) return;
+    loop.post([self = shared_from_this()] { self->write_pending(); });
+}
+
+// Moves what has come to `outgoing` once that is written; false when there is nothing to write.
+bool ConsoleOutput::Shared::collect() {
+    if (outgoing_done != outgoing.size()) return true;
+    outgoing.clear();
+    outgoing_done = 0;
+    const std::lock_guard lock(mutex);
+    std::swap(outgoing, incoming);
+    write_scheduled = !outgoing.empty();
+    return write_scheduled;
+}
+
+Readiness ConsoleOutput::Shared::write_collected(std::chrono::milliseconds timeout) {
+    while (outgoing_done != outgoing.size()) {
+        const Readiness readiness = writable(fd.get(), timeout);
+        if (readiness == Readiness::not_yet) return readiness;
+        const std::size_t size = std::min(outgoing.size() - outgoing_done, chunk_max);
+        const ssize_t written = ::write(fd.get(), outgoing.data() + outgoing_done, size);
+        if (written < 0 && (errno == EAGAIN || errno == EINTR)) return Readiness::not_yet;
+        // A reader that has gone away is no reason to stop a guest: its output is dropped.
+        const bool broken = readiness == Readiness::broken || written <= 0;
+        const std::size_t done = broken ? outgoing.size() - outgoing_done
+                                        : static_cast<std::size_t>(written);
+        outgoing_done += done;
+        pending_bytes -= done;
+        if (broken) return Readiness::broken;
+    }
+    return Readiness::ready;
+}
+
+void ConsoleOutput::Shared::write_pending() {
+    while (collect()) {
+        if (write_collected(std::chrono::milliseconds(0)) == Readiness::not_yet) {
+            retry_later();
+            return;
+        }
+    }
+    {
+        const std::lock_guard lock(mutex);
+        if (!starved || pending_bytes >= room_limit / 2) return;
+        starved = false;
+    }
+    if (room_handler) room_handler();
+}
+
+void ConsoleOutput::Shared::retry_later() {
+    retry_timer.expires_after(retry_interval);
+    retry_timer.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+        if (!error) self->write_pending();
+    });
+}
+
+}  // namespace fmvm

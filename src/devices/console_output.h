@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes console bytes to a file descriptor without ever blocking the guest: bytes are collected
+// under a lock and written on the loop thread. When the reader is slow, has_room() turns false
+// (the serial port then makes the guest wait); what comes all the same is kept up to a hard limit,
+// beyond which bytes are dropped and that is reported once.
+//
+// The descriptor's flags are not touched, because a terminal shares them with other programs: the
+// loop looks whether it is writable, then writes no more than a pipe is guaranteed to take, and
+// looks again a little later when it is not.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "vmm/device.h"
+#include "vmm/event_loop.h"
+
+namespace fmvm {
+
+class ConsoleOutput : public OutputSink {
+  public:
+    ConsoleOutput(EventLoop& loop, UniqueFd fd);
+    // After the loop has stopped: writes what is left, waiting at most a second for a slow reader.
+    ~ConsoleOutput() override;
+
+    void write(std::span<const std::uint8_t> bytes) override;
+    bool has_room() const override { return pending_bytes_ < room_limit; }
+    // Called on the loop when there is room again after there was none.
+    void on_room(std::function<void()> handler);
+
+    static constexpr std::size_t room_limit = 64 * 1024;
+    static constexpr std::size_t hard_limit = 4 * 1024 * 1024;
+
+  private:
+    struct Shared;
+    std::shared_ptr<Shared> shared_;
+    std::atomic<std::size_t>& pending_bytes_;
+};
+
+}  // namespace fmvm

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/power.h"
+
+#include <algorithm>
+
+#include "vmm/layout.h"
+
+namespace fmvm {
+
+namespace {
+
+constexpr std::uint8_t sleep_enable = 0x20;
+constexpr unsigned sleep_type_shift = 2;
+constexpr std::uint8_t sleep_type_mask = 0x7;
+
+// Commands 0xf0 to 0xff pulse the output lines whose bit is clear; line 0 is the CPU's reset.
+constexpr std::uint8_t pulse_command = 0xf0;
+constexpr std::uint8_t pulse_reset_line = 0x01;
+
+}  // namespace
+
+void AcpiPower::read(std::uint64_t, std::span<std::uint8_t> data) {
+    std::fill(data.begin(), data.end(), std::uint8_t{0});
+}
+
+void AcpiPower::write(std::uint64_t offset, std::span<const std::uint8_t> data) {
+    const std::uint8_t value = data[0];
+    if (offset == 0 && (value & sleep_enable) != 0 &&
+        (value >> sleep_type_shift & sleep_type_mask) == layout::acpi_sleep_type_off) {
+        request_end_(GuestEnd::power_off);
+    }
+    if (offset == layout::acpi_reset_port - layout::acpi_sleep_control_port &&
+        value == layout::acpi_reset_value) {
+        request_end_(GuestEnd::reset);
+    }
+}
+
+void I8042Port::read(std::uint64_t, std::span<std::uint8_t> data) {
+    std::fill(data.begin(), data.end(), std::uint8_t{0});
+}
+
+void I8042Port::write(std::uint64_t, std::span<const std::uint8_t> data) {
+    const std::uint8_t value = data[0];
+    if (kind_ == Kind::command && (value & pulse_command) == pulse_command &&
+        (value & pulse_reset_line) == 0) {
+        request_end_(GuestEnd::reset);
+    }
+}
+
+}  // namespace fmvm

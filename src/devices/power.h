@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ways a guest ends itself: ACPI sleep control and reset register (ACPI 6.5, 4.8.3.7 and
+// 4.8.3.6; hardware-reduced), and the reset pulse of the i8042 keyboard controller. Any vCPU
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "vmm/device.h"
+#include "vmm/machine.h"
+
+namespace fmvm {
+
+using EndRequest = std::function<void(GuestEnd)>;
+
+// Ports layout::acpi_sleep_control_port .. acpi_reset_port.
+class AcpiPower : public BusDevice {
+  public:
+    explicit AcpiPower(EndRequest request_end) : request_end_(std::move(request_end)) {}
+    void read(std::uint64_t offset, std::span<std::uint8_t> data) override;
+    void write(std::uint64_t offset, std::span<const std::uint8_t> data) override;
+
+    static constexpr std::uint64_t register_count = 3;
+
+  private:
+    EndRequest request_end_;
+};
+
+// One port of the i8042: data (0x60) or status and command (0x64). No keyboard is connected; the
+// status says that there is nothing to read and that commands are taken.
+class I8042Port : public BusDevice {
+  public:
+    enum class Kind { data, command };
+    I8042Port(Kind kind, EndRequest request_end)
+        : kind_(kind), request_end_(std::move(request_end)) {}
+    void read(std::uint64_t offset, std::span<std::uint8_t> data) override;
+    void write(std::uint64_t offset, std::span<const std::uint8_t> data) override;
+
+  private:
+    const Kind kind_;
+    EndRequest request_end_;
+};
+
+}  // namespace fmvm

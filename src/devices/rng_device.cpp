@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/rng_device.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+
+namespace fmvm {
+
+namespace {
+
+// A device may fill less than it was given (5.4.6.1); this bounds the time of one request.
+constexpr std::uint64_t bytes_per_request_max = 64 * kib;
+
+}  // namespace
+
+void RngDevice::activate(VirtioTransport& transport, std::uint64_t,
+                         const std::vector<Virtqueue::State>& queues) {
+    transport_ = &transport;
+    if (!queues[0].layout.ready) return;
+    queue_ = std::make_unique<Virtqueue>(memory_, queues[0]);
+    queue_notified(0);
+}
+
+void RngDevice::queue_notified(std::size_t) {
+    if (!queue_) return;
+    bool any = false;
+    // At most one ring per notification: a guest that refills it all the time notifies again.
+    for (unsigned i = 0; i < queue_->state().layout.size; ++i) {
+        std::optional<DescriptorChain> chain = queue_->pop();
+        if (!chain) break;
+        const std::uint32_t written = fill(*chain);
+        queue_->push(std::move(*chain), written);
+        any = true;
+    }
+    if (any && queue_->needs_interrupt()) transport_->interrupt_used();
+    if (queue_->enable_notifications()) {
+        // More came in while the ring was served; let other devices have their turn first.
+        transport_->notify_again(0);
+    }
+    if (queue_->broken()) transport_->fail_device(queue_->broken_reason());
+}
+
+std::uint32_t RngDevice::fill(const DescriptorChain& chain) {
+    ChainWriter writer(memory_, chain.writable);
+    std::array<std::uint8_t, 256> bytes;
+    std::uint64_t left = std::min(total_length(chain.writable), bytes_per_request_max);
+    std::uint32_t written = 0;
+    while (left != 0) {
+        const std::size_t part = std::min<std::uint64_t>(left, bytes.size());
+        // Up to 256 bytes are never cut short once the host's pool is ready (getrandom(2)).
+        if (::getrandom(bytes.data(), part, 0) != static_cast<ssize_t>(part)) break;
+        if (!writer.write({bytes.data(), part})) break;
+        left -= part;
+        written += static_cast<std::uint32_t>(part);
+    }
+    return written;
+}
+
+void RngDevice::reset(std::function<void()> done) {
+    queue_.reset();
+    transport_ = nullptr;
+    done();
+}
+
+std::vector<Virtqueue::State> RngDevice::queue_states() const {
+    if (!queue_) return {};
+    return {queue_->state()};
+}
+
+}  // namespace fmvm

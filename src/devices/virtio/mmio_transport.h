@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// virtio over MMIO, version 2 (virtio 1.2, 4.2): the registers of one device.
+//
+// Threads: register accesses come on vCPU threads and touch only the registers, under a mutex;
+// the device itself lives on the loop thread. Queue notifications go straight from KVM to the loop
+// through eventfds. A reset waits (limited) until the device has let go of guest memory, because
+// drivers reuse their buffers as soon as the write to Status returns.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "devices/virtio/virtio_device.h"
+#include "vmm/device.h"
+#include "vmm/event_loop.h"
+#include "vmm/vm.h"
+
+namespace fmvm {
+
+class MmioTransport : public BusDevice, public VirtioTransport {
+  public:
+    struct State {
+        std::uint32_t status = 0;
+        std::uint32_t interrupt_status = 0;
+        std::uint64_t driver_features = 0;
+        std::uint32_t device_features_select = 0;
+        std::uint32_t driver_features_select = 0;
+        std::uint32_t queue_select = 0;
+        std::vector<QueueLayout> queues;
+    };
+
+    // Loop, device and line must outlive the transport. `name` is for the log.
+    static Result<std::unique_ptr<MmioTransport>> create(std::string name, EventLoop& loop,
+                                                         VirtioDevice& device, IrqLine& irq);
+    ~MmioTransport() override;
+
+    // Lets KVM signal queue notifications for the registers at `base` without an exit.
+    Result<void> connect_notifications(const Vm& vm, GuestAddress base) const;
+
+    void read(std::uint64_t offset, std::span<std::uint8_t> data) override;
+    void write(std::uint64_t offset, std::span<const std::uint8_t> data) override;
+
+    void interrupt_used() override;
+    void notify_again(std::size_t index) override;
+    void fail_device(const char* reason) override;
+
+    State state() const;
+
+  private:
+    MmioTransport(std::string name, EventLoop& loop, VirtioDevice& device, IrqLine& irq);
+    std::uint32_t read_register(std::uint64_t offset) const;
+    void write_register(std::uint64_t offset, std::uint32_t value);
+    void write_queue_register(std::uint64_t offset, std::uint32_t value);
+    void write_status(std::uint32_t value);
+    void activate_device();
+    void reset_device(std::unique_lock<std::mutex>& lock);
+    void finish_reset();
+    void signal(std::uint32_t cause);
+    const QueueLayout* selected_queue() const;
+
+    const std::string name_;
+    EventLoop& loop_;
+    VirtioDevice& device_;
+    IrqLine& irq_;
+    const std::uint64_t device_features_;
+    const std::vector<std::uint16_t> queue_sizes_;
+    std::vector<std::unique_ptr<EventWatch>> notifiers_;  // one per queue
+
+    mutable std::mutex mutex_;
+    std::condition_variable reset_finished_;
+    bool resetting_ = false;
+    State state_;  // but for interrupt_status and the needs-reset bit, which are:
+    std::atomic<std::uint32_t> interrupt_status_{0};
+    std::atomic<bool> needs_reset_{false};
+    int failure_reports_ = 0;  // loop thread
+};
+
+}  // namespace fmvm
