@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What there is on this host besides KVM.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace fmvm::cli {
+
+// MemTotal of the text of /proc/meminfo.
+Result<std::uint64_t> parse_memory_total(std::string_view meminfo);
+Result<std::uint64_t> host_memory_bytes();
+
+// "vendor, model name" of the first CPU in the text of /proc/cpuinfo.
+std::string parse_cpu_model(std::string_view cpuinfo);
+std::string host_cpu_model();
+
+// A small ring is set up and torn down; the error says who forbids it.
+Result<void> try_io_uring();
+
+// /dev/net/tun opens; no interface is made.
+Result<void> try_tap();
+
+}  // namespace fmvm::cli

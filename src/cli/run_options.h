@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `fmvm run` was asked to do: plain values, validated, wherever they came from.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/units.h"
+
+namespace fmvm::cli {
+
+struct DiskOptions {
+    std::string path;
+    bool readonly = false;
+    bool direct = false;  // O_DIRECT: past the host's page cache
+    std::string serial;   // the virtio-blk device ID; empty: none
+    bool operator==(const DiskOptions&) const = default;
+};
+
+enum class ConsoleKind { stdio, file, null };
+
+struct ConsoleOptions {
+    ConsoleKind kind = ConsoleKind::stdio;
+    std::string path;  // of kind file
+    bool operator==(const ConsoleOptions&) const = default;
+};
+
+enum class HostQuirks { automatic, off };
+
+struct RunOptions {
+    std::string kernel;
+    std::string initrd;  // empty: none
+    std::string cmdline;
+    std::uint64_t memory_bytes = 256 * mib;
+    unsigned cpus = 1;
+    std::vector<DiskOptions> disks;
+    ConsoleOptions console;
+    HostQuirks host_quirks = HostQuirks::automatic;
+    int verbosity = 0;
+};
+
+}  // namespace fmvm::cli

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operator's terminal in raw mode while a machine uses it as its console.
+//
+// Raw: every key goes to the guest, Ctrl-C and Ctrl-Z too. Output processing stays on, so that our
+// own lines on stderr still start at the left margin.
+//
+// Restored on every way out: by the destructor (return, exception), by atexit (exit from anywhere),
+// and by handlers of the signals that end the process with a core (SIGABRT, SIGSEGV, SIGBUS,
+// SIGFPE, SIGILL, SIGQUIT, SIGSYS), which restore and let the signal do what it did before.
+// SIGTERM, SIGINT and SIGHUP stop the machine in an orderly way (run_command) and so come back
+// here.
+#pragma once
+
+namespace fmvm::cli {
+
+class RawTerminal {
+  public:
+    // Does nothing when fd is not a terminal. One at a time in a process: that is checked.
+    explicit RawTerminal(int fd);
+    ~RawTerminal();
+    RawTerminal(const RawTerminal&) = delete;
+    RawTerminal& operator=(const RawTerminal&) = delete;
+};
+
+}  // namespace fmvm::cli
