@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/given_options.h"
+
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "vmm/layout.h"
+
+using namespace fmvm;
+using namespace fmvm::cli;
+
+namespace {
+
+constexpr std::uint64_t host_memory = 4 * gib;
+
+GivenOptions with_kernel() {
+    GivenOptions given;
+    given.kernel = "vmlinux";
+    return given;
+}
+
+std::string error_of(GivenOptions given) {
+    const Result<RunOptions> options = complete(std::move(given), host_memory);
+    REQUIRE_FALSE(options.ok());
+    return options.error().message();
+}
+
+bool contains(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+class TemporaryDirectory {
+  public:
+    TemporaryDirectory() {
+        std::string name = "/tmp/fmvm-cli-test-XXXXXX";
+        REQUIRE(::mkdtemp(name.data()) != nullptr);
+        path_ = name;
+    }
+    ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
+    std::string file(const std::string& name) const {
+        std::ofstream(path_ / name) << "x";
+        return (path_ / name).string();
+    }
+    std::string name(const std::string& name) const { return (path_ / name).string(); }
+
+  private:
+    std::filesystem::path path_;
+};
+
+}  // namespace
+
+TEST_CASE("defaults") {
+    const RunOptions options = complete(with_kernel(), host_memory).value();
+    CHECK(options.kernel == "vmlinux");
+    CHECK(options.initrd.empty());
+    CHECK(options.memory_bytes == 256 * mib);
+    CHECK(options.cpus == 1);
+    CHECK(options.console.kind == ConsoleKind::stdio);
+    CHECK(options.host_quirks == HostQuirks::automatic);
+    CHECK(options.verbosity == 0);
+}
+
+TEST_CASE("a kernel is needed") {
+    CHECK(contains(error_of({}), "--kernel"));
+    GivenOptions empty;
+    empty.kernel = "";
+    CHECK(contains(error_of(empty), "kernel: the path is empty"));
+}
+
+TEST_CASE("the command line wins, key by key, and replaces all disks") {
+    GivenOptions command_line = with_kernel();
+    command_line.memory_bytes = gib;
+    command_line.disks = {DiskOptions{.path = "a", .serial = {}}};
+    GivenOptions file;
+    file.kernel = "other";
+    file.memory_bytes = 512 * mib;
+    file.cpus = 2;
+    file.cmdline = "quiet";
+    file.disks = {DiskOptions{.path = "b", .serial = {}}, DiskOptions{.path = "c", .serial = {}}};
+    const GivenOptions merged = merge(command_line, file);
+    CHECK(merged.kernel == "vmlinux");
+    CHECK(merged.memory_bytes == gib);
+    CHECK(merged.cpus == 2U);
+    CHECK(merged.cmdline == "quiet");
+    REQUIRE(merged.disks->size() == 1);
+    CHECK(merged.disks->front().path == "a");
+}
+
+TEST_CASE("memory: at least what a machine needs, at most what the host has") {
+    const auto message = [](std::uint64_t bytes) {
+        GivenOptions given = with_kernel();
+        given.memory_bytes = bytes;
+        return error_of(given);
+    };
+    CHECK(contains(message(0), "too small"));
+    CHECK(contains(message(layout::memory_size_min - page_size), "too small"));
+    CHECK(contains(message(host_memory + mib), "more than this host has (4096 MiB)"));
+    CHECK(contains(message(layout::memory_size_max + mib), "too large"));
+    CHECK(contains(message(64 * mib + kib), "multiple of 4 KiB"));
+    GivenOptions given = with_kernel();
+    given.memory_bytes = host_memory;
+    CHECK(complete(given, host_memory).ok());
+}
+
+TEST_CASE("cpus: one to the limit") {
+    GivenOptions given = with_kernel();
+    given.cpus = 0;
+    CHECK(contains(error_of(given), "cpus"));
+    given.cpus = layout::vcpu_count_max + 1;
+    CHECK(contains(error_of(given), "cpus"));
+    given.cpus = layout::vcpu_count_max;
+    CHECK(complete(given, host_memory).ok());
+}
+
+TEST_CASE("cmdline: one line that fits") {
+    GivenOptions given = with_kernel();
+    given.cmdline = "a\nb";
+    CHECK(contains(error_of(given), "control character"));
+    given.cmdline = std::string("a\0b", 3);
+    CHECK(contains(error_of(given), "byte 2"));
+    given.cmdline = std::string(layout::command_line_size_max, 'x');
+    CHECK(contains(error_of(given), "too many"));
+    given.cmdline = std::string(layout::command_line_size_max - 1, 'x');
+    CHECK(complete(given, host_memory).ok());
+}
+
+TEST_CASE("disks: paths, serials, number") {
+    GivenOptions given = with_kernel();
+    given.disks = {DiskOptions{}};
+    CHECK(contains(error_of(given), "disk: the path is empty"));
+    given.disks = {DiskOptions{.path = "a", .serial = "123456789012345678901"}};
+    CHECK(contains(error_of(given), "disk a: the serial"));
+    given.disks = {DiskOptions{.path = "a", .serial = "tab\t"}};
+    CHECK(contains(error_of(given), "disk a: the serial"));
+    given.disks = {DiskOptions{.path = "a", .serial = "12345678901234567890"}};
+    CHECK(complete(given, host_memory).ok());
+    given.disks = std::vector<DiskOptions>(layout::virtio_device_count_max);
+    CHECK(contains(error_of(given), "too many"));
+}
+
+TEST_CASE("disks: one image twice is found behind any name") {
+    const TemporaryDirectory directory;
+    const std::string image = directory.file("a.img");
+    const std::string link = directory.name("link");
+    const std::string hard_link = directory.name("hard");
+    std::filesystem::create_symlink(image, link);
+    std::filesystem::create_hard_link(image, hard_link);
+    for (const std::string& other : {image, link, hard_link, directory.name("./a.img")}) {
+        GivenOptions given = with_kernel();
+        given.disks = {DiskOptions{.path = image, .serial = {}},
+                       DiskOptions{.path = other, .readonly = true, .serial = {}}};
+        CHECK(contains(error_of(given), "the same image as disk"));
+    }
+    GivenOptions missing = with_kernel();
+    missing.disks = {DiskOptions{.path = "none.img", .serial = {}},
+                     DiskOptions{.path = "./none.img", .serial = {}}};
+    CHECK(contains(error_of(missing), "the same image as disk"));
+}
+
+TEST_CASE("console: the file must be possible, and nobody else's") {
+    const TemporaryDirectory directory;
+    GivenOptions given = with_kernel();
+    given.console = ConsoleOptions{ConsoleKind::file, ""};
+    CHECK(contains(error_of(given), "console: the path is empty"));
+    given.console = ConsoleOptions{ConsoleKind::file, directory.name("missing/log")};
+    CHECK(contains(error_of(given), "does not exist"));
+    given.console = ConsoleOptions{ConsoleKind::file, directory.name("")};
+    CHECK(contains(error_of(given), "is a directory"));
+    given.console = ConsoleOptions{ConsoleKind::file, directory.name("log")};
+    CHECK(complete(given, host_memory).ok());
+    given.kernel = directory.file("vmlinux");
+    given.console = ConsoleOptions{ConsoleKind::file, *given.kernel};
+    CHECK(contains(error_of(given), "the same file as kernel"));
+}
+
+TEST_CASE("a file is not written as a disk while it is read as kernel or initrd") {
+    const TemporaryDirectory directory;
+    GivenOptions given = with_kernel();
+    given.initrd = directory.file("initrd");
+    given.disks = {DiskOptions{.path = *given.initrd, .serial = {}}};
+    CHECK(contains(error_of(given), "the same file as initrd"));
+    given.disks->front().readonly = true;
+    CHECK(complete(given, host_memory).ok());
+}
