@@ -133,9 +133,10 @@ Result<RunOptions> run_options(const RunWords& words) {
     return complete(std::move(given), FMVM_TRY(host_memory_bytes()));
 }
 
-// One line, whatever the message holds (a path may hold a newline).
+// One line, whatever the message holds (a path may hold a newline, or worse).
 int usage_error(std::string message) {
-    std::ranges::replace(message, '\n', ' ');
+    std::ranges::replace_if(
+        message, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
     fmt::print(stderr, "fmvm: {}\n", message);
     return to_int(ExitStatus::usage);
 }
