@@ -15,7 +15,7 @@ Result<ScratchBuffer> ScratchBuffer::reserve(std::size_t size) {
         return make_error("cannot reserve {} MiB to unpack the kernel: {}", size / mib,
                           std::strerror(cause));
     }
-    // Advice only, but worth a third of the time to unpack a Debian kernel.
+    // Advice only, but it makes unpacking a Debian kernel three times as fast.
     ::madvise(data, size, MADV_HUGEPAGE);
     return ScratchBuffer(static_cast<std::uint8_t*>(data), size);
 }

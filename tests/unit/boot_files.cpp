@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernels and initrds as files, with everything that can be wrong with a path.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "support/boot_machine.h"
+
+using namespace fmvm;
+using Catch::Matchers::Contains;
+using test::BootMachine;
+using test::Bytes;
+
+namespace {
+
+class TemporaryDirectory {
+  public:
+    TemporaryDirectory() {
+        std::string name = (std::filesystem::temp_directory_path() / "fmvm-boot-XXXXXX").string();
+        REQUIRE(::mkdtemp(name.data()) != nullptr);
+        path_ = name;
+    }
+    ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
+
+    std::string file(const std::string& name, const Bytes& bytes) const {
+        std::ofstream out(path_ / name, std::ios::binary);
+        out.write(reinterpret_cast<const char*>(bytes.data()),
+                  static_cast<std::streamsize>(bytes.size()));
+        return path(name);
+    }
+    std::string path(const std::string& name) const { return (path_ / name).string(); }
+
+  private:
+    std::filesystem::path path_;
+};
+
+std::string refusal(const KernelSources& sources) {
+    BootMachine machine;
+    const auto result = load_kernel(machine.memory, sources);
+    return result.ok() ? "accepted" : result.error().message();
+}
+
+const Bytes kernel_bytes = test::make_elf(
+    {.segments = {{.bytes = test::noise(50'000)}}, .notes = test::make_pvh_note(0x100000)});
+
+}  // namespace
+
+TEST_CASE("a kernel and an initrd are loaded from files") {
+    const TemporaryDirectory directory;
+    const Bytes initrd = test::noise(12'345, 7);
+    BootMachine machine;
+    const auto entry = load_kernel(
+        machine.memory, {directory.file("vmlinux", kernel_bytes), directory.file("initrd", initrd),
+                         "quiet", layout::acpi_tables});
+    REQUIRE(entry.ok());
+    CHECK(entry.value().protocol == BootProtocol::pvh);
+    CHECK(machine.peek_bytes(GuestAddress(0x100000), 50'000) == test::noise(50'000));
+    const GuestAddress module(machine.peek<std::uint64_t>(layout::hvm_start_info + 16));
+    const GuestAddress start(machine.peek<std::uint64_t>(module));
+    CHECK(machine.peek_bytes(start, initrd.size()) == initrd);
+}
+
+TEST_CASE("every wrong path has its sentence") {
+    const TemporaryDirectory directory;
+    const std::string missing = directory.path("nothing");
+    CHECK(refusal({missing, "", "", {}}) ==
+          "kernel " + missing + ": cannot be opened: No such file or directory; check --kernel");
+    CHECK_THAT(refusal({"", "", "", {}}), Contains("check --kernel"));
+    CHECK_THAT(refusal({directory.path("."), "", "", {}}), Contains("is a directory"));
+    CHECK_THAT(refusal({directory.file("empty", {}), "", "", {}}), Contains("is empty"));
+    CHECK_THAT(refusal({"/dev/null", "", "", {}}), Contains("is not a regular file"));
+    const std::string fifo = directory.path("fifo");
+    REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+    CHECK_THAT(refusal({fifo, "", "", {}}), Contains("is not a regular file"));
+
+    const std::string kernel = directory.file("vmlinux", kernel_bytes);
+    CHECK_THAT(refusal({kernel, missing, "", {}}),
+               Contains("initrd " + missing) && Contains("check --initrd"));
+    CHECK_THAT(refusal({kernel, directory.path("."), "", {}}), Contains("is a directory"));
+    CHECK_THAT(refusal({kernel, directory.file("none", {}), "", {}}), Contains("is empty"));
+}
+
+TEST_CASE("a file that shrinks while it is read is an error, not a crash") {
+    const TemporaryDirectory directory;
+    const std::string path = directory.file("vmlinux", kernel_bytes);
+    const auto source = boot::FileSource::open("kernel", path);
+    REQUIRE(source.ok());
+    REQUIRE(::truncate(path.c_str(), 1000) == 0);
+    BootMachine machine;
+    const auto result = boot::load_kernel_image(machine.memory, source.value(), nullptr, "", {});
+    REQUIRE_FALSE(result.ok());
+    CHECK_THAT(result.error().message(), Contains("became shorter"));
+}
