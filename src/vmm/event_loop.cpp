@@ -3,6 +3,7 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 
@@ -18,7 +19,7 @@ void relax() { __builtin_ia32_pause(); }
 
 }  // namespace
 
-EventLoop::EventLoop() = default;
+EventLoop::EventLoop() : context_(std::make_unique<boost::asio::io_context>(1)) {}
 
 EventLoop::~EventLoop() { stop(); }
 
@@ -28,11 +29,11 @@ void EventLoop::start() {
 }
 
 void EventLoop::stop() {
-    context_.stop();
+    context_->stop();
     if (thread_.joinable()) thread_.join();
 }
 
-void EventLoop::post(std::function<void()> task) { boost::asio::post(context_, std::move(task)); }
+void EventLoop::post(std::function<void()> task) { boost::asio::post(*context_, std::move(task)); }
 
 void EventLoop::run_sync(const std::function<void()>& task) {
     std::mutex mutex;
@@ -73,8 +74,8 @@ void EventLoop::park() {
 }
 
 void EventLoop::thread_main() {
-    const auto work = boost::asio::make_work_guard(context_);
-    while (!context_.stopped()) {
+    const auto work = boost::asio::make_work_guard(*context_);
+    while (!context_->stopped()) {
         if (!spin()) sleep();
     }
 }
@@ -87,13 +88,13 @@ bool EventLoop::poll_all() {
 
 // Polls until nothing has come for spin_time_; false when it is time to sleep.
 bool EventLoop::spin() {
-    bool worked = poll_all() || context_.poll() != 0;
+    bool worked = poll_all() || context_->poll() != 0;
     if (worked) return true;
     if (spin_time_.count() == 0) return false;
     const Clock::time_point start = Clock::now();
     while (Clock::now() - start < spin_time_) {
         for (int i = 0; i < 8; ++i) relax();
-        if (poll_all() || context_.poll() != 0) return true;
+        if (poll_all() || context_->poll() != 0) return true;
     }
     return false;
 }
@@ -102,7 +103,7 @@ void EventLoop::sleep() {
     bool more = false;
     for (Poller* poller : pollers_) more |= poller->prepare_to_sleep();
     const Clock::time_point start = Clock::now();
-    if (!more) context_.run_one();
+    if (!more) context_->run_one();
     const std::chrono::nanoseconds slept = Clock::now() - start;
     if (slept < spin_time_max) {
         spin_time_ = spin_time_.count() == 0 ? spin_time_first

@@ -8,7 +8,6 @@
 // so an idle machine costs nothing.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -19,6 +18,10 @@
 
 #include "base/event_fd.h"
 #include "vmm/device.h"
+
+namespace boost::asio {
+class io_context;  // the full header is slow to compile; who uses context() includes it
+}
 
 namespace fmvm {
 
@@ -38,7 +41,7 @@ class EventLoop : public Quiescable {
     EventLoop();
     ~EventLoop() override;  // stops the thread
 
-    boost::asio::io_context& context() { return context_; }
+    boost::asio::io_context& context() { return *context_; }
 
     void start();
     // Ends the thread after the handler that runs; idempotent. Not from the loop itself.
@@ -63,7 +66,7 @@ class EventLoop : public Quiescable {
     void sleep();
     void park();
 
-    boost::asio::io_context context_{1};
+    std::unique_ptr<boost::asio::io_context> context_;
     std::vector<Poller*> pollers_;
     std::thread thread_;
     std::chrono::nanoseconds spin_time_{0};

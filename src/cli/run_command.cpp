@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/run_command.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <cstdio>
+#include <optional>
+
+#include "base/log.h"
+#include "cli/escape_parser.h"
+#include "cli/exit_status.h"
+#include "cli/machine_builder.h"
+#include "cli/terminal.h"
+#include "devices/console_input.h"
+
+namespace fmvm::cli {
+
+namespace {
+
+int fail(const Error& error, ExitStatus status) {
+    std::fprintf(stderr, "fmvm: %s\n", error.message().c_str());
+    return to_int(status);
+}
+
+// The guest's end or the operator's wish, whichever comes first.
+GuestEnd run_until_end(Machine& machine) {
+    boost::asio::io_context control;
+    GuestEnd end = GuestEnd::stopped;
+    machine.on_end([&](GuestEnd reason) {
+        boost::asio::post(control, [&, reason] {
+            end = reason;
+            control.stop();
+        });
+    });
+    boost::asio::signal_set signals(control, SIGTERM, SIGINT, SIGHUP);
+    signals.async_wait([&](const boost::system::error_code& error, int number) {
+        if (error) return;
+        log::info("run", "stopping the guest signal={}", number);
+        machine.request_end(GuestEnd::stopped);
+    });
+    machine.start();
+    const auto work = boost::asio::make_work_guard(control);
+    control.run();
+    machine.halt_vcpus();
+    return end;
+}
+
+Result<std::unique_ptr<ConsoleInput>> connect_input(BuiltMachine& built, EscapeParser& parser) {
+    Machine& machine = *built.machine;
+    Serial& serial = *built.serial;
+    ConsoleInput::Receiver receiver;
+    receiver.room = [&serial] { return serial.input_room(); };
+    receiver.take = [&machine, &serial, &parser](std::span<const std::uint8_t> bytes) {
+        const EscapeParser::Result typed = parser.feed(bytes);
+        if (!typed.guest_bytes.empty()) serial.receive(typed.guest_bytes);
+        if (typed.help) std::fwrite(escape_help.data(), 1, escape_help.size(), stderr);
+        if (typed.quit) machine.request_end(GuestEnd::stopped);
+    };
+    std::unique_ptr<ConsoleInput> input =
+        FMVM_TRY(ConsoleInput::create(machine.loop(), STDIN_FILENO, receiver));
+    serial.on_input_room([&input = *input] { input.room_changed(); });
+    return input;
+}
+
+int report_end(GuestEnd end, const Machine& machine) {
+    switch (end) {
+        case GuestEnd::power_off:
+            log::info("run", "the guest powered off");
+            return to_int(ExitStatus::ok);
+        case GuestEnd::reset:
+            log::info("run", "the guest asked for a reset");
+            return to_int(ExitStatus::guest_reset);
+        case GuestEnd::crash:
+            return fail(Error("the guest crashed (triple fault); the host's kernel log may name "
+                              "the vector and RIP"),
+                        ExitStatus::guest_crashed);
+        case GuestEnd::unsupported:
+            return fail(Error(machine.report()), ExitStatus::guest_stuck);
+        case GuestEnd::stopped:
+            log::info("run", "the guest was stopped");
+            return to_int(ExitStatus::operator_stop);
+    }
+    return to_int(ExitStatus::failure);
+}
+
+}  // namespace
+
+int run_command(const RunOptions& options) {
+    ::signal(SIGPIPE, SIG_IGN);  // a console reader that goes away does not end the guest
+    prepare_kick_signal();
+    Result<Kvm> kvm = Kvm::open();
+    if (!kvm.ok()) return fail(kvm.error(), ExitStatus::failure);
+    Result<BuiltMachine> built = build_machine(*kvm, options);
+    if (!built.ok()) return fail(built.error(), ExitStatus::usage);
+
+    EscapeParser parser;
+    std::unique_ptr<ConsoleInput> input;
+    std::optional<RawTerminal> terminal;
+    if (options.console.kind == ConsoleKind::stdio) {
+        Result<std::unique_ptr<ConsoleInput>> connected = connect_input(*built, parser);
+        if (!connected.ok()) return fail(connected.error(), ExitStatus::failure);
+        input = std::move(*connected);
+        terminal.emplace(STDIN_FILENO);
+    }
+    const GuestEnd end = run_until_end(*built->machine);
+    input.reset();
+    const int status = report_end(end, *built->machine);
+    built->machine.reset();  // writes what is left of the console
+    return status;
+}
+
+}  // namespace fmvm::cli
