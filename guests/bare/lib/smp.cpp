@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "smp.h"
 
+#include <atomic>
+
 #include "cpu.h"
 #include "guest.h"
 #include "interrupts.h"
@@ -8,7 +10,6 @@
 
 extern "C" {
 extern const char ap_trampoline[], ap_trampoline_end[];
-extern volatile uint32_t cpus_started;
 }
 
 namespace bare {
@@ -45,6 +46,7 @@ constexpr uint64_t kStartTimeoutUs = 2000000;
 constexpr uint64_t kRetryUs = 200000;
 
 constinit CpuMain cpu_main = nullptr;
+constinit std::atomic<uint32_t> cpus_ready = 1;
 
 bool sums_to_zero(uint64_t address, uint64_t size) {
     uint8_t sum = 0;
@@ -82,7 +84,7 @@ void add_from_table(CpuSet& cpus, const ConfigurationTable& table) {
 }
 
 bool wait_for_start(uint32_t cpu, uint64_t deadline) {
-    while (cpus_started <= cpu) {
+    while (cpus_ready.load() <= cpu) {
         if (rdtsc() > deadline) return false;
         relax();
     }
@@ -124,7 +126,8 @@ void start_cpus(const CpuSet& cpus, const Clock& clock, CpuMain main) {
 }
 
 void run_application_processor(uint32_t cpu) {
-    enable_local_apic();
+    enable_local_apic();  // before this, an IPI to this CPU would be lost
+    cpus_ready.fetch_add(1);
     cpu_main(cpu);
     for (;;)
         kernel_call(CALL_HALT);

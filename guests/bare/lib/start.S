@@ -93,7 +93,7 @@ ap_start:
     mov %eax, %es
     mov %eax, %ss
     mov $1, %esi
-    lock xadd %esi, cpus_started
+    lock xadd %esi, next_cpu_index
     cmp $MAX_CPUS, %esi
     jb start_cpu
 1:  hlt
@@ -101,10 +101,10 @@ ap_start:
 
     .data
     .balign 8
-    .global start_info, cpus_started
+    .global start_info
 start_info:
     .quad 0
-cpus_started:
+next_cpu_index:
     .long 1
 
     .bss
