@@ -169,12 +169,21 @@ TEST_CASE("segments outside RAM say how much memory would do") {
     CHECK(refusal(8 * mib - 1, 1) == "accepted");
 }
 
+TEST_CASE("the memory asked for does for all segments") {
+    BootMachine machine;
+    CHECK_THAT(machine.refusal(test::make_elf({.segments = {{.address = 20 * mib, .bytes = {1}},
+                                                            {.address = 40 * mib, .bytes = {2}},
+                                                            {.address = 30 * mib, .bytes = {3}}},
+                                               .entry = 20 * mib})),
+               Contains("--memory 41M"));
+}
+
 TEST_CASE("overlapping segments are refused and nothing is written") {
     BootMachine machine;
     CHECK_THAT(
         machine.refusal(test::make_elf({.segments = {{.address = 0x200000, .bytes = Bytes(100, 1)},
                                                      {.address = 0x200063, .bytes = Bytes(100, 2)}},
                                         .entry = 0x200000})),
-        Contains("overlaps another part at 0x200000"));
+        Contains("overlaps another part at 0x200063"));
     CHECK(machine.peek_bytes(GuestAddress(0x200000), 256) == Bytes(256, 0));
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/boot/elf_image.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <string_view>
 
@@ -131,6 +133,7 @@ Result<ElfImage> parse_elf(const ImageSource& source) {
     if (image.segments.empty()) {
         return source.error("has no segment to load; give the linked vmlinux");
     }
+    std::ranges::sort(image.segments, std::greater(), &Elf64_Phdr::p_paddr);
     return image;
 }
 

@@ -17,7 +17,9 @@
 namespace fmvm::boot {
 
 struct ElfImage {
-    std::vector<Elf64_Phdr> segments;       // to load: PT_LOAD that takes memory
+    // To load: PT_LOAD that takes memory. Highest first, so that a refusal for want of RAM names
+    // an amount that does for all of them.
+    std::vector<Elf64_Phdr> segments;
     GuestAddress entry;                     // e_entry, which Linux links as a physical address
     std::optional<GuestAddress> pvh_entry;  // 32-bit entry point, when the note is there
 };
