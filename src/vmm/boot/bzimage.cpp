@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::uint64_t header_offset = offsetof(boot_params, hdr);  // 0x1f1
 constexpr std::uint64_t magic_offset = header_offset + offsetof(setup_header, header);
-constexpr std::uint32_t magic = 0x53726448;    // "HdrS"
 constexpr std::uint16_t version_min = 0x020c;  // 2.12: xloadflags
 constexpr std::uint64_t entry64_offset = 0x200;
 constexpr std::uint64_t unpacked_size_max = gib;
@@ -104,8 +103,8 @@ bool is_bzimage(const ImageSource& source) {
     const auto boot_flag =
         source.read_object<std::uint16_t>(header_offset + offsetof(setup_header, boot_flag));
     const auto header_magic = source.read_object<std::uint32_t>(magic_offset);
-    return boot_flag.ok() && boot_flag.value() == 0xaa55 && header_magic.ok() &&
-           header_magic.value() == magic;
+    return boot_flag.ok() && boot_flag.value() == setup_boot_flag && header_magic.ok() &&
+           header_magic.value() == setup_magic;
 }
 
 Result<BzImage> parse_bzimage(const ImageSource& source) {

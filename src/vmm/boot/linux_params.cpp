@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "vmm/boot/loaded_kernel.h"
 #include "vmm/layout.h"
 
 namespace fmvm::boot {
@@ -28,8 +29,8 @@ void fill_memory_map(boot_params& params, const GuestMemory& memory) {
 
 setup_header default_setup_header() {
     setup_header header{};
-    header.boot_flag = 0xaa55;
-    header.header = 0x53726448;  // "HdrS"
+    header.boot_flag = setup_boot_flag;
+    header.header = setup_magic;
     header.version = 0x020f;
     header.loadflags = LOADED_HIGH;
     header.initrd_addr_max = std::numeric_limits<std::uint32_t>::max();

@@ -4,10 +4,16 @@
 
 #include <asm/bootparam.h>
 
+#include <cstdint>
+
 #include "base/guest_address.h"
 #include "vmm/boot_image.h"
 
 namespace fmvm::boot {
+
+// What marks a Linux setup header (boot.rst, boot_flag and header).
+inline constexpr std::uint16_t setup_boot_flag = 0xaa55;
+inline constexpr std::uint32_t setup_magic = 0x53726448;  // "HdrS"
 
 struct LoadedKernel {
     BootProtocol protocol = BootProtocol::pvh;
