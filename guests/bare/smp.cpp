@@ -100,6 +100,7 @@ void report(uint64_t round, uint64_t& due) {
 
 void work(uint32_t cpu) {
     Barrier barrier;
+    barrier.pass(cpu);  // nobody sends to a CPU that is still to be started
     uint64_t report_due = rdtsc() + shared.report_ticks;
     for (uint64_t round = 1; shared.rounds == 0 || round <= shared.rounds; ++round) {
         for (uint64_t i = 0; i < kAddsPerRound; ++i)
