@@ -16,12 +16,22 @@ namespace fmvm::cli {
 
 namespace {
 
-constexpr std::array fatal_signals = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGSYS};
+struct EndingSignal {
+    int number;
+    bool from_outside;  // somebody's wish rather than our crash: respected if handled or ignored
+};
+constexpr std::array ending_signals = {
+    EndingSignal{SIGABRT, false}, EndingSignal{SIGSEGV, false}, EndingSignal{SIGBUS, false},
+    EndingSignal{SIGFPE, false},  EndingSignal{SIGILL, false},  EndingSignal{SIGSYS, false},
+    EndingSignal{SIGQUIT, true},  EndingSignal{SIGTERM, true},  EndingSignal{SIGINT, true},
+    EndingSignal{SIGHUP, true},
+};
 
 // Global, because a signal handler and atexit have nothing else to find them by. Written before
 // raw_fd is set; read only by whoever takes raw_fd.
 struct termios saved_mode;
-std::array<struct sigaction, fatal_signals.size()> saved_actions;
+std::array<struct sigaction, ending_signals.size()> saved_actions;
+std::array<bool, ending_signals.size()> caught;
 std::atomic<int> raw_fd{-1};
 static_assert(std::atomic<int>::is_always_lock_free, "used in a signal handler");
 
@@ -42,26 +52,29 @@ void restore_mode() {
 
 // Restores the terminal and the earlier action, which the signal then meets: the default, or a
 // sanitizer's report. The signal is blocked until this returns.
-void on_fatal_signal(int signal) {
+void on_ending_signal(int number) {
     restore_mode();
-    for (std::size_t i = 0; i < fatal_signals.size(); ++i) {
-        if (fatal_signals[i] == signal) ::sigaction(signal, &saved_actions[i], nullptr);
+    for (std::size_t i = 0; i < ending_signals.size(); ++i) {
+        if (ending_signals[i].number == number) ::sigaction(number, &saved_actions[i], nullptr);
     }
-    ::raise(signal);
+    ::raise(number);
 }
 
-void catch_fatal_signals() {
+void catch_ending_signals() {
     struct sigaction action {};
-    action.sa_handler = on_fatal_signal;
+    action.sa_handler = on_ending_signal;
     sigemptyset(&action.sa_mask);
-    for (std::size_t i = 0; i < fatal_signals.size(); ++i) {
-        ::sigaction(fatal_signals[i], &action, &saved_actions[i]);
+    for (std::size_t i = 0; i < ending_signals.size(); ++i) {
+        const EndingSignal& signal = ending_signals[i];
+        ::sigaction(signal.number, nullptr, &saved_actions[i]);
+        caught[i] = !signal.from_outside || saved_actions[i].sa_handler == SIG_DFL;
+        if (caught[i]) ::sigaction(signal.number, &action, nullptr);
     }
 }
 
-void release_fatal_signals() {
-    for (std::size_t i = 0; i < fatal_signals.size(); ++i) {
-        ::sigaction(fatal_signals[i], &saved_actions[i], nullptr);
+void release_ending_signals() {
+    for (std::size_t i = 0; i < ending_signals.size(); ++i) {
+        if (caught[i]) ::sigaction(ending_signals[i].number, &saved_actions[i], nullptr);
     }
 }
 
@@ -78,7 +91,7 @@ RawTerminal::RawTerminal(int fd) {
     if (::tcgetattr(fd, &saved_mode) != 0) return;  // not a terminal
     static const int registered = std::atexit(restore_mode);
     static_cast<void>(registered);
-    catch_fatal_signals();
+    catch_ending_signals();
     raw_fd.store(fd);
     const struct termios raw = raw_mode(saved_mode);
     while (::tcsetattr(fd, TCSANOW, &raw) != 0 && errno == EINTR) {
@@ -88,7 +101,7 @@ RawTerminal::RawTerminal(int fd) {
 RawTerminal::~RawTerminal() {
     if (raw_fd.load() < 0) return;
     restore_mode();
-    release_fatal_signals();
+    release_ending_signals();
 }
 
 }  // namespace fmvm::cli

@@ -5,10 +5,9 @@
 // own lines on stderr still start at the left margin.
 //
 // Restored on every way out: by the destructor (return, exception), by atexit (exit from anywhere),
-// and by handlers of the signals that end the process with a core (SIGABRT, SIGSEGV, SIGBUS,
-// SIGFPE, SIGILL, SIGQUIT, SIGSYS), which restore and let the signal do what it did before.
-// SIGTERM, SIGINT and SIGHUP stop the machine in an orderly way (run_command) and so come back
-// here.
+// and by handlers of the signals that end a process, which restore and let the signal do what it
+// did before. SIGTERM, SIGINT and SIGHUP are among them only until the run loop takes them over, to
+// stop the machine in an orderly way.
 #pragma once
 
 namespace fmvm::cli {
