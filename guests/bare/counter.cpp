@@ -24,36 +24,35 @@ void print_number(uint64_t number) {
 // Collects received bytes into lines.
 class Echo {
   public:
-    // False once the line "quit" has come.
+    // Takes a few of the bytes that have come, if any.
     bool serve() {
         char received[64];
-        uint32_t count;
-        while ((count = serial.read(received, sizeof received)) != 0) {
-            for (uint32_t i = 0; i < count; ++i) {
-                if (!take(received[i])) return false;
-            }
-        }
-        return true;
+        const uint32_t count = serial.read(received, sizeof received);
+        for (uint32_t i = 0; i < count; ++i)
+            take(received[i]);
+        return count != 0;
     }
 
+    bool quit() const { return quit_; }
     uint64_t lines() const { return lines_; }
 
   private:
-    bool take(char c) {
-        if (c == '\r') return true;
+    void take(char c) {
+        if (c == '\r') return;
         if (c != '\n') {
             line_ << c;
-            return true;
+            return;
         }
-        if (line_.view() == "quit") return false;
+        quit_ = line_.view() == "quit";
+        if (quit_) return;
         serial.write((Text() << "echo " << lines_ << ' ' << line_.view() << '\n').view());
         ++lines_;
         line_.clear();
-        return true;
     }
 
     Text line_;
     uint64_t lines_ = 0;
+    bool quit_ = false;
 };
 
 void count_lines(uint64_t count, uint64_t rate, const Clock& clock) {
@@ -72,20 +71,19 @@ uint64_t echo_lines(uint64_t rate, const Clock& clock) {
     uint64_t due = rdtsc() + period;
     uint64_t number = 1;
     Echo echo;
-    for (;;) {
+    while (!echo.quit()) {
         const uint64_t seen = serial.interrupts();
-        if (!echo.serve()) return echo.lines();
-        if (period == 0) {
-            serial.wait(seen);
-            continue;
-        }
-        if (rdtsc() >= due) {
+        const bool busy = echo.serve();
+        if (period != 0 && rdtsc() >= due) {
             print_number(number++);
             due += period;
-        } else if (serial.interrupts() == seen) {
+        } else if (!busy && period == 0) {
+            serial.wait(seen);
+        } else if (!busy && serial.interrupts() == seen) {
             clock.nap_until(due);
         }
     }
+    return echo.lines();
 }
 
 }  // namespace
