@@ -74,6 +74,11 @@ uint64_t allocate_pages(uint64_t bytes) {
     return address;
 }
 
+AllocationScope::AllocationScope() : mark_(next_page) {}
+AllocationScope::~AllocationScope() {
+    next_page = mark_;
+}
+
 uint64_t free_ram() {
     return end_of_ram - next_page;
 }

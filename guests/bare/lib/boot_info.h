@@ -11,8 +11,20 @@ namespace bare {
 // Copies the command line and notes the RAM around the guest's image; called once, first of all.
 std::string_view read_boot_info();
 
-// Page-aligned RAM, as the VMM left it; ends the guest when there is not so much. Never freed.
+// Page-aligned RAM, as the VMM left it; ends the guest when there is not so much.
 uint64_t allocate_pages(uint64_t bytes);
+
+// Gives back all that was allocated during its life.
+class AllocationScope {
+  public:
+    AllocationScope();
+    ~AllocationScope();
+    AllocationScope(const AllocationScope&) = delete;
+    AllocationScope& operator=(const AllocationScope&) = delete;
+
+  private:
+    uint64_t mark_;
+};
 
 template <class T>
 T* allocate(size_t count) {
