@@ -5,15 +5,16 @@
 
 #include <algorithm>
 
-#include "base/log.h"
 #include "devices/block/aligned_backend.h"
 #include "devices/block/block_device.h"
 #include "devices/block/uring_backend.h"
+#include "devices/console_output.h"
 #include "devices/power.h"
 #include "devices/rng_device.h"
 #include "devices/virtio/mmio_transport.h"
 #include "vmm/boot/kernel_loader.h"
 #include "vmm/firmware/firmware.h"
+#include "vmm/host_probe.h"
 #include "vmm/host_quirks.h"
 #include "vmm/irq_eventfd.h"
 #include "vmm/layout.h"
@@ -36,31 +37,37 @@ Result<UniqueFd> open_console(const ConsoleOptions& console) {
 // Builds one machine step by step; each step adds to the last.
 class Builder {
   public:
-    Builder(const RunOptions& options, Machine& machine) : options_(options), machine_(machine) {}
+    Builder(const RunOptions& options, Machine& machine, ExitStatus& status)
+        : options_(options), machine_(machine), status_(status) {}
 
-    Result<Serial*> add_legacy_devices() {
-        auto& sink = machine_.own(std::make_unique<ConsoleOutput>(
-            machine_.loop(), FMVM_TRY(open_console(options_.console))));
-        IrqLine& irq = FMVM_TRY(new_irq(layout::serial_irq)).get();
-        auto& serial = machine_.own(std::make_unique<Serial>(irq, sink));
-        sink.on_room([&serial] { serial.output_ready(); });
-        machine_.ports().attach(layout::serial_port, Serial::register_count, serial);
-
-        const EndRequest end = [&machine = machine_](GuestEnd reason) {
-            machine.request_end(reason);
-        };
+    void add_power() {
+        const EndRequest end = [&machine = machine_](GuestEnd reason) { machine.request_end(reason); };
         auto& power = machine_.own(std::make_unique<AcpiPower>(end));
         machine_.ports().attach(layout::acpi_sleep_control_port, AcpiPower::register_count, power);
         auto& data = machine_.own(std::make_unique<I8042Port>(I8042Port::Kind::data, end));
         machine_.ports().attach(layout::i8042_data_port, 1, data);
         auto& command = machine_.own(std::make_unique<I8042Port>(I8042Port::Kind::command, end));
         machine_.ports().attach(layout::i8042_command_port, 1, command);
+    }
+
+    // After everything else that can fail: opening the console empties the file of the last run.
+    Result<Serial*> add_serial() {
+        IrqLine& irq = FMVM_TRY(new_irq(layout::serial_irq)).get();
+        status_ = ExitStatus::usage;
+        UniqueFd console = FMVM_TRY(open_console(options_.console));
+        auto& sink =
+            machine_.own(std::make_unique<ConsoleOutput>(machine_.loop(), std::move(console)));
+        auto& serial = machine_.own(std::make_unique<Serial>(irq, sink));
+        sink.on_room([&serial] { serial.output_ready(); });
+        machine_.ports().attach(layout::serial_port, Serial::register_count, serial);
         return &serial;
     }
 
     Result<void> add_disk(const DiskOptions& disk) {
-        DiskImage image = FMVM_TRY(
-            DiskImage::open(disk.path, {.read_only = disk.readonly, .direct = disk.direct}));
+        status_ = ExitStatus::usage;
+        DiskImage image =
+            FMVM_TRY(DiskImage::open(disk.path, {.read_only = disk.readonly, .direct = disk.direct}));
+        status_ = ExitStatus::failure;
         const std::uint32_t alignment = image.memory_alignment;
         std::unique_ptr<BlockBackend> backend =
             FMVM_TRY(UringBackend::create(machine_.loop(), std::move(image)));
@@ -77,7 +84,7 @@ class Builder {
         return add_virtio("rng", device);
     }
 
-    Result<void> boot(const Kvm& kvm, Ring0Kind ring0) {
+    Result<void> load(const Kvm& kvm, const std::string& quirks) {
         FirmwareConfig firmware;
         firmware.vcpus = options_.cpus;
         firmware.virtio_devices = virtio_devices_;
@@ -88,8 +95,11 @@ class Builder {
         }
         const GuestAddress rsdp = FMVM_TRY(write_acpi_tables(machine_.memory(), firmware));
         FMVM_TRY(write_mp_table(machine_.memory(), firmware));
-        const KernelSources sources{options_.kernel, options_.initrd, command_line(ring0), rsdp};
-        return machine_.prepare_boot(FMVM_TRY(load_kernel(machine_.memory(), sources)));
+        status_ = ExitStatus::usage;
+        const KernelSources sources{options_.kernel, options_.initrd, command_line(quirks), rsdp};
+        const BootEntry entry = FMVM_TRY(load_kernel(machine_.memory(), sources));
+        status_ = ExitStatus::failure;
+        return machine_.prepare_boot(entry);
     }
 
   private:
@@ -110,41 +120,40 @@ class Builder {
     }
 
     // Ours first: behind a "--" of the user's they would go to init.
-    std::string command_line(Ring0Kind ring0) const {
-        std::string line = virtio_command_line(virtio_devices_);
-        if (options_.host_quirks == HostQuirks::automatic) {
-            const std::string quirks = host_quirk_parameters(ring0, options_.cmdline);
-            if (!quirks.empty()) {
-                log::notice("run",
-                            "this host emulates ring 0; added to the kernel command line "
-                            "(--host-quirks off leaves it out): {}",
-                            quirks);
-                line += " " + quirks;
-            }
+    std::string command_line(const std::string& quirks) const {
+        std::string line;
+        for (const std::string& part :
+             {virtio_command_line(virtio_devices_), quirks, options_.cmdline}) {
+            if (!part.empty()) line += (line.empty() ? "" : " ") + part;
         }
-        return options_.cmdline.empty() ? line : line + " " + options_.cmdline;
+        return line;
     }
 
     const RunOptions& options_;
     Machine& machine_;
+    ExitStatus& status_;
     unsigned virtio_devices_ = 0;
 };
 
 }  // namespace
 
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options) {
+Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, ExitStatus& status) {
+    status = ExitStatus::failure;
     const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
     BuiltMachine built;
-    built.machine =
-        FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
-                                       .vcpus = options.cpus,
-                                       .ring0_emulated = ring0 == Ring0Kind::emulated}));
-    Builder builder(options, *built.machine);
-    built.serial = FMVM_TRY(builder.add_legacy_devices());
-    for (const DiskOptions& disk : options.disks)
-        FMVM_TRY(builder.add_disk(disk));
+    if (options.host_quirks == HostQuirks::automatic) {
+        built.quirks = host_quirk_parameters(ring0, options.cmdline);
+    }
+    built.machine = FMVM_TRY(Machine::create(
+        kvm, {.memory_bytes = options.memory_bytes,
+              .vcpus = options.cpus,
+              .ring0_emulated = ring0 == Ring0Kind::emulated}));
+    Builder builder(options, *built.machine, status);
+    builder.add_power();
+    for (const DiskOptions& disk : options.disks) FMVM_TRY(builder.add_disk(disk));
     FMVM_TRY(builder.add_rng());
-    FMVM_TRY(builder.boot(kvm, ring0));
+    FMVM_TRY(builder.load(kvm, built.quirks));
+    built.serial = FMVM_TRY(builder.add_serial());
     return built;
 }
 

@@ -3,12 +3,12 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "base/result.h"
+#include "cli/exit_status.h"
 #include "cli/run_options.h"
-#include "devices/console_output.h"
 #include "devices/serial.h"
-#include "vmm/host_probe.h"
 #include "vmm/machine.h"
 
 namespace fmvm::cli {
@@ -17,9 +17,11 @@ namespace fmvm::cli {
 struct BuiltMachine {
     std::unique_ptr<Machine> machine;
     Serial* serial = nullptr;
+    std::string quirks;  // what was added to the kernel command line for this host
 };
 
-// The machine with its devices, kernel loaded, boot vCPU at the entry point.
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options);
+// The machine with its devices, kernel loaded, boot vCPU at the entry point. On failure
+// `status` says what the process is to exit with: the input or this host is to blame.
+Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, ExitStatus& status);
 
 }  // namespace fmvm::cli

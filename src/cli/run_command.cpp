@@ -26,9 +26,9 @@ int fail(const Error& error, ExitStatus status) {
     return to_int(status);
 }
 
-// The guest's end or the operator's wish, whichever comes first.
-GuestEnd run_until_end(Machine& machine) {
-    boost::asio::io_context control;
+// Runs the guest to its end or the operator's wish, whichever comes first.
+GuestEnd run_until_end(Machine& machine, boost::asio::io_context& control,
+                       boost::asio::signal_set& signals) {
     GuestEnd end = GuestEnd::stopped;
     machine.on_end([&](GuestEnd reason) {
         boost::asio::post(control, [&, reason] {
@@ -36,7 +36,6 @@ GuestEnd run_until_end(Machine& machine) {
             control.stop();
         });
     });
-    boost::asio::signal_set signals(control, SIGTERM, SIGINT, SIGHUP);
     signals.async_wait([&](const boost::system::error_code& error, int number) {
         if (error) return;
         log::info("run", "stopping the guest signal={}", number);
@@ -94,9 +93,17 @@ int run_command(const RunOptions& options) {
     prepare_kick_signal();
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return fail(kvm.error(), ExitStatus::failure);
-    Result<BuiltMachine> built = build_machine(*kvm, options);
-    if (!built.ok()) return fail(built.error(), ExitStatus::usage);
+    ExitStatus status = ExitStatus::failure;
+    Result<BuiltMachine> built = build_machine(*kvm, options, status);
+    if (!built.ok()) return fail(built.error(), status);
+    if (!built->quirks.empty()) {
+        log::notice("run", "this host emulates ring 0; added to the kernel command line "
+                    "(--host-quirks off leaves it out): {}", built->quirks);
+    }
 
+    // Before the terminal is changed: from here on these signals end in an orderly way.
+    boost::asio::io_context control(1);
+    boost::asio::signal_set signals(control, SIGTERM, SIGINT, SIGHUP);
     EscapeParser parser;
     std::unique_ptr<ConsoleInput> input;
     std::optional<RawTerminal> terminal;
@@ -106,11 +113,11 @@ int run_command(const RunOptions& options) {
         input = std::move(*connected);
         terminal.emplace(STDIN_FILENO);
     }
-    const GuestEnd end = run_until_end(*built->machine);
+    const GuestEnd end = run_until_end(*built->machine, control, signals);
     input.reset();
-    const int status = report_end(end, *built->machine);
+    const int exit_status = report_end(end, *built->machine);
     built->machine.reset();  // writes what is left of the console
-    return status;
+    return exit_status;
 }
 
 }  // namespace fmvm::cli

@@ -42,7 +42,7 @@ inline constexpr unsigned serial_irq = 4;
 inline constexpr unsigned acpi_sci_irq = 9;
 inline constexpr unsigned irq_pins = 24;
 inline constexpr unsigned virtio_device_count_max = 16;
-// 5..7, 10..15, then 16..22: pins without a fixed ISA owner in this machine.
+// 5..7, 10..12, 14, 15, then 16..23: pins without a fixed ISA owner in this machine.
 constexpr unsigned virtio_irq(unsigned index) {
     constexpr unsigned pins[virtio_device_count_max] = {5,  6,  7,  10, 11, 12, 14, 15,
                                                         16, 17, 18, 19, 20, 21, 22, 23};
