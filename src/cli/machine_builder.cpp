@@ -84,11 +84,11 @@ class Builder {
         return add_virtio("rng", device);
     }
 
-    Result<void> load(const Kvm& kvm, const std::string& quirks) {
+    Result<void> load(const std::string& quirks) {
         FirmwareConfig firmware;
         firmware.vcpus = options_.cpus;
         firmware.virtio_devices = virtio_devices_;
-        for (const kvm_cpuid_entry2& entry : FMVM_TRY(kvm.supported_cpuid())) {
+        for (const kvm_cpuid_entry2& entry : machine_.boot_cpuid()) {
             if (entry.function != 1) continue;
             firmware.cpuid_signature = entry.eax;
             firmware.cpuid_features = entry.edx;
@@ -152,7 +152,7 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Ex
     builder.add_power();
     for (const DiskOptions& disk : options.disks) FMVM_TRY(builder.add_disk(disk));
     FMVM_TRY(builder.add_rng());
-    FMVM_TRY(builder.load(kvm, built.quirks));
+    FMVM_TRY(builder.load(built.quirks));
     built.serial = FMVM_TRY(builder.add_serial());
     return built;
 }

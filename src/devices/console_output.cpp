@@ -16,6 +16,9 @@ namespace fmvm {
 namespace {
 
 constexpr std::chrono::milliseconds retry_interval{5};
+// How long a piece of a line waits for the rest of it: a guest sends byte by byte, and waking the
+// loop for each would cost more than the byte.
+constexpr std::chrono::milliseconds line_wait_max{1};
 constexpr std::chrono::milliseconds drain_limit{1000};
 
 enum class Readiness { ready, not_yet, broken };
@@ -37,13 +40,13 @@ struct ConsoleOutput::Shared : std::enable_shared_from_this<Shared> {
           // What a writable pipe takes without blocking; a terminal promises less.
           chunk_max(::isatty(fd.get()) == 1 ? 256 : PIPE_BUF),
           loop(event_loop),
-          retry_timer(event_loop.context()) {}
+          timer(event_loop.context()) {}
 
     void append(std::span<const std::uint8_t> bytes);
     void write_pending();
     bool collect();
     Readiness write_collected(std::chrono::milliseconds timeout);
-    void retry_later();
+    void write_after(std::chrono::milliseconds delay);
 
     const UniqueFd fd;
     const std::size_t chunk_max;
@@ -53,12 +56,12 @@ struct ConsoleOutput::Shared : std::enable_shared_from_this<Shared> {
 
     std::mutex mutex;
     std::vector<std::uint8_t> incoming;  // appended by writers
-    bool write_scheduled = false;
+    enum class Schedule { none, delayed, at_once } schedule = Schedule::none;
     bool dropping = false;
     bool starved = false;  // there was no room since the handler was last called
 
     // Loop thread only.
-    boost::asio::steady_timer retry_timer;
+    boost::asio::steady_timer timer;
     std::vector<std::uint8_t> outgoing;
     std::size_t outgoing_done = 0;
 };
@@ -91,8 +94,14 @@ void ConsoleOutput::Shared::append(std::span<const std::uint8_t> bytes) {
     incoming.insert(incoming.end(), bytes.begin(), bytes.end());
     pending_bytes += bytes.size();
     if (pending_bytes >= room_limit) starved = true;
-    if (std::exchange(write_scheduled, true)) return;
-    loop.post([self = shared_from_this()] { self->write_pending(); });
+    const bool whole_line = std::find(bytes.begin(), bytes.end(), '\n') != bytes.end();
+    if (whole_line && schedule != Schedule::at_once) {
+        schedule = Schedule::at_once;
+        loop.post([self = shared_from_this()] { self->write_pending(); });
+    } else if (schedule == Schedule::none) {
+        schedule = Schedule::delayed;
+        loop.post([self = shared_from_this()] { self->write_after(line_wait_max); });
+    }
 }
 
 // Moves what has come to `outgoing` once that is written; false when there is nothing to write.
@@ -102,8 +111,8 @@ bool ConsoleOutput::Shared::collect() {
     outgoing_done = 0;
     const std::lock_guard lock(mutex);
     std::swap(outgoing, incoming);
-    write_scheduled = !outgoing.empty();
-    return write_scheduled;
+    if (outgoing.empty()) schedule = Schedule::none;
+    return !outgoing.empty();
 }
 
 Readiness ConsoleOutput::Shared::write_collected(std::chrono::milliseconds timeout) {
@@ -127,7 +136,7 @@ Readiness ConsoleOutput::Shared::write_collected(std::chrono::milliseconds timeo
 void ConsoleOutput::Shared::write_pending() {
     while (collect()) {
         if (write_collected(std::chrono::milliseconds(0)) == Readiness::not_yet) {
-            retry_later();
+            write_after(retry_interval);
             return;
         }
     }
@@ -139,9 +148,9 @@ void ConsoleOutput::Shared::write_pending() {
     if (room_handler) room_handler();
 }
 
-void ConsoleOutput::Shared::retry_later() {
-    retry_timer.expires_after(retry_interval);
-    retry_timer.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+void ConsoleOutput::Shared::write_after(std::chrono::milliseconds delay) {
+    timer.expires_after(delay);
+    timer.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
         if (!error) self->write_pending();
     });
 }

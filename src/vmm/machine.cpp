@@ -35,7 +35,9 @@ Result<void> Machine::create_vcpus(const Kvm& kvm) {
     for (unsigned id = 0; id < config_.vcpus; ++id) {
         Vcpu vcpu = FMVM_TRY(Vcpu::create(kvm, vm_, id, ports_, mmio_));
         policy.vcpu_id = id;
-        FMVM_TRY(vcpu.set_cpuid(apply_cpuid_policy(supported, policy)));
+        std::vector<kvm_cpuid_entry2> cpuid = apply_cpuid_policy(supported, policy);
+        FMVM_TRY(vcpu.set_cpuid(cpuid));
+        if (id == 0) boot_cpuid_ = std::move(cpuid);
         vcpus_.push_back(std::make_unique<VcpuThread>(
             std::move(vcpu), [this](VcpuExit exit, const Vcpu& ended) { vcpu_ended(exit, ended); }));
     }

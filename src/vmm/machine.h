@@ -63,7 +63,8 @@ class Machine {
     Bus& ports() { return ports_; }
     Bus& mmio() { return mmio_; }
     EventLoop& loop() { return loop_; }
-    const MachineConfig& config() const { return config_; }
+    // What the boot vCPU was told about itself.
+    const std::vector<kvm_cpuid_entry2>& boot_cpuid() const { return boot_cpuid_; }
 
     // Keeps a device alive as long as the machine; devices go in reverse order of arrival, after
     // vCPUs and loop have stopped.
@@ -103,6 +104,7 @@ class Machine {
 
     // Destruction runs from the bottom up; ~Machine has stopped the threads by then.
     MachineConfig config_;
+    std::vector<kvm_cpuid_entry2> boot_cpuid_;
     GuestMemory memory_;
     Vm vm_;
     Bus ports_;

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// The steps of a block request inside the VMM, without KVM and without a disk.
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <cstring>
+
+#include "devices/block/block_request.h"
+#include "devices/virtio/virtqueue.h"
+
+namespace fmvm {
+namespace {
+
+constexpr GuestAddress descriptors{0x1000};
+constexpr GuestAddress available{0x3000};
+constexpr GuestAddress used{0x4000};
+constexpr GuestAddress header{0x6000};
+constexpr std::uint16_t queue_size = 256;
+
+struct Descriptor {
+    std::uint64_t address;
+    std::uint32_t length;
+    std::uint16_t flags;
+    std::uint16_t next;
+};
+
+// A queue in which every entry is a 4 KiB read: header, data, status.
+class ReadQueue {
+  public:
+    ReadQueue() {
+        const std::array<Descriptor, 3> chain{{{header.value(), 16, 1, 1},
+                                               {0x10000, 4096, 3, 2},
+                                               {0x20000, 1, 2, 0}}};
+        FMVM_CHECK(memory.write_object(descriptors, chain));
+        Virtqueue::State state;
+        state.layout = {queue_size, true, descriptors, available, used};
+        state.event_index = true;
+        queue.emplace(memory, state);
+    }
+    void publish() { FMVM_CHECK(memory.store_release(available + 2, ++index)); }
+
+    static GuestMemory allocate() {
+        const GuestMemory::Range range{GuestAddress(0), 16 * mib};
+        return GuestMemory::allocate({&range, 1}).value();
+    }
+    GuestMemory memory = allocate();
+    std::optional<Virtqueue> queue;
+    std::uint16_t index = 0;
+};
+
+void memcpy_4k(benchmark::State& state) {
+    static std::array<std::uint8_t, 4096> from{};
+    static std::array<std::uint8_t, 4096> to{};
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(from.data());
+        std::memcpy(to.data(), from.data(), from.size());
+        benchmark::DoNotOptimize(to);
+        benchmark::ClobberMemory();
+    }
+}
+BENCHMARK(memcpy_4k);  // the baseline
+
+void queue_round_trip(benchmark::State& state) {
+    ReadQueue guest;
+    for (auto _ : state) {
+        guest.publish();
+        std::optional<DescriptorChain> chain = guest.queue->pop();
+        guest.queue->push(std::move(*chain), 4097);
+        benchmark::DoNotOptimize(guest.queue->needs_interrupt());
+    }
+}
+BENCHMARK(queue_round_trip);
+
+void parse_read_request(benchmark::State& state) {
+    ReadQueue guest;
+    guest.publish();
+    DescriptorChain chain = std::move(*guest.queue->pop());
+    const BlockLimits limits{.capacity = 1 * gib,
+                             .block_size = 512,
+                             .read_only = false,
+                             .segments_max = 254,
+                             .transfer_bytes_max = 16 * mib,
+                             .discard_bytes_max = 1 * gib};
+    for (auto _ : state) {
+        BlockRequest request;
+        benchmark::DoNotOptimize(parse_block_request(guest.memory, chain, limits, request));
+    }
+    chain.abandon();
+}
+BENCHMARK(parse_read_request);
+
+void guest_write_4k(benchmark::State& state) {
+    ReadQueue guest;
+    static const std::array<std::uint8_t, 4096> bytes{};
+    for (auto _ : state) benchmark::DoNotOptimize(guest.memory.write(GuestAddress(0x10000), bytes));
+}
+BENCHMARK(guest_write_4k);
+
+}  // namespace
+}  // namespace fmvm
+
+BENCHMARK_MAIN();
