@@ -53,6 +53,9 @@ void apply(kvm_cpuid_entry2& entry, const CpuidPolicy& policy) {
             set_cache_topology(entry, policy);
             break;
         case 0x6:
+            entry.eax &= bit(2);  // ARAT: the APIC timer never stops
+            entry.ebx = entry.ecx = entry.edx = 0;
+            break;
         case 0xa:
             entry.eax = entry.ebx = entry.ecx = entry.edx = 0;
             break;

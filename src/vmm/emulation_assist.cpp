@@ -5,6 +5,8 @@
 #include <bit>
 #include <initializer_list>
 
+#include "vmm/memory_operand.h"
+
 namespace fmvm {
 
 namespace {
@@ -12,8 +14,7 @@ namespace {
 using Bytes = std::span<const std::uint8_t>;
 
 bool starts_with(Bytes bytes, std::initializer_list<std::uint8_t> opcode) {
-    return bytes.size() >= opcode.size() &&
-           std::equal(opcode.begin(), opcode.end(), bytes.begin());
+    return bytes.size() >= opcode.size() && std::equal(opcode.begin(), opcode.end(), bytes.begin());
 }
 
 bool advance(AssistCpu& cpu, std::uint64_t length) {
@@ -25,7 +26,9 @@ bool advance(AssistCpu& cpu, std::uint64_t length) {
 
 // A breakpoint is a trap: the handler sees RIP behind it. Stock kernels execute it on purpose
 // while they patch themselves, so it must really be delivered.
-bool complete_int3(AssistCpu& cpu) { return advance(cpu, 1) && cpu.inject_exception(3); }
+bool complete_int3(AssistCpu& cpu) {
+    return advance(cpu, 1) && cpu.inject_exception(3);
+}
 
 // FNCLEX clears the exception flags, SF, ES and B of the status word.
 bool complete_fnclex(AssistCpu& cpu) {
@@ -78,18 +81,42 @@ bool complete_xgetbv(AssistCpu& cpu) {
     return cpu.set_regs(regs);
 }
 
-__u64* general_register(kvm_regs& regs, unsigned index) {
-    __u64* const order[16] = {&regs.rax, &regs.rcx, &regs.rdx, &regs.rbx, &regs.rsp, &regs.rbp,
-                              &regs.rsi, &regs.rdi, &regs.r8,  &regs.r9,  &regs.r10, &regs.r11,
-                              &regs.r12, &regs.r13, &regs.r14, &regs.r15};
-    return order[index];
+// A REX prefix, if there is one, as kernels put it: directly before the opcode.
+struct Prefixed {
+    std::uint8_t rex;
+    std::size_t opcode_at;
+};
+Prefixed skip_rex(Bytes bytes, std::size_t at) {
+    if (at < bytes.size() && (bytes[at] & 0xf0) == 0x40) return {bytes[at], at + 1};
+    return {0, at};
+}
+
+// LDMXCSR and STMXCSR m32 ([REX] 0F AE /2 and /3).
+bool complete_mxcsr(Bytes bytes, AssistCpu& cpu) {
+    const auto [rex, at] = skip_rex(bytes, 0);
+    if (!starts_with(bytes.subspan(at), {0x0f, 0xae}) || bytes.size() < at + 3) return false;
+    const unsigned operation = bytes[at + 2] >> 3 & 7U;
+    if ((operation != 2 && operation != 3) || !cpu.in_64_bit_code()) return false;
+    kvm_regs regs{};
+    kvm_fpu fpu{};
+    if (!cpu.get_regs(regs) || !cpu.get_fpu(fpu)) return false;
+    const auto operand = decode_memory_operand(bytes.subspan(at + 2), at + 2, rex, regs);
+    if (!operand) return false;
+    if (operation == 2) {
+        std::uint32_t value = 0;
+        constexpr std::uint32_t reserved = 0xffff0000;  // setting one is a fault: not ours to raise
+        if (!cpu.read_memory(operand->linear, value) || (value & reserved) != 0) return false;
+        fpu.mxcsr = value;
+        if (!cpu.set_fpu(fpu)) return false;
+    } else if (!cpu.write_memory(operand->linear, fpu.mxcsr)) {
+        return false;
+    }
+    return advance(cpu, at + 2 + operand->size);
 }
 
 // POPCNT r32/r64, r32/r64 (F3 [REX] 0F B8 /r, register form only).
 bool complete_popcnt(Bytes bytes, AssistCpu& cpu) {
-    std::size_t at = 1;
-    std::uint8_t rex = 0;
-    if (at < bytes.size() && (bytes[at] & 0xf0) == 0x40) rex = bytes[at++];
+    const auto [rex, at] = skip_rex(bytes, 1);
     if (!starts_with(bytes.subspan(at), {0x0f, 0xb8}) || bytes.size() < at + 3) return false;
     const std::uint8_t modrm = bytes[at + 2];
     if (modrm < 0xc0) return false;  // memory operand
@@ -97,9 +124,9 @@ bool complete_popcnt(Bytes bytes, AssistCpu& cpu) {
     const unsigned source = (modrm & 7U) | (rex & 1U) << 3;
     kvm_regs regs{};
     if (!cpu.get_regs(regs)) return false;
-    std::uint64_t value = *general_register(regs, source);
+    std::uint64_t value = general_register(regs, source);
     if ((rex & 8) == 0) value &= 0xffffffff;
-    *general_register(regs, target) = static_cast<__u64>(std::popcount(value));
+    general_register(regs, target) = static_cast<__u64>(std::popcount(value));
     constexpr std::uint64_t arithmetic_flags = 0x8d5;  // CF PF AF ZF SF OF
     constexpr std::uint64_t zero_flag = 0x40;
     regs.rflags = (regs.rflags & ~arithmetic_flags) | (value == 0 ? zero_flag : 0);
@@ -120,7 +147,7 @@ bool complete_instruction(Bytes bytes, AssistCpu& cpu) {
     if (starts_with(bytes, {0x0f, 0x01, 0xf9})) return complete_rdtscp(cpu);
     if (starts_with(bytes, {0x0f, 0x01, 0xd0})) return complete_xgetbv(cpu);
     if (starts_with(bytes, {0xf3})) return complete_popcnt(bytes, cpu);
-    return false;
+    return complete_mxcsr(bytes, cpu);
 }
 
 }  // namespace fmvm

@@ -55,6 +55,7 @@ constexpr Instruction instructions[] = {
     {"int3", {0xcc}, 1},
     {"fwait", {0x9b}, 1},
     {"fnclex", {0xdb, 0xe2}, 2},
+    {"fninit", {0xdb, 0xe3}, 2},
     {"emms", {0x0f, 0x77}, 2},
     {"clac", {0x0f, 0x01, 0xca}, 3},
     {"stac", {0x0f, 0x01, 0xcb}, 3},

@@ -20,11 +20,13 @@ inline constexpr GuestAddress zero_page{0x7000};       // struct boot_params
 inline constexpr GuestAddress boot_page_tables{0x9000};  // 6 pages: PML4, PDPT, 4 page directories
 inline constexpr GuestAddress command_line{0x20000};
 inline constexpr std::uint64_t command_line_size_max = 4096;  // with the closing NUL
-inline constexpr GuestAddress mp_table{0x9fc00};  // last KiB of base memory: the EBDA (MP spec, 4)
-inline constexpr std::uint64_t mp_table_size_max = 0x400;
+inline constexpr GuestAddress mp_table{0x9fc00};  // its floating pointer: the EBDA (MP spec, 4)
 inline constexpr GuestAddress base_memory_end{0x9fc00};
 inline constexpr GuestAddress acpi_tables{0xe0000};  // RSDP first; ACPI 6.5, 5.2.5.1
-inline constexpr std::uint64_t acpi_tables_size_max = 0x20000;
+inline constexpr std::uint64_t acpi_tables_size_max = 0x10000;
+// For more than 39 processors the configuration table does not fit the EBDA: BIOS area, always.
+inline constexpr GuestAddress mp_configuration_table{0xf0000};
+inline constexpr GuestAddress reset_vector{0xffff0};  // where kernels jump to have the BIOS reset
 inline constexpr GuestAddress high_memory{0x100000};
 
 // RAM lies below the hole for devices and continues at 4 GiB.
@@ -39,7 +41,6 @@ inline constexpr GuestAddress kvm_tss{0xfffbd000};           // three pages, VMX
 
 // Interrupts: pins of the (in-kernel) IOAPIC.
 inline constexpr unsigned serial_irq = 4;
-inline constexpr unsigned acpi_sci_irq = 9;
 inline constexpr unsigned irq_pins = 24;
 inline constexpr unsigned virtio_device_count_max = 16;
 // 5..7, 10..12, 14, 15, then 16..23: pins without a fixed ISA owner in this machine.

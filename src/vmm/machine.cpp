@@ -33,7 +33,7 @@ Result<void> Machine::create_vcpus(const Kvm& kvm) {
     policy.tsc_deadline = kvm.extension(KVM_CAP_TSC_DEADLINE_TIMER) != 0;
     policy.ring0_emulated = config_.ring0_emulated;
     for (unsigned id = 0; id < config_.vcpus; ++id) {
-        Vcpu vcpu = FMVM_TRY(Vcpu::create(kvm, vm_, id, ports_, mmio_));
+        Vcpu vcpu = FMVM_TRY(Vcpu::create(kvm, vm_, id, ports_, mmio_, memory_));
         policy.vcpu_id = id;
         std::vector<kvm_cpuid_entry2> cpuid = apply_cpuid_policy(supported, policy);
         FMVM_TRY(vcpu.set_cpuid(cpuid));

@@ -166,7 +166,7 @@ Result<ScratchVm::Outcome> ScratchVm::run(Mode mode, std::span<const std::uint8_
 }
 
 Result<ScratchVm::Outcome> ScratchVm::run_on_assisted() {
-    KvmAssistCpu cpu(vcpu_.get());
+    KvmAssistCpu cpu(vcpu_.get(), nullptr);
     const std::span<const std::uint8_t> code(memory_.get() + code_start, instruction_size_max);
     if (!complete_instruction(code, cpu)) return Outcome::refused;
     return enter_guest();

@@ -12,17 +12,24 @@
 namespace fmvm {
 
 Result<Vcpu> Vcpu::create(const Kvm& kvm, const Vm& vm, unsigned id, const Bus& ports,
-                          const Bus& mmio) {
+                          const Bus& mmio, GuestMemory& memory) {
     UniqueFd fd = FMVM_TRY(vm.create_vcpu(id));
     const std::size_t size = kvm.vcpu_mmap_size();
     void* run = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
     if (run == MAP_FAILED) return errno_error(errno, "cannot map the vCPU run area");
-    return Vcpu(std::move(fd), static_cast<kvm_run*>(run), size, id, ports, mmio);
+    return Vcpu(std::move(fd), static_cast<kvm_run*>(run), size, id, ports, mmio,
+                memory);
 }
 
 Vcpu::Vcpu(UniqueFd fd, kvm_run* run, std::size_t run_size, unsigned id, const Bus& ports,
-           const Bus& mmio)
-    : fd_(std::move(fd)), run_(run), run_size_(run_size), id_(id), ports_(ports), mmio_(mmio) {}
+           const Bus& mmio, GuestMemory& memory)
+    : fd_(std::move(fd)),
+      run_(run),
+      run_size_(run_size),
+      id_(id),
+      ports_(ports),
+      mmio_(mmio),
+      memory_(memory) {}
 
 Vcpu::Vcpu(Vcpu&& other) noexcept
     : fd_(std::move(other.fd_)),
@@ -31,6 +38,7 @@ Vcpu::Vcpu(Vcpu&& other) noexcept
       id_(other.id_),
       ports_(other.ports_),
       mmio_(other.mmio_),
+      memory_(other.memory_),
       report_(std::move(other.report_)) {}
 
 Vcpu::~Vcpu() {
@@ -126,7 +134,7 @@ VcpuExit Vcpu::handle_internal_error() {
     }
     const std::size_t size = std::min<std::size_t>(failure.insn_size, sizeof failure.insn_bytes);
     const std::span<const std::uint8_t> bytes(failure.insn_bytes, size);
-    KvmAssistCpu cpu(fd());
+    KvmAssistCpu cpu(fd(), &memory_);
     if (complete_instruction(bytes, cpu)) return VcpuExit::handled;
     return give_up(fmt::format("KVM cannot emulate the instruction {}", hex_bytes(bytes)));
 }

@@ -26,8 +26,9 @@ enum class VcpuExit {
 
 class Vcpu {
   public:
+    // The VM, buses and memory must outlive the vCPU.
     static Result<Vcpu> create(const Kvm& kvm, const Vm& vm, unsigned id, const Bus& ports,
-                               const Bus& mmio);
+                               const Bus& mmio, GuestMemory& memory);
     Vcpu(Vcpu&& other) noexcept;
     Vcpu& operator=(Vcpu&&) = delete;
     ~Vcpu();
@@ -53,7 +54,7 @@ class Vcpu {
 
   private:
     Vcpu(UniqueFd fd, kvm_run* run, std::size_t run_size, unsigned id, const Bus& ports,
-         const Bus& mmio);
+         const Bus& mmio, GuestMemory& memory);
     VcpuExit dispatch();
     void handle_port_access();
     void handle_mmio_access();
@@ -66,6 +67,7 @@ class Vcpu {
     unsigned id_;
     const Bus& ports_;
     const Bus& mmio_;
+    GuestMemory& memory_;
     std::string report_;
 };
 

@@ -36,7 +36,7 @@ struct RawGuest {
         const BootEntry entry{BootProtocol::pvh, code_address, GuestAddress(0)};
         require(write_boot_tables(memory, entry));
         for (unsigned id = 0; id < vcpus; ++id) {
-            Vcpu vcpu = require(Vcpu::create(kvm, vm, id, ports, mmio));
+            Vcpu vcpu = require(Vcpu::create(kvm, vm, id, ports, mmio, memory));
             require(vcpu.set_cpuid(require(kvm.supported_cpuid())));
             if (id == 0) require(vcpu.set_boot_state(entry));
             vcpus_.push_back(std::move(vcpu));

@@ -34,6 +34,17 @@ struct FakeCpu : AssistCpu {
         value = 0x0000000200000007;
         return !refuse;
     }
+    bool in_64_bit_code() override { return long_mode; }
+    bool read_memory(std::uint64_t linear, std::uint32_t& value) override {
+        if (linear != word_at) return false;
+        value = word;
+        return true;
+    }
+    bool write_memory(std::uint64_t linear, std::uint32_t value) override {
+        if (linear != word_at) return false;
+        word = value;
+        return true;
+    }
     bool inject_exception(std::uint8_t vector) override {
         injected = vector;
         injected_at = regs.rip;
@@ -42,6 +53,9 @@ struct FakeCpu : AssistCpu {
 
     kvm_regs regs{};
     kvm_fpu fpu{};
+    bool long_mode = true;
+    std::uint64_t word_at = 0;  // the only linear address that is mapped
+    std::uint32_t word = 0;
     std::optional<std::uint8_t> injected;
     std::uint64_t injected_at = 0;
     bool refuse = false;
@@ -186,4 +200,61 @@ TEST_CASE("assist: a KVM that refuses a register is reported", "[assist]") {
         CHECK(cpu.regs.rip == 0x1000);
         CHECK_FALSE(cpu.injected.has_value());
     }
+}
+
+TEST_CASE("assist: ldmxcsr and stmxcsr through every addressing form", "[assist]") {
+    struct Form {
+        std::vector<std::uint8_t> bytes;  // of LDMXCSR
+        std::uint64_t address;
+    };
+    const Form forms[] = {
+        {{0x0f, 0xae, 0x10}, 0x5000},                                      // [rax]
+        {{0x0f, 0xae, 0x54, 0x24, 0x04}, 0x7004},                          // [rsp + 4]
+        {{0x0f, 0xae, 0x55, 0xf8}, 0x8ff8},                                // [rbp - 8]
+        {{0x0f, 0xae, 0x95, 0x00, 0x01, 0x00, 0x00}, 0x9100},              // [rbp + 0x100]
+        {{0x0f, 0xae, 0x15, 0x10, 0x00, 0x00, 0x00}, 0x1000 + 7 + 0x10},   // [rip + 0x10]
+        {{0x0f, 0xae, 0x14, 0x25, 0x00, 0x60, 0x00, 0x00}, 0x6000},        // [0x6000]
+        {{0x0f, 0xae, 0x14, 0x98}, 0x5000 + 4 * 0x100},                    // [rax + rbx * 4]
+        {{0x43, 0x0f, 0xae, 0x14, 0x48}, 0xa000 + 2 * 0x30},               // [r8 + r9 * 2]
+        {{0x41, 0x0f, 0xae, 0x55, 0x10}, 0xb010},                          // [r13 + 0x10]
+    };
+    for (const Form& form : forms) {
+        FakeCpu cpu = make_cpu();
+        cpu.regs.rax = 0x5000;
+        cpu.regs.rbx = 0x100;
+        cpu.regs.rsp = 0x7000;
+        cpu.regs.rbp = 0x9000;
+        cpu.regs.r8 = 0xa000;
+        cpu.regs.r9 = 0x30;
+        cpu.regs.r13 = 0xb000;
+        cpu.word_at = form.address;
+        cpu.word = 0x1fa0;
+        REQUIRE(complete(cpu, form.bytes));
+        CHECK(cpu.fpu.mxcsr == 0x1fa0);
+        CHECK(cpu.regs.rip == 0x1000 + form.bytes.size());
+
+        std::vector<std::uint8_t> store = form.bytes;
+        store[store[0] == 0x0f ? 2 : 3] |= 0x08;  // /3
+        cpu.regs.rip = 0x1000;
+        cpu.fpu.mxcsr = 0x1f80;
+        REQUIRE(complete(cpu, store));
+        CHECK(cpu.word == 0x1f80);
+    }
+}
+
+TEST_CASE("assist: an mxcsr that cannot be completed changes nothing", "[assist]") {
+    FakeCpu cpu = make_cpu();
+    cpu.word_at = 0x5000;
+    cpu.word = 0x1f80;
+    CHECK_FALSE(complete(cpu, {0x0f, 0xae, 0x10}));  // [rax] = [0]: not mapped
+    CHECK_FALSE(complete(cpu, {0x0f, 0xae, 0xd0}));  // a register form
+    CHECK_FALSE(complete(cpu, {0x0f, 0xae, 0x54}));  // cut short
+    cpu.regs.rax = 0x5000;
+    cpu.word = 0x00010000;  // a reserved bit
+    CHECK_FALSE(complete(cpu, {0x0f, 0xae, 0x10}));
+    cpu.word = 0x1f80;
+    cpu.long_mode = false;
+    CHECK_FALSE(complete(cpu, {0x0f, 0xae, 0x10}));
+    CHECK(cpu.regs.rip == 0x1000);
+    CHECK(cpu.fpu.mxcsr == 0);
 }

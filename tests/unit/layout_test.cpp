@@ -47,8 +47,10 @@ TEST_CASE("layout: what is placed in low memory does not overlap", "[layout]") {
         {layout::zero_page, page_size},
         {layout::boot_page_tables, 6 * page_size},
         {layout::command_line, layout::command_line_size_max},
-        {layout::mp_table, layout::mp_table_size_max},
+        {layout::mp_table, 16},
         {layout::acpi_tables, layout::acpi_tables_size_max},
+        {layout::mp_configuration_table, 0x1000},
+        {layout::reset_vector, 16},
         {layout::high_memory, 0},
     };
     for (std::size_t i = 0; i + 1 < std::size(areas); ++i) {

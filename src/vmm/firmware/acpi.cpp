@@ -188,7 +188,7 @@ Result<GuestAddress> write_acpi_tables(GuestMemory& memory, const FirmwareConfig
     const GuestAddress madt = area.place(make_madt(config));
     const GuestAddress xsdt = area.place(make_xsdt({fadt, madt}));
     if (!memory.write(layout::acpi_tables, std::move(area).with_root(make_rsdp(xsdt))) ||
-        !memory.write(firmware::reset_vector, firmware::reset_vector_code())) {
+        !memory.write(layout::reset_vector, firmware::reset_vector_code())) {
         return make_error("guest memory does not reach the ACPI tables at {:#x}",
                           layout::acpi_tables.value());
     }

@@ -5,7 +5,6 @@
 // allocates and programs every pin listed, at a price where ring 0 is emulated. Pins from 16 on
 // are no ISA interrupts; Linux (mp_map_pin_to_irq()) takes a source number from 16 on as the pin
 // itself, with the polarity and trigger given here.
-#include "vmm/firmware/mp_table.h"
 
 #include "vmm/firmware/table_bytes.h"
 
@@ -35,7 +34,7 @@ Bytes make_floating_pointer() {
     Bytes pointer;
     append_text(pointer, "_MP_");
     append<std::uint32_t>(pointer,
-                          static_cast<std::uint32_t>(firmware::mp_configuration_table.value()));
+                          static_cast<std::uint32_t>(layout::mp_configuration_table.value()));
     append<std::uint8_t>(pointer, 1);  // length in 16-byte units
     append<std::uint8_t>(pointer, specification_1_4);
     append_zeros(pointer, 6);  // checksum, below; features: a table follows, virtual wire mode
@@ -149,9 +148,9 @@ Bytes make_configuration_table(const FirmwareConfig& config) {
 Result<void> write_mp_table(GuestMemory& memory, const FirmwareConfig& config) {
     firmware::check_config(config);
     if (!memory.write(layout::mp_table, make_floating_pointer()) ||
-        !memory.write(firmware::mp_configuration_table, make_configuration_table(config))) {
+        !memory.write(layout::mp_configuration_table, make_configuration_table(config))) {
         return make_error("guest memory does not reach the MP table at {:#x}",
-                          firmware::mp_configuration_table.value());
+                          layout::mp_configuration_table.value());
     }
     return {};
 }

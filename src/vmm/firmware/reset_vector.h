@@ -6,13 +6,11 @@
 // and jumps here, and never tries RESET_REG. Where a BIOS would start, ours writes RESET_REG.
 #pragma once
 
-#include "base/guest_address.h"
 #include "vmm/firmware/table_bytes.h"
 
 namespace fmvm::firmware {
 
-inline constexpr GuestAddress reset_vector{0xffff0};
-
+// For layout::reset_vector.
 Bytes reset_vector_code();
 
 }  // namespace fmvm::firmware
