@@ -48,7 +48,7 @@ class Linux(VmTestCase):
                 shown = [line for line in lines if line.startswith("txn ")]
                 self.assertEqual(len(shown), TRANSACTIONS, vm.description())
                 self.assertIn("sqlite integrity ok", "\n".join(lines), vm.description())
-                run("e2fsck", "-fn", self.disk)
+                run(linux_guest.GUEST / "check-sqlite", self.disk, self.log)
 
 
 if __name__ == "__main__":
