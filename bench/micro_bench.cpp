@@ -28,9 +28,8 @@ struct Descriptor {
 class ReadQueue {
   public:
     ReadQueue() {
-        const std::array<Descriptor, 3> chain{{{header.value(), 16, 1, 1},
-                                               {0x10000, 4096, 3, 2},
-                                               {0x20000, 1, 2, 0}}};
+        const std::array<Descriptor, 3> chain{
+            {{header.value(), 16, 1, 1}, {0x10000, 4096, 3, 2}, {0x20000, 1, 2, 0}}};
         FMVM_CHECK(memory.write_object(descriptors, chain));
         Virtqueue::State state;
         state.layout = {queue_size, true, descriptors, available, used};
@@ -92,7 +91,8 @@ BENCHMARK(parse_read_request);
 void guest_write_4k(benchmark::State& state) {
     ReadQueue guest;
     static const std::array<std::uint8_t, 4096> bytes{};
-    for (auto _ : state) benchmark::DoNotOptimize(guest.memory.write(GuestAddress(0x10000), bytes));
+    for (auto _ : state)
+        benchmark::DoNotOptimize(guest.memory.write(GuestAddress(0x10000), bytes));
 }
 BENCHMARK(guest_write_4k);
 

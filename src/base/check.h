@@ -9,8 +9,8 @@ namespace fmvm {
 
 }  // namespace fmvm
 
-#define FMVM_CHECK(condition)                                            \
-    do {                                                                 \
-        if (!(condition)) [[unlikely]]                                   \
-            ::fmvm::check_failed(#condition, __FILE__, __LINE__);        \
+#define FMVM_CHECK(condition)                                     \
+    do {                                                          \
+        if (!(condition)) [[unlikely]]                            \
+            ::fmvm::check_failed(#condition, __FILE__, __LINE__); \
     } while (false)

@@ -91,9 +91,9 @@ class [[nodiscard]] Result<void> {
 
 // auto x = FMVM_TRY(f());  FMVM_TRY(g());  Returns the error from the enclosing function. A GNU
 // statement expression (g++ and clang++), so that the value can be used in place.
-#define FMVM_TRY(expression)                                      \
-    __extension__({                                               \
-        auto fmvm_try_result = (expression);                      \
+#define FMVM_TRY(expression)                                       \
+    __extension__({                                                \
+        auto fmvm_try_result = (expression);                       \
         if (!fmvm_try_result.ok()) return fmvm_try_result.error(); \
-        std::move(fmvm_try_result).value();                       \
+        std::move(fmvm_try_result).value();                        \
     })

@@ -41,7 +41,9 @@ class Builder {
         : options_(options), machine_(machine), status_(status) {}
 
     void add_power() {
-        const EndRequest end = [&machine = machine_](GuestEnd reason) { machine.request_end(reason); };
+        const EndRequest end = [&machine = machine_](GuestEnd reason) {
+            machine.request_end(reason);
+        };
         auto& power = machine_.own(std::make_unique<AcpiPower>(end));
         machine_.ports().attach(layout::acpi_sleep_control_port, AcpiPower::register_count, power);
         auto& data = machine_.own(std::make_unique<I8042Port>(I8042Port::Kind::data, end));
@@ -65,8 +67,8 @@ class Builder {
 
     Result<void> add_disk(const DiskOptions& disk) {
         status_ = ExitStatus::usage;
-        DiskImage image =
-            FMVM_TRY(DiskImage::open(disk.path, {.read_only = disk.readonly, .direct = disk.direct}));
+        DiskImage image = FMVM_TRY(
+            DiskImage::open(disk.path, {.read_only = disk.readonly, .direct = disk.direct}));
         status_ = ExitStatus::failure;
         const std::uint32_t alignment = image.memory_alignment;
         std::unique_ptr<BlockBackend> backend =
@@ -144,13 +146,14 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Ex
     if (options.host_quirks == HostQuirks::automatic) {
         built.quirks = host_quirk_parameters(ring0, options.cmdline);
     }
-    built.machine = FMVM_TRY(Machine::create(
-        kvm, {.memory_bytes = options.memory_bytes,
-              .vcpus = options.cpus,
-              .ring0_emulated = ring0 == Ring0Kind::emulated}));
+    built.machine =
+        FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
+                                       .vcpus = options.cpus,
+                                       .ring0_emulated = ring0 == Ring0Kind::emulated}));
     Builder builder(options, *built.machine, status);
     builder.add_power();
-    for (const DiskOptions& disk : options.disks) FMVM_TRY(builder.add_disk(disk));
+    for (const DiskOptions& disk : options.disks)
+        FMVM_TRY(builder.add_disk(disk));
     FMVM_TRY(builder.add_rng());
     FMVM_TRY(builder.load(built.quirks));
     built.serial = FMVM_TRY(builder.add_serial());

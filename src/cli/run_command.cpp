@@ -97,8 +97,10 @@ int run_command(const RunOptions& options) {
     Result<BuiltMachine> built = build_machine(*kvm, options, status);
     if (!built.ok()) return fail(built.error(), status);
     if (!built->quirks.empty()) {
-        log::notice("run", "this host emulates ring 0; added to the kernel command line "
-                    "(--host-quirks off leaves it out): {}", built->quirks);
+        log::notice("run",
+                    "this host emulates ring 0; added to the kernel command line "
+                    "(--host-quirks off leaves it out): {}",
+                    built->quirks);
     }
 
     // Before the terminal is changed: from here on these signals end in an orderly way.

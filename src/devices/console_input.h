@@ -21,7 +21,7 @@ namespace fmvm {
 class ConsoleInput {
   public:
     struct Receiver {
-        std::function<std::size_t()> room;                       // any thread
+        std::function<std::size_t()> room;                        // any thread
         std::function<void(std::span<const std::uint8_t>)> take;  // loop thread
     };
     // The descriptor is not owned and must stay open.

@@ -81,7 +81,9 @@ void ConsoleOutput::on_room(std::function<void()> handler) {
     shared_->room_handler = std::move(handler);
 }
 
-void ConsoleOutput::write(std::span<const std::uint8_t> bytes) { shared_->append(bytes); }
+void ConsoleOutput::write(std::span<const std::uint8_t> bytes) {
+    shared_->append(bytes);
+}
 
 void ConsoleOutput::Shared::append(std::span<const std::uint8_t> bytes) {
     const std::lock_guard lock(mutex);
@@ -124,8 +126,8 @@ Readiness ConsoleOutput::Shared::write_collected(std::chrono::milliseconds timeo
         if (written < 0 && (errno == EAGAIN || errno == EINTR)) return Readiness::not_yet;
         // A reader that has gone away is no reason to stop a guest: its output is dropped.
         const bool broken = readiness == Readiness::broken || written <= 0;
-        const std::size_t done = broken ? outgoing.size() - outgoing_done
-                                        : static_cast<std::size_t>(written);
+        const std::size_t done =
+            broken ? outgoing.size() - outgoing_done : static_cast<std::size_t>(written);
         outgoing_done += done;
         pending_bytes -= done;
         if (broken) return Readiness::broken;

@@ -9,7 +9,9 @@ namespace fmvm {
 
 namespace {
 
-constexpr std::uint32_t bit(unsigned index) { return std::uint32_t{1} << index; }
+constexpr std::uint32_t bit(unsigned index) {
+    return std::uint32_t{1} << index;
+}
 
 void set_bit(std::uint32_t& word, unsigned index, bool value) {
     word = value ? word | bit(index) : word & ~bit(index);
@@ -19,11 +21,11 @@ void set_features(kvm_cpuid_entry2& entry, const CpuidPolicy& policy) {
     const std::uint32_t id = policy.vcpu_id & 0xff;
     const std::uint32_t count = std::min(policy.vcpu_count, 255U);
     entry.ebx = (entry.ebx & 0x0000ffff) | count << 16 | id << 24;
-    set_bit(entry.ecx, 3, false);  // MONITOR
+    set_bit(entry.ecx, 3, false);                              // MONITOR
     if (policy.ring0_emulated) set_bit(entry.ecx, 13, false);  // CMPXCHG16B
     set_bit(entry.ecx, 21, true);                              // x2APIC
     set_bit(entry.ecx, 24, policy.tsc_deadline);
-    set_bit(entry.ecx, 31, true);                     // hypervisor
+    set_bit(entry.ecx, 31, true);                   // hypervisor
     set_bit(entry.edx, 28, policy.vcpu_count > 1);  // HTT: EBX[23:16] is valid
 }
 
@@ -93,7 +95,8 @@ std::vector<kvm_cpuid_entry2> apply_cpuid_policy(std::vector<kvm_cpuid_entry2> s
             }
         }
     }
-    for (kvm_cpuid_entry2& entry : result) apply(entry, policy);
+    for (kvm_cpuid_entry2& entry : result)
+        apply(entry, policy);
     return result;
 }
 

@@ -6,9 +6,9 @@
 //  - Topology is ours: one package, one core per vCPU, no threads; the APIC id is the vCPU index
 //    (leaves 1, 4, 0xb, 0x1f, 0x80000008).
 //  - Taken away: the performance monitoring unit (leaf 0xa), because its state is not captured at
-//    a cut; MONITOR/MWAIT; thermal and power leaf 6 but for ARAT, without which Linux distrusts the APIC
-//    timer; and, where ring 0 is emulated, CMPXCHG16B,
-//    which that emulator refuses and SLUB would use.
+//    a cut; MONITOR/MWAIT; thermal and power leaf 6 but for ARAT, without which Linux distrusts the
+//    APIC timer; and, where ring 0 is emulated, CMPXCHG16B, which that emulator refuses and SLUB
+//    would use.
 //  - Added: TSC deadline timer and x2APIC when KVM has them, and the hypervisor bit.
 #pragma once
 
@@ -22,7 +22,7 @@ namespace fmvm {
 struct CpuidPolicy {
     unsigned vcpu_id = 0;
     unsigned vcpu_count = 1;
-    bool tsc_deadline = false;   // KVM_CAP_TSC_DEADLINE_TIMER
+    bool tsc_deadline = false;    // KVM_CAP_TSC_DEADLINE_TIMER
     bool ring0_emulated = false;  // see vmm/host_probe.h
 };
 

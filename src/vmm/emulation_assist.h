@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Completing ring-0 instructions that a KVM with an emulated ring 0 refuses, where their meaning
-// needs nothing but registers and a word of memory. Semantics: Intel SDM 2A-2D. Which ones a host refuses: `fmvm check`.
+// needs nothing but registers and a word of memory. Semantics: Intel SDM 2A-2D. Which ones a host
+// refuses: `fmvm check`.
 #pragma once
 
 #include <cstdint>

@@ -15,13 +15,17 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::nanoseconds spin_time_max = std::chrono::microseconds(50);
 constexpr std::chrono::nanoseconds spin_time_first = std::chrono::microseconds(8);
 
-void relax() { __builtin_ia32_pause(); }
+void relax() {
+    __builtin_ia32_pause();
+}
 
 }  // namespace
 
 EventLoop::EventLoop() : context_(std::make_unique<boost::asio::io_context>(1)) {}
 
-EventLoop::~EventLoop() { stop(); }
+EventLoop::~EventLoop() {
+    stop();
+}
 
 void EventLoop::start() {
     FMVM_CHECK(!thread_.joinable());
@@ -33,7 +37,9 @@ void EventLoop::stop() {
     if (thread_.joinable()) thread_.join();
 }
 
-void EventLoop::post(std::function<void()> task) { boost::asio::post(*context_, std::move(task)); }
+void EventLoop::post(std::function<void()> task) {
+    boost::asio::post(*context_, std::move(task));
+}
 
 void EventLoop::run_sync(const std::function<void()>& task) {
     std::mutex mutex;
@@ -82,7 +88,8 @@ void EventLoop::thread_main() {
 
 bool EventLoop::poll_all() {
     bool worked = false;
-    for (Poller* poller : pollers_) worked |= poller->poll();
+    for (Poller* poller : pollers_)
+        worked |= poller->poll();
     return worked;
 }
 
@@ -93,7 +100,8 @@ bool EventLoop::spin() {
     if (spin_time_.count() == 0) return false;
     const Clock::time_point start = Clock::now();
     while (Clock::now() - start < spin_time_) {
-        for (int i = 0; i < 8; ++i) relax();
+        for (int i = 0; i < 8; ++i)
+            relax();
         if (poll_all() || context_->poll() != 0) return true;
     }
     return false;
@@ -101,13 +109,14 @@ bool EventLoop::spin() {
 
 void EventLoop::sleep() {
     bool more = false;
-    for (Poller* poller : pollers_) more |= poller->prepare_to_sleep();
+    for (Poller* poller : pollers_)
+        more |= poller->prepare_to_sleep();
     const Clock::time_point start = Clock::now();
     if (!more) context_->run_one();
     const std::chrono::nanoseconds slept = Clock::now() - start;
     if (slept < spin_time_max) {
-        spin_time_ = spin_time_.count() == 0 ? spin_time_first
-                                             : std::min(spin_time_ * 2, spin_time_max);
+        spin_time_ =
+            spin_time_.count() == 0 ? spin_time_first : std::min(spin_time_ * 2, spin_time_max);
     } else {
         spin_time_ /= 2;
         if (spin_time_ < spin_time_first) spin_time_ = std::chrono::nanoseconds(0);
@@ -133,9 +142,13 @@ EventWatch::~EventWatch() {
     shared_->descriptor.close(ignored);
 }
 
-int EventWatch::fd() const { return shared_->descriptor.native_handle(); }
+int EventWatch::fd() const {
+    return shared_->descriptor.native_handle();
+}
 
-void EventWatch::signal() const { signal_eventfd(fd()); }
+void EventWatch::signal() const {
+    signal_eventfd(fd());
+}
 
 // Each handler invocation keeps Shared alive, so that a watch may go away while one is queued.
 void EventWatch::wait(const std::shared_ptr<Shared>& shared) {

@@ -3,9 +3,9 @@
 // locks among themselves and one parking stops them all.
 //
 // Pollers: a device with work in flight is looked at in a short busy loop before the thread sleeps,
-// because waking a thread costs more than most I/O. How long it looks adapts: it grows while looking
-// pays (work arrives soon after sleeping would have begun) and shrinks to nothing while it does not,
-// so an idle machine costs nothing.
+// because waking a thread costs more than most I/O. How long it looks adapts: it grows while
+// looking pays (work arrives soon after sleeping would have begun) and shrinks to nothing while it
+// does not, so an idle machine costs nothing.
 #pragma once
 
 #include <chrono>

@@ -57,7 +57,8 @@ GuestMemory::GuestMemory(GuestMemory&& other) noexcept
       dirty_word_count_(other.dirty_word_count_) {}
 
 GuestMemory::~GuestMemory() {
-    for (const MemoryRegion& region : regions_) ::munmap(region.host, region.size);
+    for (const MemoryRegion& region : regions_)
+        ::munmap(region.host, region.size);
 }
 
 const MemoryRegion* GuestMemory::find(GuestAddress address, std::uint64_t length) const {

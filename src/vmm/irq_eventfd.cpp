@@ -5,6 +5,8 @@
 
 namespace fmvm {
 
-void IrqEventFd::raise() { signal_eventfd(event_.get()); }
+void IrqEventFd::raise() {
+    signal_eventfd(event_.get());
+}
 
 }  // namespace fmvm

@@ -15,8 +15,8 @@ namespace fmvm::layout {
 
 // Low memory, below 1 MiB (the classic PC map, so that stock kernels scan where they expect).
 inline constexpr GuestAddress boot_gdt{0x500};
-inline constexpr GuestAddress hvm_start_info{0x1000};  // PVH boot information and its memory map
-inline constexpr GuestAddress zero_page{0x7000};       // struct boot_params
+inline constexpr GuestAddress hvm_start_info{0x1000};    // PVH boot information and its memory map
+inline constexpr GuestAddress zero_page{0x7000};         // struct boot_params
 inline constexpr GuestAddress boot_page_tables{0x9000};  // 6 pages: PML4, PDPT, 4 page directories
 inline constexpr GuestAddress command_line{0x20000};
 inline constexpr std::uint64_t command_line_size_max = 4096;  // with the closing NUL

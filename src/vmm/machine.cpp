@@ -23,7 +23,8 @@ Machine::~Machine() {
     halt_vcpus();
     loop_.stop();
     vcpus_.clear();
-    while (!devices_.empty()) devices_.pop_back();
+    while (!devices_.empty())
+        devices_.pop_back();
 }
 
 Result<void> Machine::create_vcpus(const Kvm& kvm) {
@@ -39,7 +40,8 @@ Result<void> Machine::create_vcpus(const Kvm& kvm) {
         FMVM_TRY(vcpu.set_cpuid(cpuid));
         if (id == 0) boot_cpuid_ = std::move(cpuid);
         vcpus_.push_back(std::make_unique<VcpuThread>(
-            std::move(vcpu), [this](VcpuExit exit, const Vcpu& ended) { vcpu_ended(exit, ended); }));
+            std::move(vcpu),
+            [this](VcpuExit exit, const Vcpu& ended) { vcpu_ended(exit, ended); }));
     }
     return {};
 }
@@ -65,31 +67,40 @@ void Machine::vcpu_ended(VcpuExit exit, const Vcpu& vcpu) {
 void Machine::request_end(GuestEnd reason, const std::string& report) {
     if (ended_.exchange(true)) return;
     report_ = report;
-    for (const auto& vcpu : vcpus_) vcpu->request_stop();
+    for (const auto& vcpu : vcpus_)
+        vcpu->request_stop();
     if (end_handler_) end_handler_(reason);
 }
 
 void Machine::halt_vcpus() {
-    for (const auto& vcpu : vcpus_) vcpu->request_stop();
-    for (const auto& vcpu : vcpus_) vcpu->finish();
+    for (const auto& vcpu : vcpus_)
+        vcpu->request_stop();
+    for (const auto& vcpu : vcpus_)
+        vcpu->finish();
 }
 
 void Machine::stop_all() {
-    for (const auto& vcpu : vcpus_) vcpu->request_stop();
-    for (const auto& vcpu : vcpus_) vcpu->wait_stopped();
+    for (const auto& vcpu : vcpus_)
+        vcpu->request_stop();
+    for (const auto& vcpu : vcpus_)
+        vcpu->wait_stopped();
     loop_.quiesce();
 }
 
 void Machine::resume_all() {
     if (ended_) return;
-    for (const auto& vcpu : vcpus_) FMVM_CHECK(vcpu->resume());
+    for (const auto& vcpu : vcpus_)
+        FMVM_CHECK(vcpu->resume());
     // An end requested between the look above and the resumption found vCPUs standing.
     if (ended_) {
-        for (const auto& vcpu : vcpus_) vcpu->request_stop();
+        for (const auto& vcpu : vcpus_)
+            vcpu->request_stop();
     }
 }
 
-QuiesceGuard::QuiesceGuard(Machine& machine) : machine_(machine) { machine_.stop_all(); }
+QuiesceGuard::QuiesceGuard(Machine& machine) : machine_(machine) {
+    machine_.stop_all();
+}
 
 QuiesceGuard::~QuiesceGuard() {
     machine_.loop_.resume();

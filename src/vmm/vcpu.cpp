@@ -17,8 +17,7 @@ Result<Vcpu> Vcpu::create(const Kvm& kvm, const Vm& vm, unsigned id, const Bus& 
     const std::size_t size = kvm.vcpu_mmap_size();
     void* run = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
     if (run == MAP_FAILED) return errno_error(errno, "cannot map the vCPU run area");
-    return Vcpu(std::move(fd), static_cast<kvm_run*>(run), size, id, ports, mmio,
-                memory);
+    return Vcpu(std::move(fd), static_cast<kvm_run*>(run), size, id, ports, mmio, memory);
 }
 
 Vcpu::Vcpu(UniqueFd fd, kvm_run* run, std::size_t run_size, unsigned id, const Bus& ports,
@@ -58,7 +57,9 @@ Result<void> Vcpu::set_boot_state(const BootEntry& entry) {
     return write_boot_registers(fd(), entry);
 }
 
-void Vcpu::kick() { __atomic_store_n(&run_->immediate_exit, std::uint8_t{1}, __ATOMIC_SEQ_CST); }
+void Vcpu::kick() {
+    __atomic_store_n(&run_->immediate_exit, std::uint8_t{1}, __ATOMIC_SEQ_CST);
+}
 
 void Vcpu::clear_kick() {
     __atomic_store_n(&run_->immediate_exit, std::uint8_t{0}, __ATOMIC_SEQ_CST);
@@ -97,8 +98,8 @@ VcpuExit Vcpu::dispatch() {
             return give_up(fmt::format("the CPU refused to enter the guest (reason {:#x})",
                                        run_->fail_entry.hardware_entry_failure_reason));
         default:
-            return give_up(fmt::format("KVM exit {} is not one that fmvm asked for",
-                                       run_->exit_reason));
+            return give_up(
+                fmt::format("KVM exit {} is not one that fmvm asked for", run_->exit_reason));
     }
 }
 

@@ -46,12 +46,11 @@ kvm_segment task_segment() {
 // Intel SDM 3A, figure 3-8.
 std::uint64_t encode(const kvm_segment& segment) {
     const std::uint64_t limit = segment.g != 0 ? segment.limit >> 12 : segment.limit;
-    return (limit & 0xffff) | (segment.base & 0xffffff) << 16 |
-           std::uint64_t{segment.type} << 40 | std::uint64_t{segment.s} << 44 |
-           std::uint64_t{segment.dpl} << 45 | std::uint64_t{segment.present} << 47 |
-           (limit >> 16 & 0xf) << 48 | std::uint64_t{segment.l} << 53 |
-           std::uint64_t{segment.db} << 54 | std::uint64_t{segment.g} << 55 |
-           (segment.base >> 24 & 0xff) << 56;
+    return (limit & 0xffff) | (segment.base & 0xffffff) << 16 | std::uint64_t{segment.type} << 40 |
+           std::uint64_t{segment.s} << 44 | std::uint64_t{segment.dpl} << 45 |
+           std::uint64_t{segment.present} << 47 | (limit >> 16 & 0xf) << 48 |
+           std::uint64_t{segment.l} << 53 | std::uint64_t{segment.db} << 54 |
+           std::uint64_t{segment.g} << 55 | (segment.base >> 24 & 0xff) << 56;
 }
 
 Result<void> write_page_tables(GuestMemory& memory) {

@@ -15,9 +15,9 @@ std::string describe_vcpu(int vcpu_fd, unsigned id, const std::string& reason) {
     std::string text = fmt::format("vCPU {} stopped: {}", id, reason);
     kvm_sregs sregs{};
     if (retry_ioctl(vcpu_fd, KVM_GET_SREGS, &sregs) == 0) {
-        text += fmt::format("\n  ring {} cs={:#x} cr0={:#x} cr2={:#x} cr3={:#x} cr4={:#x} efer={:#x}",
-                            sregs.ss.dpl, sregs.cs.selector, sregs.cr0, sregs.cr2, sregs.cr3,
-                            sregs.cr4, sregs.efer);
+        text += fmt::format(
+            "\n  ring {} cs={:#x} cr0={:#x} cr2={:#x} cr3={:#x} cr4={:#x} efer={:#x}", sregs.ss.dpl,
+            sregs.cs.selector, sregs.cr0, sregs.cr2, sregs.cr3, sregs.cr4, sregs.efer);
     }
     kvm_regs r{};
     if (retry_ioctl(vcpu_fd, KVM_GET_REGS, &r) == 0) {

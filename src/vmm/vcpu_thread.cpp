@@ -10,7 +10,9 @@ namespace fmvm {
 
 namespace {
 
-int kick_signal() { return SIGRTMIN; }
+int kick_signal() {
+    return SIGRTMIN;
+}
 
 sigset_t kick_signal_set() {
     sigset_t set;
@@ -33,7 +35,9 @@ void prepare_kick_signal() {
 VcpuThread::VcpuThread(Vcpu vcpu, EndHandler on_end)
     : vcpu_(std::move(vcpu)), on_end_(std::move(on_end)), thread_([this] { thread_main(); }) {}
 
-VcpuThread::~VcpuThread() { finish(); }
+VcpuThread::~VcpuThread() {
+    finish();
+}
 
 RunState VcpuThread::state() const {
     const std::lock_guard lock(mutex_);
@@ -62,9 +66,8 @@ void VcpuThread::request_stop() {
 
 void VcpuThread::wait_stopped() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] {
-        return state_ != RunState::running && state_ != RunState::stopping;
-    });
+    changed_.wait(lock,
+                  [this] { return state_ != RunState::running && state_ != RunState::stopping; });
 }
 
 void VcpuThread::finish() {
@@ -84,8 +87,7 @@ void VcpuThread::thread_main() {
     std::unique_lock lock(mutex_);
     while (true) {
         changed_.wait(lock, [this] {
-            return state_ == RunState::running || state_ == RunState::stopping ||
-                   finish_requested_;
+            return state_ == RunState::running || state_ == RunState::stopping || finish_requested_;
         });
         if (state_ != RunState::running && state_ != RunState::stopping) break;
         lock.unlock();
@@ -102,7 +104,8 @@ void VcpuThread::run_guest() {
         vcpu_.clear_kick();
         if (stop_requested_) break;
         VcpuExit exit = VcpuExit::handled;
-        while (exit == VcpuExit::handled) exit = vcpu_.run();
+        while (exit == VcpuExit::handled)
+            exit = vcpu_.run();
         if (exit == VcpuExit::interrupted) continue;
         on_end_(exit, vcpu_);
         return;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread of one vCPU and its run states:
 //
-//     created --resume--> running --request_stop--> stopping --(thread)--> stopped --resume--> running
-//     created, stopped --finish--> finished
+//     created --resume--> running --request_stop--> stopping --(thread)--> stopped --resume-->
+//     running created, stopped --finish--> finished
 //
 // A vCPU that meets the end of the guest (crash, unsupported) reports it and goes to `stopped` by
 // itself. In `created` and `stopped` the registers hold still and every port or MMIO access of the

@@ -25,7 +25,8 @@ struct TemporaryDirectory {
 };
 
 struct RunningGuest {
-    RunningGuest(const std::string& name, const std::string& cmdline, std::uint64_t disk_bytes = 0) {
+    RunningGuest(const std::string& name, const std::string& cmdline,
+                 std::uint64_t disk_bytes = 0) {
         options.kernel = std::string(FMVM_GUESTS) + "/" + name + ".elf";
         options.cmdline = cmdline;
         options.memory_bytes = 64 * mib;

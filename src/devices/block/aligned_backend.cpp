@@ -75,8 +75,8 @@ void AlignedBackend::complete(BlockOperation& operation, BlockStatus status) {
             in += buffer.iov_len;
         }
     }
-    while (!waiting_.empty() && (copy_bytes_ == 0 ||
-                                 copy_bytes_ + waiting_.front()->length <= copy_budget_bytes)) {
+    while (!waiting_.empty() &&
+           (copy_bytes_ == 0 || copy_bytes_ + waiting_.front()->length <= copy_budget_bytes)) {
         BlockOperation& next = *waiting_.front();
         waiting_.pop_front();
         bounce(next);

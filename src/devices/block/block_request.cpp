@@ -24,7 +24,9 @@ constexpr std::uint32_t range_flag_unmap = 1;
 
 using Body = decltype(BlockRequest::body);
 
-Body refuse(VirtioBlkStatus status) { return RefusedRequest{status}; }
+Body refuse(VirtioBlkStatus status) {
+    return RefusedRequest{status};
+}
 
 bool fits_disk(std::uint64_t sector, std::uint64_t length, const BlockLimits& limits) {
     if (sector > limits.capacity / sector_size) return false;

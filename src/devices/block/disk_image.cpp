@@ -18,13 +18,14 @@ namespace {
 
 Error open_error(int error_number, const std::string& path, bool read_only) {
     if (error_number == ENOENT) {
-        return make_error("disk {}: no such file; create it (truncate -s 1G {}) or correct path=",
-                          path, path);
+        return make_error(
+            "disk {}: no such file; create it (truncate -s 1G {}) or correct path=", path, path);
     }
     if ((error_number == EACCES || error_number == EROFS || error_number == EPERM) && !read_only) {
-        return make_error("disk {}: cannot be opened for writing ({}); add readonly or change its "
-                          "permissions",
-                          path, std::strerror(error_number));
+        return make_error(
+            "disk {}: cannot be opened for writing ({}); add readonly or change its "
+            "permissions",
+            path, std::strerror(error_number));
     }
     if (error_number == EINVAL) {
         return make_error("disk {}: its file system does not support direct I/O; leave out direct",
@@ -103,9 +104,10 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
         return make_error("disk {}: is empty; give it a size (truncate -s 1G {})", path, path);
     }
     if (image.size % image.block_size != 0) {
-        return make_error("disk {}: its size of {} bytes is not a multiple of {}; extend it "
-                          "(truncate -s %{} {})",
-                          path, image.size, image.block_size, image.block_size, path);
+        return make_error(
+            "disk {}: its size of {} bytes is not a multiple of {}; extend it "
+            "(truncate -s %{} {})",
+            path, image.size, image.block_size, image.block_size, path);
     }
     FMVM_TRY(lock_image(image.fd.get(), path, options.read_only));
     return image;

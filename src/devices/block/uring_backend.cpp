@@ -36,7 +36,8 @@ Result<std::unique_ptr<UringBackend>> UringBackend::create(EventLoop& loop, Disk
 }
 
 UringBackend::UringBackend(DiskImage image) : image_(std::move(image)), slots_(depth) {
-    for (unsigned i = 0; i < depth; ++i) free_slots_.push_back(i);
+    for (unsigned i = 0; i < depth; ++i)
+        free_slots_.push_back(i);
 }
 
 Result<void> UringBackend::set_up(EventLoop& loop) {

@@ -41,8 +41,8 @@ class UringBackend : public BlockBackend {
     enum class ZeroMethod { zero_range, punch_hole, write };
     struct Slot {
         BlockOperation* operation = nullptr;
-        Buffers remaining;         // what is still to be transferred
-        std::uint64_t done = 0;    // bytes transferred or zeroed
+        Buffers remaining;       // what is still to be transferred
+        std::uint64_t done = 0;  // bytes transferred or zeroed
         ZeroMethod method = ZeroMethod::zero_range;
     };
     explicit UringBackend(DiskImage image);

@@ -7,13 +7,15 @@ namespace fmvm {
 
 std::uint64_t total_length(const Segments& segments) {
     std::uint64_t sum = 0;
-    for (const Segment& segment : segments) sum += segment.length;
+    for (const Segment& segment : segments)
+        sum += segment.length;
     return sum;
 }
 
 std::uint64_t SegmentCursor::remaining() const {
     std::uint64_t sum = 0;
-    for (std::size_t i = index_; i < segments_.size(); ++i) sum += segments_[i].length;
+    for (std::size_t i = index_; i < segments_.size(); ++i)
+        sum += segments_[i].length;
     return sum - offset_;
 }
 

@@ -78,12 +78,10 @@ MmioTransport::~MmioTransport() = default;
 
 Result<std::unique_ptr<MmioTransport>> MmioTransport::create(std::string name, EventLoop& loop,
                                                              VirtioDevice& device, IrqLine& irq) {
-    std::unique_ptr<MmioTransport> transport(
-        new MmioTransport(std::move(name), loop, device, irq));
+    std::unique_ptr<MmioTransport> transport(new MmioTransport(std::move(name), loop, device, irq));
     for (std::size_t i = 0; i < transport->queue_sizes_.size(); ++i) {
-        transport->notifiers_.push_back(
-            std::make_unique<EventWatch>(loop, FMVM_TRY(create_eventfd()),
-                                         [&device, i] { device.queue_notified(i); }));
+        transport->notifiers_.push_back(std::make_unique<EventWatch>(
+            loop, FMVM_TRY(create_eventfd()), [&device, i] { device.queue_notified(i); }));
     }
     return transport;
 }
@@ -177,7 +175,8 @@ void MmioTransport::write_register(std::uint64_t offset, std::uint32_t value) {
             state_.driver_features_select = value;
             break;
         case driver_features:
-            if ((state_.status & status_features_ok) != 0 || state_.driver_features_select > 1) break;
+            if ((state_.status & status_features_ok) != 0 || state_.driver_features_select > 1)
+                break;
             if (state_.driver_features_select == 0) {
                 state_.driver_features = (state_.driver_features & ~0xffffffffULL) | value;
             } else {
@@ -273,7 +272,7 @@ void MmioTransport::reset_device(std::unique_lock<std::mutex>& lock) {
     if (!reset_finished_.wait_for(lock, reset_wait_max, [this] { return !resetting_; })) {
         // Status reads non-zero until the device has let go (2.4.2); drivers may poll for it.
         log::warning("virtio", "{}: a reset waits for disk I/O that takes longer than {} ms", name_,
-                 reset_wait_max.count());
+                     reset_wait_max.count());
     }
 }
 
@@ -292,9 +291,13 @@ void MmioTransport::signal(std::uint32_t cause) {
     irq_.raise();
 }
 
-void MmioTransport::interrupt_used() { signal(cause_used); }
+void MmioTransport::interrupt_used() {
+    signal(cause_used);
+}
 
-void MmioTransport::notify_again(std::size_t index) { notifiers_[index]->signal(); }
+void MmioTransport::notify_again(std::size_t index) {
+    notifiers_[index]->signal();
+}
 
 void MmioTransport::fail_device(const char* reason) {
     if (needs_reset_.exchange(true)) return;
