@@ -26,6 +26,7 @@ class Linux(VmTestCase):
         self.log = pathlib.Path(directory.name) / "console.log"
 
     def run_linux(self, cmdline):
+        self.disk.unlink(missing_ok=True)
         linux_guest.make_disk(self.disk)
         vm = self.start(*linux_guest.arguments(cmdline, self.disk))
         self.assert_status(vm, OK, timeout=linux_guest.BOOT_LIMIT_S * 2)
