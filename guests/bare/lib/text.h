@@ -11,7 +11,7 @@ namespace bare {
 
 struct Hex {
     uint64_t value;
-    int digits = 0;  // at least so many
+    int digits = 1;  // at least so many
 };
 
 // value / 10^places
