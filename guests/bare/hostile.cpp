@@ -28,8 +28,7 @@ struct Attack {
 constinit Attack attacks[] = {
     {"ports", attack_ports},         {"mmio", attack_mmio},
     {"registers", attack_registers}, {"queues", attack_queue_addresses},
-    {"chains", attack_chains},       {"chains", attack_chains},
-    {"resets", reset_in_flight},
+    {"chains", attack_chains},       {"resets", reset_in_flight},
 };
 
 void find_scratch(Hostile& hostile, uint64_t scratch_mib) {
