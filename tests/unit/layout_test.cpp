@@ -72,7 +72,7 @@ TEST_CASE("layout: every device has a pin of its own", "[layout]") {
     constexpr unsigned timer = 0;
     constexpr unsigned cascade = 2;
     constexpr unsigned rtc = 8;
-    std::set<unsigned> pins{timer, cascade, rtc, layout::serial_irq, layout::acpi_sci_irq};
+    std::set<unsigned> pins{timer, cascade, rtc, layout::serial_irq};
     const std::size_t fixed = pins.size();
     for (unsigned i = 0; i < layout::virtio_device_count_max; ++i) {
         CHECK(layout::virtio_irq(i) < layout::irq_pins);
