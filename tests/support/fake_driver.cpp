@@ -50,6 +50,13 @@ std::vector<UsedElement> FakeQueue::take_used() {
     return elements;
 }
 
+// 2.7.10.1: without the event index a flag, with it whether avail_event lies among the new ones.
+bool FakeQueue::notification_wanted(std::uint16_t old, bool event_index) const {
+    if (!event_index) return (used_flags() & 1) == 0;
+    const auto published = static_cast<std::uint16_t>(next_available_ - old);
+    return static_cast<std::uint16_t>(available_event() - old) < published;
+}
+
 void FakeQueue::set_descriptor(std::uint16_t index, const FakeDescriptor& descriptor) {
     ram_.poke(places_.descriptors + index * descriptor_size, descriptor);
 }
@@ -83,9 +90,8 @@ ChainBuilder& ChainBuilder::writable_at(GuestAddress address, std::uint32_t leng
     return *this;
 }
 
-ChainBuilder& ChainBuilder::indirect() {
-    const auto length = static_cast<std::uint32_t>(parts_.size() * descriptor_size);
-    const GuestAddress table = queue_.ram().take(length);
+ChainBuilder& ChainBuilder::indirect_at(GuestAddress table) {
+    const std::uint32_t length = table_size();
     for (std::size_t i = 0; i < parts_.size(); ++i) {
         if (i + 1 < parts_.size()) {
             parts_[i].flags |= desc_next;
@@ -160,6 +166,10 @@ void TransportDriver::set_queue(std::uint32_t index, const QueueLayout& layout) 
 
 bool TransportDriver::initialise(std::uint64_t features, const std::vector<QueueLayout>& queues) {
     reset();
+    return start(features, queues);
+}
+
+bool TransportDriver::start(std::uint64_t features, const std::vector<QueueLayout>& queues) {
     add_status(acknowledge);
     add_status(driver);
     set_driver_features(features);

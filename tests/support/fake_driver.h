@@ -57,6 +57,8 @@ class FakeQueue {
     // Notifications: what the device asks for, and what the driver asks for (2.7.7, 2.7.10).
     std::uint16_t used_flags() const { return ram_.peek_acquire(places_.used); }
     std::uint16_t available_event() const { return ram_.peek_acquire(available_event_address()); }
+    // Must the driver notify about what it published since the index was `old`?
+    bool notification_wanted(std::uint16_t old, bool event_index) const;
     void set_no_interrupt(bool value) { ram_.poke_release(places_.available, value ? 1 : 0); }
     void set_used_event(std::uint16_t index) { ram_.poke_release(used_event_address(), index); }
 
@@ -64,6 +66,7 @@ class FakeQueue {
     void set_descriptor(std::uint16_t index, const FakeDescriptor& descriptor);
     void set_available_entry(std::uint16_t slot, std::uint16_t head);
     void set_available_index(std::uint16_t index);
+    std::uint16_t next_descriptor() const { return next_descriptor_ % size_; }
     std::uint16_t take_descriptor() { return next_descriptor_++ % size_; }
 
   private:
@@ -88,7 +91,9 @@ class ChainBuilder {
     ChainBuilder& writable(std::uint32_t length);
     ChainBuilder& writable_at(GuestAddress address, std::uint32_t length);
     // All buffers so far go into an indirect table.
-    ChainBuilder& indirect();
+    ChainBuilder& indirect() { return indirect_at(queue_.ram().take(table_size())); }
+    ChainBuilder& indirect_at(GuestAddress table);
+    std::uint32_t table_size() const { return static_cast<std::uint32_t>(parts_.size() * 16); }
 
     GuestAddress last_address() const { return GuestAddress(parts_.back().address); }
     // Lays the descriptors out and returns the head; submit() makes it available as well.
@@ -139,8 +144,10 @@ class TransportDriver {
     std::uint64_t device_features();
     void set_driver_features(std::uint64_t features);
     void set_queue(std::uint32_t index, const QueueLayout& layout);
-    // The whole sequence of 3.1.1; false when the device refuses the features.
+    // The whole sequence of 3.1.1; false when the device refuses the features. start() leaves out
+    // the reset, which waits for the device's loop.
     bool initialise(std::uint64_t features, const std::vector<QueueLayout>& queues);
+    bool start(std::uint64_t features, const std::vector<QueueLayout>& queues);
 
     void notify(std::uint32_t index) { set(queue_notify, index); }
     std::uint32_t status() const { return get(status_register); }

@@ -150,13 +150,17 @@ bool Virtqueue::needs_interrupt() {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!state_.event_index) {
         std::uint16_t flags = 0;
-        const bool known = memory_.load_acquire(state_.layout.available, flags);
-        return known && (flags & available_no_interrupt) == 0;
+        if (!memory_.load_acquire(state_.layout.available, flags)) {
+            return fail("the available ring is not in guest memory");
+        }
+        return (flags & available_no_interrupt) == 0;
     }
     std::uint16_t used_event = 0;
     const GuestAddress field =
         state_.layout.available + ring_entries + state_.layout.size * available_entry;
-    if (!memory_.load_acquire(field, used_event)) return false;
+    if (!memory_.load_acquire(field, used_event)) {
+        return fail("the available ring is not in guest memory");
+    }
     const bool wanted = !state_.signalled_valid ||
                         passed_event(used_event, state_.next_used, state_.signalled_used);
     state_.signalled_used = state_.next_used;
