@@ -14,6 +14,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::nanoseconds spin_time_max = std::chrono::microseconds(50);
 constexpr std::chrono::nanoseconds spin_time_first = std::chrono::microseconds(8);
+constexpr unsigned rounds_without_handlers_max = 8;
 
 void relax() {
     __builtin_ia32_pause();
@@ -93,16 +94,24 @@ bool EventLoop::poll_all() {
     return worked;
 }
 
+// One round: true when there was anything to do. Looking for handlers costs a system call, so while
+// pollers are busy only every so often; but then, or a busy disk would starve all others.
+bool EventLoop::work() {
+    const bool polled = poll_all();
+    if (polled && ++rounds_without_handlers_ < rounds_without_handlers_max) return true;
+    rounds_without_handlers_ = 0;
+    return context_->poll() != 0 || polled;
+}
+
 // Polls until nothing has come for spin_time_; false when it is time to sleep.
 bool EventLoop::spin() {
-    bool worked = poll_all() || context_->poll() != 0;
-    if (worked) return true;
+    if (work()) return true;
     if (spin_time_.count() == 0) return false;
     const Clock::time_point start = Clock::now();
     while (Clock::now() - start < spin_time_) {
         for (int i = 0; i < 8; ++i)
             relax();
-        if (poll_all() || context_->poll() != 0) return true;
+        if (work()) return true;
     }
     return false;
 }
@@ -156,8 +165,12 @@ void EventWatch::wait(const std::shared_ptr<Shared>& shared) {
         boost::asio::buffer(&shared->count, sizeof shared->count),
         [shared](const boost::system::error_code& error, std::size_t) {
             if (error || !shared->handler) return;
-            shared->handler();
-            if (shared->descriptor.is_open()) wait(shared);
+            // Moved out, because the handler may destroy the watch and must not go while it runs.
+            std::function<void()> handler = std::exchange(shared->handler, nullptr);
+            handler();
+            if (!shared->descriptor.is_open()) return;
+            shared->handler = std::move(handler);
+            wait(shared);
         });
 }
 

@@ -62,6 +62,7 @@ class EventLoop : public Quiescable {
   private:
     void thread_main();
     bool poll_all();
+    bool work();
     bool spin();
     void sleep();
     void park();
@@ -70,6 +71,7 @@ class EventLoop : public Quiescable {
     std::vector<Poller*> pollers_;
     std::thread thread_;
     std::chrono::nanoseconds spin_time_{0};
+    unsigned rounds_without_handlers_ = 0;
 
     std::mutex park_mutex_;
     std::condition_variable park_changed_;

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "devices/virtio/virtio_device.h"
@@ -15,6 +16,17 @@
 namespace fmvm::test {
 
 inline constexpr std::chrono::seconds wait_limit{10};
+
+// For what raises no event: looks again and again; false when time runs out.
+template <typename Condition>
+[[nodiscard]] bool eventually(Condition done) {
+    const auto deadline = std::chrono::steady_clock::now() + wait_limit;
+    while (!done()) {
+        if (std::chrono::steady_clock::now() > deadline) return false;
+        std::this_thread::yield();
+    }
+    return true;
+}
 
 // Any thread.
 class FakeIrq : public IrqLine {
@@ -33,6 +45,13 @@ class FakeIrq : public IrqLine {
     [[nodiscard]] bool wait_until(Condition done) {
         std::unique_lock lock(mutex_);
         return changed_.wait_for(lock, wait_limit, done);
+    }
+    // Waits for an edge after the first `seen` and counts it as seen.
+    [[nodiscard]] bool wait_for_edge(std::size_t& seen) {
+        std::unique_lock lock(mutex_);
+        if (!changed_.wait_for(lock, wait_limit, [&] { return count_ > seen; })) return false;
+        seen = count_;
+        return true;
     }
 
   private:
