@@ -49,7 +49,6 @@ VirtioBlkStatus to_virtio(BlockStatus status) {
 struct BlockDevice::InFlight : BlockOperation {
     DescriptorChain chain{0};
     GuestAddress status_address;
-    Segments data;
     InFlight() { chain.abandon(); }
 };
 
@@ -105,7 +104,8 @@ void BlockDevice::activate(VirtioTransport& transport, std::uint64_t,
             free_slots_.push_back(slots_.back().get());
         }
     }
-    notifications_on_ = true;
+    // Unknown until they are written: a device that this one goes on for may have left them off.
+    notifications_on_ = false;
     queue_notified(0);
 }
 
@@ -121,14 +121,17 @@ void BlockDevice::queue_notified(std::size_t) {
 bool BlockDevice::poll() {
     const bool completed = backend_->poll_completions();
     const bool started = queue_ && process_queue();
-    if (completed || started) interrupt_if_needed();
+    interrupt_if_needed();
     return completed || started;
 }
 
 bool BlockDevice::prepare_to_sleep() {
-    if (!queue_ || notifications_on_) return false;
+    // With every slot taken there is nothing to be told: a completion will wake the loop.
+    if (!queue_ || notifications_on_ || free_slots_.empty()) return false;
     notifications_on_ = true;
-    return queue_->enable_notifications();
+    const bool more = queue_->enable_notifications();
+    fail_if_broken();
+    return more;
 }
 
 // Takes waiting requests that a slot is free for, one ring's worth at most, so that a guest that
@@ -147,8 +150,12 @@ bool BlockDevice::process_queue() {
         any = true;
     }
     if (any) backend_->flush_submissions();
-    if (queue_->broken()) transport_->fail_device(queue_->broken_reason());
+    fail_if_broken();
     return any;
+}
+
+void BlockDevice::fail_if_broken() {
+    if (queue_->broken()) transport_->fail_device(queue_->broken_reason());
 }
 
 void BlockDevice::start(DescriptorChain chain) {
@@ -198,7 +205,7 @@ void BlockDevice::start_disk_request(DescriptorChain chain, GuestAddress status,
     slot.owner = this;
     slot.chain = std::move(chain);
     slot.status_address = status;
-    slot.data = std::move(request.data);
+    slot.segments = std::move(request.data);
     backend_->submit(slot);
 }
 
@@ -207,7 +214,7 @@ void BlockDevice::complete(BlockOperation& operation, BlockStatus status) {
     std::uint64_t data_written = 0;
     if (operation.op == BlockOp::read) {
         // Even a failed read may have filled some of it.
-        for (const Segment& segment : slot.data) memory_.mark_dirty(segment.address, segment.length);
+        for (const Segment& segment : slot.segments) memory_.mark_dirty(segment.address, segment.length);
         if (status == BlockStatus::ok) data_written = operation.length;
     }
     finish(std::move(slot.chain), slot.status_address, to_virtio(status), data_written);
@@ -230,7 +237,7 @@ void BlockDevice::interrupt_if_needed() {
     if (!queue_ || !returned_any_) return;
     returned_any_ = false;
     if (queue_->needs_interrupt()) transport_->interrupt_used();
-    if (queue_->broken()) transport_->fail_device(queue_->broken_reason());
+    fail_if_broken();
 }
 
 void BlockDevice::reset(std::function<void()> done) {

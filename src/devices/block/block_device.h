@@ -55,6 +55,7 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
                 std::uint64_t data_written);
     bool map_buffers(const Segments& segments, Buffers& buffers) const;
     void interrupt_if_needed();
+    void fail_if_broken();
     void finish_reset_if_idle();
 
     GuestMemory& memory_;
@@ -67,7 +68,7 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
     std::unique_ptr<Virtqueue> queue_;
     std::vector<std::unique_ptr<InFlight>> slots_;
     std::vector<InFlight*> free_slots_;
-    bool notifications_on_ = true;
+    bool notifications_on_ = false;  // the driver was asked to notify
     bool returned_any_ = false;  // since the driver was last asked whether it wants an interrupt
     std::function<void()> reset_done_;
 };
