@@ -110,6 +110,11 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
             path, image.size, image.block_size, image.block_size, path);
     }
     FMVM_TRY(lock_image(image.fd.get(), path, options.read_only));
+    // It was for the opening only: what io_uring makes of it, from EAGAIN to waiting on our thread,
+    // depends on kernel and file system.
+    if (::fcntl(image.fd.get(), F_SETFL, flags & ~O_NONBLOCK) != 0) {
+        return errno_error(errno, fmt::format("disk {}: cannot be prepared", path));
+    }
     return image;
 }
 

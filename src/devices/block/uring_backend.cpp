@@ -61,8 +61,8 @@ Result<void> UringBackend::set_up(EventLoop& loop) {
 
 UringBackend::~UringBackend() {
     if (!ring_ready_) return;
-    if (unsubmitted_ != 0) ::io_uring_submit(&ring_);
-    for (std::size_t busy = slots_.size() - free_slots_.size(); busy != 0; --busy) {
+    // What the kernel never took does not touch guest memory; only the rest is waited for.
+    for (std::size_t busy = slots_.size() - free_slots_.size(); busy > unsubmitted_; --busy) {
         io_uring_cqe* cqe = nullptr;
         int error;
         do {
@@ -89,7 +89,7 @@ void UringBackend::start(BlockOperation& operation) {
     slot.operation = &operation;
     slot.remaining = operation.buffers;
     slot.done = 0;
-    slot.method = ZeroMethod::zero_range;
+    slot.method = operation.may_unmap ? ZeroMethod::punch_hole : ZeroMethod::zero_range;
     queue_slot(index);
 }
 
@@ -146,9 +146,8 @@ void UringBackend::prepare_zeroes(Slot& slot, io_uring_sqe* sqe) {
         ::io_uring_prep_writev(sqe, file, slot.remaining.data(), 1, offset);
         return;
     }
-    const int mode = slot.method == ZeroMethod::zero_range && !slot.operation->may_unmap
-                         ? FALLOC_FL_ZERO_RANGE
-                         : FALLOC_FL_PUNCH_HOLE;
+    const int mode = slot.method == ZeroMethod::punch_hole ? FALLOC_FL_PUNCH_HOLE
+                                                           : FALLOC_FL_ZERO_RANGE;
     ::io_uring_prep_fallocate(sqe, file, mode | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                               static_cast<off_t>(length));
 }
@@ -177,7 +176,7 @@ bool UringBackend::poll_completions() {
         any = true;
     }
     if (unsubmitted_ != 0) flush_submissions();
-    return any;
+    return any || unsubmitted_ != 0;  // what the kernel did not take is tried again
 }
 
 void UringBackend::completed(unsigned index, int result) {
@@ -224,19 +223,13 @@ bool UringBackend::advance(Slot& slot, int result) {
     return true;
 }
 
+// Zeroes that a file system cannot make by itself are written. (A punched hole reads as zeroes too,
+// but takes the space away that the guest wants to keep.)
 bool UringBackend::fall_back(Slot& slot, int error_number) {
-    if (slot.operation->op != BlockOp::write_zeroes || error_number != EOPNOTSUPP) return false;
-    switch (slot.method) {
-        case ZeroMethod::zero_range:
-            slot.method = ZeroMethod::punch_hole;
-            return true;
-        case ZeroMethod::punch_hole:
-            slot.method = ZeroMethod::write;
-            return true;
-        case ZeroMethod::write:
-            break;
-    }
-    return false;
+    const bool can = slot.operation->op == BlockOp::write_zeroes && error_number == EOPNOTSUPP &&
+                     slot.method != ZeroMethod::write;
+    if (can) slot.method = ZeroMethod::write;
+    return can;
 }
 
 void UringBackend::release(unsigned index, BlockStatus status) {
