@@ -30,6 +30,7 @@ constexpr std::uint8_t identity_fifo = 0xc0;
 
 constexpr std::uint8_t fifo_enable = 0x01;
 constexpr std::uint8_t fifo_clear_receive = 0x02;
+constexpr std::size_t fifo_size = 16;
 
 constexpr std::uint8_t divisor_latch = 0x80;  // in line control
 
@@ -49,23 +50,29 @@ constexpr std::uint8_t status_carrier = 0x80;
 
 }  // namespace
 
-void Serial::read(std::uint64_t offset, std::span<std::uint8_t> data) {
-    std::fill(data.begin(), data.end(), std::uint8_t{0});
-    if (data.size() != 1) return;
+// Carries out one register access, and tells whoever feeds us when it made room.
+template <typename Access>
+void Serial::access_registers(Access access) {
+    constexpr std::size_t plenty = input_queue_max / 2;
     bool room_again = false;
     {
         const std::lock_guard lock(mutex_);
-        const bool was_full = state_.received.size() >= input_queue_max / 2;
-        data[0] = read_register(offset);
-        room_again = was_full && state_.received.size() < input_queue_max / 2;
+        const bool was_full = state_.received.size() >= plenty;
+        access();
+        room_again = was_full && state_.received.size() < plenty;
     }
     if (room_again && input_room_handler_) input_room_handler_();
 }
 
+void Serial::read(std::uint64_t offset, std::span<std::uint8_t> data) {
+    std::fill(data.begin(), data.end(), std::uint8_t{0});
+    if (data.size() != 1) return;
+    access_registers([&] { data[0] = read_register(offset); });
+}
+
 void Serial::write(std::uint64_t offset, std::span<const std::uint8_t> data) {
     if (data.size() != 1) return;
-    const std::lock_guard lock(mutex_);
-    write_register(offset, data[0]);
+    access_registers([&] { write_register(offset, data[0]); });
 }
 
 std::uint8_t Serial::read_register(std::uint64_t offset) {
@@ -118,7 +125,7 @@ void Serial::write_register(std::uint64_t offset, std::uint8_t value) {
             break;
         case interrupt_identity:  // FIFO control
             state_.fifo_enabled = (value & fifo_enable) != 0;
-            if ((value & fifo_clear_receive) != 0) state_.received.clear();
+            if ((value & fifo_clear_receive) != 0) clear_fifo();
             break;
         case line_control:
             state_.line_control = value;
@@ -150,6 +157,13 @@ std::uint8_t Serial::read_received() {
     const std::uint8_t byte = state_.received.front();
     state_.received.pop_front();
     return byte;
+}
+
+// What is in the FIFO is lost; what waits behind it was not received yet, as far as a guest knows.
+void Serial::clear_fifo() {
+    const auto count = std::min(state_.received.size(), fifo_size);
+    state_.received.erase(state_.received.begin(),
+                          state_.received.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
 std::uint8_t Serial::interrupt_identification() {

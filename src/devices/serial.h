@@ -54,9 +54,12 @@ class Serial : public BusDevice {
     static constexpr std::uint64_t register_count = 8;
 
   private:
+    template <typename Access>
+    void access_registers(Access access);
     std::uint8_t read_register(std::uint64_t offset);
     void write_register(std::uint64_t offset, std::uint8_t value);
     std::uint8_t read_received();
+    void clear_fifo();
     std::uint8_t interrupt_identification();
     std::uint8_t line_status() const;
     std::uint8_t modem_status() const;

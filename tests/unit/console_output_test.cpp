@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/console_output.h"
+
+#include <signal.h>
+
+#include <catch2/catch.hpp>
+
+#include "base/log.h"
+#include "support/pipe.h"
+
+using namespace fmvm;
+using namespace fmvm::test;
+
+namespace {
+
+struct Bench {
+    explicit Bench(int pipe_bytes = 4096) {
+        log::set_level(log::Level::error);
+        ::signal(SIGPIPE, SIG_IGN);  // as fmvm run does
+        pipe.resize(pipe_bytes);
+        output = std::make_unique<ConsoleOutput>(loop, std::move(pipe.write_end));
+    }
+    ~Bench() {
+        pipe.read_end.reset();  // nobody waits for what is left
+        loop.stop();
+        output.reset();
+        log::set_level(log::Level::notice);
+    }
+    void write(std::string_view text) {
+        output->write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+    }
+    Pipe pipe;
+    EventLoop loop;
+    std::unique_ptr<ConsoleOutput> output;
+};
+
+}  // namespace
+
+TEST_CASE("console output: bytes arrive in order", "[console]") {
+    Bench bench;
+    bench.write("from before the start\n");
+    bench.loop.start();
+    CHECK(bench.pipe.read_exactly(22) == "from before the start\n");
+    bench.write("one\n");
+    bench.write("two\n");
+    CHECK(bench.pipe.read_exactly(8) == "one\ntwo\n");
+}
+
+TEST_CASE("console output: a piece of a line does not wait for its end", "[console]") {
+    Bench bench;
+    bench.loop.start();
+    bench.write("login: ");
+    CHECK(bench.pipe.read_exactly(7) == "login: ");
+    bench.write("x");
+    CHECK(bench.pipe.read_exactly(1) == "x");
+}
+
+TEST_CASE("console output: a slow reader loses nothing", "[console]") {
+    Bench bench;
+    bench.loop.start();
+    const std::string text = numbered_lines(40000);
+    for (std::size_t at = 0; at < text.size(); at += 100) {
+        bench.write(std::string_view(text).substr(at, 100));
+    }
+    std::string seen;
+    while (seen.size() < text.size()) {
+        const std::string more = bench.pipe.read_some(997);
+        if (more.empty()) break;
+        seen += more;
+    }
+    CHECK((seen == text));
+}
+
+TEST_CASE("console output: says when room ends and when there is some again", "[console]") {
+    Bench bench;
+    FakeIrq told;
+    bench.output->on_room([&] { told.raise(); });
+    bench.loop.start();
+    CHECK(bench.output->has_room());
+    const std::string text = numbered_lines(ConsoleOutput::room_limit + 8192);
+    bench.write(text);
+    CHECK_FALSE(bench.output->has_room());
+    CHECK(told.count() == 0);
+    CHECK((bench.pipe.read_exactly(text.size()) == text));
+    CHECK(told.wait_until([&] { return bench.output->has_room(); }));
+}
+
+TEST_CASE("console output: beyond the hard limit output is lost, not memory", "[console]") {
+    Bench bench(1 << 20);
+    const std::string block = numbered_lines(64 * 1024);
+    constexpr std::size_t blocks = ConsoleOutput::hard_limit / (64 * 1024);
+    for (std::size_t i = 0; i < blocks + 10; ++i)
+        bench.write(block);
+    bench.loop.start();
+    std::size_t matching = 0;
+    for (std::size_t i = 0; i < blocks; ++i) {
+        matching += bench.pipe.read_exactly(block.size()) == block ? 1 : 0;
+    }
+    CHECK(matching == blocks);
+    bench.write("and on\n");
+    CHECK(bench.pipe.read_exactly(7) == "and on\n");
+}
+
+TEST_CASE("console output: a reader that is gone stops nobody", "[console]") {
+    Bench bench;
+    bench.loop.start();
+    const std::string text = numbered_lines(ConsoleOutput::room_limit + 1);
+    bench.write(text);
+    bench.pipe.read_end.reset();
+    CHECK(eventually([&] { return bench.output->has_room(); }));
+    bench.write(text);
+    CHECK(eventually([&] { return bench.output->has_room(); }));
+}
+
+TEST_CASE("console output: what is left is written when it goes", "[console]") {
+    Pipe pipe;
+    EventLoop loop;
+    auto output = std::make_unique<ConsoleOutput>(loop, std::move(pipe.write_end));
+    const std::string text = numbered_lines(10000);
+    output->write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+    loop.stop();
+    output.reset();
+    CHECK((pipe.read_exactly(text.size()) == text));
+}
+
+TEST_CASE("console output: several writers, whole pieces", "[console][threads]") {
+    Bench bench;
+    bench.loop.start();
+    std::vector<std::thread> writers;
+    for (char name = 'a'; name < 'd'; ++name) {
+        writers.emplace_back([&bench, name] {
+            for (int i = 0; i < 500; ++i)
+                bench.write(std::string(7, name) + '\n');
+        });
+    }
+    const std::string seen = bench.pipe.read_exactly(3 * 500 * 8);
+    for (std::thread& writer : writers)
+        writer.join();
+    REQUIRE(seen.size() == 3 * 500 * 8);
+    std::size_t torn = 0;
+    for (std::size_t at = 0; at < seen.size(); at += 8) {
+        torn += seen.substr(at, 8) == std::string(7, seen[at]) + '\n' ? 0 : 1;
+    }
+    CHECK(torn == 0);
+}
