@@ -47,7 +47,8 @@ class Load {
     void report(Text& line) const {
         const uint64_t us = clock_.us(elapsed_);
         line << "op=" << shape_.operation << " depth=" << shape_.depth << " block=" << shape_.block
-             << " requests=" << latency.count() << " seconds=" << Decimal{us / 1000, 3}
+             << " requests=" << latency.count() << " notifies=" << device_.notifications()
+             << " seconds=" << Decimal{us / 1000, 3}
              << " iops=" << (us == 0 ? 0 : latency.count() * 1000000 / us);
         line << " lat_us p50=" << tenths(5000) << " p90=" << tenths(9000) << " p99=" << tenths(9900)
              << " p999=" << tenths(9990) << " max=" << Decimal{latency.largest() / 100, 1};

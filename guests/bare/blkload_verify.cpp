@@ -73,7 +73,8 @@ class Verifier {
     }
 
     void report(Text& line) const {
-        line << "verified writes=" << writes_ << " reads=" << reads_ << " flushes=" << flushes_;
+        line << "verified writes=" << writes_ << " reads=" << reads_ << " flushes=" << flushes_
+             << " notifies=" << device_.notifications();
     }
 
   private:

@@ -94,7 +94,9 @@ void BlockDevice::start(uint16_t index, BlockOperation operation, uint64_t secto
 }
 
 void BlockDevice::kick() {
-    if (queue_.publish()) mmio_.notify(kQueue);
+    if (!queue_.publish()) return;
+    ++notifications_;
+    mmio_.notify(kQueue);
 }
 
 uint16_t BlockDevice::finish(const UsedElement& used) {

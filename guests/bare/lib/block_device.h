@@ -35,6 +35,8 @@ class BlockDevice {
 
     uint64_t sectors() const { return sectors_; }
     bool can_flush() const { return can_flush_; }
+    // Times that the device wanted to be notified: each is an exit to the VMM.
+    uint64_t notifications() const { return notifications_; }
 
     // Queues a request; kick() lets the device see all that were queued.
     void start(uint16_t slot, BlockOperation operation, uint64_t sector, uint64_t data,
@@ -82,6 +84,7 @@ class BlockDevice {
     Slot* slots_;
     uint64_t sectors_;
     uint64_t acknowledged_ = 0;  // interrupts
+    uint64_t notifications_ = 0;
     uint16_t slot_count_, segments_;
     bool indirect_, can_flush_;
     uint8_t vector_;
