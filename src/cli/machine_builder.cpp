@@ -137,10 +137,26 @@ class Builder {
     unsigned virtio_devices_ = 0;
 };
 
+Result<void> check_host(const Kvm& kvm, const RunOptions& options) {
+    for (const KvmCapability& capability : probe_capabilities(kvm)) {
+        if (capability.needed && capability.value == 0) {
+            return make_error("this host's KVM lacks {}, which fmvm needs; update the host kernel",
+                              capability.name);
+        }
+    }
+    const int vcpus_max = kvm.extension(KVM_CAP_MAX_VCPUS);
+    if (vcpus_max > 0 && options.cpus > static_cast<unsigned>(vcpus_max)) {
+        return make_error("--cpus {}: this host's KVM allows {} at most; lower --cpus",
+                          options.cpus, vcpus_max);
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, ExitStatus& status) {
     status = ExitStatus::failure;
+    FMVM_TRY(check_host(kvm, options));
     const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
     BuiltMachine built;
     if (options.host_quirks == HostQuirks::automatic) {

@@ -48,24 +48,31 @@ GuestEnd run_until_end(Machine& machine, boost::asio::io_context& control,
     return end;
 }
 
-Result<std::unique_ptr<ConsoleInput>> connect_input(BuiltMachine& built, EscapeParser& parser) {
+// Typed bytes go to the serial port; on a terminal, but for the operator's commands among them.
+Result<void> connect_input(BuiltMachine& built) {
     Machine& machine = *built.machine;
     Serial& serial = *built.serial;
     ConsoleInput::Receiver receiver;
     receiver.room = [&serial] { return serial.input_room(); };
-    receiver.take = [&machine, &serial, &parser](std::span<const std::uint8_t> bytes) {
-        const EscapeParser::Result typed = parser.feed(bytes);
-        if (!typed.guest_bytes.empty()) serial.receive(typed.guest_bytes);
-        if (typed.help) std::fwrite(escape_help.data(), 1, escape_help.size(), stderr);
-        if (typed.quit) machine.request_end(GuestEnd::stopped);
-    };
-    std::unique_ptr<ConsoleInput> input =
-        FMVM_TRY(ConsoleInput::create(machine.loop(), STDIN_FILENO, receiver));
-    serial.on_input_room([&input = *input] { input.room_changed(); });
-    return input;
+    if (::isatty(STDIN_FILENO) == 1) {
+        receiver.take = [&machine, &serial,
+                         parser = EscapeParser()](std::span<const std::uint8_t> bytes) mutable {
+            const EscapeParser::Result typed = parser.feed(bytes);
+            if (!typed.guest_bytes.empty()) serial.receive(typed.guest_bytes);
+            if (typed.help) std::fwrite(escape_help.data(), 1, escape_help.size(), stderr);
+            if (typed.quit) machine.request_end(GuestEnd::stopped);
+        };
+    } else {
+        receiver.take = [&serial](std::span<const std::uint8_t> bytes) { serial.receive(bytes); };
+    }
+    // The machine owns it, so that it goes after the loop, which still holds bytes on their way.
+    ConsoleInput& input = machine.own(
+        FMVM_TRY(ConsoleInput::create(machine.loop(), STDIN_FILENO, std::move(receiver))));
+    serial.on_input_room([&input] { input.room_changed(); });
+    return {};
 }
 
-int report_end(GuestEnd end, const Machine& machine) {
+int report_end(GuestEnd end, const std::string& report) {
     switch (end) {
         case GuestEnd::power_off:
             log::info("run", "the guest powered off");
@@ -78,7 +85,7 @@ int report_end(GuestEnd end, const Machine& machine) {
                               "the vector and RIP"),
                         ExitStatus::guest_crashed);
         case GuestEnd::unsupported:
-            return fail(Error(machine.report()), ExitStatus::guest_stuck);
+            return fail(Error(report), ExitStatus::guest_stuck);
         case GuestEnd::stopped:
             log::info("run", "the guest was stopped");
             return to_int(ExitStatus::operator_stop);
@@ -90,6 +97,7 @@ int report_end(GuestEnd end, const Machine& machine) {
 
 int run_command(const RunOptions& options) {
     ::signal(SIGPIPE, SIG_IGN);  // a console reader that goes away does not end the guest
+    ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an I/O error of the guest's disk
     prepare_kick_signal();
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return fail(kvm.error(), ExitStatus::failure);
@@ -106,20 +114,19 @@ int run_command(const RunOptions& options) {
     // Before the terminal is changed: from here on these signals end in an orderly way.
     boost::asio::io_context control(1);
     boost::asio::signal_set signals(control, SIGTERM, SIGINT, SIGHUP);
-    EscapeParser parser;
-    std::unique_ptr<ConsoleInput> input;
     std::optional<RawTerminal> terminal;
     if (options.console.kind == ConsoleKind::stdio) {
-        Result<std::unique_ptr<ConsoleInput>> connected = connect_input(*built, parser);
+        const Result<void> connected = connect_input(*built);
         if (!connected.ok()) return fail(connected.error(), ExitStatus::failure);
-        input = std::move(*connected);
         terminal.emplace(STDIN_FILENO);
     }
     const GuestEnd end = run_until_end(*built->machine, control, signals);
-    input.reset();
-    const int exit_status = report_end(end, *built->machine);
+    // From here a second signal ends the process at once, should a disk never answer.
+    terminal.reset();
+    signals.clear();
+    const std::string report = built->machine->report();
     built->machine.reset();  // writes what is left of the console
-    return exit_status;
+    return report_end(end, report);
 }
 
 }  // namespace fmvm::cli

@@ -64,6 +64,7 @@ struct ConsoleOutput::Shared : std::enable_shared_from_this<Shared> {
     boost::asio::steady_timer timer;
     std::vector<std::uint8_t> outgoing;
     std::size_t outgoing_done = 0;
+    bool reported = false;
 };
 
 ConsoleOutput::ConsoleOutput(EventLoop& loop, UniqueFd fd)
@@ -126,6 +127,9 @@ Readiness ConsoleOutput::Shared::write_collected(std::chrono::milliseconds timeo
         if (written < 0 && (errno == EAGAIN || errno == EINTR)) return Readiness::not_yet;
         // A reader that has gone away is no reason to stop a guest: its output is dropped.
         const bool broken = readiness == Readiness::broken || written <= 0;
+        if (broken && written < 0 && errno != EPIPE && !std::exchange(reported, true)) {
+            log::error("console", "output is being lost: {}", std::strerror(errno));
+        }
         const std::size_t done =
             broken ? outgoing.size() - outgoing_done : static_cast<std::size_t>(written);
         outgoing_done += done;

@@ -29,8 +29,7 @@ class ConsoleOutput : public OutputSink {
 
     void write(std::span<const std::uint8_t> bytes) override;
     bool has_room() const override { return pending_bytes_ < room_limit; }
-    // Called on the loop when there is room again after there was none.
-    void on_room(std::function<void()> handler);
+    void on_room(std::function<void()> handler) override;
 
     static constexpr std::size_t room_limit = 64 * 1024;
     static constexpr std::size_t hard_limit = 4 * 1024 * 1024;

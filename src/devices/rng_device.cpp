@@ -10,8 +10,9 @@ namespace fmvm {
 
 namespace {
 
-// A device may fill less than it was given (5.4.6.1); this bounds the time of one request.
-constexpr std::uint64_t bytes_per_request_max = 64 * kib;
+// A device may fill less than it was given (5.4.6.1). These bound how long the loop is kept.
+constexpr std::uint64_t bytes_per_request_max = 4 * kib;
+constexpr unsigned requests_per_turn_max = 16;
 
 }  // namespace
 
@@ -26,8 +27,7 @@ void RngDevice::activate(VirtioTransport& transport, std::uint64_t,
 void RngDevice::queue_notified(std::size_t) {
     if (!queue_) return;
     bool any = false;
-    // At most one ring per notification: a guest that refills it all the time notifies again.
-    for (unsigned i = 0; i < queue_->state().layout.size; ++i) {
+    for (unsigned i = 0; i < requests_per_turn_max; ++i) {
         std::optional<DescriptorChain> chain = queue_->pop();
         if (!chain) break;
         const std::uint32_t written = fill(*chain);

@@ -70,6 +70,14 @@ void apply(kvm_cpuid_entry2& entry, const CpuidPolicy& policy) {
             entry.ecx = (entry.ecx & ~0xf0ffU) | cores;
             break;
         }
+        case 0x8000001d:  // AMD's leaf 4: caches are not shared
+            entry.eax &= ~(0xfffU << 14);
+            break;
+        case 0x8000001e:  // AMD: APIC id, core id and threads per core, node
+            entry.eax = policy.vcpu_id;
+            entry.ebx = policy.vcpu_id & 0xff;
+            entry.ecx = 0;
+            break;
         default:
             break;
     }

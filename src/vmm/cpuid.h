@@ -4,12 +4,12 @@
 //  - Everything KVM supports on this host is passed on (KVM_GET_SUPPORTED_CPUID), KVM's own leaves
 //    (0x40000000) included, so that guests find kvmclock.
 //  - Topology is ours: one package, one core per vCPU, no threads; the APIC id is the vCPU index
-//    (leaves 1, 4, 0xb, 0x1f, 0x80000008).
+//    (leaves 1, 4, 0xb, 0x1f, 0x80000008, 0x8000001d and 0x8000001e).
 //  - Taken away: the performance monitoring unit (leaf 0xa), because its state is not captured at
 //    a cut; MONITOR/MWAIT; thermal and power leaf 6 but for ARAT, without which Linux distrusts the
 //    APIC timer; and, where ring 0 is emulated, CMPXCHG16B, which that emulator refuses and SLUB
 //    would use.
-//  - Added: TSC deadline timer and x2APIC when KVM has them, and the hypervisor bit.
+//  - Added: x2APIC and the hypervisor bit, and the TSC deadline timer when KVM has it.
 #pragma once
 
 #include <cstdint>

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 namespace fmvm {
@@ -28,7 +29,9 @@ class Quiescable {
     virtual void resume() = 0;
 };
 
-// An edge-triggered interrupt input. Any thread.
+// An edge-triggered interrupt input. Any thread. KVM may deliver a moment later, from a worker of
+// its own, even while the machine stands still: so whoever restores a device's state raises its
+// line once more when its cause still stands. An edge too many is harmless.
 class IrqLine {
   public:
     virtual ~IrqLine() = default;
@@ -36,13 +39,17 @@ class IrqLine {
 };
 
 // Where guest output goes (the console; later the gate that holds it until an epoch is committed).
-// write() never blocks and never loses: it takes all bytes. has_room() turns false while the
-// reader is slow; the device then asks the guest to wait. Any thread.
+// write() never blocks and takes all bytes. has_room() turns false while the reader is slow; the
+// device then makes the guest wait until it is told that there is room. Only a guest that does not
+// wait can lose bytes, at the sink's own limit. Any thread; write() may come under the device's
+// lock, so a sink never calls back from it.
 class OutputSink {
   public:
     virtual ~OutputSink() = default;
     virtual void write(std::span<const std::uint8_t> bytes) = 0;
     virtual bool has_room() const = 0;
+    // Called on the loop when there is room again after there was none. Set before use.
+    virtual void on_room(std::function<void()> handler) = 0;
 };
 
 }  // namespace fmvm

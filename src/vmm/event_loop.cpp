@@ -15,6 +15,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::nanoseconds spin_time_max = std::chrono::microseconds(50);
 constexpr std::chrono::nanoseconds spin_time_first = std::chrono::microseconds(8);
 constexpr unsigned rounds_without_handlers_max = 8;
+constexpr unsigned handlers_per_round_max = 64;
 
 void relax() {
     __builtin_ia32_pause();
@@ -29,11 +30,12 @@ EventLoop::~EventLoop() {
 }
 
 void EventLoop::start() {
-    FMVM_CHECK(!thread_.joinable());
+    FMVM_CHECK(!thread_.joinable() && !park_requested_);
     thread_ = std::thread([this] { thread_main(); });
 }
 
 void EventLoop::stop() {
+    FMVM_CHECK(!park_requested_);
     context_->stop();
     if (thread_.joinable()) thread_.join();
 }
@@ -100,7 +102,15 @@ bool EventLoop::work() {
     const bool polled = poll_all();
     if (polled && ++rounds_without_handlers_ < rounds_without_handlers_max) return true;
     rounds_without_handlers_ = 0;
-    return context_->poll() != 0 || polled;
+    return run_handlers() || polled;
+}
+
+// Not poll(): that goes on as long as handlers post others, and pollers would never have a turn.
+bool EventLoop::run_handlers() {
+    unsigned ran = 0;
+    while (ran < handlers_per_round_max && context_->poll_one() != 0)
+        ++ran;
+    return ran != 0;
 }
 
 // Polls until nothing has come for spin_time_; false when it is time to sleep.

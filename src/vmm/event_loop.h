@@ -63,6 +63,7 @@ class EventLoop : public Quiescable {
     void thread_main();
     bool poll_all();
     bool work();
+    bool run_handlers();
     bool spin();
     void sleep();
     void park();

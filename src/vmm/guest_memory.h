@@ -71,7 +71,8 @@ class GuestMemory {
 
     // Pages that the VMM or the kernel on its behalf wrote; KVM's dirty log does not see those.
     void mark_dirty(GuestAddress address, std::uint64_t length);
-    // Takes and clears the marks: bit i of word i/64 is page i, regions in order.
+    // Takes and clears the marks: bit i of word i/64 is page i, regions in order. Only while every
+    // other writer stands (Machine::quiesce): a mark made at the same time might be lost.
     std::vector<std::uint64_t> take_dirty_marks();
 
     const std::vector<MemoryRegion>& regions() const { return regions_; }

@@ -52,6 +52,7 @@ Result<void> Machine::prepare_boot(const BootEntry& entry) {
 }
 
 void Machine::start() {
+    started_ = true;
     loop_.start();
     resume_all();
 }
@@ -73,6 +74,7 @@ void Machine::request_end(GuestEnd reason, const std::string& report) {
 }
 
 void Machine::halt_vcpus() {
+    ended_ = true;
     for (const auto& vcpu : vcpus_)
         vcpu->request_stop();
     for (const auto& vcpu : vcpus_)
@@ -88,7 +90,7 @@ void Machine::stop_all() {
 }
 
 void Machine::resume_all() {
-    if (ended_) return;
+    if (!started_ || ended_) return;
     for (const auto& vcpu : vcpus_)
         FMVM_CHECK(vcpu->resume());
     // An end requested between the look above and the resumption found vCPUs standing.

@@ -39,7 +39,7 @@ struct MachineConfig {
 
 class Machine;
 
-// While it lives, vCPUs and devices stand still; when it goes, they run on.
+// While it lives, vCPUs and devices stand still; when it goes, they run on, if they ran before.
 class QuiesceGuard {
   public:
     explicit QuiesceGuard(Machine& machine);
@@ -113,6 +113,7 @@ class Machine {
     std::vector<std::shared_ptr<void>> devices_;
     std::vector<std::unique_ptr<VcpuThread>> vcpus_;
     std::function<void(GuestEnd)> end_handler_;
+    bool started_ = false;  // controlling thread
     std::atomic<bool> ended_{false};
     std::string report_;
 };

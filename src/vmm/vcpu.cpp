@@ -73,13 +73,6 @@ VcpuExit Vcpu::run() {
     return give_up(fmt::format("KVM_RUN failed: {}", std::strerror(error_number)));
 }
 
-void Vcpu::complete_pending_access() {
-    kick();
-    // Always EINTR: the pending access is completed on the way in, then immediate_exit is seen.
-    ::ioctl(fd(), KVM_RUN, 0);
-    clear_kick();
-}
-
 VcpuExit Vcpu::dispatch() {
     switch (run_->exit_reason) {
         case KVM_EXIT_IO:

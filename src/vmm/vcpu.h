@@ -38,9 +38,6 @@ class Vcpu {
     Result<void> set_boot_state(const BootEntry& entry);
 
     VcpuExit run();
-    // Finishes a port or MMIO read whose result is not in the registers yet, without running any
-    // further guest instruction (api.rst, KVM_RUN: "complete the pending operation").
-    void complete_pending_access();
     // The next run() returns `interrupted` at once, until clear_kick(). Any thread: the flag is
     // read by the kernel, written here with a plain atomic store.
     void kick();

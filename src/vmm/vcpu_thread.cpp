@@ -99,10 +99,13 @@ void VcpuThread::thread_main() {
     state_ = RunState::finished;
 }
 
+// A vCPU only stops after a KVM_RUN that ended with EINTR: KVM finishes a pending port or MMIO
+// access on its way in, before it sees immediate_exit (api.rst, KVM_RUN), so none is left half
+// done.
 void VcpuThread::run_guest() {
     while (true) {
         vcpu_.clear_kick();
-        if (stop_requested_) break;
+        if (stop_requested_) return;
         VcpuExit exit = VcpuExit::handled;
         while (exit == VcpuExit::handled)
             exit = vcpu_.run();
@@ -110,7 +113,6 @@ void VcpuThread::run_guest() {
         on_end_(exit, vcpu_);
         return;
     }
-    vcpu_.complete_pending_access();
 }
 
 }  // namespace fmvm

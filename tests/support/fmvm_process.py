@@ -47,8 +47,14 @@ class Vm:
         """Waits until `text` was on the console."""
         wanted = text.encode()
         with self._changed:
-            if not self._changed.wait_for(lambda: wanted in self.console, timeout):
-                raise AssertionError(f"{text!r} did not come in {timeout} s; {self.description()}")
+            deadline = time.monotonic() + timeout
+            while wanted not in self.console:
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    self._changed.wait(1)  # for what is still in the pipe
+                    if wanted in self.console:
+                        return
+                    raise AssertionError(f"{text!r} did not come; {self.description()}")
+                self._changed.wait(1)
 
     def finish(self, timeout=120):
         """Waits for the end; the exit status."""

@@ -7,7 +7,8 @@
 
 #include <boost/container/small_vector.hpp>
 #include <cstdint>
-#include <functional>
+
+#include "devices/virtio/descriptor_chain.h"
 
 namespace fmvm {
 
@@ -34,6 +35,7 @@ class BlockOperation {
     std::uint64_t length = 0;  // bytes; for read and write the sum of the buffers
     bool may_unmap = false;    // write_zeroes: deallocating is fine
     Buffers buffers;           // read: filled by the backend; write: not changed by it
+    Segments segments;         // where in guest RAM the buffers are; empty if they are not there
     BlockOperationOwner* owner = nullptr;
 
     void complete(BlockStatus status) { owner->complete(*this, status); }
@@ -50,7 +52,8 @@ class BlockBackend {
     virtual void submit(BlockOperation& operation) = 0;
     // Hands what was submitted to the kernel; call once after a batch.
     virtual void flush_submissions() = 0;
-    // Completes what the kernel has finished; true when there was anything.
+    // Completes what is finished; true when there was anything, or when trying again may help.
+    // Completions may also come at any other moment on the loop thread.
     virtual bool poll_completions() = 0;
 };
 

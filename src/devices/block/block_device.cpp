@@ -68,12 +68,14 @@ BlockDevice::BlockDevice(GuestMemory& memory, EventLoop& loop,
 
 BlockDevice::~BlockDevice() {
     // The loop has stopped; what is still in flight is drained by the backend's destructor.
-    for (auto& slot : slots_) slot->chain.abandon();
+    for (auto& slot : slots_)
+        slot->chain.abandon();
 }
 
 std::uint64_t BlockDevice::features() const {
     std::uint64_t features = virtio_f_version_1 | virtio_f_indirect_desc | virtio_f_event_idx |
-                             feature_size_max | feature_seg_max | feature_block_size | feature_flush;
+                             feature_size_max | feature_seg_max | feature_block_size |
+                             feature_flush;
     features |= limits_.read_only ? feature_read_only : feature_discard | feature_write_zeroes;
     return features;
 }
@@ -214,7 +216,8 @@ void BlockDevice::complete(BlockOperation& operation, BlockStatus status) {
     std::uint64_t data_written = 0;
     if (operation.op == BlockOp::read) {
         // Even a failed read may have filled some of it.
-        for (const Segment& segment : slot.segments) memory_.mark_dirty(segment.address, segment.length);
+        for (const Segment& segment : slot.segments)
+            memory_.mark_dirty(segment.address, segment.length);
         if (status == BlockStatus::ok) data_written = operation.length;
     }
     finish(std::move(slot.chain), slot.status_address, to_virtio(status), data_written);

@@ -146,8 +146,8 @@ void UringBackend::prepare_zeroes(Slot& slot, io_uring_sqe* sqe) {
         ::io_uring_prep_writev(sqe, file, slot.remaining.data(), 1, offset);
         return;
     }
-    const int mode = slot.method == ZeroMethod::punch_hole ? FALLOC_FL_PUNCH_HOLE
-                                                           : FALLOC_FL_ZERO_RANGE;
+    const int mode =
+        slot.method == ZeroMethod::punch_hole ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
     ::io_uring_prep_fallocate(sqe, file, mode | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                               static_cast<off_t>(length));
 }

@@ -4,7 +4,7 @@
 //
 // What the kernel may do to a request is handled here, so that nobody above sees it: short reads
 // and writes go on where they stopped, EINTR and EAGAIN are repeated, an image that became shorter
-// is an I/O error. Write zeroes falls back from ZERO_RANGE to PUNCH_HOLE to writing, discard is
+// is an I/O error. Write zeroes falls back to writing them, discard is
 // refused as unsupported where the file system cannot punch holes.
 #pragma once
 

@@ -12,15 +12,9 @@ std::uint64_t total_length(const Segments& segments) {
     return sum;
 }
 
-std::uint64_t SegmentCursor::remaining() const {
-    std::uint64_t sum = 0;
-    for (std::size_t i = index_; i < segments_.size(); ++i)
-        sum += segments_[i].length;
-    return sum - offset_;
-}
-
 bool SegmentCursor::take(std::uint64_t length, Segments& out) {
-    if (length > remaining()) return false;
+    if (length > remaining_) return false;
+    remaining_ -= length;
     while (length != 0) {
         const Segment& segment = segments_[index_];
         const std::uint64_t available = segment.length - offset_;

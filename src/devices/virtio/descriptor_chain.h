@@ -60,13 +60,15 @@ std::uint64_t total_length(const Segments& segments);
 // Consumes the buffers of a list from the front.
 class SegmentCursor {
   public:
-    explicit SegmentCursor(const Segments& segments) : segments_(segments) {}
-    std::uint64_t remaining() const;
+    explicit SegmentCursor(const Segments& segments)
+        : segments_(segments), remaining_(total_length(segments)) {}
+    std::uint64_t remaining() const { return remaining_; }
     // Appends the next `length` bytes to `out`; false (and nothing taken) when there are fewer.
     bool take(std::uint64_t length, Segments& out);
 
   private:
     const Segments& segments_;
+    std::uint64_t remaining_;
     std::size_t index_ = 0;
     std::uint32_t offset_ = 0;
 };

@@ -54,6 +54,9 @@ constexpr std::uint32_t cause_config = 2;
 
 constexpr std::chrono::milliseconds reset_wait_max{2000};
 
+// A guest can misbehave as often as it likes; the log must not grow with it.
+constexpr int reports_max = 8;
+
 void set_low(GuestAddress& address, std::uint32_t value) {
     address = GuestAddress((address.value() & ~0xffffffffULL) | value);
 }
@@ -98,6 +101,7 @@ MmioTransport::State MmioTransport::state() const {
     const std::lock_guard lock(mutex_);
     State copy = state_;
     copy.interrupt_status = interrupt_status_;
+    copy.resetting = resetting_;
     if (needs_reset_) copy.status |= status_needs_reset;
     return copy;
 }
@@ -269,8 +273,10 @@ void MmioTransport::activate_device() {
 void MmioTransport::reset_device(std::unique_lock<std::mutex>& lock) {
     resetting_ = true;
     loop_.post([this] { device_.reset([this] { finish_reset(); }); });
-    if (!reset_finished_.wait_for(lock, reset_wait_max, [this] { return !resetting_; })) {
-        // Status reads non-zero until the device has let go (2.4.2); drivers may poll for it.
+    const bool finished =
+        reset_finished_.wait_for(lock, reset_wait_max, [this] { return !resetting_; });
+    // Status reads non-zero until the device has let go (2.4.2); careful drivers look.
+    if (!finished && reset_reports_++ < reports_max) {
         log::warning("virtio", "{}: a reset waits for disk I/O that takes longer than {} ms", name_,
                      reset_wait_max.count());
     }
@@ -301,8 +307,6 @@ void MmioTransport::notify_again(std::size_t index) {
 
 void MmioTransport::fail_device(const char* reason) {
     if (needs_reset_.exchange(true)) return;
-    // A guest can do this as often as it likes; the log must not grow with it.
-    constexpr int reports_max = 8;
     if (failure_reports_++ < reports_max) {
         log::warning("virtio", "{}: stopped until the guest resets it: {}", name_, reason);
     }

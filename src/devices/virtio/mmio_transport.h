@@ -30,6 +30,7 @@ class MmioTransport : public BusDevice, public VirtioTransport {
         std::uint32_t device_features_select = 0;
         std::uint32_t driver_features_select = 0;
         std::uint32_t queue_select = 0;
+        bool resetting = false;  // the driver asked for a reset that waits for I/O
         std::vector<QueueLayout> queues;
     };
 
@@ -77,6 +78,7 @@ class MmioTransport : public BusDevice, public VirtioTransport {
     std::atomic<std::uint32_t> interrupt_status_{0};
     std::atomic<bool> needs_reset_{false};
     int failure_reports_ = 0;  // loop thread
+    int reset_reports_ = 0;    // under mutex_
 };
 
 }  // namespace fmvm

@@ -32,8 +32,8 @@ class Virtqueue {
     // All there is to know about a queue besides guest RAM.
     struct State {
         QueueLayout layout;
-        bool event_index = false;         // VIRTIO_F_EVENT_IDX was negotiated
-        bool indirect = false;            // VIRTIO_F_INDIRECT_DESC was negotiated
+        bool event_index = false;          // VIRTIO_F_EVENT_IDX was negotiated
+        bool indirect = false;             // VIRTIO_F_INDIRECT_DESC was negotiated
         std::uint16_t next_available = 0;  // what will be taken next
         std::uint16_t next_used = 0;       // what will be returned next
         std::uint16_t signalled_used = 0;  // next_used when the driver was last interrupted
