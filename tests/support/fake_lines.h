@@ -68,7 +68,9 @@ class FakeSink : public OutputSink {
         if (room_bytes <= text.size()) room = false;
     }
     bool has_room() const override { return room; }
+    void on_room(std::function<void()> handler) override { room_handler = std::move(handler); }
 
+    std::function<void()> room_handler;
     std::string text;
     bool room = true;
     std::size_t room_bytes = SIZE_MAX;  // room ends when this much has come

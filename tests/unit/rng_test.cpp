@@ -68,8 +68,10 @@ TEST_CASE("rng: a huge request gets a part", "[rng]") {
     bench.device.queue_notified(0);
     const auto used = bench.queue.take_used();
     REQUIRE(used.size() == 1);
-    CHECK(used[0].written == 64 * kib);
-    const Bytes rest = bench.ram.peek_bytes(GuestAddress(128 * kib), 64 * kib);
+    const std::uint64_t written = used[0].written;
+    CHECK(written != 0);
+    REQUIRE(written < 128 * kib);
+    const Bytes rest = bench.ram.peek_bytes(GuestAddress(64 * kib + written), 128 * kib - written);
     CHECK(std::count(rest.begin(), rest.end(), 0) == static_cast<std::ptrdiff_t>(rest.size()));
 }
 
