@@ -15,6 +15,7 @@
 #include "cli/given_options.h"
 #include "cli/host_facts.h"
 #include "cli/option_values.h"
+#include "cli/report_error.h"
 #include "cli/run_command.h"
 #include "cli/version.h"
 
@@ -135,10 +136,7 @@ Result<RunOptions> run_options(const RunWords& words) {
 
 // One line, whatever the message holds (a path may hold a newline, or worse).
 int usage_error(std::string message) {
-    std::ranges::replace_if(
-        message, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-    fmt::print(stderr, "fmvm: {}\n", message);
-    return to_int(ExitStatus::usage);
+    return report_error(std::move(message), ExitStatus::usage);
 }
 
 // CLI11's own finding; help and version come as "errors" with status 0.

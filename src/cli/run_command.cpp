@@ -14,17 +14,13 @@
 #include "cli/escape_parser.h"
 #include "cli/exit_status.h"
 #include "cli/machine_builder.h"
+#include "cli/report_error.h"
 #include "cli/terminal.h"
 #include "devices/console_input.h"
 
 namespace fmvm::cli {
 
 namespace {
-
-int fail(const Error& error, ExitStatus status) {
-    std::fprintf(stderr, "fmvm: %s\n", error.message().c_str());
-    return to_int(status);
-}
 
 // Runs the guest to its end or the operator's wish, whichever comes first.
 GuestEnd run_until_end(Machine& machine, boost::asio::io_context& control,
@@ -81,11 +77,12 @@ int report_end(GuestEnd end, const std::string& report) {
             log::info("run", "the guest asked for a reset");
             return to_int(ExitStatus::guest_reset);
         case GuestEnd::crash:
-            return fail(Error("the guest crashed (triple fault); the host's kernel log may name "
-                              "the vector and RIP"),
-                        ExitStatus::guest_crashed);
+            return report_error(
+                "the guest crashed (triple fault); the host's kernel log may name the vector and RIP",
+                ExitStatus::guest_crashed);
         case GuestEnd::unsupported:
-            return fail(Error(report), ExitStatus::guest_stuck);
+            fmt::print(stderr, "fmvm: {}\n", report);
+            return to_int(ExitStatus::guest_stuck);
         case GuestEnd::stopped:
             log::info("run", "the guest was stopped");
             return to_int(ExitStatus::operator_stop);
@@ -100,10 +97,10 @@ int run_command(const RunOptions& options) {
     ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an I/O error of the guest's disk
     prepare_kick_signal();
     Result<Kvm> kvm = Kvm::open();
-    if (!kvm.ok()) return fail(kvm.error(), ExitStatus::failure);
+    if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
     ExitStatus status = ExitStatus::failure;
     Result<BuiltMachine> built = build_machine(*kvm, options, status);
-    if (!built.ok()) return fail(built.error(), status);
+    if (!built.ok()) return report_error(built.error().message(), status);
     if (!built->quirks.empty()) {
         log::notice("run",
                     "this host emulates ring 0; added to the kernel command line "
@@ -117,7 +114,7 @@ int run_command(const RunOptions& options) {
     std::optional<RawTerminal> terminal;
     if (options.console.kind == ConsoleKind::stdio) {
         const Result<void> connected = connect_input(*built);
-        if (!connected.ok()) return fail(connected.error(), ExitStatus::failure);
+        if (!connected.ok()) return report_error(connected.error().message(), ExitStatus::failure);
         terminal.emplace(STDIN_FILENO);
     }
     const GuestEnd end = run_until_end(*built->machine, control, signals);

@@ -88,13 +88,4 @@ Result<std::vector<kvm_cpuid_entry2>> Kvm::supported_cpuid() const {
     return Error("KVM_GET_SUPPORTED_CPUID returns more than 4096 entries");
 }
 
-Result<std::vector<std::uint32_t>> Kvm::msr_indices() const {
-    KvmList<kvm_msr_list, std::uint32_t> list(4096);
-    if (retry_ioctl(fd_.get(), KVM_GET_MSR_INDEX_LIST, list.get()) != 0) {
-        return errno_error(errno, "KVM_GET_MSR_INDEX_LIST failed");
-    }
-    const auto found = list.entries();
-    return std::vector<std::uint32_t>(found.begin(), found.end());
-}
-
 }  // namespace fmvm

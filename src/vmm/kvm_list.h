@@ -22,7 +22,6 @@ class KvmList {
 
     Header* get() { return reinterpret_cast<Header*>(storage_.data()); }
     std::size_t count() const { return *reinterpret_cast<const std::uint32_t*>(storage_.data()); }
-    std::size_t capacity() const { return capacity_; }
     void set_count(std::size_t count) {
         FMVM_CHECK(count <= capacity_);
         *reinterpret_cast<std::uint32_t*>(storage_.data()) = static_cast<std::uint32_t>(count);

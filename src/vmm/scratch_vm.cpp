@@ -8,6 +8,7 @@
 #include "base/little_endian.h"
 #include "vmm/emulation_assist.h"
 #include "vmm/kvm_list.h"
+#include "vmm/segment.h"
 
 namespace fmvm {
 
@@ -38,19 +39,6 @@ constexpr std::uint64_t cr4_osfxsr_osxmmexcpt = 3U << 9;
 constexpr std::uint64_t efer_lme_lma = 0x500;
 constexpr std::uint8_t opcode_hlt = 0xf4;
 constexpr std::size_t instruction_size_max = 15;
-
-kvm_segment flat_segment(std::uint8_t type, std::uint16_t selector, bool is_long) {
-    kvm_segment segment{};
-    segment.limit = 0xffffffff;
-    segment.selector = selector;
-    segment.type = type;
-    segment.present = 1;
-    segment.s = 1;
-    segment.g = 1;
-    segment.l = is_long ? 1 : 0;
-    segment.db = is_long ? 0 : 1;
-    return segment;
-}
 
 }  // namespace
 
@@ -121,8 +109,8 @@ Result<void> ScratchVm::reset_registers(Mode mode, std::uint64_t rcx) {
     if (retry_ioctl(vcpu_.get(), KVM_GET_SREGS, &sregs) != 0) {
         return errno_error(errno, "KVM_GET_SREGS failed for the scratch VM");
     }
-    sregs.cs = flat_segment(0xb, code_selector, is_long);
-    sregs.ss = flat_segment(0x3, data_selector, false);
+    sregs.cs = flat_segment(true, code_selector, is_long);
+    sregs.ss = flat_segment(false, data_selector, false);
     sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss;
     sregs.tr = kvm_segment{};
     sregs.tr.type = 0xb;  // busy TSS: VMX refuses to enter without one

@@ -5,6 +5,7 @@
 
 #include "vmm/kvm.h"
 #include "vmm/layout.h"
+#include "vmm/segment.h"
 
 namespace fmvm {
 
@@ -21,18 +22,8 @@ constexpr std::uint64_t cr4_pae = 1U << 5;
 constexpr std::uint64_t efer_lme = 1U << 8;
 constexpr std::uint64_t efer_lma = 1U << 10;
 
-kvm_segment flat_segment(GdtIndex index, bool code, bool long_mode) {
-    kvm_segment segment{};
-    segment.limit = 0xffffffff;
-    segment.selector = static_cast<std::uint16_t>(index * 8);
-    segment.type = code ? 0xb : 0x3;  // execute/read or read/write, accessed
-    segment.present = 1;
-    segment.s = 1;
-    segment.g = 1;
-    segment.l = code && long_mode ? 1 : 0;
-    segment.db = code && long_mode ? 0 : 1;
-    return segment;
-}
+kvm_segment code_segment(bool long_mode) { return flat_segment(true, gdt_code * 8, long_mode); }
+kvm_segment data_segment() { return flat_segment(false, gdt_data * 8, false); }
 
 kvm_segment task_segment() {
     kvm_segment segment{};
@@ -77,8 +68,8 @@ Result<void> write_page_tables(GuestMemory& memory) {
 Result<void> write_boot_tables(GuestMemory& memory, const BootEntry& entry) {
     const bool long_mode = entry.protocol == BootProtocol::linux64;
     const std::array<std::uint64_t, gdt_entries> gdt{
-        0, 0, encode(flat_segment(gdt_code, true, long_mode)),
-        encode(flat_segment(gdt_data, false, long_mode)), encode(task_segment())};
+        0, 0, encode(code_segment(long_mode)),
+        encode(data_segment()), encode(task_segment())};
     if (!memory.write_object(layout::boot_gdt, gdt)) {
         return Error("guest memory is too small for the boot descriptor table");
     }
@@ -92,8 +83,8 @@ Result<void> write_boot_registers(int vcpu_fd, const BootEntry& entry) {
     if (retry_ioctl(vcpu_fd, KVM_GET_SREGS, &sregs) != 0) {
         return errno_error(errno, "KVM_GET_SREGS failed");
     }
-    sregs.cs = flat_segment(gdt_code, true, long_mode);
-    const kvm_segment data = flat_segment(gdt_data, false, long_mode);
+    sregs.cs = code_segment(long_mode);
+    const kvm_segment data = data_segment();
     sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
     sregs.tr = task_segment();
     sregs.gdt.base = layout::boot_gdt.value();
