@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """fmvm against QEMU microvm (Debian's), same guest, disk and command line, turn by turn in the same
-run. Prints one line per row: medians and the ratio (above 1: fmvm is better).
+run. Prints one line per row: medians [lowest..highest] and the ratio of fmvm's median to the best
+of the others (above 1: fmvm is better).
 
 bench/compare_qemu.py [--fmvm build/release/fmvm] [--guests build/release/guests/bare]
                       [--rounds 5] [--rows block,start,memory,init] [--linux DIR] [--initramfs FILE]
@@ -73,8 +74,17 @@ def report(row, unit, values, smaller_is_better):
     others = [medians[vmm] for vmm in medians if vmm != "fmvm"]
     best = min(others) if smaller_is_better else max(others)
     ratio = best / medians["fmvm"] if smaller_is_better else medians["fmvm"] / best
-    figures = "  ".join(f"{vmm} {median:.4g}" for vmm, median in medians.items())
+    figures = "  ".join(f"{vmm} {medians[vmm]:.4g} [{min(samples):.4g}..{max(samples):.4g}]"
+                        for vmm, samples in values.items())
     print(f"{row:34} {figures} {unit}   ratio {ratio:.2f}", flush=True)
+
+
+def block_figures(vmm, output):
+    """Requests per second and the median latency, from blkload's line."""
+    found = re.search(r"iops=(\d+).* p50=([\d.]+)", output)
+    if not found:
+        sys.exit(f"{vmm}: no result: {output}")
+    return float(found[1]), float(found[2])
 
 
 def bench_block(settings, disk):
@@ -87,12 +97,9 @@ def bench_block(settings, disk):
                 rates, latencies = {}, {}
                 for _ in range(settings.rounds):
                     for vmm, command in commands(settings, kernel, cmdline, disk).items():
-                        output = run_console(command)
-                        found = re.search(r"iops=(\d+).* p50=([\d.]+)", output)
-                        if not found:
-                            sys.exit(f"{vmm}: no result: {output}")
-                        rates.setdefault(vmm, []).append(float(found[1]))
-                        latencies.setdefault(vmm, []).append(float(found[2]))
+                        rate, latency = block_figures(vmm, run_console(command))
+                        rates.setdefault(vmm, []).append(rate)
+                        latencies.setdefault(vmm, []).append(latency)
                 row = f"{op} depth {depth} ({wait})"
                 report(row, "requests/s", rates, False)
                 report(row + " p50", "us", latencies, True)
@@ -107,6 +114,7 @@ def bench_start(settings, _disk):
                                     stdin=subprocess.DEVNULL, capture_output=True, text=True,
                                     timeout=LIMIT_S, check=True).stdout
             samples.setdefault(vmm, []).extend(int(line) / 1000 for line in output.split())
+    # An upper bound of exec to the first guest instruction: the guest prints at once.
     report("exec to the first console byte", "ms", samples, True)
 
 
@@ -127,13 +135,15 @@ def beyond_guest_ram_kib(pid):
 def bench_memory(settings, disk):
     kernel = settings.guests / "blkload.elf"
     rss, pss = {}, {}
-    for vmm, command in commands(settings, kernel, "op=mixed depth=32 seconds=20", disk).items():
+    for vmm, command in commands(settings, kernel, "op=mixed depth=32 seconds=30", disk).items():
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         try:
-            time.sleep(4)
-            beyond = beyond_guest_ram_kib(process.pid)
-            rss[vmm], pss[vmm] = [beyond[0] / 1024], [beyond[1] / 1024]
+            for _ in range(3):
+                time.sleep(2)
+                beyond = beyond_guest_ram_kib(process.pid)
+                rss.setdefault(vmm, []).append(beyond[0] / 1024)
+                pss.setdefault(vmm, []).append(beyond[1] / 1024)
         finally:
             process.kill()
             process.wait()
