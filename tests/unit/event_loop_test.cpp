@@ -245,7 +245,8 @@ TEST_CASE("event watch: destroyed by its own handler", "[loop]") {
     });
     watch->signal();
     loop.start();
-    CHECK(done.wait_until([&] { return sum != 0; }));
+    std::size_t seen = 0;
+    CHECK(done.wait_for_edge(seen));
     loop.stop();
     CHECK(sum == 7000);
 }
