@@ -30,7 +30,6 @@ constexpr std::uint8_t identity_fifo = 0xc0;
 
 constexpr std::uint8_t fifo_enable = 0x01;
 constexpr std::uint8_t fifo_clear_receive = 0x02;
-constexpr std::size_t fifo_size = 16;
 
 constexpr std::uint8_t divisor_latch = 0x80;  // in line control
 
@@ -159,11 +158,10 @@ std::uint8_t Serial::read_received() {
     return byte;
 }
 
-// What is in the FIFO is lost; what waits behind it was not received yet, as far as a guest knows.
+// Drivers clear the FIFO when they open the port. What was typed until then is not lost: as if the
+// line held it back, it counts as received only when it is read. Looped-back bytes do go.
 void Serial::clear_fifo() {
-    const auto count = std::min(state_.received.size(), fifo_size);
-    state_.received.erase(state_.received.begin(),
-                          state_.received.begin() + static_cast<std::ptrdiff_t>(count));
+    if ((state_.modem_control & loopback) != 0) state_.received.clear();
 }
 
 std::uint8_t Serial::interrupt_identification() {

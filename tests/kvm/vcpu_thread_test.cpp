@@ -19,7 +19,7 @@ class NumberPort : public BusDevice {
   public:
     void read(std::uint64_t, std::span<std::uint8_t> data) override { store_le(data, 0, ++last); }
     void write(std::uint64_t, std::span<const std::uint8_t>) override {}
-    std::uint32_t last = 0;
+    std::atomic<std::uint32_t> last = 0;
 };
 
 // Notes on the vCPU thread that the guest ended; the test looks at it from its own.
@@ -92,12 +92,17 @@ TEST_CASE("a stopped vCPU has finished the port access it was in", "[kvm]") {
     EndWatch end;
     VcpuThread thread(guest.take_vcpu(), end.handler());
     for (int i = 0; i < 500; ++i) {
+        const std::uint32_t before = port.last;
+        const auto deadline = std::chrono::steady_clock::now() + end_wait_max;
         REQUIRE(thread.resume());
+        while (port.last == before && std::chrono::steady_clock::now() < deadline) {
+            std::this_thread::yield();
+        }
         thread.request_stop();
         thread.wait_stopped();
+        REQUIRE(port.last > before);
         REQUIRE(registers(thread.vcpu()).rax == port.last);
     }
-    CHECK(port.last > 0);
 }
 
 TEST_CASE("stop requests from several threads at once are one stop", "[kvm]") {

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "base/units.h"
 
@@ -34,17 +35,27 @@ Error open_error(int error_number, const std::string& path, bool read_only) {
     return errno_error(error_number, fmt::format("disk {}: cannot be opened", path));
 }
 
-// Open file description locks: they belong to this opening, not to the process, and go with it
-// even after SIGKILL.
-Result<void> lock_image(int fd, const std::string& path, bool read_only) {
+int try_lock(int fd, short type) {
     struct flock lock {};
-    lock.l_type = read_only ? F_RDLCK : F_WRLCK;
+    lock.l_type = type;
     lock.l_whence = SEEK_SET;
-    if (::fcntl(fd, F_OFD_SETLK, &lock) == 0) return {};
-    if (errno == EAGAIN || errno == EACCES) {
-        return make_error("disk {}: in use by another virtual machine; stop that one first", path);
+    return ::fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+// Open file description locks: they belong to this opening, not to the process.
+Result<void> lock_image(int fd, const std::string& path, bool read_only) {
+    const auto deadline = std::chrono::steady_clock::now() + DiskImage::lock_wait_max;
+    while (try_lock(fd, read_only ? F_RDLCK : F_WRLCK) != 0) {
+        if (errno != EAGAIN && errno != EACCES) {
+            return errno_error(errno, fmt::format("disk {}: cannot be locked", path));
+        }
+        if (std::chrono::steady_clock::now() >= deadline) {
+            return make_error("disk {}: in use by another virtual machine; stop that one first",
+                              path);
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
-    return errno_error(errno, fmt::format("disk {}: cannot be locked", path));
+    return {};
 }
 
 Result<void> measure_file(DiskImage& image, bool direct) {
@@ -116,6 +127,10 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
         return errno_error(errno, fmt::format("disk {}: cannot be prepared", path));
     }
     return image;
+}
+
+void DiskImage::unlock() const {
+    try_lock(fd.get(), F_UNLCK);
 }
 
 }  // namespace fmvm

@@ -2,6 +2,7 @@
 // Opening a raw image file or a block device: checked, measured and locked.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -21,9 +22,14 @@ struct DiskImage {
         bool read_only = false;
         bool direct = false;  // O_DIRECT: past the host's page cache
     };
-    // Takes an exclusive lock on the image (a shared one if read-only), held as long as the
-    // descriptor lives, so that two VMs cannot write the same disk.
+    // Takes an exclusive lock on the image (a shared one if read-only), so that two VMs cannot
+    // write the same disk. The kernel keeps it until the last I/O of the process that held it has
+    // ended, even after SIGKILL: a successor waits for that up to lock_wait_max.
     static Result<DiskImage> open(const std::string& path, const Options& options);
+    // Gives the lock up now; for an owner without I/O in flight.
+    void unlock() const;
+
+    static constexpr std::chrono::milliseconds lock_wait_max{1500};
 };
 
 }  // namespace fmvm

@@ -62,16 +62,18 @@ Result<void> UringBackend::set_up(EventLoop& loop) {
 UringBackend::~UringBackend() {
     if (!ring_ready_) return;
     // What the kernel never took does not touch guest memory; only the rest is waited for.
-    for (std::size_t busy = slots_.size() - free_slots_.size(); busy > unsubmitted_; --busy) {
+    std::size_t busy = slots_.size() - free_slots_.size();
+    while (busy > unsubmitted_) {
         io_uring_cqe* cqe = nullptr;
-        int error;
-        do {
-            error = ::io_uring_wait_cqe(&ring_, &cqe);
-        } while (error == -EINTR);
+        const int error = ::io_uring_wait_cqe(&ring_, &cqe);
+        if (error == -EINTR) continue;
         if (error < 0) break;
         ::io_uring_cqe_seen(&ring_, cqe);
+        --busy;
     }
     ::io_uring_queue_exit(&ring_);
+    // The kernel takes the ring apart later; the next user need not wait for that.
+    if (busy <= unsubmitted_) image_.unlock();
 }
 
 void UringBackend::submit(BlockOperation& operation) {
