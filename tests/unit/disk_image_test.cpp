@@ -7,6 +7,7 @@
 
 #include <bit>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "base/units.h"
 #include "support/temp_file.h"
@@ -16,8 +17,11 @@ using namespace fmvm::test;
 
 namespace {
 
-const DiskImage::Options writable{};
-const DiskImage::Options read_only{.read_only = true};
+using std::chrono::milliseconds;
+
+// Nobody's last I/O is waited for.
+const DiskImage::Options writable{.lock_wait = milliseconds(0)};
+const DiskImage::Options read_only{.read_only = true, .lock_wait = milliseconds(0)};
 const DiskImage::Options direct{.direct = true};
 
 std::string refusal(const std::string& path, const DiskImage::Options& options = writable) {
@@ -106,6 +110,18 @@ TEST_CASE("disk image: one writer at a time", "[disk]") {
     CHECK(refusal(file.path()) == "opened");  // the lock went with the first
 }
 
+TEST_CASE("disk image: a successor waits a little for the lock", "[disk][threads]") {
+    const TempFile file(512);
+    auto first = DiskImage::open(file.path(), writable);
+    REQUIRE(first.ok());
+    std::thread owner([&] {
+        std::this_thread::sleep_for(milliseconds(20));
+        first.value().unlock();
+    });
+    CHECK(DiskImage::open(file.path(), {}).ok());
+    owner.join();
+}
+
 TEST_CASE("disk image: readers share, and keep writers out", "[disk]") {
     const TempFile file(512);
     const auto first = DiskImage::open(file.path(), read_only);
@@ -134,7 +150,7 @@ TEST_CASE("disk image: a lock that another process lets go by dying", "[disk]") 
     CHECK(refusal(file.path()).find("in use") != std::string::npos);
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
-    CHECK(refusal(file.path()) == "opened");
+    CHECK(refusal(file.path(), {}) == "opened");
     ::close(ready[0]);
     ::close(ready[1]);
 }
