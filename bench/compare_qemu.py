@@ -168,7 +168,7 @@ def seconds_to_init(command):
 def bench_init(settings, disk):
     kernel = settings.linux / "vmlinux"
     cmdline = ("console=ttyS0 reboot=k panic=-1 quiet fmvm.work=none noxsave "
-               "clearcpuid=308,295,151,158,306,145,298,311,312,534,514,59,137,147,148,129,153,317 tsc=reliable "
+               "clearcpuid=308,295,151,158,306,145,298,311,312,534,514,59,137,147,148,129,153,317,297,580 tsc=reliable "
                "mitigations=off vdso=0 "
                "GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-AVX,"
                "-AVX_Fast_Unaligned_Load,-AVX2_Usable,-AVX512F_Usable")

@@ -18,9 +18,11 @@ constexpr std::string_view emulated_ring0_parameters[] = {
     // SMEP 295, POPCNT 151, RDRAND 158, RDSEED 306, PCID 145, INVPCID 298, CLFLUSHOPT 311,
     // CLWB 312, RDPID 534, UMIP 514, RDTSCP 59. And what makes kernels choose SIMD code for
     // checksums and ciphers, which cannot be emulated: SSSE3 137, SSE4.1 147, SSE4.2 148,
-    // PCLMULQDQ 129, AES 153, SHA 317. (Numbers of Linux's asm/cpufeatures.h; they have not changed
+    // PCLMULQDQ 129, AES 153, SHA 317. And ERMS 297, FSRM 580: an emulated `rep movsb` costs per
+    // byte, the `rep movsq` that Linux uses without them per eight. (Numbers of Linux's
+    // asm/cpufeatures.h; they have not changed
     // since they were given. Linux 6.1 reads at most 127 characters here.)
-    "clearcpuid=308,295,151,158,306,145,298,311,312,534,514,59,137,147,148,129,153,317",
+    "clearcpuid=308,295,151,158,306,145,298,311,312,534,514,59,137,147,148,129,153,317,297,580",
 
     // The watchdog compares clocks with code that takes milliseconds when emulated, and would
     // declare a sound TSC unstable.
