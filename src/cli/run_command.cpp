@@ -78,7 +78,8 @@ int report_end(GuestEnd end, const std::string& report) {
             return to_int(ExitStatus::guest_reset);
         case GuestEnd::crash:
             return report_error(
-                "the guest crashed (triple fault); the host's kernel log may name the vector and RIP",
+                "the guest crashed (triple fault); the host's kernel log may name the vector and "
+                "RIP",
                 ExitStatus::guest_crashed);
         case GuestEnd::unsupported:
             fmt::print(stderr, "fmvm: {}\n", report);

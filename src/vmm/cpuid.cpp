@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <bit>
 
+#include "vmm/kvm.h"
+#include "vmm/kvm_list.h"
+
 namespace fmvm {
 
 namespace {
@@ -106,6 +109,15 @@ std::vector<kvm_cpuid_entry2> apply_cpuid_policy(std::vector<kvm_cpuid_entry2> s
     for (kvm_cpuid_entry2& entry : result)
         apply(entry, policy);
     return result;
+}
+
+Result<void> set_vcpu_cpuid(int vcpu_fd, std::span<const kvm_cpuid_entry2> entries) {
+    KvmList<kvm_cpuid2, kvm_cpuid_entry2> list(entries.size());
+    std::ranges::copy(entries, list.entries().begin());
+    if (retry_ioctl(vcpu_fd, KVM_SET_CPUID2, list.get()) != 0) {
+        return errno_error(errno, "KVM_SET_CPUID2 failed");
+    }
+    return {};
 }
 
 }  // namespace fmvm

@@ -13,8 +13,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "base/result.h"
 #include "vmm/kvm_api.h"
 
 namespace fmvm {
@@ -28,5 +30,8 @@ struct CpuidPolicy {
 
 std::vector<kvm_cpuid_entry2> apply_cpuid_policy(std::vector<kvm_cpuid_entry2> supported,
                                                  const CpuidPolicy& policy);
+
+// KVM_SET_CPUID2, before the vCPU has run.
+Result<void> set_vcpu_cpuid(int vcpu_fd, std::span<const kvm_cpuid_entry2> entries);
 
 }  // namespace fmvm

@@ -6,8 +6,8 @@
 #include <algorithm>
 
 #include "base/little_endian.h"
+#include "vmm/cpuid.h"
 #include "vmm/emulation_assist.h"
-#include "vmm/kvm_list.h"
 #include "vmm/segment.h"
 
 namespace fmvm {
@@ -70,12 +70,7 @@ Result<ScratchVm> ScratchVm::create(const Kvm& kvm) {
 }
 
 Result<void> ScratchVm::set_cpuid(std::span<const kvm_cpuid_entry2> entries) {
-    KvmList<kvm_cpuid2, kvm_cpuid_entry2> list(entries.size());
-    std::ranges::copy(entries, list.entries().begin());
-    if (retry_ioctl(vcpu_.get(), KVM_SET_CPUID2, list.get()) != 0) {
-        return errno_error(errno, "KVM_SET_CPUID2 failed for the scratch VM");
-    }
-    return {};
+    return set_vcpu_cpuid(vcpu_.get(), entries);
 }
 
 template <typename T>

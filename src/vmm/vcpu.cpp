@@ -4,8 +4,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "vmm/cpuid.h"
 #include "vmm/emulation_assist.h"
-#include "vmm/kvm_list.h"
 #include "vmm/vcpu_boot.h"
 #include "vmm/vcpu_report.h"
 
@@ -45,12 +45,7 @@ Vcpu::~Vcpu() {
 }
 
 Result<void> Vcpu::set_cpuid(std::span<const kvm_cpuid_entry2> entries) {
-    KvmList<kvm_cpuid2, kvm_cpuid_entry2> list(entries.size());
-    std::copy(entries.begin(), entries.end(), list.entries().begin());
-    if (retry_ioctl(fd(), KVM_SET_CPUID2, list.get()) != 0) {
-        return errno_error(errno, "KVM_SET_CPUID2 failed");
-    }
-    return {};
+    return set_vcpu_cpuid(fd(), entries);
 }
 
 Result<void> Vcpu::set_boot_state(const BootEntry& entry) {

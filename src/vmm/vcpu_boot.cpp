@@ -22,8 +22,12 @@ constexpr std::uint64_t cr4_pae = 1U << 5;
 constexpr std::uint64_t efer_lme = 1U << 8;
 constexpr std::uint64_t efer_lma = 1U << 10;
 
-kvm_segment code_segment(bool long_mode) { return flat_segment(true, gdt_code * 8, long_mode); }
-kvm_segment data_segment() { return flat_segment(false, gdt_data * 8, false); }
+kvm_segment code_segment(bool long_mode) {
+    return flat_segment(true, gdt_code * 8, long_mode);
+}
+kvm_segment data_segment() {
+    return flat_segment(false, gdt_data * 8, false);
+}
 
 kvm_segment task_segment() {
     kvm_segment segment{};
@@ -68,8 +72,7 @@ Result<void> write_page_tables(GuestMemory& memory) {
 Result<void> write_boot_tables(GuestMemory& memory, const BootEntry& entry) {
     const bool long_mode = entry.protocol == BootProtocol::linux64;
     const std::array<std::uint64_t, gdt_entries> gdt{
-        0, 0, encode(code_segment(long_mode)),
-        encode(data_segment()), encode(task_segment())};
+        0, 0, encode(code_segment(long_mode)), encode(data_segment()), encode(task_segment())};
     if (!memory.write_object(layout::boot_gdt, gdt)) {
         return Error("guest memory is too small for the boot descriptor table");
     }

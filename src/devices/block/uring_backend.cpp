@@ -167,7 +167,7 @@ void UringBackend::flush_submissions() {
 }
 
 bool UringBackend::poll_completions() {
-    if (unsubmitted_ != 0) flush_submissions();
+    flush_submissions();
     bool any = false;
     io_uring_cqe* cqe = nullptr;
     while (::io_uring_peek_cqe(&ring_, &cqe) == 0 && cqe != nullptr) {
@@ -177,7 +177,7 @@ bool UringBackend::poll_completions() {
         completed(index, result);
         any = true;
     }
-    if (unsubmitted_ != 0) flush_submissions();
+    flush_submissions();
     return any || unsubmitted_ != 0;  // what the kernel did not take is tried again
 }
 
