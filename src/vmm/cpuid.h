@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -30,6 +31,12 @@ struct CpuidPolicy {
 
 std::vector<kvm_cpuid_entry2> apply_cpuid_policy(std::vector<kvm_cpuid_entry2> supported,
                                                  const CpuidPolicy& policy);
+
+// The feature words that `wanted` has and `host` (what KVM supports) lacks, as "leaf 0x7.ebx
+// 0x00000020, ..."; empty when a guest started with `wanted` can go on here. Bits that fmvm sets by
+// itself (policy above) are not features of the host.
+std::string missing_cpu_features(std::span<const kvm_cpuid_entry2> wanted,
+                                 std::span<const kvm_cpuid_entry2> host);
 
 // KVM_SET_CPUID2, before the vCPU has run.
 Result<void> set_vcpu_cpuid(int vcpu_fd, std::span<const kvm_cpuid_entry2> entries);

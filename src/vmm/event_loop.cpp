@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/event_loop.h"
 
+#include <sched.h>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -17,8 +19,10 @@ constexpr std::chrono::nanoseconds spin_time_first = std::chrono::microseconds(8
 constexpr unsigned rounds_without_handlers_max = 8;
 constexpr unsigned handlers_per_round_max = 64;
 
+// Between two looks. The kernel's own threads (io_uring's workers carry out buffered writes and
+// flushes) may be waiting for this CPU with the very thing that is looked for.
 void relax() {
-    __builtin_ia32_pause();
+    ::sched_yield();
 }
 
 }  // namespace
@@ -119,8 +123,7 @@ bool EventLoop::spin() {
     if (spin_time_.count() == 0) return false;
     const Clock::time_point start = Clock::now();
     while (Clock::now() - start < spin_time_) {
-        for (int i = 0; i < 8; ++i)
-            relax();
+        relax();
         if (work()) return true;
     }
     return false;

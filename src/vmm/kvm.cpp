@@ -88,4 +88,16 @@ Result<std::vector<kvm_cpuid_entry2>> Kvm::supported_cpuid() const {
     return Error("KVM_GET_SUPPORTED_CPUID returns more than 4096 entries");
 }
 
+Result<std::vector<std::uint32_t>> Kvm::msr_indices() const {
+    KvmList<kvm_msr_list, std::uint32_t> size(0);
+    // The first call fails with E2BIG, by design, and tells how many there are.
+    if (retry_ioctl(fd_.get(), KVM_GET_MSR_INDEX_LIST, size.get()) != 0 && errno != E2BIG)
+        return errno_error(errno, "KVM_GET_MSR_INDEX_LIST failed");
+    KvmList<kvm_msr_list, std::uint32_t> list(size.count());
+    if (retry_ioctl(fd_.get(), KVM_GET_MSR_INDEX_LIST, list.get()) != 0)
+        return errno_error(errno, "KVM_GET_MSR_INDEX_LIST failed");
+    const auto found = list.entries();
+    return std::vector<std::uint32_t>(found.begin(), found.end());
+}
+
 }  // namespace fmvm

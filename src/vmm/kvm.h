@@ -26,6 +26,8 @@ class Kvm {
     int extension(int capability) const;
     Result<UniqueFd> create_vm() const;
     Result<std::vector<kvm_cpuid_entry2>> supported_cpuid() const;
+    // The MSRs that make up a vCPU's state (KVM_GET_MSR_INDEX_LIST).
+    Result<std::vector<std::uint32_t>> msr_indices() const;
     // Bytes to map for struct kvm_run and the pages behind it.
     std::size_t vcpu_mmap_size() const { return vcpu_mmap_size_; }
     int fd() const { return fd_.get(); }

@@ -34,11 +34,12 @@ Result<void> Vm::set_up_chips(const Kvm& kvm) {
     return {};
 }
 
-Result<void> Vm::map_memory(const GuestMemory& memory) {
+Result<void> Vm::map_memory(const GuestMemory& memory, DirtyLogging logging) {
     std::uint32_t slot = 0;
     for (const MemoryRegion& region : memory.regions()) {
         kvm_userspace_memory_region config{};
         config.slot = slot++;
+        config.flags = logging == DirtyLogging::on ? KVM_MEM_LOG_DIRTY_PAGES : 0;
         config.guest_phys_addr = region.start.value();
         config.memory_size = region.size;
         config.userspace_addr = reinterpret_cast<std::uintptr_t>(region.host);

@@ -13,14 +13,16 @@
 
 namespace fmvm {
 
+enum class DirtyLogging { off, on };
+
 class Vm {
   public:
     // Creates the VM with PIC, IOAPIC, local APICs and PIT in the kernel.
     static Result<Vm> create(const Kvm& kvm);
 
     // Maps each region of `memory` as one slot (slot number = region index). The memory must
-    // outlive this VM.
-    Result<void> map_memory(const GuestMemory& memory);
+    // outlive this VM. Called again, it only changes whether writes are logged; the guest may run.
+    Result<void> map_memory(const GuestMemory& memory, DirtyLogging logging = DirtyLogging::off);
 
     Result<UniqueFd> create_vcpu(unsigned id) const;
 

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What changed between two versions of the same bytes: runs of changed 64-bit words.
+//
+// Encoded: for each run u16 words to skip, u16 words that follow, the new words; a skip or a run
+// longer than 65535 words takes several. Bytes behind the last whole word follow as they are.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace fmvm::lockstep {
+
+// Appends the difference to `out`, unless it would take more than `limit` bytes: then `out` is
+// as before and the answer false. Both versions have the same length.
+[[nodiscard]] bool encode_delta(std::span<const std::uint8_t> before,
+                                std::span<const std::uint8_t> after, std::size_t limit,
+                                std::vector<std::uint8_t>& out);
+
+// Whether `delta` is well-formed for `length` bytes.
+[[nodiscard]] bool check_delta(std::span<const std::uint8_t> delta, std::size_t length);
+
+// Turns the version before into the one after; `delta` has passed check_delta().
+void apply_delta(std::span<const std::uint8_t> delta, std::span<std::uint8_t> bytes);
+
+}  // namespace fmvm::lockstep

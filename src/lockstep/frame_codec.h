@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Frames: what travels between primary and backup, without sockets. docs/protocol.md is the
+// specification.
+//
+// A frame is a 40-byte header and a body:
+//
+//     0  u32  magic "FMVL"
+//     4  u16  protocol version
+//     6  u16  type (0 is invalid; bit 15 set: a receiver that does not know the type skips it)
+//     8  u32  body length, at most frame_body_max
+//    12  u32  zero
+//    16  u64  sequence number, counting from 0 in each direction
+//    24  u64  XXH3-64 of the body
+//    32  u64  XXH3-64 of the 32 header bytes before
+//
+// Threads: none; objects belong to whoever drives them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+
+namespace fmvm::lockstep {
+
+inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::size_t frame_header_size = 40;
+inline constexpr std::size_t frame_body_max = 1 * mib;
+inline constexpr std::uint16_t optional_frame_bit = 0x8000;
+
+enum class FrameType : std::uint16_t {
+    invalid = 0,
+    hello = 1,        // primary: who I am, what the machine is like
+    welcome = 2,      // backup: I am ready for it
+    refuse = 3,       // either: I will not go on with you, and why; then the connection ends
+    pages = 4,        // primary: pages of the epoch under way
+    state = 5,        // primary: a piece of the state image of the epoch under way
+    output = 6,       // primary: console bytes that the epoch under way emitted
+    commit = 7,       // primary: the epoch is complete
+    ack = 8,          // backup: the epoch is committed here
+    heartbeat = 9,    // either
+    digests = 10,     // primary: digests of a piece of RAM at the cut (verify mode)
+    switch_over = 11, // primary: the last epoch was the last; take over
+    switched = 12,    // backup: the generation is mine, the guest runs here
+    ended = 13,       // primary: the guest has ended; do not take over
+};
+
+struct Frame {
+    FrameType type = FrameType::invalid;
+    std::vector<std::uint8_t> body;
+};
+
+using FrameHeader = std::array<std::uint8_t, frame_header_size>;
+
+FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
+                              std::span<const std::uint8_t> body);
+
+// Cuts a byte stream into frames. Everything is checked before a body is allocated; after an error
+// the connection is of no more use.
+class FrameDecoder {
+  public:
+    // How many bytes are wanted next, for the header or the body under way; never 0.
+    std::size_t wanted() const { return target_size() - filled_; }
+    // Where to put them.
+    std::span<std::uint8_t> space();
+    // `count` bytes were put there. A frame, when one is complete.
+    Result<std::optional<Frame>> received(std::size_t count);
+    // Like received(), for bytes that lie elsewhere; takes what it wants from the front of `bytes`.
+    Result<std::optional<Frame>> feed(std::span<const std::uint8_t>& bytes);
+
+  private:
+    std::size_t target_size() const { return in_body_ ? body_.size() : header_.size(); }
+    Result<void> check_header();
+    std::size_t load_length() const;
+    Result<std::optional<Frame>> finish_frame();
+
+    FrameHeader header_{};
+    std::vector<std::uint8_t> body_;
+    std::size_t filled_ = 0;
+    bool in_body_ = false;
+    std::uint64_t next_sequence_ = 0;
+};
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/output_gate.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace fmvm::lockstep {
+
+OutputGate::OutputGate(OutputSink& downstream, std::uint64_t position)
+    : downstream_(downstream), held_position_(position), closed_position_(position) {}
+
+void OutputGate::write(std::span<const std::uint8_t> bytes) {
+    bool begins_to_wait = false;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!holding_) {
+            held_position_ += bytes.size();
+            closed_position_ = held_position_;
+            downstream_.write(bytes);
+            return;
+        }
+        held_.insert(held_.end(), bytes.begin(), bytes.end());
+        begins_to_wait = !waiting_since_;
+        if (begins_to_wait) waiting_since_ = Clock::now();
+    }
+    if (begins_to_wait && waiting_handler_) waiting_handler_();
+}
+
+bool OutputGate::has_room() const {
+    const std::lock_guard lock(mutex_);
+    const bool room = held_.size() < held_bytes_max && downstream_.has_room();
+    if (!room) starved_ = true;
+    return room;
+}
+
+void OutputGate::on_room(std::function<void()> handler) {
+    room_handler_ = handler;
+    downstream_.on_room(std::move(handler));
+}
+
+std::uint64_t OutputGate::unwritten() const {
+    const std::lock_guard lock(mutex_);
+    return held_.size() + downstream_.unwritten();
+}
+
+void OutputGate::hold() {
+    const std::lock_guard lock(mutex_);
+    holding_ = true;
+}
+
+void OutputGate::open() {
+    bool room_again = false;
+    {
+        const std::lock_guard lock(mutex_);
+        release_locked(held_position_ + held_.size());
+        holding_ = false;
+        waiting_since_.reset();
+        closed_position_ = held_position_;
+        room_again = std::exchange(starved_, false);
+    }
+    if (room_again && room_handler_) room_handler_();
+}
+
+std::optional<OutputGate::Clock::time_point> OutputGate::waiting_since() const {
+    const std::lock_guard lock(mutex_);
+    return waiting_since_;
+}
+
+OutputGate::EpochOutput OutputGate::close_epoch() {
+    const std::lock_guard lock(mutex_);
+    const auto taken = static_cast<std::ptrdiff_t>(closed_position_ - held_position_);
+    EpochOutput output{closed_position_, {held_.begin() + taken, held_.end()}};
+    closed_position_ += output.bytes.size();
+    waiting_since_.reset();
+    return output;
+}
+
+void OutputGate::release(std::uint64_t position) {
+    bool room_again = false;
+    {
+        const std::lock_guard lock(mutex_);
+        FMVM_CHECK(position <= closed_position_);
+        release_locked(position);
+        room_again = starved_ && held_.size() < held_bytes_max / 2;
+        if (room_again) starved_ = false;
+    }
+    if (room_again && room_handler_) room_handler_();
+}
+
+void OutputGate::release_locked(std::uint64_t position) {
+    if (position <= held_position_) return;
+    const auto count = static_cast<std::size_t>(position - held_position_);
+    downstream_.write(std::span(held_).first(count));
+    held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(count));
+    held_position_ = position;
+}
+
+std::uint64_t OutputGate::position() const {
+    const std::lock_guard lock(mutex_);
+    return held_position_ + held_.size();
+}
+
+std::uint64_t OutputGate::shown() const {
+    const std::lock_guard lock(mutex_);
+    return held_position_ - std::min(held_position_, downstream_.unwritten());
+}
+
+}  // namespace fmvm::lockstep

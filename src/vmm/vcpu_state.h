@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole state of one vCPU, as KVM gives and takes it (Documentation/virt/kvm/api.rst).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "base/byte_codec.h"
+#include "base/result.h"
+#include "vmm/kvm.h"
+#include "vmm/vm.h"
+
+namespace fmvm {
+
+struct VcpuState {
+    std::vector<kvm_cpuid_entry2> cpuid;  // what the guest was told
+    std::uint32_t tsc_khz = 0;
+    kvm_mp_state mp_state{};
+    kvm_regs regs{};
+    kvm_sregs sregs{};
+    std::vector<std::uint32_t> xsave;  // struct kvm_xsave, as long as this host needs it
+    kvm_xcrs xcrs{};
+    kvm_debugregs debugregs{};
+    kvm_lapic_state lapic{};
+    std::vector<kvm_msr_entry> msrs;
+    kvm_vcpu_events events{};
+
+    static constexpr std::uint32_t version = 1;
+    void encode(ByteWriter& out) const;
+    static VcpuState decode(ByteReader& in);  // the reader tells whether it fits
+};
+
+// Reads and writes vCPU states; knows which MSRs this host's KVM can save. Use it while the vCPU
+// stands, from one thread at a time.
+class VcpuStateAccess {
+  public:
+    static Result<VcpuStateAccess> create(const Kvm& kvm, const Vm& vm);
+
+    // cpuid: what the vCPU was given.
+    Result<VcpuState> save(int vcpu_fd, std::vector<kvm_cpuid_entry2> cpuid);
+    // On a vCPU that has never run. Refuses, with the reason, what this host cannot provide.
+    Result<void> restore(int vcpu_fd, const VcpuState& state) const;
+
+  private:
+    VcpuStateAccess() = default;
+    Result<std::vector<kvm_msr_entry>> save_msrs(int vcpu_fd);
+    Result<void> restore_msrs(int vcpu_fd, const VcpuState& state) const;
+    Result<void> check_host(int vcpu_fd, const VcpuState& state) const;
+
+    std::vector<kvm_cpuid_entry2> supported_cpuid_;
+    std::vector<std::uint32_t> msr_indices_;
+    bool msrs_probed_ = false;
+    std::size_t xsave_words_ = 0;
+    bool has_xsave2_ = false;
+    bool has_xcrs_ = false;
+    bool has_tsc_control_ = false;
+};
+
+}  // namespace fmvm

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/vm_state.h"
+
+#include "vmm/kvm.h"
+
+namespace fmvm {
+
+namespace {
+
+constexpr std::uint32_t chip_ids[] = {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE,
+                                      KVM_IRQCHIP_IOAPIC};
+
+Result<void> call(const Vm& vm, unsigned long request, void* argument, const char* name) {
+    if (retry_ioctl(vm.fd(), request, argument) != 0)
+        return errno_error(errno, fmt::format("{} failed", name));
+    return {};
+}
+
+}  // namespace
+
+void VmState::encode(ByteWriter& out) const {
+    for (const kvm_irqchip& chip : chips)
+        out.abi_struct(chip);
+    out.abi_struct(pit);
+    out.u64(clock_ns);
+}
+
+VmState VmState::decode(ByteReader& in) {
+    VmState state;
+    for (std::size_t i = 0; i < state.chips.size(); ++i) {
+        state.chips[i] = in.abi_struct<kvm_irqchip>();
+        if (state.chips[i].chip_id != chip_ids[i]) in.fail();
+    }
+    state.pit = in.abi_struct<kvm_pit_state2>();
+    state.clock_ns = in.u64();
+    return state;
+}
+
+Result<VmState> save_vm_state(const Vm& vm) {
+    VmState state;
+    for (std::size_t i = 0; i < state.chips.size(); ++i) {
+        state.chips[i].chip_id = chip_ids[i];
+        FMVM_TRY(call(vm, KVM_GET_IRQCHIP, &state.chips[i], "KVM_GET_IRQCHIP"));
+    }
+    FMVM_TRY(call(vm, KVM_GET_PIT2, &state.pit, "KVM_GET_PIT2"));
+    kvm_clock_data clock{};
+    FMVM_TRY(call(vm, KVM_GET_CLOCK, &clock, "KVM_GET_CLOCK"));
+    state.clock_ns = clock.clock;
+    return state;
+}
+
+Result<void> restore_vm_state(const Vm& vm, const VmState& state) {
+    for (kvm_irqchip chip : state.chips)
+        FMVM_TRY(call(vm, KVM_SET_IRQCHIP, &chip, "KVM_SET_IRQCHIP"));
+    kvm_pit_state2 pit = state.pit;
+    FMVM_TRY(call(vm, KVM_SET_PIT2, &pit, "KVM_SET_PIT2"));
+    kvm_clock_data clock{};
+    clock.clock = state.clock_ns;
+    return call(vm, KVM_SET_CLOCK, &clock, "KVM_SET_CLOCK");
+}
+
+}  // namespace fmvm
