@@ -46,12 +46,14 @@ struct ConsoleOutput::Shared : std::enable_shared_from_this<Shared> {
     void write_pending();
     bool collect();
     Readiness write_collected(std::chrono::milliseconds timeout);
+    Readiness permitted(Readiness readiness);
     void write_after(std::chrono::milliseconds delay);
 
     const UniqueFd fd;
     const std::size_t chunk_max;
     EventLoop& loop;
     std::function<void()> room_handler;
+    std::function<Permit()> permit;
     std::atomic<std::size_t> pending_bytes{0};
 
     std::mutex mutex;
@@ -80,6 +82,10 @@ ConsoleOutput::~ConsoleOutput() {
 
 void ConsoleOutput::on_room(std::function<void()> handler) {
     shared_->room_handler = std::move(handler);
+}
+
+void ConsoleOutput::require_permit(std::function<Permit()> permit) {
+    shared_->permit = std::move(permit);
 }
 
 void ConsoleOutput::write(std::span<const std::uint8_t> bytes) {
@@ -118,15 +124,32 @@ bool ConsoleOutput::Shared::collect() {
     return !outgoing.empty();
 }
 
+Readiness ConsoleOutput::Shared::permitted(Readiness readiness) {
+    if (readiness != Readiness::ready || !permit) return readiness;
+    switch (permit()) {
+        case Permit::granted:
+            return readiness;
+        case Permit::withheld:
+            return Readiness::not_yet;
+        case Permit::revoked:
+            reported = true;  // whoever revoked it has said so
+            return Readiness::broken;
+    }
+    return readiness;
+}
+
 Readiness ConsoleOutput::Shared::write_collected(std::chrono::milliseconds timeout) {
     while (outgoing_done != outgoing.size()) {
-        const Readiness readiness = writable(fd.get(), timeout);
+        const Readiness readiness = permitted(writable(fd.get(), timeout));
         if (readiness == Readiness::not_yet) return readiness;
         const std::size_t size = std::min(outgoing.size() - outgoing_done, chunk_max);
-        const ssize_t written = ::write(fd.get(), outgoing.data() + outgoing_done, size);
+        errno = EPIPE;
+        const ssize_t written = readiness == Readiness::broken
+                                    ? -1
+                                    : ::write(fd.get(), outgoing.data() + outgoing_done, size);
         if (written < 0 && (errno == EAGAIN || errno == EINTR)) return Readiness::not_yet;
         // A reader that has gone away is no reason to stop a guest: its output is dropped.
-        const bool broken = readiness == Readiness::broken || written <= 0;
+        const bool broken = written <= 0;
         if (broken && written < 0 && errno != EPIPE && !std::exchange(reported, true)) {
             log::error("console", "output is being lost: {}", std::strerror(errno));
         }

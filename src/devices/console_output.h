@@ -29,7 +29,13 @@ class ConsoleOutput : public OutputSink {
 
     void write(std::span<const std::uint8_t> bytes) override;
     bool has_room() const override { return pending_bytes_ < room_limit; }
+    std::uint64_t unwritten() const override { return pending_bytes_; }
     void on_room(std::function<void()> handler) override;
+
+    // Asked on the loop thread right before each piece is written. Withheld: ask again soon.
+    // Revoked: this and all later output is dropped. Set before use.
+    enum class Permit { granted, withheld, revoked };
+    void require_permit(std::function<Permit()> permit);
 
     static constexpr std::size_t room_limit = 64 * 1024;
     static constexpr std::size_t hard_limit = 4 * 1024 * 1024;

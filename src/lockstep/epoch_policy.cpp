@@ -6,8 +6,9 @@
 namespace fmvm::lockstep {
 
 void EpochPolicy::acknowledged(Duration cut_to_ack) {
-    expected_cut_to_ack_ =
-        expected_cut_to_ack_ == Duration{} ? cut_to_ack : (expected_cut_to_ack_ * 7 + cut_to_ack) / 8;
+    expected_cut_to_ack_ = expected_cut_to_ack_ == Duration{}
+                               ? cut_to_ack
+                               : (expected_cut_to_ack_ * 7 + cut_to_ack) / 8;
 }
 
 EpochPolicy::TimePoint EpochPolicy::next_cut(std::optional<TimePoint> output_waiting_since) const {

@@ -80,10 +80,11 @@ Result<void> FrameDecoder::check_header() {
     in.u64();  // the body's digest: looked at when the body is here
     const std::uint64_t header_digest = in.u64();
     if (found_magic != magic) return Error("it does not speak fmvm's protocol");
-    if (header_digest != digest(std::span(header_).first(checked_header_bytes)))
+    if (header_digest != digest(std::span<const std::uint8_t>(header_).first(checked_header_bytes)))
         return Error("a frame header is damaged");
     if (version != protocol_version)
-        return make_error("it speaks protocol version {}, this fmvm speaks {}", version, protocol_version);
+        return make_error("it speaks protocol version {}, this fmvm speaks {}", version,
+                          protocol_version);
     if (type == 0 || zero != 0) return Error("a frame header is malformed");
     if (length > frame_body_max) return make_error("a frame of {} bytes is too long", length);
     if (sequence != next_sequence_)
@@ -92,11 +93,11 @@ Result<void> FrameDecoder::check_header() {
 }
 
 std::size_t FrameDecoder::load_length() const {
-    return ByteReader(std::span(header_).subspan(length_at)).u32();
+    return ByteReader(std::span<const std::uint8_t>(header_).subspan(length_at)).u32();
 }
 
 Result<std::optional<Frame>> FrameDecoder::finish_frame() {
-    ByteReader in(std::span(header_).subspan(6));
+    ByteReader in(std::span<const std::uint8_t>(header_).subspan(6));
     Frame frame;
     frame.type = static_cast<FrameType>(in.u16());
     in.raw(16);

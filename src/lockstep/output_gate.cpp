@@ -2,6 +2,7 @@
 #include "lockstep/output_gate.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 

@@ -71,8 +71,8 @@ class OutputGate : public OutputSink {
     bool holding_ = false;
     mutable bool starved_ = false;  // a device was told that there is no room
     std::vector<std::uint8_t> held_;
-    std::uint64_t held_position_;   // of held_.front()
-    std::uint64_t closed_position_; // behind the last epoch's last byte
+    std::uint64_t held_position_;    // of held_.front()
+    std::uint64_t closed_position_;  // behind the last epoch's last byte
     std::optional<Clock::time_point> waiting_since_;
 };
 

@@ -72,10 +72,10 @@ struct OutputMessage {
 
 struct CommitMessage {
     EpochId epoch = 0;
-    std::uint64_t page_records = 0;    // sent for this epoch
-    std::uint64_t digest = 0;          // over the digests of the epoch's bodies, in order
-    std::uint64_t output_end = 0;      // position behind the epoch's last console byte
-    std::uint64_t output_shown = 0;    // every byte before it has left the primary
+    std::uint64_t page_records = 0;  // sent for this epoch
+    std::uint64_t digest = 0;        // over the digests of the epoch's bodies, in order
+    std::uint64_t output_end = 0;    // position behind the epoch's last console byte
+    std::uint64_t output_shown = 0;  // every byte before it has left the primary
     static constexpr FrameType type = FrameType::commit;
     Body encode() const;
     static Result<CommitMessage> decode(std::span<const std::uint8_t> body);

@@ -123,10 +123,14 @@ std::string missing_cpu_features(std::span<const kvm_cpuid_entry2> wanted,
     using Entry = kvm_cpuid_entry2;
     constexpr std::uint32_t ours_1c = bit(21) | bit(24) | bit(31);
     static constexpr FeatureWord words[] = {
-        {0x1, 0, &Entry::ecx, "0x1.ecx", ours_1c},     {0x1, 0, &Entry::edx, "0x1.edx", bit(28)},
-        {0x7, 0, &Entry::ebx, "0x7.ebx", 0},           {0x7, 0, &Entry::ecx, "0x7.ecx", 0},
-        {0x7, 0, &Entry::edx, "0x7.edx", 0},           {0x7, 1, &Entry::eax, "0x7.1.eax", 0},
-        {0xd, 0, &Entry::eax, "0xd.eax", 0},           {0xd, 1, &Entry::eax, "0xd.1.eax", 0},
+        {0x1, 0, &Entry::ecx, "0x1.ecx", ours_1c},
+        {0x1, 0, &Entry::edx, "0x1.edx", bit(28)},
+        {0x7, 0, &Entry::ebx, "0x7.ebx", 0},
+        {0x7, 0, &Entry::ecx, "0x7.ecx", 0},
+        {0x7, 0, &Entry::edx, "0x7.edx", 0},
+        {0x7, 1, &Entry::eax, "0x7.1.eax", 0},
+        {0xd, 0, &Entry::eax, "0xd.eax", 0},
+        {0xd, 1, &Entry::eax, "0xd.1.eax", 0},
         {0x80000001, 0, &Entry::ecx, "0x80000001.ecx", 0},
         {0x80000001, 0, &Entry::edx, "0x80000001.edx", 0},
         {0x80000008, 0, &Entry::ebx, "0x80000008.ebx", 0},
@@ -143,7 +147,8 @@ std::string missing_cpu_features(std::span<const kvm_cpuid_entry2> wanted,
         const std::uint32_t lacking =
             value(wanted, feature) & ~value(host, feature) & ~feature.ours;
         if (lacking == 0) continue;
-        missing += fmt::format("{}leaf {} {:#010x}", missing.empty() ? "" : ", ", feature.name, lacking);
+        missing +=
+            fmt::format("{}leaf {} {:#010x}", missing.empty() ? "" : ", ", feature.name, lacking);
     }
     return missing;
 }

@@ -48,6 +48,8 @@ class OutputSink {
     virtual ~OutputSink() = default;
     virtual void write(std::span<const std::uint8_t> bytes) = 0;
     virtual bool has_room() const = 0;
+    // How many of the bytes taken have not left this process yet.
+    virtual std::uint64_t unwritten() const = 0;
     // Called on the loop when there is room again after there was none. Set before use.
     virtual void on_room(std::function<void()> handler) = 0;
 };

@@ -41,7 +41,8 @@ class BitmapDirtyLog : public DirtyLog {
     Result<void> watch(const PageSet& pages) override {
         std::uint32_t slot = 0;
         for (const MemoryRegion& region : memory_.regions()) {
-            const auto bits = pages.words().subspan(region.first_page / pages_per_word, words_of(region));
+            const auto bits =
+                pages.words().subspan(region.first_page / pages_per_word, words_of(region));
             FMVM_TRY(watch_slot(slot++, region.size / page_size, bits));
         }
         return {};
@@ -79,11 +80,14 @@ class BitmapDirtyLog : public DirtyLog {
 
 Result<std::unique_ptr<DirtyLog>> create_bitmap_dirty_log(const Kvm& kvm, Vm& vm,
                                                           const GuestMemory& memory) {
-    constexpr std::uint64_t wanted = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
-    const auto supported = static_cast<std::uint64_t>(kvm.extension(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2));
+    constexpr std::uint64_t wanted =
+        KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
+    const auto supported =
+        static_cast<std::uint64_t>(kvm.extension(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2));
     if ((supported & wanted) != wanted) {
-        return Error("this host's KVM lacks KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 with initially set "
-                     "bits, which protecting a guest needs; update the host kernel (5.7 or later)");
+        return Error(
+            "this host's KVM lacks KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 with initially set "
+            "bits, which protecting a guest needs; update the host kernel (5.7 or later)");
     }
     kvm_enable_cap enable{};
     enable.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2;

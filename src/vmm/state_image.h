@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The state of a machine beside its RAM, as named, versioned sections: what a checkpoint ships, what
-// a snapshot stores. One section per component ("vcpu0", "irqchip", "disk0", ...).
+// The state of a machine beside its RAM, as named, versioned sections: what a checkpoint ships,
+// what a snapshot stores. One section per component ("vcpu0", "irqchip", "disk0", ...).
 //
 // Encoded form, little-endian: "FMVMSTAT", format version (u32), number of sections (u32); then for
 // each its name, version (u32) and payload, name and payload with a 32-bit length before them; at

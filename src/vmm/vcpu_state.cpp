@@ -16,7 +16,8 @@ constexpr std::uint32_t msr_tsc = 0x10;
 constexpr std::uint32_t msr_tsc_deadline = 0x6e0;
 
 Result<void> get(int fd, unsigned long request, void* out, const char* name) {
-    if (retry_ioctl(fd, request, out) < 0) return errno_error(errno, fmt::format("{} failed", name));
+    if (retry_ioctl(fd, request, out) < 0)
+        return errno_error(errno, fmt::format("{} failed", name));
     return {};
 }
 
@@ -80,7 +81,8 @@ Result<VcpuStateAccess> VcpuStateAccess::create(const Kvm& kvm, const Vm& vm) {
     access.has_xcrs_ = kvm.extension(KVM_CAP_XCRS) != 0;
     access.has_tsc_control_ = kvm.extension(KVM_CAP_TSC_CONTROL) != 0;
     // Larger than struct kvm_xsave once a guest may use AMX; only the VM knows.
-    const int size = retry_ioctl(vm.fd(), KVM_CHECK_EXTENSION, static_cast<unsigned long>(KVM_CAP_XSAVE2));
+    const int size =
+        retry_ioctl(vm.fd(), KVM_CHECK_EXTENSION, static_cast<unsigned long>(KVM_CAP_XSAVE2));
     access.has_xsave2_ = size > 0;
     access.xsave_words_ =
         std::max(sizeof(kvm_xsave), static_cast<std::size_t>(std::max(size, 0))) / 4;
@@ -97,8 +99,8 @@ Result<VcpuState> VcpuStateAccess::save(int fd, std::vector<kvm_cpuid_entry2> cp
     FMVM_TRY(get(fd, KVM_GET_REGS, &state.regs, "KVM_GET_REGS"));
     FMVM_TRY(get(fd, KVM_GET_SREGS, &state.sregs, "KVM_GET_SREGS"));
     state.xsave.resize(xsave_words_);
-    FMVM_TRY(get(fd, has_xsave2_ ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, state.xsave.data(),
-                 "KVM_GET_XSAVE"));
+    FMVM_TRY(
+        get(fd, has_xsave2_ ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, state.xsave.data(), "KVM_GET_XSAVE"));
     if (has_xcrs_) FMVM_TRY(get(fd, KVM_GET_XCRS, &state.xcrs, "KVM_GET_XCRS"));
     FMVM_TRY(get(fd, KVM_GET_DEBUGREGS, &state.debugregs, "KVM_GET_DEBUGREGS"));
     FMVM_TRY(get(fd, KVM_GET_LAPIC, &state.lapic, "KVM_GET_LAPIC"));

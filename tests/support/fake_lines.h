@@ -69,9 +69,11 @@ class FakeSink : public OutputSink {
     }
     bool has_room() const override { return room; }
     void on_room(std::function<void()> handler) override { room_handler = std::move(handler); }
+    std::uint64_t unwritten() const override { return pending; }
 
     std::function<void()> room_handler;
     std::string text;
+    std::uint64_t pending = 0;  // what is said to be unwritten
     bool room = true;
     std::size_t room_bytes = SIZE_MAX;  // room ends when this much has come
 };
