@@ -38,9 +38,17 @@ FrameHeader assemble(FrameType type, std::uint64_t sequence, std::size_t size,
 
 }  // namespace
 
+std::uint64_t chain_digest(std::uint64_t before, std::uint64_t body_digest) {
+    return XXH3_64bits_withSeed(&body_digest, sizeof body_digest, before);
+}
+
+std::uint64_t body_digest(std::span<const std::uint8_t> body) {
+    return digest(body);
+}
+
 FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
-                              std::span<const std::uint8_t> body) {
-    return assemble(type, sequence, body.size(), digest(body));
+                              std::span<const std::uint8_t> body, std::uint64_t digest_of_body) {
+    return assemble(type, sequence, body.size(), digest_of_body);
 }
 
 std::span<std::uint8_t> FrameDecoder::space() {
@@ -101,7 +109,8 @@ Result<std::optional<Frame>> FrameDecoder::finish_frame() {
     Frame frame;
     frame.type = static_cast<FrameType>(in.u16());
     in.raw(16);
-    if (in.u64() != digest(body_)) return Error("a frame body is damaged");
+    frame.digest = in.u64();
+    if (frame.digest != digest(body_)) return Error("a frame body is damaged");
     frame.body = std::move(body_);
     body_ = {};
     in_body_ = false;

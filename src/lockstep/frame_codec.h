@@ -52,12 +52,17 @@ enum class FrameType : std::uint16_t {
 struct Frame {
     FrameType type = FrameType::invalid;
     std::vector<std::uint8_t> body;
+    std::uint64_t digest = 0;  // XXH3-64 of the body
 };
+
+// The digest of a sequence of bodies: that of those before, and of the next one.
+std::uint64_t chain_digest(std::uint64_t before, std::uint64_t body_digest);
+std::uint64_t body_digest(std::span<const std::uint8_t> body);
 
 using FrameHeader = std::array<std::uint8_t, frame_header_size>;
 
 FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
-                              std::span<const std::uint8_t> body);
+                              std::span<const std::uint8_t> body, std::uint64_t digest_of_body);
 
 // Cuts a byte stream into frames. Everything is checked before a body is allocated; after an error
 // the connection is of no more use.

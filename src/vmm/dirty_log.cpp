@@ -11,7 +11,7 @@ constexpr std::uint64_t pages_per_word = 64;
 
 class BitmapDirtyLog : public DirtyLog {
   public:
-    BitmapDirtyLog(Vm& vm, const GuestMemory& memory) : vm_(vm), memory_(memory) {
+    BitmapDirtyLog(const Vm& vm, const GuestMemory& memory) : vm_(vm), memory_(memory) {
         for (const MemoryRegion& region : memory.regions()) {
             // The kernel's bitmaps begin at a region's first page: so must ours, at a whole word.
             FMVM_CHECK(region.first_page % pages_per_word == 0);
@@ -71,14 +71,14 @@ class BitmapDirtyLog : public DirtyLog {
         return {};
     }
 
-    Vm& vm_;
+    const Vm& vm_;
     const GuestMemory& memory_;
     std::vector<std::uint64_t> buffer_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<DirtyLog>> create_bitmap_dirty_log(const Kvm& kvm, Vm& vm,
+Result<std::unique_ptr<DirtyLog>> create_bitmap_dirty_log(const Kvm& kvm, const Vm& vm,
                                                           const GuestMemory& memory) {
     constexpr std::uint64_t wanted =
         KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <cstdlib>
 #include <cstring>
 
 namespace fmvm {
@@ -108,6 +109,16 @@ bool GuestMemory::store_release(GuestAddress address, std::uint16_t value) {
                      __ATOMIC_RELEASE);
     mark_pages(*region, offset, sizeof value);
     return true;
+}
+
+std::span<std::uint8_t, page_size> GuestMemory::page(PageIndex index) const {
+    for (const MemoryRegion& region : regions_) {
+        const std::uint64_t offset = (index - region.first_page) * page_size;
+        if (index >= region.first_page && offset < region.size)
+            return std::span<std::uint8_t, page_size>(region.host + offset, page_size);
+    }
+    FMVM_CHECK(false && "no such page");
+    std::abort();
 }
 
 void GuestMemory::mark_dirty(GuestAddress address, std::uint64_t length) {

@@ -20,6 +20,7 @@
 #include "base/guest_address.h"
 #include "base/result.h"
 #include "base/units.h"
+#include "vmm/page_set.h"
 
 namespace fmvm {
 
@@ -74,6 +75,11 @@ class GuestMemory {
     // Takes and clears the marks: bit i of word i/64 is page i, regions in order. Only while every
     // other writer stands (Machine::quiesce): a mark made at the same time might be lost.
     std::vector<std::uint64_t> take_dirty_marks();
+
+    // One page by its number (see page_set.h), which must be below page_count(). For copying whole
+    // pages to and from checkpoints: who writes through it makes sure that nobody needs the mark.
+    std::span<std::uint8_t, page_size> page(PageIndex index) const;
+    std::uint64_t page_count() const { return total_pages_; }
 
     const std::vector<MemoryRegion>& regions() const { return regions_; }
     std::uint64_t total_bytes() const { return total_pages_ * page_size; }

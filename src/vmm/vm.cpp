@@ -34,7 +34,7 @@ Result<void> Vm::set_up_chips(const Kvm& kvm) {
     return {};
 }
 
-Result<void> Vm::map_memory(const GuestMemory& memory, DirtyLogging logging) {
+Result<void> Vm::map_memory(const GuestMemory& memory, DirtyLogging logging) const {
     std::uint32_t slot = 0;
     for (const MemoryRegion& region : memory.regions()) {
         kvm_userspace_memory_region config{};

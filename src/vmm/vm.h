@@ -22,7 +22,8 @@ class Vm {
 
     // Maps each region of `memory` as one slot (slot number = region index). The memory must
     // outlive this VM. Called again, it only changes whether writes are logged; the guest may run.
-    Result<void> map_memory(const GuestMemory& memory, DirtyLogging logging = DirtyLogging::off);
+    Result<void> map_memory(const GuestMemory& memory,
+                            DirtyLogging logging = DirtyLogging::off) const;
 
     Result<UniqueFd> create_vcpu(unsigned id) const;
 

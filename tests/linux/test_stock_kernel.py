@@ -32,7 +32,7 @@ def stock_kernel():
 class StockKernel(VmTestCase):
     def test_boots_to_init(self):
         vm = self.start("--kernel", stock_kernel(), "--initrd", linux_guest.initramfs(),
-                        "--cmdline", "console=ttyS0 reboot=k panic=-1 ignore_loglevel")
+                        "--cmdline", "console=ttyS0 reboot=k panic=-1 ignore_loglevel highres=off nohz=off")
         vm.wait_for("Run /init", timeout=LIMIT_S)
 
 

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Channels over TCP (Boost.Asio): connecting, listening, sending and receiving frames.
+//
+// TCP_NODELAY is set: Nagle's algorithm and delayed acknowledgements would add 40 ms to an epoch.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "lockstep/channel.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace fmvm::lockstep {
+
+// "ADDR:PORT", "[V6ADDR]:PORT"; port 0 is fine for listening.
+struct Endpoint {
+    std::string address;
+    std::uint16_t port = 0;
+    std::string text() const;
+    bool is_loopback() const;
+    static Result<Endpoint> parse(const std::string& text);
+};
+
+// Calls back once, on the context's thread, with a channel or the reason why there is none.
+// `limit_ms` bounds the attempt. Destroying the connector gives the attempt up.
+class Connector {
+  public:
+    using Handler = std::function<void(Result<std::unique_ptr<Channel>>)>;
+    static std::unique_ptr<Connector> connect(boost::asio::io_context& context,
+                                              const Endpoint& endpoint, unsigned limit_ms,
+                                              Handler handler);
+    virtual ~Connector() = default;
+};
+
+// Accepts connections until it is destroyed.
+class Listener {
+  public:
+    using Handler = std::function<void(std::unique_ptr<Channel>)>;
+    static Result<std::unique_ptr<Listener>> listen(boost::asio::io_context& context,
+                                                    const Endpoint& endpoint, Handler handler);
+    virtual ~Listener() = default;
+    // With the port that the system chose for port 0.
+    virtual Endpoint endpoint() const = 0;
+};
+
+}  // namespace fmvm::lockstep

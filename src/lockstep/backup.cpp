@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/backup.h"
+
+#include <algorithm>
+
+#include "base/crash_point.h"
+#include "base/log.h"
+
+namespace fmvm::lockstep {
+
+namespace {
+
+// How long somebody who has connected may take to say who it is.
+constexpr std::chrono::milliseconds greeting_max{1000};
+constexpr std::chrono::milliseconds greeting_look{100};
+constexpr std::chrono::milliseconds claim_retry{500};
+
+}  // namespace
+
+Backup::~Backup() = default;
+
+void Backup::connected(std::unique_ptr<Channel> channel) {
+    if (state_ != State::listening) {
+        const char* const why = state_ == State::running || state_ == State::finished
+                                    ? "the guest runs here; this is no backup any more"
+                                    : "another primary is connected";
+        channel->send(FrameType::refuse, RefuseMessage{why}.encode());
+        channel->close();
+        return;
+    }
+    channel_ = std::move(channel);
+    peer_ = channel_->peer();
+    state_ = State::greeting;
+    heartbeat_ = greeting_look;
+    last_sent_ = host_.now();
+    detector_.emplace(greeting_max, greeting_look, host_.now());
+    channel_->start(*this);
+}
+
+Backup::TimePoint Backup::deadline() const {
+    TimePoint due = TimePoint::max();
+    if (claim_again_) due = *claim_again_;
+    if (channel_) due = std::min(due, last_sent_ + heartbeat_);
+    return due;
+}
+
+void Backup::tick() {
+    const TimePoint now = host_.now();
+    if (claim_again_ && now >= *claim_again_) {
+        claim_again_.reset();
+        host_.claim(hello_.generation + 1);
+    }
+    if (!channel_) return;
+    if (detector_->is_lost(now)) {
+        channel_->close();
+        primary_lost("nothing was heard of it for too long");
+    } else if (now >= last_sent_ + heartbeat_) {
+        if (state_ == State::greeting) {
+            last_sent_ = now;  // nothing to say yet
+        } else {
+            send(HeartbeatMessage{});
+        }
+    }
+}
+
+void Backup::bytes_received() {
+    // A stranger has a limited time, however lively.
+    if (state_ != State::greeting) detector_->heard(host_.now());
+}
+
+void Backup::frame_received(Frame frame) {
+    const Result<void> handled = handle(frame);
+    if (!handled.ok()) refuse(handled.error().message());
+}
+
+Result<void> Backup::handle(const Frame& frame) {
+    if (state_ == State::greeting && frame.type != FrameType::hello)
+        return Error("the first message must be a hello");
+    switch (frame.type) {
+        case FrameType::hello:
+            return handle_hello(frame);
+        case FrameType::pages:
+            return shadow_->stage_pages(frame);
+        case FrameType::state:
+            return shadow_->stage_state(frame);
+        case FrameType::output:
+            return shadow_->stage_output(frame);
+        case FrameType::digests:
+            return shadow_->stage_digests(frame);
+        case FrameType::commit:
+            return handle_commit(frame);
+        case FrameType::heartbeat: {
+            const HeartbeatMessage heartbeat = FMVM_TRY(HeartbeatMessage::decode(frame.body));
+            if (state_ == State::following) shadow_->shown(heartbeat.output_shown);
+            return {};
+        }
+        case FrameType::switch_over:
+            return handle_switch_over(frame);
+        case FrameType::ended:
+            return handle_ended(frame);
+        case FrameType::refuse: {
+            const RefuseMessage refusal = FMVM_TRY(RefuseMessage::decode(frame.body));
+            return make_error("the primary ends the connection: {}", refusal.reason);
+        }
+        default:
+            if ((static_cast<std::uint16_t>(frame.type) & optional_frame_bit) != 0) return {};
+            return make_error("a message of type {}, which a primary does not send",
+                              static_cast<unsigned>(frame.type));
+    }
+}
+
+Result<void> Backup::handle_hello(const Frame& frame) {
+    if (state_ != State::greeting) return Error("a second hello");
+    hello_ = FMVM_TRY(HelloMessage::decode(frame.body));
+    ShadowRam* const ram = FMVM_TRY(host_.prepare(hello_));
+    shadow_.emplace(*ram);
+    unfit_ = false;
+    heartbeat_ = std::chrono::milliseconds(hello_.heartbeat_ms);
+    detector_.emplace(std::chrono::milliseconds(hello_.lost_after_ms), heartbeat_, host_.now());
+    state_ = State::receiving;
+    send(WelcomeMessage{});
+    log::info("backup", "receiving the guest of {} generation={}", peer_, hello_.generation);
+    return {};
+}
+
+Result<void> Backup::handle_commit(const Frame& frame) {
+    const CommitMessage commit = FMVM_TRY(CommitMessage::decode(frame.body));
+    FMVM_TRY(shadow_->commit(commit));
+    crash_point("backup-committed");
+    if (state_ == State::receiving) {
+        state_ = State::following;
+        log::notice("backup", "in step with {} generation={}", peer_, hello_.generation);
+    }
+    send(AckMessage{commit.epoch});
+    crash_point("backup-acknowledged");
+    const Result<void> applied = shadow_->apply();
+    if (!applied.ok()) {
+        // Never silent, never used: this copy is worth nothing any more.
+        unfit_ = true;
+        log::error("backup", "{}", applied.error().message());
+        return applied.error();
+    }
+    return {};
+}
+
+Result<void> Backup::handle_switch_over(const Frame& frame) {
+    const SwitchOverMessage message = FMVM_TRY(SwitchOverMessage::decode(frame.body));
+    if (state_ != State::following || message.epoch != shadow_->committed())
+        return Error("a switch-over out of turn");
+    crash_point("backup-switch-over");
+    state_ = State::deciding;
+    host_.claim(hello_.generation + 1);
+    return {};
+}
+
+Result<void> Backup::handle_ended(const Frame& frame) {
+    const EndedMessage message = FMVM_TRY(EndedMessage::decode(frame.body));
+    channel_->close();
+    state_ = State::finished;
+    host_.guest_ended(message.reason);
+    return {};
+}
+
+void Backup::refuse(const std::string& reason) {
+    if (!channel_) return;
+    channel_->send(FrameType::refuse, RefuseMessage{reason}.encode());
+    channel_->close();
+    primary_lost(reason);
+}
+
+void Backup::channel_lost(const std::string& reason) {
+    primary_lost(reason);
+}
+
+void Backup::primary_lost(const std::string& reason) {
+    channel_.reset();
+    detector_.reset();
+    switch (state_) {
+        case State::greeting:
+            log::warning("backup", "refused {}: {}", peer_, reason);
+            state_ = State::listening;
+            break;
+        case State::receiving:
+            log::warning("backup",
+                         "lost the primary {} before its first commit, so there is "
+                         "nothing to take over: {}",
+                         peer_, reason);
+            listen_again();
+            break;
+        case State::following:
+            log::warning("backup", "lost the primary {} epoch={}: {}", peer_, shadow_->committed(),
+                         reason);
+            if (unfit_) {
+                listen_again();
+            } else {
+                state_ = State::deciding;
+                host_.claim(hello_.generation + 1);
+            }
+            break;
+        default:
+            break;  // deciding: the answer is on its way; running, finished: no matter
+    }
+}
+
+void Backup::listen_again() {
+    shadow_.reset();
+    host_.discard();
+    claim_again_.reset();
+    state_ = State::listening;
+}
+
+void Backup::claimed(Result<Claim> claim) {
+    if (state_ != State::deciding) return;
+    if (!claim.ok()) {
+        log::warning("backup", "not taking over yet: {}", claim.error().message());
+        claim_again_ = host_.now() + claim_retry;
+    } else if (*claim == Claim::lost) {
+        log::warning("backup", "the primary {} goes on alone; waiting for it to connect again",
+                     peer_);
+        if (channel_) channel_->close();
+        channel_.reset();
+        detector_.reset();
+        listen_again();
+    } else {
+        take_over();
+    }
+}
+
+void Backup::take_over() {
+    const Generation generation = hello_.generation + 1;
+    crash_point("backup-taking-over");
+    const Result<void> taken = host_.take_over(*shadow_, generation);
+    if (!taken.ok()) {
+        state_ = State::finished;
+        host_.failed(taken.error().message());
+        return;
+    }
+    state_ = State::running;
+    if (channel_) {
+        send(SwitchedMessage{generation});
+        channel_->close();
+        channel_.reset();
+    }
+    detector_.reset();
+    shadow_.reset();
+}
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// The backup's side of the protocol as a state machine: no sockets, threads or clocks of its own,
+// so that the simulation runs the very same code.
+//
+//     listening --connection--> greeting --hello accepted--> receiving --first commit--> following
+//     following --primary lost or switch over--> deciding --claim won--> running
+//     deciding --claim lost--> listening          receiving --primary lost--> listening
+//     following --guest ended--> finished
+//
+// What this side holds while `following` is whole; in every other state there is nothing to take
+// over with, and it does not.
+//
+// Threads: the replication thread. Every event may change deadline().
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "lockstep/arbiter.h"
+#include "lockstep/channel.h"
+#include "lockstep/failure_detector.h"
+#include "lockstep/protocol.h"
+#include "lockstep/shadow.h"
+
+namespace fmvm::lockstep {
+
+// What the state machine needs of the world around it. Calls come from within its own calls.
+class BackupHost {
+  public:
+    using TimePoint = std::chrono::steady_clock::time_point;
+    virtual ~BackupHost() = default;
+    virtual TimePoint now() = 0;
+    // Builds the machine that waits for this primary's guest, or says why not. The RAM holds
+    // zeroes and stays until discard().
+    virtual Result<ShadowRam*> prepare(const HelloMessage& hello) = 0;
+    // The machine is not needed: its primary is gone before the first commit, or goes on alone.
+    virtual void discard() = 0;
+    // Answered later by Backup::claimed().
+    virtual void claim(Generation generation) = 0;
+    // The guest runs here now: restore the state, show the tail, go. An error is the end of both.
+    virtual Result<void> take_over(const Shadow& shadow, Generation generation) = 0;
+    // The guest has ended on the primary. The last call.
+    virtual void guest_ended(const std::string& reason) = 0;
+    // Taking over failed. The last call.
+    virtual void failed(const std::string& why) = 0;
+};
+
+class Backup : public ChannelUser {
+  public:
+    using TimePoint = BackupHost::TimePoint;
+    enum class State { listening, greeting, receiving, following, deciding, running, finished };
+
+    // The host outlives this.
+    explicit Backup(BackupHost& host) : host_(host) {}
+    ~Backup() override;
+
+    State state() const { return state_; }
+
+    // Somebody has connected.
+    void connected(std::unique_ptr<Channel> channel);
+    void claimed(Result<Claim> claim);
+    // At deadline() or later.
+    void tick();
+    TimePoint deadline() const;
+
+    void frame_received(Frame frame) override;
+    void bytes_received() override;
+    void channel_drained() override {}
+    void channel_lost(const std::string& reason) override;
+
+  private:
+    Result<void> handle(const Frame& frame);
+    Result<void> handle_hello(const Frame& frame);
+    Result<void> handle_commit(const Frame& frame);
+    Result<void> handle_switch_over(const Frame& frame);
+    Result<void> handle_ended(const Frame& frame);
+    template <typename Message>
+    void send(const Message& message) {
+        last_sent_ = host_.now();
+        channel_->send(Message::type, message.encode());
+    }
+    void refuse(const std::string& reason);
+    void primary_lost(const std::string& reason);
+    void listen_again();
+    void take_over();
+
+    BackupHost& host_;
+    State state_ = State::listening;
+    std::unique_ptr<Channel> channel_;
+    std::string peer_;
+    std::optional<FailureDetector> detector_;
+    std::chrono::milliseconds heartbeat_{0};
+    TimePoint last_sent_{};
+    HelloMessage hello_;
+    std::optional<Shadow> shadow_;
+    std::optional<TimePoint> claim_again_;
+    bool unfit_ = false;  // it differs from the primary: it must not take over
+};
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/backup_service.h"
+
+namespace fmvm::lockstep {
+
+Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& listen,
+                                                             BackupUser& user) {
+    std::unique_ptr<BackupService> service(new BackupService(user));
+    BackupService& self = *service;
+    self.listener_ = FMVM_TRY(Listener::listen(
+        self.thread_.context(), listen,
+        [&self](std::unique_ptr<Channel> channel) { self.backup_.connected(std::move(channel)); }));
+    return service;
+}
+
+BackupService::BackupService(BackupUser& user) : user_(user), backup_(*this) {
+    thread_.set_timer([this] { return backup_.deadline(); }, [this] { backup_.tick(); });
+}
+
+BackupService::~BackupService() {
+    thread_.stop();
+}
+
+void BackupService::start() {
+    thread_.start();
+}
+
+Result<ShadowRam*> BackupService::prepare(const HelloMessage& hello) {
+    std::unique_ptr<Arbiter> arbiter = FMVM_TRY(user_.arbiter(hello));
+    const Generation newest = FMVM_TRY(arbiter->newest());
+    if (newest != hello.generation) {
+        return make_error(
+            "generation {} is not the newest, which is {}: this primary's guest has "
+            "gone on elsewhere",
+            hello.generation, newest);
+    }
+    standby_ = FMVM_TRY(user_.build(hello));
+    arbiter_ = std::move(arbiter);
+    return &standby_->ram();
+}
+
+void BackupService::discard() {
+    standby_.reset();
+}
+
+void BackupService::claim(Generation generation) {
+    thread_.claim(*arbiter_, generation,
+                  [this](Result<Claim> claim) { backup_.claimed(std::move(claim)); });
+}
+
+Result<void> BackupService::take_over(const Shadow& shadow, Generation generation) {
+    FMVM_TRY(standby_->run(shadow, generation));
+    user_.took_over(std::move(standby_), std::move(arbiter_));
+    return {};
+}
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// A backup as it runs in a process: the state machine (backup.h) with TCP, clock and arbiter around
+// it, and whoever builds machines behind it.
+//
+// Threads: created and destroyed by the main thread; callbacks come on the replication thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "lockstep/arbiter.h"
+#include "lockstep/asio_channel.h"
+#include "lockstep/backup.h"
+#include "lockstep/replication_thread.h"
+
+namespace fmvm::lockstep {
+
+// A machine that waits for a guest.
+class Standby {
+  public:
+    virtual ~Standby() = default;
+    virtual ShadowRam& ram() = 0;
+    // Restores the guest and lets it run; `tail` is console output that is to be shown (again)
+    // before anything new. The standby must stay alive as long as the guest.
+    virtual Result<void> run(const Shadow& shadow, Generation generation) = 0;
+};
+
+// What the program around a backup provides.
+class BackupUser {
+  public:
+    virtual ~BackupUser() = default;
+    // A machine for this primary's guest, or one sentence why not.
+    virtual Result<std::unique_ptr<Standby>> build(const HelloMessage& hello) = 0;
+    // The arbiter of this VM.
+    virtual Result<std::unique_ptr<Arbiter>> arbiter(const HelloMessage& hello) = 0;
+    // The guest runs here from now on. `standby` is the machine built before.
+    virtual void took_over(std::unique_ptr<Standby> standby, std::unique_ptr<Arbiter> arbiter) = 0;
+    virtual void guest_ended(const std::string& reason) = 0;
+    virtual void failed(const std::string& why) = 0;
+};
+
+class BackupService : public BackupHost {
+  public:
+    // The user outlives the service.
+    static Result<std::unique_ptr<BackupService>> create(const Endpoint& listen, BackupUser& user);
+    ~BackupService() override;
+
+    void start();
+    // Where it listens, with the port that the system chose.
+    Endpoint endpoint() const { return listener_->endpoint(); }
+
+    TimePoint now() override { return std::chrono::steady_clock::now(); }
+    Result<ShadowRam*> prepare(const HelloMessage& hello) override;
+    void discard() override;
+    void claim(Generation generation) override;
+    Result<void> take_over(const Shadow& shadow, Generation generation) override;
+    void guest_ended(const std::string& reason) override { user_.guest_ended(reason); }
+    void failed(const std::string& why) override { user_.failed(why); }
+
+  private:
+    explicit BackupService(BackupUser& user);
+
+    ReplicationThread thread_;  // first: sockets must go before its context
+    BackupUser& user_;
+    std::unique_ptr<Arbiter> arbiter_;
+    std::unique_ptr<Standby> standby_;
+    Backup backup_;
+    std::unique_ptr<Listener> listener_;
+};
+
+}  // namespace fmvm::lockstep

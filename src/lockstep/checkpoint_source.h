@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the primary's state machine gets checkpoints from: the machine (checkpointer.h), or a toy
+// in the simulation.
+//
+// Life: begin(), then next_initial_pages() until it yields nothing more, then for each epoch cut()
+// and next_pages() until it yields nothing more, and at last end(). All on the replication thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "base/result.h"
+#include "lockstep/output_gate.h"
+#include "lockstep/protocol.h"
+
+namespace fmvm::lockstep {
+
+// What a cut did, and how long each part of it took while the guest stood.
+struct CutReport {
+    using Duration = std::chrono::steady_clock::duration;
+    Duration stop{};    // until vCPUs and devices stood
+    Duration dirty{};   // taking the dirty set and watching it anew
+    Duration copy{};    // copying pages to the staging area
+    Duration state{};   // vCPU, chip and device state
+    Duration digest{};  // verify mode only
+    Duration stood{};   // all of it: how long the guest did not run
+    std::uint64_t pages_found = 0;
+};
+
+// How the pages of a checkpoint travelled.
+struct PageCounts {
+    std::uint64_t records = 0;
+    std::uint64_t zero = 0;
+    std::uint64_t delta = 0;
+    std::uint64_t unchanged = 0;  // copied and compared, not sent
+};
+
+class CheckpointSource {
+  public:
+    virtual ~CheckpointSource() = default;
+
+    // Protection begins: all of RAM is to be sent.
+    virtual Result<void> begin() = 0;
+    // The guest runs. The next `pages` body of the initial copy for epoch 1; empty when what is
+    // left is little enough for a cut.
+    virtual Result<Body> next_initial_pages() = 0;
+    // How much of the initial copy is done, 0 to 1, and in which round of it.
+    virtual double initial_progress() const = 0;
+
+    // Stops the guest, captures everything, and lets it go on, unless `stay_stopped`.
+    virtual Result<void> cut(EpochId epoch, bool stay_stopped) = 0;
+    // The next `pages` body of the last cut; empty when there is none left.
+    virtual Body next_pages() = 0;
+    // Of the last cut:
+    virtual const std::vector<std::uint8_t>& state() const = 0;  // an encoded StateImage
+    virtual const OutputGate::EpochOutput& output() const = 0;
+    virtual const std::vector<std::uint64_t>& digests() const = 0;  // of each page; or none
+    virtual const CutReport& report() const = 0;
+    virtual const PageCounts& counts() const = 0;
+
+    // After a cut with stay_stopped. Without effect when the guest runs.
+    virtual void resume() = 0;
+    // Protection is over: the guest runs on unwatched.
+    virtual void end() = 0;
+};
+
+}  // namespace fmvm::lockstep

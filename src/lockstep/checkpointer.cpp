@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/checkpointer.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/log.h"
+
+namespace fmvm::lockstep {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t body_target = 512 * kib;
+static_assert(body_target + page_record_max <= frame_body_max);
+
+// Pages that the initial copy takes at a time: they fit one body.
+constexpr std::size_t initial_chunk_pages = 128;
+static_assert(initial_chunk_pages * page_record_max + 64 <= frame_body_max);
+// A round of the initial copy that leaves no more than this is the last: 8 MiB stand for a few
+// milliseconds. A guest that writes faster than we send never gets there; rounds are limited.
+constexpr std::uint64_t initial_rest_pages = 2048;
+constexpr unsigned initial_rounds_max = 6;
+
+// Time since the last lap.
+class Laps {
+  public:
+    Clock::duration lap() {
+        const Clock::time_point now = Clock::now();
+        return now - std::exchange(last_, now);
+    }
+
+  private:
+    Clock::time_point last_ = Clock::now();
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Checkpointer>> Checkpointer::create(Machine& machine, DirtyLog& log,
+                                                           OutputGate& gate,
+                                                           const CheckpointerOptions& options) {
+    PageStore store = FMVM_TRY(PageStore::create(options.store_bytes));
+    return std::unique_ptr<Checkpointer>(
+        new Checkpointer(machine, log, gate, options, std::move(store)));
+}
+
+Checkpointer::Checkpointer(Machine& machine, DirtyLog& log, OutputGate& gate,
+                           const CheckpointerOptions& options, PageStore store)
+    : machine_(machine),
+      memory_(machine.memory()),
+      log_(log),
+      gate_(gate),
+      options_(options),
+      store_(std::move(store)),
+      to_send_(memory_.page_count()),
+      dirty_(memory_.page_count()),
+      pending_(memory_.page_count()),
+      to_watch_(memory_.page_count()) {
+    forget_copies();
+}
+
+Checkpointer::~Checkpointer() = default;
+
+void Checkpointer::forget_copies() {
+    for (const Staged& staged : staged_) {
+        if (staged.slot != PageStore::none) store_.free(staged.slot);
+    }
+    staged_.clear();
+    if (copies_) copies_->make_room(SIZE_MAX, [](PageIndex) { return false; });
+    copies_ = std::make_unique<SentCopies>(store_, memory_.page_count());
+    // Each hot page takes two slots: the copy sent last and the one just staged.
+    const std::size_t hot_max = options_.hot_pages ? options_.store_bytes / page_size * 2 / 5 : 0;
+    hot_ = std::make_unique<HotPages>(memory_.page_count(), hot_max);
+}
+
+Result<void> Checkpointer::begin() {
+    forget_copies();
+    {
+        // Marks made until now are covered: everything is going to be sent.
+        const QuiesceGuard guard(machine_);
+        FMVM_TRY(log_.start());
+        memory_.take_dirty_marks();
+        gate_.hold();
+    }
+    to_send_.insert_all();
+    pending_.clear();
+    round_total_ = memory_.page_count();
+    round_done_ = next_page_ = 0;
+    round_ = 0;
+    initial_done_ = false;
+    return {};
+}
+
+double Checkpointer::initial_progress() const {
+    return initial_done_ || round_total_ == 0
+               ? 1.0
+               : static_cast<double>(round_done_) / static_cast<double>(round_total_);
+}
+
+Result<Body> Checkpointer::next_initial_pages() {
+    Body body = begin_pages_body(1);
+    const std::size_t header_size = body.size();
+    while (body.size() == header_size) {
+        const std::vector<PageIndex> pages = next_initial_chunk();
+        if (pages.empty()) {
+            FMVM_TRY(finish_initial_round());
+            if (initial_done_) return Body{};
+            continue;
+        }
+        // First watched, then copied: what is written from now on is in the log.
+        FMVM_TRY(log_.watch(to_watch_));
+        for (const PageIndex page : pages) {
+            to_watch_.erase(page);
+            std::memcpy(live_page_.data(), memory_.page(page).data(), page_size);
+            ++round_done_;
+            // The backup's RAM begins as zeroes.
+            if (round_ == 0 && is_zero(live_page_)) continue;
+            append_page(body, page, live_page_, nullptr, options_.compression);
+        }
+    }
+    return body;
+}
+
+// The next few pages of the round, put into to_watch_ as well; none when the round is over.
+std::vector<PageIndex> Checkpointer::next_initial_chunk() {
+    std::vector<PageIndex> pages;
+    while (next_page_ < memory_.page_count() && pages.size() < initial_chunk_pages) {
+        const auto page = static_cast<PageIndex>(next_page_++);
+        if (!to_send_.contains(page)) continue;
+        pages.push_back(page);
+        to_watch_.insert(page);
+    }
+    return pages;
+}
+
+// What was written while the round was sent is the next round, or the rest that the first cut
+// takes.
+Result<void> Checkpointer::finish_initial_round() {
+    to_send_.clear();
+    {
+        const QuiesceGuard guard(machine_);
+        FMVM_TRY(collect(to_send_));
+    }
+    const std::uint64_t left = to_send_.size();
+    // A round that hardly shrinks the rest is the guest's own speed: more of them would not help.
+    const bool shrinks = left < round_total_ * 3 / 4;
+    if (left <= initial_rest_pages || !shrinks || ++round_ == initial_rounds_max) {
+        initial_done_ = true;
+        pending_.merge(to_send_);
+        return {};
+    }
+    round_total_ = left;
+    round_done_ = next_page_ = 0;
+    return {};
+}
+
+Result<void> Checkpointer::collect(PageSet& pages) {
+    FMVM_TRY(log_.collect(pages));
+    const std::vector<std::uint64_t> marks = memory_.take_dirty_marks();
+    for (std::size_t i = 0; i < marks.size(); ++i)
+        pages.words()[i] |= marks[i];
+    return {};
+}
+
+Result<void> Checkpointer::cut(EpochId epoch, bool stay_stopped) {
+    epoch_ = epoch;
+    stay_stopped_ = stay_stopped;
+    report_ = {};
+    counts_ = {};
+    const Clock::time_point began = Clock::now();
+    Laps laps;
+    standing_ = std::make_unique<QuiesceGuard>(machine_);
+    report_.stop = laps.lap();
+    FMVM_TRY(take_dirty_set());
+    report_.dirty = laps.lap();
+    copy_pages();
+    report_.copy = laps.lap();
+    StateImage image = FMVM_TRY(machine_.save());
+    state_ = image.encode();
+    output_ = gate_.close_epoch();
+    report_.state = laps.lap();
+    digest_pages();
+    report_.digest = laps.lap();
+    if (!stay_stopped && fits_) resume();
+    report_.stood = Clock::now() - began;
+    return {};
+}
+
+Result<void> Checkpointer::take_dirty_set() {
+    dirty_.clear();
+    FMVM_TRY(log_.collect(dirty_));
+    to_watch_.clear();
+    bool any = false;
+    dirty_.for_each([&](PageIndex page) {
+        if (!hot_->logged(page, epoch_)) return;
+        to_watch_.insert(page);
+        any = true;
+    });
+    if (any) FMVM_TRY(log_.watch(to_watch_));
+    to_watch_.clear();
+    const std::vector<std::uint64_t> marks = memory_.take_dirty_marks();
+    for (std::size_t i = 0; i < marks.size(); ++i)
+        dirty_.words()[i] |= marks[i];
+    dirty_.merge(pending_);
+    pending_.clear();
+    return {};
+}
+
+void Checkpointer::copy_pages() {
+    staged_.clear();
+    next_staged_ = 0;
+    fits_ = true;
+    const std::uint64_t found = dirty_.size();
+    report_.pages_found = found;
+    copies_->make_room(found, [this](PageIndex page) { return dirty_.contains(page); });
+    staged_.reserve(found);
+    dirty_.for_each([this](PageIndex page) {
+        const PageStore::Slot slot = store_.allocate();
+        staged_.push_back({page, slot});
+        if (slot == PageStore::none) {
+            fits_ = false;
+        } else {
+            std::memcpy(store_.bytes(slot).data(), memory_.page(page).data(), page_size);
+        }
+    });
+}
+
+void Checkpointer::digest_pages() {
+    digests_.clear();
+    if (options_.verify_every == 0 || epoch_ % options_.verify_every != 0) return;
+    digests_.reserve(memory_.page_count());
+    for (PageIndex page = 0; page < memory_.page_count(); ++page)
+        digests_.push_back(XXH3_64bits(memory_.page(page).data(), page_size));
+}
+
+Body Checkpointer::next_pages() {
+    Body body = begin_pages_body(epoch_);
+    const std::size_t header_size = body.size();
+    while (next_staged_ < staged_.size() && body.size() < body_target)
+        pack(staged_[next_staged_++], body);
+    if (next_staged_ == staged_.size()) {
+        staged_.clear();
+        next_staged_ = 0;
+        // Pages that did not fit were read from the standing guest; now it may go on.
+        if (!std::exchange(fits_, true) && !stay_stopped_) resume();
+    }
+    if (body.size() == header_size) body.clear();
+    return body;
+}
+
+void Checkpointer::pack(const Staged& staged, Body& body) {
+    const bool in_store = staged.slot != PageStore::none;
+    const PageBytes now =
+        in_store ? PageBytes(store_.bytes(staged.slot)) : PageBytes(memory_.page(staged.page));
+    const PageStore::Slot before_slot = copies_->find(staged.page);
+    const std::uint8_t* before =
+        before_slot == PageStore::none ? nullptr : store_.bytes(before_slot).data();
+    if (before != nullptr && std::memcmp(before, now.data(), page_size) == 0) {
+        ++counts_.unchanged;
+        hot_->compared(staged.page, false);
+        if (in_store) store_.free(staged.slot);
+        return;
+    }
+    count(append_page(body, staged.page, now, before, options_.compression));
+    hot_->compared(staged.page, true);
+    if (in_store && hot_->is_warm(staged.page)) {
+        copies_->keep(staged.page, staged.slot);
+    } else {
+        copies_->drop(staged.page);
+        if (in_store) store_.free(staged.slot);
+    }
+}
+
+void Checkpointer::count(PageEncoding encoding) {
+    ++counts_.records;
+    if (encoding == PageEncoding::zero) ++counts_.zero;
+    if (encoding == PageEncoding::delta) ++counts_.delta;
+}
+
+void Checkpointer::resume() {
+    stay_stopped_ = false;
+    standing_.reset();
+}
+
+void Checkpointer::end() {
+    const Result<void> stopped = log_.stop();
+    if (!stopped.ok()) log::warning("primary", "{}", stopped.error().message());
+    forget_copies();
+    resume();
+}
+
+}  // namespace fmvm::lockstep

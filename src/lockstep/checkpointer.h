@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Takes checkpoints of a running machine.
+//
+// The guest stands only while vCPUs stop, devices park, the dirty set is taken, dirty pages are
+// copied to the staging area and state is encoded. Comparing, packing and sending happen beside the
+// running guest. Should the staging area be too small for a dirty set, the guest stands until the
+// pages that did not fit have been packed straight from its RAM: memory stays bounded, the guest
+// pays.
+//
+// Threads: the replication thread, which is the machine's controlling thread while this exists.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "lockstep/checkpoint_source.h"
+#include "lockstep/hot_pages.h"
+#include "lockstep/page_codec.h"
+#include "lockstep/page_store.h"
+#include "lockstep/sent_copies.h"
+#include "vmm/dirty_log.h"
+#include "vmm/state_image.h"
+#include "vmm/machine.h"
+
+namespace fmvm::lockstep {
+
+struct CheckpointerOptions {
+    std::uint64_t store_bytes = 256 * mib;  // staged pages and copies of sent ones together
+    bool hot_pages = true;
+    PageCompression compression;
+    unsigned verify_every = 0;  // epochs; 0: never
+};
+
+class Checkpointer : public CheckpointSource {
+  public:
+    // Machine, log and gate outlive this.
+    static Result<std::unique_ptr<Checkpointer>> create(Machine& machine, DirtyLog& log,
+                                                        OutputGate& gate,
+                                                        const CheckpointerOptions& options);
+    ~Checkpointer() override;
+
+    Result<void> begin() override;
+    Result<Body> next_initial_pages() override;
+    double initial_progress() const override;
+    Result<void> cut(EpochId epoch, bool stay_stopped) override;
+    Body next_pages() override;
+    const std::vector<std::uint8_t>& state() const override { return state_; }
+    const OutputGate::EpochOutput& output() const override { return output_; }
+    const std::vector<std::uint64_t>& digests() const override { return digests_; }
+    const CutReport& report() const override { return report_; }
+    const PageCounts& counts() const override { return counts_; }
+    void resume() override;
+    void end() override;
+
+  private:
+    struct Staged {
+        PageIndex page;
+        PageStore::Slot slot;  // none: it did not fit, take it from the standing guest's RAM
+    };
+
+    Checkpointer(Machine& machine, DirtyLog& log, OutputGate& gate,
+                 const CheckpointerOptions& options, PageStore store);
+    std::vector<PageIndex> next_initial_chunk();
+    Result<void> finish_initial_round();
+    Result<void> collect(PageSet& pages);
+    Result<void> take_dirty_set();
+    void copy_pages();
+    void digest_pages();
+    void pack(const Staged& staged, Body& body);
+    void count(PageEncoding encoding);
+    void forget_copies();
+
+    Machine& machine_;
+    GuestMemory& memory_;
+    DirtyLog& log_;
+    OutputGate& gate_;
+    const CheckpointerOptions options_;
+    PageStore store_;
+    std::unique_ptr<SentCopies> copies_;
+    std::unique_ptr<HotPages> hot_;
+    std::unique_ptr<QuiesceGuard> standing_;
+
+    // The initial copy.
+    PageSet to_send_;  // of this round
+    std::uint64_t round_total_ = 0;
+    std::uint64_t round_done_ = 0;
+    std::uint64_t next_page_ = 0;
+    unsigned round_ = 0;
+    bool initial_done_ = false;
+    std::array<std::uint8_t, page_size> live_page_;
+
+    // The last cut.
+    PageSet dirty_;
+    PageSet pending_;  // to be sent with the next cut although no log names them
+    PageSet to_watch_;
+    std::vector<Staged> staged_;
+    std::size_t next_staged_ = 0;
+    EpochId epoch_ = 0;
+    bool fits_ = true;  // every page found a slot
+    bool stay_stopped_ = false;
+    std::vector<std::uint8_t> state_;
+    OutputGate::EpochOutput output_;
+    std::vector<std::uint64_t> digests_;
+    CutReport report_;
+    PageCounts counts_;
+};
+
+}  // namespace fmvm::lockstep

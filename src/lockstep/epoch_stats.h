@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Figures about epochs: percentiles over the last ones, and one JSON line per epoch to a trace.
+//
+// Threads: add() on the replication thread, summary() from any.
+#pragma once
+
+#include <chrono>
+#include <cstdio>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/result.h"
+#include "lockstep/checkpoint_source.h"
+#include "lockstep/protocol.h"
+
+namespace fmvm::lockstep {
+
+struct EpochRecord {
+    EpochId epoch = 0;
+    CutReport cut;
+    PageCounts pages;
+    std::uint64_t bytes = 0;         // on the wire, for this epoch
+    std::uint64_t output_bytes = 0;  // of the console, held until the acknowledgement
+    std::chrono::steady_clock::duration acknowledged{};  // from the beginning of the cut
+};
+
+class EpochStats {
+  public:
+    // One JSON object per line and epoch, from now on.
+    Result<void> trace_to(const std::string& path);
+    void add(const EpochRecord& record);
+    // A few lines for people; empty before the first epoch.
+    std::string summary() const;
+
+    static constexpr std::size_t window = 1000;  // epochs that percentiles are taken over
+
+  private:
+    struct CloseFile {
+        void operator()(std::FILE* file) const { std::fclose(file); }
+    };
+    mutable std::mutex mutex_;
+    std::deque<EpochRecord> records_;
+    std::uint64_t total_ = 0;
+    std::unique_ptr<std::FILE, CloseFile> trace_;
+    std::chrono::steady_clock::time_point last_{};
+};
+
+}  // namespace fmvm::lockstep

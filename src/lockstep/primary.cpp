@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/primary.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/crash_point.h"
+#include "base/log.h"
+#include "lockstep/delta.h"
+
+namespace fmvm::lockstep {
+
+namespace {
+
+// Epochs that may be on their way at a time: one is being acknowledged while the next is sent.
+constexpr std::size_t sent_epochs_max = 2;
+// How long pump() works before others (heartbeats, frames of the peer) have their turn.
+constexpr std::chrono::milliseconds slice{5};
+constexpr std::chrono::milliseconds claim_retry{500};
+
+}  // namespace
+
+Primary::Primary(PrimaryOptions options, CheckpointSource& source, OutputGate& gate,
+                 EpochStats& stats, PrimaryHost& host)
+    : options_(std::move(options)),
+      source_(source),
+      gate_(gate),
+      stats_(stats),
+      host_(host),
+      policy_(options_.policy) {}
+
+Primary::~Primary() = default;
+
+void Primary::connected(std::unique_ptr<Channel> channel) {
+    if (state_ != State::alone || last_ != Last::no) return;
+    channel_ = std::move(channel);
+    peer_ = channel_->peer();
+    state_ = State::greeting;
+    detector_.emplace(options_.lost_after, options_.heartbeat, host_.now());
+    channel_->start(*this);
+    HelloMessage hello;
+    hello.vm = options_.vm;
+    hello.generation = options_.generation;
+    hello.shape = options_.shape;
+    hello.heartbeat_ms = static_cast<std::uint32_t>(options_.heartbeat.count());
+    hello.lost_after_ms = static_cast<std::uint32_t>(options_.lost_after.count());
+    send(hello);
+}
+
+bool Primary::switch_over() {
+    if (state_ != State::following || last_ != Last::no) return false;
+    last_ = Last::switch_over;
+    pump();
+    return true;
+}
+
+void Primary::guest_ended(const std::string& reason) {
+    if (state_ == State::finished) return;
+    last_ = Last::guest_end;
+    end_reason_ = reason;
+    if (state_ == State::alone || state_ == State::greeting || state_ == State::copying) {
+        if (channel_) send(EndedMessage{reason});
+        finish(PrimaryEnd::guest_ended, reason);
+        return;
+    }
+    pump();
+}
+
+Primary::TimePoint Primary::deadline() const {
+    if (more_work_) return TimePoint::min();
+    TimePoint due = TimePoint::max();
+    if (claim_again_) due = std::min(due, *claim_again_);
+    if (channel_) due = std::min(due, last_sent_ + options_.heartbeat);
+    if (state_ == State::following && !packing_ && may_cut())
+        due = std::min(due, policy_.next_cut(gate_.waiting_since()));
+    return due;
+}
+
+void Primary::tick() {
+    const TimePoint now = host_.now();
+    if (claim_again_ && now >= *claim_again_) {
+        claim_again_.reset();
+        host_.claim(options_.generation + 1);
+    }
+    if (channel_ && detector_->is_lost(now)) {
+        drop_channel("nothing was heard of it for too long");
+        return;
+    }
+    pump();
+    if (channel_ && host_.now() >= last_sent_ + options_.heartbeat)
+        send(HeartbeatMessage{gate_.shown()});
+}
+
+void Primary::pump() {
+    const TimePoint began = host_.now();
+    more_work_ = false;
+    while (channel_ && channel_->queued_bytes() < channel_high_water && step()) {
+        if (host_.now() - began < slice) continue;
+        more_work_ = true;
+        return;
+    }
+}
+
+// One piece of work; false when there is none now.
+bool Primary::step() {
+    switch (state_) {
+        case State::copying:
+            return copy_step();
+        case State::following:
+            return follow_step();
+        default:
+            return false;
+    }
+}
+
+bool Primary::copy_step() {
+    Result<Body> body = source_.next_initial_pages();
+    if (!body.ok()) {
+        finish(PrimaryEnd::failed, body.error().message());
+        return false;
+    }
+    if (!body->empty()) {
+        send(FrameType::pages, std::move(*body));
+        crash_point("initial-copy");
+        return true;
+    }
+    state_ = State::following;
+    cut();
+    return true;
+}
+
+bool Primary::follow_step() {
+    if (packing_) {
+        Body body = source_.next_pages();
+        if (body.empty()) {
+            send_rest_of_checkpoint();
+        } else {
+            send(FrameType::pages, std::move(body));
+            crash_point("mid-pages");
+        }
+        return true;
+    }
+    if (!cut_due()) return false;
+    cut();
+    return state_ == State::following;
+}
+
+bool Primary::may_cut() const {
+    const std::size_t limit = policy_.waits_for_ack() ? 1 : sent_epochs_max;
+    return !last_cut_ && sent_.size() < limit;
+}
+
+bool Primary::cut_due() const {
+    if (!may_cut()) return false;
+    return last_ != Last::no || host_.now() >= policy_.next_cut(gate_.waiting_since());
+}
+
+void Primary::cut() {
+    cut_began_ = host_.now();
+    last_cut_ = last_ != Last::no;
+    const bool stay_stopped = last_cut_ || policy_.waits_for_ack();
+    const Result<void> cut = source_.cut(++epoch_, stay_stopped);
+    if (!cut.ok()) {
+        // Whatever is wrong with this host, the backup has a machine that is whole.
+        finish(PrimaryEnd::failed, cut.error().message());
+        return;
+    }
+    policy_.epoch_began(host_.now());
+    packing_ = true;
+    digest_ = 0;
+    bytes_ = 0;
+}
+
+void Primary::send_rest_of_checkpoint() {
+    packing_ = false;
+    send_state();
+    send_output();
+    send_digests();
+    CommitMessage commit;
+    commit.epoch = epoch_;
+    commit.page_records = source_.counts().records;
+    commit.digest = digest_;
+    commit.output_end = source_.output().position + source_.output().bytes.size();
+    commit.output_shown = gate_.shown();
+    crash_point("before-commit");
+    send(commit);
+    crash_point("after-commit");
+    EpochRecord record;
+    record.epoch = epoch_;
+    record.cut = source_.report();
+    record.pages = source_.counts();
+    record.bytes = bytes_;
+    record.output_bytes = source_.output().bytes.size();
+    sent_.push_back({epoch_, commit.output_end, cut_began_, record});
+}
+
+void Primary::send_state() {
+    const std::vector<std::uint8_t>& state = source_.state();
+    StateMessage message;
+    message.epoch = epoch_;
+    if (state_sent_.size() == state.size() &&
+        encode_delta(state_sent_, state, state.size() / 2, message.image)) {
+        message.encoding = StateEncoding::delta;
+    } else {
+        message.encoding = StateEncoding::whole;
+        message.image = state;
+    }
+    state_sent_ = state;
+    send(message);
+}
+
+void Primary::send_output() {
+    const OutputGate::EpochOutput& output = source_.output();
+    for (std::size_t at = 0; at < output.bytes.size(); at += output_bytes_max) {
+        const std::size_t count = std::min(output_bytes_max, output.bytes.size() - at);
+        const auto first = output.bytes.begin() + static_cast<std::ptrdiff_t>(at);
+        send(OutputMessage{
+            epoch_, output.position + at, {first, first + static_cast<std::ptrdiff_t>(count)}});
+    }
+}
+
+void Primary::send_digests() {
+    const std::vector<std::uint64_t>& digests = source_.digests();
+    for (std::size_t at = 0; at < digests.size(); at += DigestsMessage::digests_max) {
+        const std::size_t count = std::min(DigestsMessage::digests_max, digests.size() - at);
+        const auto first = digests.begin() + static_cast<std::ptrdiff_t>(at);
+        send(DigestsMessage{epoch_, at, {first, first + static_cast<std::ptrdiff_t>(count)}});
+    }
+}
+
+std::uint64_t Primary::send(FrameType type, Body body) {
+    last_sent_ = host_.now();
+    bytes_ += body.size() + frame_header_size;
+    const std::uint64_t digest = channel_->send(type, std::move(body));
+    const bool part_of_epoch = type == FrameType::pages || type == FrameType::state ||
+                               type == FrameType::output || type == FrameType::digests;
+    if (part_of_epoch && state_ == State::following) digest_ = chain_digest(digest_, digest);
+    return digest;
+}
+
+void Primary::bytes_received() {
+    if (detector_) detector_->heard(host_.now());
+}
+
+void Primary::frame_received(Frame frame) {
+    const Result<void> handled = handle(frame);
+    if (!handled.ok()) {
+        drop_channel(handled.error().message());
+        return;
+    }
+    pump();
+}
+
+Result<void> Primary::handle(const Frame& frame) {
+    switch (frame.type) {
+        case FrameType::welcome:
+            return handle_welcome(frame);
+        case FrameType::ack:
+            return handle_ack(frame);
+        case FrameType::switched:
+            return handle_switched(frame);
+        case FrameType::heartbeat:
+            FMVM_TRY(HeartbeatMessage::decode(frame.body));
+            return {};
+        case FrameType::refuse: {
+            const RefuseMessage refusal = FMVM_TRY(RefuseMessage::decode(frame.body));
+            return make_error("it refuses: {}", refusal.reason);
+        }
+        default:
+            if ((static_cast<std::uint16_t>(frame.type) & optional_frame_bit) != 0) return {};
+            return make_error("it sent a message of type {}, which a backup does not send",
+                              static_cast<unsigned>(frame.type));
+    }
+}
+
+Result<void> Primary::handle_welcome(const Frame& frame) {
+    FMVM_TRY(WelcomeMessage::decode(frame.body));
+    if (state_ != State::greeting) return Error("it sent a welcome out of turn");
+    const Result<void> begun = source_.begin();
+    if (!begun.ok()) {
+        finish(PrimaryEnd::failed, begun.error().message());
+        return {};
+    }
+    log::info("primary", "copying memory to {}", peer_);
+    epoch_ = 0;
+    packing_ = false;
+    sent_.clear();
+    state_sent_.clear();
+    state_ = State::copying;
+    return {};
+}
+
+Result<void> Primary::handle_ack(const Frame& frame) {
+    const AckMessage ack = FMVM_TRY(AckMessage::decode(frame.body));
+    if (sent_.empty() || ack.epoch != sent_.front().epoch)
+        return make_error("it acknowledged epoch {} out of turn", ack.epoch);
+    Sent sent = std::move(sent_.front());
+    sent_.pop_front();
+    if (ack.epoch == 1) log::notice("primary", "protected by {}", peer_);
+    crash_point("after-ack");
+    gate_.release(sent.output_end);
+    const TimePoint now = host_.now();
+    sent.record.acknowledged = now - sent.cut_began;
+    policy_.acknowledged(sent.record.acknowledged);
+    stats_.add(sent.record);
+    if (last_cut_ && sent_.empty() && !packing_) {
+        last_epoch_acknowledged();
+    } else if (policy_.waits_for_ack() && !last_cut_) {
+        source_.resume();
+        policy_.epoch_began(now);
+    }
+    return {};
+}
+
+void Primary::last_epoch_acknowledged() {
+    if (last_ == Last::guest_end) {
+        host_.drain_output();
+        send(EndedMessage{end_reason_});
+        finish(PrimaryEnd::guest_ended, end_reason_);
+        return;
+    }
+    host_.drain_output();
+    crash_point("switch-over");
+    // The guest stands; what was released has been written: nothing is repeated on the other side.
+    send(HeartbeatMessage{gate_.shown()});
+    send(SwitchOverMessage{epoch_});
+    state_ = State::handing_over;
+}
+
+Result<void> Primary::handle_switched(const Frame& frame) {
+    const SwitchedMessage switched = FMVM_TRY(SwitchedMessage::decode(frame.body));
+    if (state_ != State::handing_over || switched.generation <= options_.generation)
+        return Error("it took over out of turn");
+    finish(PrimaryEnd::handed_over, fmt::format("the guest runs on {}", peer_));
+    return {};
+}
+
+void Primary::channel_lost(const std::string& reason) {
+    peer_lost(reason);
+}
+
+void Primary::drop_channel(const std::string& reason) {
+    if (!channel_) return;
+    send(RefuseMessage{reason});
+    channel_->close();
+    peer_lost(reason);
+}
+
+void Primary::peer_lost(const std::string& reason) {
+    if (state_ == State::finished) return;
+    const State was = state_;
+    channel_.reset();
+    detector_.reset();
+    more_work_ = false;
+    lost_reason_ = reason;
+    if (was == State::following || was == State::handing_over) {
+        log::warning("primary", "lost the backup {}: {}", peer_, reason);
+        decide();
+        return;
+    }
+    // Nobody could take over yet.
+    log::info("primary", "no backup at {}: {}", peer_, reason);
+    if (was == State::copying) source_.end();
+    state_ = State::alone;
+    host_.want_connection();
+}
+
+void Primary::decide() {
+    if (options_.on_backup_lost == OnBackupLost::stop && last_ != Last::guest_end) {
+        finish(PrimaryEnd::backup_lost, lost_reason_);
+        return;
+    }
+    state_ = State::deciding;
+    host_.claim(options_.generation + 1);
+}
+
+void Primary::claimed(Result<Claim> claim) {
+    if (state_ != State::deciding) return;
+    if (!claim.ok()) {
+        log::warning("primary", "the guest's output waits: {}", claim.error().message());
+        claim_again_ = host_.now() + claim_retry;
+    } else if (*claim == Claim::lost) {
+        const bool wanted = last_ == Last::switch_over && last_cut_;
+        finish(wanted ? PrimaryEnd::handed_over : PrimaryEnd::superseded,
+               "the backup has taken over");
+    } else {
+        go_alone();
+    }
+}
+
+// Nobody else runs this guest, nor ever will under this generation: what waits may go.
+void Primary::go_alone() {
+    ++options_.generation;
+    host_.generation_changed(options_.generation);
+    packing_ = false;
+    sent_.clear();
+    gate_.open();
+    state_ = State::alone;
+    if (last_ == Last::guest_end) {
+        finish(PrimaryEnd::guest_ended, end_reason_);
+        return;
+    }
+    last_ = Last::no;
+    last_cut_ = false;
+    source_.end();
+    log::warning("primary", "running unprotected generation={}", options_.generation);
+    host_.want_connection();
+}
+
+void Primary::finish(PrimaryEnd end, const std::string& why) {
+    if (std::exchange(state_, State::finished) == State::finished) return;
+    if (channel_) channel_->close();
+    detector_.reset();
+    claim_again_.reset();
+    more_work_ = false;
+    host_.finished(end, why);
+}
+
+}  // namespace fmvm::lockstep

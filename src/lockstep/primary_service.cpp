@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/primary_service.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace fmvm::lockstep {
+
+namespace {
+
+constexpr std::chrono::milliseconds connect_retry{500};
+constexpr unsigned connect_limit_ms = 2000;
+
+}  // namespace
+
+Result<std::unique_ptr<PrimaryService>> PrimaryService::create(const Kvm& kvm, Machine& machine,
+                                                               OutputGate& gate, Arbiter& arbiter,
+                                                               PrimaryServiceOptions options,
+                                                               Drain drain, EndHandler on_end) {
+    std::unique_ptr<PrimaryService> service(new PrimaryService(
+        machine, gate, arbiter, std::move(options), std::move(drain), std::move(on_end)));
+    FMVM_TRY(service->set_up(kvm, machine));
+    return service;
+}
+
+PrimaryService::PrimaryService(Machine&, OutputGate& gate, Arbiter& arbiter,
+                               PrimaryServiceOptions options, Drain drain, EndHandler on_end)
+    : gate_(gate),
+      arbiter_(arbiter),
+      options_(std::move(options)),
+      drain_(std::move(drain)),
+      on_end_(std::move(on_end)),
+      generation_(options_.primary.generation) {}
+
+Result<void> PrimaryService::set_up(const Kvm& kvm, Machine& machine) {
+    if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
+    log_ = FMVM_TRY(create_bitmap_dirty_log(kvm, machine.vm(), machine.memory()));
+    checkpointer_ = FMVM_TRY(Checkpointer::create(machine, *log_, gate_, options_.checkpointer));
+    primary_ = std::make_unique<Primary>(options_.primary, *checkpointer_, gate_, stats_, *this);
+    thread_.set_timer(
+        [this] {
+            const TimePoint due = primary_->deadline();
+            return connect_at_ ? std::min(due, *connect_at_) : due;
+        },
+        [this] {
+            if (connect_at_ && now() >= *connect_at_) connect();
+            primary_->tick();
+        });
+    // A burst of output posts once.
+    gate_.on_waiting([this] {
+        if (output_told_.exchange(true)) return;
+        thread_.post([this] {
+            output_told_ = false;
+            primary_->output_waiting();
+        });
+    });
+    return {};
+}
+
+PrimaryService::~PrimaryService() {
+    thread_.stop();
+}
+
+void PrimaryService::start() {
+    connect_at_ = now();
+    thread_.start();
+}
+
+void PrimaryService::switch_over(std::function<void(bool)> answer) {
+    thread_.post([this, answer = std::move(answer)] { answer(primary_->switch_over()); });
+}
+
+void PrimaryService::guest_ended(const std::string& reason) {
+    thread_.post([this, reason] { primary_->guest_ended(reason); });
+}
+
+Result<bool> PrimaryService::may_emit() {
+    return arbiter_.is_newest(generation_);
+}
+
+void PrimaryService::claim(Generation generation) {
+    thread_.claim(arbiter_, generation,
+                  [this](Result<Claim> claim) { primary_->claimed(std::move(claim)); });
+}
+
+void PrimaryService::want_connection() {
+    connect_at_ = now() + connect_retry;
+}
+
+void PrimaryService::connect() {
+    connect_at_.reset();
+    connector_ =
+        Connector::connect(thread_.context(), options_.backup, connect_limit_ms,
+                           [this](Result<std::unique_ptr<Channel>> channel) {
+                               if (channel.ok()) {
+                                   connect_failure_told_ = false;
+                                   primary_->connected(std::move(channel).value());
+                                   return;
+                               }
+                               if (!std::exchange(connect_failure_told_, true)) {
+                                   log::notice("primary", "no backup at {} yet ({}); trying on",
+                                               options_.backup.text(), channel.error().message());
+                               }
+                               want_connection();
+                           });
+}
+
+void PrimaryService::finished(PrimaryEnd end, const std::string& why) {
+    on_end_(end, why);
+}
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// A primary as it runs in a process: the state machine (primary.h) with a real machine, TCP, clock
+// and arbiter around it.
+//
+// Threads: created and destroyed by the main thread; from start() until the service is destroyed
+// the replication thread controls the machine.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "lockstep/arbiter.h"
+#include "lockstep/asio_channel.h"
+#include "lockstep/checkpointer.h"
+#include "lockstep/primary.h"
+#include "lockstep/replication_thread.h"
+
+namespace fmvm::lockstep {
+
+struct PrimaryServiceOptions {
+    PrimaryOptions primary;
+    CheckpointerOptions checkpointer;
+    Endpoint backup;
+    std::string trace;  // a file for one JSON line per epoch; empty: none
+};
+
+class PrimaryService : public PrimaryHost {
+  public:
+    // Called once, on the replication thread: the guest must be halted now.
+    using EndHandler = std::function<void(PrimaryEnd, const std::string&)>;
+    // Writes out what the console still holds, within a limit, while the guest stands.
+    using Drain = std::function<void()>;
+
+    // Machine, gate and arbiter outlive the service.
+    static Result<std::unique_ptr<PrimaryService>> create(const Kvm& kvm, Machine& machine,
+                                                          OutputGate& gate, Arbiter& arbiter,
+                                                          PrimaryServiceOptions options,
+                                                          Drain drain, EndHandler on_end);
+    ~PrimaryService() override;
+
+    // Before the machine starts.
+    void start();
+    // Any thread. The answer comes on the replication thread: false when nobody follows.
+    void switch_over(std::function<void(bool)> answer);
+    void guest_ended(const std::string& reason);
+    std::string summary() const { return stats_.summary(); }
+    // Whether this side may still let output out. Any thread; asks the arbiter.
+    Result<bool> may_emit();
+
+    TimePoint now() override { return std::chrono::steady_clock::now(); }
+    void claim(Generation generation) override;
+    void generation_changed(Generation generation) override { generation_ = generation; }
+    void drain_output() override { drain_(); }
+    void want_connection() override;
+    void finished(PrimaryEnd end, const std::string& why) override;
+
+  private:
+    PrimaryService(Machine& machine, OutputGate& gate, Arbiter& arbiter,
+                   PrimaryServiceOptions options, Drain drain, EndHandler on_end);
+    Result<void> set_up(const Kvm& kvm, Machine& machine);
+    void connect();
+
+    ReplicationThread thread_;  // first: sockets must go before its context
+    OutputGate& gate_;
+    Arbiter& arbiter_;
+    PrimaryServiceOptions options_;
+    Drain drain_;
+    EndHandler on_end_;
+    std::atomic<Generation> generation_;
+    EpochStats stats_;
+    std::unique_ptr<DirtyLog> log_;
+    std::unique_ptr<Checkpointer> checkpointer_;
+    std::unique_ptr<Primary> primary_;
+    std::unique_ptr<Connector> connector_;
+    std::optional<TimePoint> connect_at_;
+    bool connect_failure_told_ = false;
+    std::atomic<bool> output_told_{false};
+};
+
+}  // namespace fmvm::lockstep

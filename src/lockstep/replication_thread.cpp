@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/replication_thread.h"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <thread>
+
+namespace fmvm::lockstep {
+
+namespace asio = boost::asio;
+
+struct ReplicationThread::Parts {
+    asio::io_context context{1};
+    asio::steady_timer timer{context};
+    asio::thread_pool helper{1};
+    std::function<TimePoint()> deadline;
+    std::function<void()> tick;
+    TimePoint armed = TimePoint::max();
+    std::thread thread;
+};
+
+ReplicationThread::ReplicationThread() : parts_(std::make_unique<Parts>()) {}
+
+ReplicationThread::~ReplicationThread() {
+    stop();
+}
+
+asio::io_context& ReplicationThread::context() {
+    return parts_->context;
+}
+
+void ReplicationThread::set_timer(std::function<TimePoint()> deadline, std::function<void()> tick) {
+    parts_->deadline = std::move(deadline);
+    parts_->tick = std::move(tick);
+}
+
+void ReplicationThread::start() {
+    parts_->thread = std::thread([this] { run(); });
+}
+
+void ReplicationThread::stop() {
+    parts_->helper.stop();
+    parts_->helper.join();
+    parts_->context.stop();
+    if (parts_->thread.joinable()) parts_->thread.join();
+}
+
+void ReplicationThread::post(std::function<void()> task) {
+    asio::post(parts_->context, std::move(task));
+}
+
+// After each handler, because any of them may have moved the deadline.
+void ReplicationThread::run() {
+    const auto work = asio::make_work_guard(parts_->context);
+    arm();
+    while (parts_->context.run_one() != 0)
+        arm();
+}
+
+void ReplicationThread::arm() {
+    const TimePoint due = parts_->deadline();
+    if (due == parts_->armed) return;
+    parts_->armed = due;
+    parts_->timer.cancel();
+    if (due == TimePoint::max()) return;
+    const auto tick = [this](const boost::system::error_code& error) {
+        if (error) return;
+        parts_->armed = TimePoint::max();
+        parts_->tick();
+    };
+    parts_->timer.expires_at(std::max(due, std::chrono::steady_clock::now()));
+    parts_->timer.async_wait(tick);
+}
+
+void ReplicationThread::claim(Arbiter& arbiter, Generation generation,
+                              std::function<void(Result<Claim>)> answer) {
+    asio::post(parts_->helper, [this, &arbiter, generation, answer = std::move(answer)] {
+        Result<Claim> claim = arbiter.claim(generation);
+        post([answer, claim = std::move(claim)] { answer(claim); });
+    });
+}
+
+}  // namespace fmvm::lockstep

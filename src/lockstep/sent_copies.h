@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// For some pages, a copy of what was sent last, which is what the backup has: to see whether a
+// page has changed, and to send only the difference.
+//
+// Threads: the replication thread.
+#pragma once
+
+#include <vector>
+
+#include "lockstep/page_store.h"
+#include "vmm/page_set.h"
+
+namespace fmvm::lockstep {
+
+class SentCopies {
+  public:
+    // Slots come from, and go back to, `store`, which outlives this.
+    SentCopies(PageStore& store, std::uint64_t page_count)
+        : store_(store), slots_(page_count, PageStore::none) {}
+
+    PageStore::Slot find(PageIndex page) const { return slots_[page]; }
+    // Takes over the slot; an older copy of the page is freed.
+    void keep(PageIndex page, PageStore::Slot slot);
+    void drop(PageIndex page);
+    // Frees copies until `wanted` slots of the store are free, pages in turn; `spare(page)` tells
+    // which pages to leave out while others are left.
+    template <typename Spare>
+    void make_room(std::size_t wanted, Spare spare) {
+        for (const bool spare_some : {true, false}) {
+            for (std::size_t i = 0; i < kept_.size() && store_.free_count() < wanted;) {
+                if (spare_some && spare(kept_[i])) {
+                    ++i;
+                } else {
+                    drop_at(i);
+                }
+            }
+        }
+    }
+    std::size_t size() const { return kept_.size(); }
+
+  private:
+    void drop_at(std::size_t index);
+
+    PageStore& store_;
+    std::vector<PageStore::Slot> slots_;
+    std::vector<PageIndex> kept_;          // pages with a copy, in no order
+    std::vector<std::uint32_t> position_;  // of a page in kept_; sized when first needed
+};
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/shadow.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "lockstep/delta.h"
+
+namespace fmvm::lockstep {
+
+namespace {
+
+Result<void> apply_records(ShadowRam& ram, const PagesBody& pages) {
+    for (const PageRecord& record : pages.records) {
+        if (!apply_page(record, ram.page(record.page)))
+            return make_error("page {} cannot be unpacked", record.page);
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<void> Shadow::check_epoch(EpochId epoch) const {
+    if (epoch == committed_ + 1) return {};
+    return make_error("it sent a message of epoch {} during epoch {}", epoch, committed_ + 1);
+}
+
+void Shadow::account(const Frame& frame) {
+    digest_ = chain_digest(digest_, frame.digest);
+}
+
+Result<void> Shadow::stage_pages(const Frame& frame) {
+    const PagesBody pages = FMVM_TRY(parse_pages_body(frame.body, ram_.page_count()));
+    FMVM_TRY(check_epoch(pages.epoch));
+    if (committed_ == 0) return apply_records(ram_, pages);
+    records_ += pages.records.size();
+    if (records_ > ram_.page_count()) return Error("it sent more pages than there are");
+    account(frame);
+    pages_.push_back(frame.body);
+    return {};
+}
+
+Result<void> Shadow::stage_state(const Frame& frame) {
+    StateMessage message = FMVM_TRY(StateMessage::decode(frame.body));
+    FMVM_TRY(check_epoch(message.epoch));
+    if (has_state_) return Error("it sent the state of an epoch twice");
+    if (message.encoding == StateEncoding::delta) {
+        if (!check_delta(message.image, state_.size())) return Error("a malformed state message");
+        next_state_ = state_;
+        apply_delta(message.image, next_state_);
+    } else {
+        next_state_ = std::move(message.image);
+    }
+    has_state_ = true;
+    account(frame);
+    return {};
+}
+
+Result<void> Shadow::stage_output(const Frame& frame) {
+    OutputMessage message = FMVM_TRY(OutputMessage::decode(frame.body));
+    FMVM_TRY(check_epoch(message.epoch));
+    if (next_output_.empty()) next_output_position_ = message.position;
+    if (message.position != next_output_position_ + next_output_.size())
+        return Error("it left a gap in the console output");
+    next_output_.insert(next_output_.end(), message.bytes.begin(), message.bytes.end());
+    if (next_output_.size() + tail_.bytes.size() > tail_bytes_max)
+        return Error("it sent more console output than can be kept");
+    account(frame);
+    return {};
+}
+
+Result<void> Shadow::stage_digests(const Frame& frame) {
+    DigestsMessage message = FMVM_TRY(DigestsMessage::decode(frame.body));
+    FMVM_TRY(check_epoch(message.epoch));
+    if (message.first_page != next_digests_.size() ||
+        message.digests.size() > ram_.page_count() - next_digests_.size()) {
+        return Error("it sent digests of pages out of order");
+    }
+    next_digests_.insert(next_digests_.end(), message.digests.begin(), message.digests.end());
+    account(frame);
+    return {};
+}
+
+Result<void> Shadow::commit(const CommitMessage& commit) {
+    FMVM_TRY(check_epoch(commit.epoch));
+    const bool initial = committed_ == 0;
+    if (!has_state_) return make_error("epoch {} has no state", commit.epoch);
+    if (!initial && (commit.digest != digest_ || commit.page_records != records_))
+        return make_error("epoch {} is not whole", commit.epoch);
+    if (!next_digests_.empty() && next_digests_.size() != ram_.page_count())
+        return make_error("epoch {} has digests of some pages only", commit.epoch);
+    const std::uint64_t tail_end = tail_.position + tail_.bytes.size();
+    if (next_output_.empty()) next_output_position_ = initial ? commit.output_end : tail_end;
+    if ((!initial && next_output_position_ != tail_end) ||
+        next_output_position_ + next_output_.size() != commit.output_end) {
+        return make_error("the console output of epoch {} does not fit", commit.epoch);
+    }
+
+    // From here on nothing can fail: the epoch is committed as a whole.
+    if (initial) tail_.position = next_output_position_;
+    tail_.bytes.insert(tail_.bytes.end(), next_output_.begin(), next_output_.end());
+    state_ = std::move(next_state_);
+    std::ranges::move(pages_, std::back_inserter(unapplied_));
+    unverified_ = std::move(next_digests_);
+    committed_ = commit.epoch;
+    pages_.clear();
+    next_state_.clear();
+    next_output_.clear();
+    next_digests_.clear();
+    has_state_ = false;
+    records_ = digest_ = 0;
+    shown(commit.output_shown);
+    return {};
+}
+
+Result<void> Shadow::apply() {
+    for (const std::vector<std::uint8_t>& body : unapplied_) {
+        Result<PagesBody> pages = parse_pages_body(body, ram_.page_count());
+        FMVM_CHECK(pages.ok());  // it was checked when it was staged
+        FMVM_TRY(apply_records(ram_, *pages));
+    }
+    unapplied_.clear();
+    const Result<void> verified = verify();
+    unverified_.clear();
+    return verified;
+}
+
+Result<void> Shadow::verify() const {
+    for (std::size_t i = 0; i < unverified_.size(); ++i) {
+        const auto page = ram_.page(static_cast<PageIndex>(i));
+        if (XXH3_64bits(page.data(), page_size) != unverified_[i])
+            return make_error(
+                "verify: RAM differs from the primary's at epoch {}, first in page {}", committed_,
+                i);
+    }
+    return {};
+}
+
+void Shadow::shown(std::uint64_t position) {
+    if (position <= tail_.position) return;
+    const std::uint64_t count =
+        std::min<std::uint64_t>(position - tail_.position, tail_.bytes.size());
+    tail_.bytes.erase(tail_.bytes.begin(),
+                      tail_.bytes.begin() + static_cast<std::ptrdiff_t>(count));
+    tail_.position += count;
+}
+
+}  // namespace fmvm::lockstep

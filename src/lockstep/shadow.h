@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The backup's copy of the guest: what was committed, and the epoch that is being staged.
+//
+// Frames of an epoch are staged, whole and in memory, until its commit message proves that nothing
+// is missing; then it is committed, all at once, and applied to the RAM of the machine that waits.
+// Whatever happens in between, the last committed epoch is intact. The initial copy, before
+// anything is committed, goes straight into that RAM.
+//
+// Bounded: an epoch cannot hold more records than there are pages.
+//
+// Threads: the replication thread.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "base/result.h"
+#include "lockstep/page_codec.h"
+#include "lockstep/protocol.h"
+
+namespace fmvm::lockstep {
+
+// The RAM that pages are applied to.
+class ShadowRam {
+  public:
+    virtual ~ShadowRam() = default;
+    virtual std::uint64_t page_count() const = 0;
+    virtual std::span<std::uint8_t, page_size> page(PageIndex index) = 0;
+};
+
+class Shadow {
+  public:
+    // RAM that holds zeroes, and outlives this.
+    explicit Shadow(ShadowRam& ram) : ram_(ram) {}
+
+    // A message of the epoch under way. An error means that the peer breaks the protocol.
+    Result<void> stage_pages(const Frame& frame);
+    Result<void> stage_state(const Frame& frame);
+    Result<void> stage_output(const Frame& frame);
+    Result<void> stage_digests(const Frame& frame);
+    // Makes the staged epoch the committed one. Afterwards apply() is called, at leisure.
+    Result<void> commit(const CommitMessage& commit);
+    // Brings the RAM up to the committed epoch. An error means that this side is no longer equal
+    // to the primary, and must not take over.
+    Result<void> apply();
+
+    EpochId committed() const { return committed_; }  // 0: nothing yet
+    const std::vector<std::uint8_t>& state() const { return state_; }
+
+    // Committed console output that the primary may not have shown.
+    struct Tail {
+        std::uint64_t position = 0;  // of the first byte
+        std::vector<std::uint8_t> bytes;
+    };
+    const Tail& tail() const { return tail_; }
+    // The primary has shown everything before `position`.
+    void shown(std::uint64_t position);
+
+    static constexpr std::size_t tail_bytes_max = 8 * mib;
+
+  private:
+    Result<void> check_epoch(EpochId epoch) const;
+    void account(const Frame& frame);
+    Result<void> verify() const;
+
+    ShadowRam& ram_;
+    EpochId committed_ = 0;
+    std::vector<std::uint8_t> state_;
+    Tail tail_;
+
+    // The epoch under way.
+    std::vector<std::vector<std::uint8_t>> pages_;  // bodies, checked
+    std::uint64_t records_ = 0;
+    std::uint64_t digest_ = 0;
+    std::vector<std::uint8_t> next_state_;
+    bool has_state_ = false;
+    std::vector<std::uint8_t> next_output_;
+    std::uint64_t next_output_position_ = 0;
+    std::vector<std::uint64_t> next_digests_;
+
+    // Committed, not yet applied.
+    std::vector<std::vector<std::uint8_t>> unapplied_;
+    std::vector<std::uint64_t> unverified_;
+};
+
+}  // namespace fmvm::lockstep
