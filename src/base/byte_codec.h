@@ -20,6 +20,7 @@ namespace fmvm {
 
 class ByteWriter {
   public:
+    void reserve(std::size_t bytes) { bytes_.reserve(bytes); }
     void u8(std::uint8_t value) { put(value); }
     void u16(std::uint16_t value) { put(value); }
     void u32(std::uint32_t value) { put(value); }

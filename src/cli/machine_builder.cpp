@@ -62,6 +62,7 @@ class Builder {
         auto& serial = machine_.own(std::make_unique<Serial>(irq, sink));
         sink.on_room([&serial] { serial.output_ready(); });
         machine_.ports().attach(layout::serial_port, Serial::register_count, serial);
+        machine_.add_state("serial", serial);
         return &serial;
     }
 
@@ -71,6 +72,8 @@ class Builder {
             DiskImage::open(disk.path, {.read_only = disk.readonly, .direct = disk.direct}));
         status_ = ExitStatus::failure;
         const std::uint32_t alignment = image.memory_alignment;
+        const std::string section = fmt::format("disk{}", machine_.shape().disks.size());
+        machine_.describe_disk({image.size, image.block_size, image.read_only, disk.serial});
         std::unique_ptr<BlockBackend> backend =
             FMVM_TRY(UringBackend::create(machine_.loop(), std::move(image)));
         if (alignment > 1) {
@@ -78,19 +81,19 @@ class Builder {
         }
         auto& device = machine_.own(std::make_unique<BlockDevice>(
             machine_.memory(), machine_.loop(), std::move(backend), disk.serial));
-        return add_virtio(fmt::format("disk {}", disk.path), device);
+        return add_virtio(section, fmt::format("disk {}", disk.path), device);
     }
 
     Result<void> add_rng() {
         auto& device = machine_.own(std::make_unique<RngDevice>(machine_.memory()));
-        return add_virtio("rng", device);
+        return add_virtio("rng", "rng", device);
     }
 
     Result<void> load(const std::string& quirks) {
         FirmwareConfig firmware;
         firmware.vcpus = options_.cpus;
         firmware.virtio_devices = virtio_devices_;
-        for (const kvm_cpuid_entry2& entry : machine_.boot_cpuid()) {
+        for (const kvm_cpuid_entry2& entry : machine_.shape().cpuid) {
             if (entry.function != 1) continue;
             firmware.cpuid_signature = entry.eax;
             firmware.cpuid_features = entry.edx;
@@ -111,13 +114,15 @@ class Builder {
         return std::ref(line);
     }
 
-    Result<void> add_virtio(std::string name, VirtioDevice& device) {
+    // section: of the state image. name: for the log.
+    Result<void> add_virtio(std::string section, std::string name, VirtioDevice& device) {
         const unsigned index = virtio_devices_++;
         IrqLine& irq = FMVM_TRY(new_irq(layout::virtio_irq(index))).get();
         auto& transport = machine_.own(
             FMVM_TRY(MmioTransport::create(std::move(name), machine_.loop(), device, irq)));
         const GuestAddress base = layout::virtio_mmio(index);
         machine_.mmio().attach(base.value(), layout::virtio_mmio_stride, transport);
+        machine_.add_state(std::move(section), transport);
         return transport.connect_notifications(machine_.vm(), base);
     }
 

@@ -58,6 +58,15 @@ std::uint32_t RngDevice::fill(const DescriptorChain& chain) {
     return written;
 }
 
+Result<void> RngDevice::restore(VirtioTransport& transport, std::uint64_t,
+                                const std::vector<Virtqueue::State>& queues, ByteReader& in) {
+    if (!in.done() || !queues[0].layout.ready) return Error("its own part is malformed");
+    transport_ = &transport;
+    queue_ = std::make_unique<Virtqueue>(memory_, queues[0]);
+    transport.notify_again(0);
+    return {};
+}
+
 void RngDevice::reset(std::function<void()> done) {
     queue_.reset();
     transport_ = nullptr;

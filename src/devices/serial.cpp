@@ -34,6 +34,7 @@ constexpr std::uint8_t fifo_clear_receive = 0x02;
 constexpr std::uint8_t divisor_latch = 0x80;  // in line control
 
 constexpr std::uint8_t loopback = 0x10;  // in modem control
+constexpr std::uint8_t modem_mask = 0x1f;
 constexpr std::uint8_t modem_dtr = 0x01;
 constexpr std::uint8_t modem_rts = 0x02;
 constexpr std::uint8_t modem_out1 = 0x04;
@@ -130,7 +131,7 @@ void Serial::write_register(std::uint64_t offset, std::uint8_t value) {
             state_.line_control = value;
             break;
         case modem_control:
-            state_.modem_control = value & 0x1f;
+            state_.modem_control = value & modem_mask;
             break;
         case scratch:
             state_.scratch = value;
@@ -227,6 +228,42 @@ void Serial::output_ready() {
 Serial::State Serial::state() const {
     const std::lock_guard lock(mutex_);
     return state_;
+}
+
+void Serial::save(ByteWriter& out) const {
+    const std::lock_guard lock(mutex_);
+    out.u8(state_.interrupt_enable);
+    out.u8(state_.line_control);
+    out.u8(state_.modem_control);
+    out.u8(state_.scratch);
+    out.u16(state_.divisor);
+    out.flag(state_.fifo_enabled);
+    out.flag(state_.transmit_pending || state_.waiting_for_sink);
+    out.u32(static_cast<std::uint32_t>(state_.received.size()));
+    for (const std::uint8_t byte : state_.received)
+        out.u8(byte);
+}
+
+Result<void> Serial::restore(ByteReader& in) {
+    // What the guest loops back may come on top of a queue that the outside filled.
+    constexpr std::size_t received_max = 2 * input_queue_max;
+    State state;
+    state.interrupt_enable = in.u8();
+    state.line_control = in.u8();
+    state.modem_control = in.u8();
+    state.scratch = in.u8();
+    state.divisor = in.u16();
+    state.fifo_enabled = in.flag();
+    state.transmit_pending = in.flag();
+    const auto received = in.blob(received_max);
+    state.received.assign(received.begin(), received.end());
+    const bool fits =
+        (state.interrupt_enable & ~enable_mask) == 0 && (state.modem_control & ~modem_mask) == 0;
+    if (!in.done() || !fits) return Error("it is malformed");
+    const std::lock_guard lock(mutex_);
+    state_ = std::move(state);
+    if (interrupt_pending()) irq_.raise();
+    return {};
 }
 
 }  // namespace fmvm

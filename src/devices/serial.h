@@ -16,10 +16,11 @@
 #include <span>
 
 #include "vmm/device.h"
+#include "vmm/state_image.h"
 
 namespace fmvm {
 
-class Serial : public BusDevice {
+class Serial : public BusDevice, public Snapshottable {
   public:
     struct State {
         std::uint8_t interrupt_enable = 0;
@@ -49,6 +50,12 @@ class Serial : public BusDevice {
     void output_ready();
 
     State state() const;
+
+    // A serial port that waits for its sink is saved as one that was told that there is room: the
+    // sink of whoever goes on is another one.
+    std::uint32_t state_version() const override { return 1; }
+    void save(ByteWriter& out) const override;
+    Result<void> restore(ByteReader& in) override;
 
     static constexpr std::size_t input_queue_max = 4096;
     static constexpr std::uint64_t register_count = 8;

@@ -10,14 +10,23 @@ namespace fmvm {
 Result<std::unique_ptr<Machine>> Machine::create(const Kvm& kvm, const MachineConfig& config) {
     GuestMemory memory = FMVM_TRY(GuestMemory::allocate(layout::ram_ranges(config.memory_bytes)));
     Vm vm = FMVM_TRY(Vm::create(kvm));
-    std::unique_ptr<Machine> machine(new Machine(config, std::move(memory), std::move(vm)));
+    VcpuStateAccess vcpu_access = FMVM_TRY(VcpuStateAccess::create(kvm, vm));
+    std::unique_ptr<Machine> machine(
+        new Machine(config, std::move(memory), std::move(vm), std::move(vcpu_access)));
     FMVM_TRY(machine->vm_.map_memory(machine->memory_));
     FMVM_TRY(machine->create_vcpus(kvm));
     return machine;
 }
 
-Machine::Machine(const MachineConfig& config, GuestMemory memory, Vm vm)
-    : config_(config), memory_(std::move(memory)), vm_(std::move(vm)) {}
+Machine::Machine(const MachineConfig& config, GuestMemory memory, Vm vm,
+                 VcpuStateAccess vcpu_access)
+    : config_(config),
+      memory_(std::move(memory)),
+      vm_(std::move(vm)),
+      vcpu_access_(std::move(vcpu_access)) {
+    shape_.memory_bytes = config.memory_bytes;
+    shape_.vcpus = config.vcpus;
+}
 
 Machine::~Machine() {
     halt_vcpus();
@@ -38,7 +47,11 @@ Result<void> Machine::create_vcpus(const Kvm& kvm) {
         policy.vcpu_id = id;
         std::vector<kvm_cpuid_entry2> cpuid = apply_cpuid_policy(supported, policy);
         FMVM_TRY(vcpu.set_cpuid(cpuid));
-        if (id == 0) boot_cpuid_ = std::move(cpuid);
+        if (id == 0) {
+            shape_.cpuid = cpuid;
+            FMVM_TRY(vcpu_access_.probe_msrs(vcpu.fd()));
+        }
+        vcpu_cpuid_.push_back(std::move(cpuid));
         vcpus_.push_back(std::make_unique<VcpuThread>(
             std::move(vcpu),
             [this](VcpuExit exit, const Vcpu& ended) { vcpu_ended(exit, ended); }));
@@ -87,6 +100,7 @@ void Machine::stop_all() {
     for (const auto& vcpu : vcpus_)
         vcpu->wait_stopped();
     loop_.quiesce();
+    ++quiesced_;
 }
 
 void Machine::resume_all() {
@@ -105,6 +119,7 @@ QuiesceGuard::QuiesceGuard(Machine& machine) : machine_(machine) {
 }
 
 QuiesceGuard::~QuiesceGuard() {
+    --machine_.quiesced_;
     machine_.loop_.resume();
     machine_.resume_all();
 }

@@ -18,6 +18,9 @@
 #include "vmm/event_loop.h"
 #include "vmm/guest_memory.h"
 #include "vmm/kvm.h"
+#include "vmm/machine_shape.h"
+#include "vmm/state_image.h"
+#include "vmm/vcpu_state.h"
 #include "vmm/vcpu_thread.h"
 #include "vmm/vm.h"
 
@@ -59,12 +62,14 @@ class Machine {
     Machine& operator=(const Machine&) = delete;
 
     GuestMemory& memory() { return memory_; }
+    const GuestMemory& memory() const { return memory_; }
     const Vm& vm() const { return vm_; }
     Bus& ports() { return ports_; }
     Bus& mmio() { return mmio_; }
     EventLoop& loop() { return loop_; }
-    // What the boot vCPU was told about itself.
-    const std::vector<kvm_cpuid_entry2>& boot_cpuid() const { return boot_cpuid_; }
+    // What it is like from outside; the disks are whoever built it's to describe.
+    const MachineShape& shape() const { return shape_; }
+    void describe_disk(DiskShape disk) { shape_.disks.push_back(std::move(disk)); }
 
     // Keeps a device alive as long as the machine; devices go in reverse order of arrival, after
     // vCPUs and loop have stopped.
@@ -74,6 +79,10 @@ class Machine {
         devices_.push_back(std::shared_ptr<void>(std::move(device)));
         return reference;
     }
+
+    // Makes the device's state part of the machine's, as the section `name`. The device lives as
+    // long as the machine. Devices are restored in the order of their arrival.
+    void add_state(std::string name, Snapshottable& device);
 
     // Sets the boot vCPU to the kernel's entry point. Before start().
     Result<void> prepare_boot(const BootEntry& entry);
@@ -91,29 +100,46 @@ class Machine {
     // Stops vCPUs at an instruction boundary, then parks the device thread.
     [[nodiscard]] QuiesceGuard quiesce() { return QuiesceGuard(*this); }
 
+    // All state beside RAM, as the sections "machine", "vcpu0" and so on, "chips" and those of the
+    // devices. Only while a QuiesceGuard lives.
+    Result<StateImage> save();
+    // Puts this machine, which has never started, where the saved one stood. RAM is the caller's,
+    // before or after, but before start(). After an error the machine is good for nothing.
+    Result<void> restore(const StateImage& image);
+
     // Why the guest ended as `unsupported`. Valid from the end handler on.
     const std::string& report() const { return report_; }
 
   private:
     friend class QuiesceGuard;
-    Machine(const MachineConfig& config, GuestMemory memory, Vm vm);
+    Machine(const MachineConfig& config, GuestMemory memory, Vm vm, VcpuStateAccess vcpu_access);
     Result<void> create_vcpus(const Kvm& kvm);
     void vcpu_ended(VcpuExit exit, const Vcpu& vcpu);
     void stop_all();
     void resume_all();
+    Result<void> check_sections(const StateImage& image) const;
+    Result<void> restore_vcpus(const StateImage& image);
 
     // Destruction runs from the bottom up; ~Machine has stopped the threads by then.
     MachineConfig config_;
-    std::vector<kvm_cpuid_entry2> boot_cpuid_;
+    MachineShape shape_;
     GuestMemory memory_;
     Vm vm_;
+    VcpuStateAccess vcpu_access_;
     Bus ports_;
     Bus mmio_;
     EventLoop loop_;
     std::vector<std::shared_ptr<void>> devices_;
+    struct StatefulDevice {
+        std::string name;
+        Snapshottable* device;
+    };
+    std::vector<StatefulDevice> stateful_devices_;
     std::vector<std::unique_ptr<VcpuThread>> vcpus_;
+    std::vector<std::vector<kvm_cpuid_entry2>> vcpu_cpuid_;  // what each was given
     std::function<void(GuestEnd)> end_handler_;
-    bool started_ = false;  // controlling thread
+    bool started_ = false;   // controlling thread
+    unsigned quiesced_ = 0;  // guards alive; controlling thread
     std::atomic<bool> ended_{false};
     std::string report_;
 };

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+
 namespace fmvm {
 
 namespace {
@@ -25,13 +27,24 @@ void StateImage::add(std::string_view name, std::uint32_t version,
 }
 
 const StateSection* StateImage::find(std::string_view name) const {
-    const auto found =
-        std::ranges::find_if(sections_, [&](const StateSection& s) { return s.name == name; });
+    const auto found = std::ranges::find(sections_, name, &StateSection::name);
     return found == sections_.end() ? nullptr : &*found;
 }
 
+StateSection StateImage::take(std::string_view name) {
+    const auto found = std::ranges::find(sections_, name, &StateSection::name);
+    if (found == sections_.end()) return {};
+    StateSection section = std::move(*found);
+    sections_.erase(found);
+    return section;
+}
+
 std::vector<std::uint8_t> StateImage::encode() const {
+    std::size_t size = magic.size() + 16;
+    for (const StateSection& section : sections_)
+        size += section_bytes_min + section.name.size() + section.payload.size();
     ByteWriter out;
+    out.reserve(size);
     out.raw(bytes_of(magic));
     out.u32(format_version);
     out.u32(static_cast<std::uint32_t>(sections_.size()));

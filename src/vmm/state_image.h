@@ -31,6 +31,8 @@ class StateImage {
     // nullptr: there is none.
     const StateSection* find(std::string_view name) const;
     const std::vector<StateSection>& sections() const { return sections_; }
+    // Takes a section out; one without a name: there was none.
+    StateSection take(std::string_view name);
 
     std::vector<std::uint8_t> encode() const;
     static Result<StateImage> decode(std::span<const std::uint8_t> bytes);
@@ -46,8 +48,8 @@ class StateImage {
 // Something whose state is part of a machine's.
 //
 // save() is called while the machine stands. restore() is called on a component of a newly built
-// machine that has never run; it takes nothing before all was checked, and its error says which
-// component and why.
+// machine that has never run, from the controlling thread; it reads all there is, takes nothing
+// before all was checked, and its error says why (whose state it is, the machine knows).
 class Snapshottable {
   public:
     virtual ~Snapshottable() = default;

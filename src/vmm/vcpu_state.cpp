@@ -4,13 +4,10 @@
 #include <algorithm>
 
 #include "vmm/cpuid.h"
-#include "vmm/kvm_list.h"
 
 namespace fmvm {
 
 namespace {
-
-using MsrList = KvmList<kvm_msrs, kvm_msr_entry>;
 
 constexpr std::uint32_t msr_tsc = 0x10;
 constexpr std::uint32_t msr_tsc_deadline = 0x6e0;
@@ -112,23 +109,31 @@ Result<VcpuState> VcpuStateAccess::save(int fd, std::vector<kvm_cpuid_entry2> cp
 }
 
 // KVM reads MSRs in order and stops at the first that it lists but cannot read (those of features
-// that this guest does not have); such are struck off the list, once.
-Result<std::vector<kvm_msr_entry>> VcpuStateAccess::save_msrs(int fd) {
+// that this guest does not have); such are struck off the list.
+Result<void> VcpuStateAccess::probe_msrs(int fd) {
+    std::vector<std::uint32_t> indices = msr_indices_;
     while (true) {
-        MsrList list(msr_indices_.size());
-        for (std::size_t i = 0; i < msr_indices_.size(); ++i)
-            list.entries()[i].index = msr_indices_[i];
+        MsrList list(indices.size());
+        for (std::size_t i = 0; i < indices.size(); ++i)
+            list.entries()[i].index = indices[i];
         const int read = retry_ioctl(fd, KVM_GET_MSRS, list.get());
         if (read < 0) return errno_error(errno, "KVM_GET_MSRS failed");
-        const auto count = static_cast<std::size_t>(read);
-        if (count == msr_indices_.size()) {
-            msrs_probed_ = true;
-            return std::vector<kvm_msr_entry>(list.entries().begin(), list.entries().end());
+        if (static_cast<std::size_t>(read) == indices.size()) {
+            msrs_ = std::move(list);
+            return {};
         }
-        if (msrs_probed_)
-            return make_error("KVM can no longer read MSR {:#x}", msr_indices_[count]);
-        msr_indices_.erase(msr_indices_.begin() + read);
+        indices.erase(indices.begin() + read);
     }
+}
+
+Result<std::vector<kvm_msr_entry>> VcpuStateAccess::save_msrs(int fd) {
+    const auto entries = msrs_.entries();
+    const int read = retry_ioctl(fd, KVM_GET_MSRS, msrs_.get());
+    if (read < 0) return errno_error(errno, "KVM_GET_MSRS failed");
+    const auto count = static_cast<std::size_t>(read);
+    if (count != entries.size())
+        return make_error("KVM can no longer read MSR {:#x}", entries[count].index);
+    return std::vector<kvm_msr_entry>(entries.begin(), entries.end());
 }
 
 Result<void> VcpuStateAccess::check_host(int fd, const VcpuState& state) const {

@@ -9,6 +9,7 @@
 #include "base/byte_codec.h"
 #include "base/result.h"
 #include "vmm/kvm.h"
+#include "vmm/kvm_list.h"
 #include "vmm/vm.h"
 
 namespace fmvm {
@@ -31,12 +32,15 @@ struct VcpuState {
     static VcpuState decode(ByteReader& in);  // the reader tells whether it fits
 };
 
-// Reads and writes vCPU states; knows which MSRs this host's KVM can save. Use it while the vCPU
-// stands, from one thread at a time.
+// Reads and writes the states of one VM's vCPUs; knows which MSRs this host's KVM can save. Use it
+// while the vCPU stands, from one thread at a time.
 class VcpuStateAccess {
   public:
     static Result<VcpuStateAccess> create(const Kvm& kvm, const Vm& vm);
 
+    // Finds out which MSRs a vCPU with the CPUID that this one was given has. Before the first
+    // save(), and again after a restore() that changed the CPUID; not during a cut, it is slow.
+    Result<void> probe_msrs(int vcpu_fd);
     // cpuid: what the vCPU was given.
     Result<VcpuState> save(int vcpu_fd, std::vector<kvm_cpuid_entry2> cpuid);
     // On a vCPU that has never run. Refuses, with the reason, what this host cannot provide.
@@ -44,13 +48,14 @@ class VcpuStateAccess {
 
   private:
     VcpuStateAccess() = default;
+    using MsrList = KvmList<kvm_msrs, kvm_msr_entry>;
     Result<std::vector<kvm_msr_entry>> save_msrs(int vcpu_fd);
     Result<void> restore_msrs(int vcpu_fd, const VcpuState& state) const;
     Result<void> check_host(int vcpu_fd, const VcpuState& state) const;
 
     std::vector<kvm_cpuid_entry2> supported_cpuid_;
-    std::vector<std::uint32_t> msr_indices_;
-    bool msrs_probed_ = false;
+    std::vector<std::uint32_t> msr_indices_;  // all that this KVM may have
+    MsrList msrs_{0};                         // those that these vCPUs have
     std::size_t xsave_words_ = 0;
     bool has_xsave2_ = false;
     bool has_xcrs_ = false;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/block/block_device.h"
 
+#include "devices/block/block_in_flight.h"
+
 #include "base/little_endian.h"
 
 namespace fmvm {
@@ -44,13 +46,6 @@ VirtioBlkStatus to_virtio(BlockStatus status) {
 }
 
 }  // namespace
-
-// A request that the backend works on.
-struct BlockDevice::InFlight : BlockOperation {
-    DescriptorChain chain{0};
-    GuestAddress status_address;
-    InFlight() { chain.abandon(); }
-};
 
 BlockDevice::BlockDevice(GuestMemory& memory, EventLoop& loop,
                          std::unique_ptr<BlockBackend> backend, std::string serial)
@@ -100,15 +95,17 @@ void BlockDevice::activate(VirtioTransport& transport, std::uint64_t,
     transport_ = &transport;
     if (!queues[0].layout.ready) return;
     queue_ = std::make_unique<Virtqueue>(memory_, queues[0]);
-    if (slots_.empty()) {
-        for (std::size_t i = 0; i < queue_size_max; ++i) {
-            slots_.push_back(std::make_unique<InFlight>());
-            free_slots_.push_back(slots_.back().get());
-        }
-    }
+    make_slots();
     // Unknown until they are written: a device that this one goes on for may have left them off.
     notifications_on_ = false;
     queue_notified(0);
+}
+
+void BlockDevice::make_slots() {
+    while (slots_.size() < queue_size_max) {
+        slots_.push_back(std::make_unique<InFlight>());
+        free_slots_.push_back(slots_.back().get());
+    }
 }
 
 std::vector<Virtqueue::State> BlockDevice::queue_states() const {
@@ -121,6 +118,7 @@ void BlockDevice::queue_notified(std::size_t) {
 }
 
 bool BlockDevice::poll() {
+    submit_restored();
     const bool completed = backend_->poll_completions();
     const bool started = queue_ && process_queue();
     interrupt_if_needed();
@@ -139,6 +137,7 @@ bool BlockDevice::prepare_to_sleep() {
 // Takes waiting requests that a slot is free for, one ring's worth at most, so that a guest that
 // refills its ring all the time leaves the loop to others in between.
 bool BlockDevice::process_queue() {
+    submit_restored();
     bool any = false;
     for (unsigned i = 0; i < queue_size_max && !free_slots_.empty(); ++i) {
         if (!queue_->has_available()) break;
@@ -199,16 +198,25 @@ void BlockDevice::start_disk_request(DescriptorChain chain, GuestAddress status,
         finish(std::move(chain), status, VirtioBlkStatus::io_error, 0);
         return;
     }
+    backend_->submit(occupy_slot(std::move(chain), status, std::move(request)));
+}
+
+// The next free slot, whose buffers are mapped already.
+BlockDevice::InFlight& BlockDevice::occupy_slot(DescriptorChain chain, GuestAddress status,
+                                                DiskRequest request) {
+    InFlight& slot = *free_slots_.back();
     free_slots_.pop_back();
     slot.op = request.op;
     slot.offset = request.offset;
     slot.length = request.length;
     slot.may_unmap = request.may_unmap;
     slot.owner = this;
+    slot.busy = true;
+    slot.sequence = next_sequence_++;
     slot.chain = std::move(chain);
     slot.status_address = status;
     slot.segments = std::move(request.data);
-    backend_->submit(slot);
+    return slot;
 }
 
 void BlockDevice::complete(BlockOperation& operation, BlockStatus status) {
@@ -221,6 +229,7 @@ void BlockDevice::complete(BlockOperation& operation, BlockStatus status) {
         if (status == BlockStatus::ok) data_written = operation.length;
     }
     finish(std::move(slot.chain), slot.status_address, to_virtio(status), data_written);
+    slot.busy = false;
     free_slots_.push_back(&slot);
     finish_reset_if_idle();
 }
@@ -244,6 +253,7 @@ void BlockDevice::interrupt_if_needed() {
 }
 
 void BlockDevice::reset(std::function<void()> done) {
+    submit_restored();
     reset_done_ = std::move(done);
     queue_.reset();
     returned_any_ = false;

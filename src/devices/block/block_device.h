@@ -36,6 +36,9 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
     void queue_notified(std::size_t index) override;
     void reset(std::function<void()> done) override;
     std::vector<Virtqueue::State> queue_states() const override;
+    void save(ByteWriter& out) const override;
+    Result<void> restore(VirtioTransport& transport, std::uint64_t driver_features,
+                         const std::vector<Virtqueue::State>& queues, ByteReader& in) override;
 
     void complete(BlockOperation& operation, BlockStatus status) override;
 
@@ -47,6 +50,7 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
 
   private:
     struct InFlight;
+    struct SavedRequest;
     void build_config();
     bool process_queue();
     void start(DescriptorChain chain);
@@ -57,6 +61,11 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
     void interrupt_if_needed();
     void fail_if_broken();
     void finish_reset_if_idle();
+    void make_slots();
+    bool read_requests(ByteReader& in, const Virtqueue::State& queue,
+                       std::vector<SavedRequest>& requests) const;
+    InFlight& occupy_slot(DescriptorChain chain, GuestAddress status, DiskRequest request);
+    void submit_restored();
 
     GuestMemory& memory_;
     std::unique_ptr<BlockBackend> backend_;
@@ -68,6 +77,8 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
     std::unique_ptr<Virtqueue> queue_;
     std::vector<std::unique_ptr<InFlight>> slots_;
     std::vector<InFlight*> free_slots_;
+    std::vector<InFlight*> restored_;  // in flight when the state was taken; to be submitted again
+    std::uint64_t next_sequence_ = 0;
     bool notifications_on_ = false;  // the driver was asked to notify
     bool returned_any_ = false;  // since the driver was last asked whether it wants an interrupt
     std::function<void()> reset_done_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/block/block_request.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/little_endian.h"
@@ -28,11 +29,14 @@ Body refuse(VirtioBlkStatus status) {
     return RefusedRequest{status};
 }
 
-bool fits_disk(std::uint64_t sector, std::uint64_t length, const BlockLimits& limits) {
-    if (sector > limits.capacity / sector_size) return false;
-    const std::uint64_t offset = sector * sector_size;
+bool lies_on_disk(std::uint64_t offset, std::uint64_t length, const BlockLimits& limits) {
     return length != 0 && range_fits(offset, length, limits.capacity) &&
            is_aligned(offset, limits.block_size) && is_aligned(length, limits.block_size);
+}
+
+bool fits_disk(std::uint64_t sector, std::uint64_t length, const BlockLimits& limits) {
+    return sector <= limits.capacity / sector_size &&
+           lies_on_disk(sector * sector_size, length, limits);
 }
 
 Body parse_transfer(BlockOp op, std::uint64_t sector, Segments data, const BlockLimits& limits) {
@@ -91,6 +95,31 @@ Body parse_body(ChainReader& reader, const Segments& writable, const BlockLimits
 }
 
 }  // namespace
+
+bool is_possible(const DiskRequest& request, const GuestMemory& memory, const BlockLimits& limits) {
+    const auto in_memory = [&](const Segment& segment) {
+        return memory.contains(segment.address, segment.length);
+    };
+    if (request.op != BlockOp::read && request.op != BlockOp::flush && limits.read_only)
+        return false;
+    if (request.may_unmap && request.op != BlockOp::write_zeroes) return false;
+    switch (request.op) {
+        case BlockOp::flush:
+            return request.offset == 0 && request.length == 0 && request.data.empty();
+        case BlockOp::read:
+        case BlockOp::write:
+            return lies_on_disk(request.offset, request.length, limits) &&
+                   request.length <= limits.transfer_bytes_max &&
+                   request.data.size() <= limits.segments_max &&
+                   std::ranges::all_of(request.data, in_memory) &&
+                   total_length(request.data) == request.length;
+        case BlockOp::discard:
+        case BlockOp::write_zeroes:
+            return lies_on_disk(request.offset, request.length, limits) &&
+                   request.length <= limits.discard_bytes_max && request.data.empty();
+    }
+    return false;
+}
 
 bool parse_block_request(const GuestMemory& memory, const DescriptorChain& chain,
                          const BlockLimits& limits, BlockRequest& request) {

@@ -47,6 +47,9 @@ struct BlockRequest {
     std::variant<RefusedRequest, DiskRequest, IdentifyRequest> body;
 };
 
+// Whether a driver can have asked for this: `request` came from elsewhere than a chain.
+bool is_possible(const DiskRequest& request, const GuestMemory& memory, const BlockLimits& limits);
+
 // False when the chain has no place for a status byte, so that not even an error can be reported.
 bool parse_block_request(const GuestMemory& memory, const DescriptorChain& chain,
                          const BlockLimits& limits, BlockRequest& request);

@@ -44,11 +44,6 @@ enum Register : std::uint64_t {
 constexpr std::uint32_t magic = 0x74726976;   // "virt"
 constexpr std::uint32_t vendor = 0x6d766d66;  // "fmvm"
 
-// 2.1
-constexpr std::uint32_t status_features_ok = 8;
-constexpr std::uint32_t status_driver_ok = 4;
-constexpr std::uint32_t status_needs_reset = 64;
-
 constexpr std::uint32_t cause_used = 1;
 constexpr std::uint32_t cause_config = 2;
 
@@ -74,7 +69,7 @@ MmioTransport::MmioTransport(std::string name, EventLoop& loop, VirtioDevice& de
       irq_(irq),
       device_features_(device.features()),
       queue_sizes_(device.queue_sizes()) {
-    state_.queues.resize(queue_sizes_.size());
+    state_ = fresh_state();
 }
 
 MmioTransport::~MmioTransport() = default;
@@ -258,14 +253,24 @@ void MmioTransport::write_status(std::uint32_t value) {
     if ((added & status_driver_ok) != 0) activate_device();
 }
 
-void MmioTransport::activate_device() {
-    std::vector<Virtqueue::State> queues(state_.queues.size());
+MmioTransport::State MmioTransport::fresh_state() const {
+    State state;
+    state.queues.resize(queue_sizes_.size());
+    return state;
+}
+
+std::vector<Virtqueue::State> MmioTransport::initial_queue_states(const State& state) const {
+    std::vector<Virtqueue::State> queues(state.queues.size());
     for (std::size_t i = 0; i < queues.size(); ++i) {
-        queues[i].layout = state_.queues[i];
-        queues[i].event_index = (state_.driver_features & virtio_f_event_idx) != 0;
-        queues[i].indirect = (state_.driver_features & virtio_f_indirect_desc) != 0;
+        queues[i].layout = state.queues[i];
+        queues[i].event_index = (state.driver_features & virtio_f_event_idx) != 0;
+        queues[i].indirect = (state.driver_features & virtio_f_indirect_desc) != 0;
     }
-    loop_.post([this, queues = std::move(queues), features = state_.driver_features] {
+    return queues;
+}
+
+void MmioTransport::activate_device() {
+    loop_.post([this, queues = initial_queue_states(state_), features = state_.driver_features] {
         device_.activate(*this, features, queues);
     });
 }
@@ -284,8 +289,7 @@ void MmioTransport::reset_device(std::unique_lock<std::mutex>& lock) {
 
 void MmioTransport::finish_reset() {
     const std::lock_guard lock(mutex_);
-    state_ = State{};
-    state_.queues.resize(queue_sizes_.size());
+    state_ = fresh_state();
     interrupt_status_ = 0;
     needs_reset_ = false;
     resetting_ = false;

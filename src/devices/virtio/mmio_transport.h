@@ -17,11 +17,12 @@
 #include "devices/virtio/virtio_device.h"
 #include "vmm/device.h"
 #include "vmm/event_loop.h"
+#include "vmm/state_image.h"
 #include "vmm/vm.h"
 
 namespace fmvm {
 
-class MmioTransport : public BusDevice, public VirtioTransport {
+class MmioTransport : public BusDevice, public VirtioTransport, public Snapshottable {
   public:
     struct State {
         std::uint32_t status = 0;
@@ -51,7 +52,18 @@ class MmioTransport : public BusDevice, public VirtioTransport {
 
     State state() const;
 
+    // The transport with its device. A reset that waits for I/O is saved as a completed one: the
+    // device that goes on has no such I/O.
+    std::uint32_t state_version() const override { return 1; }
+    void save(ByteWriter& out) const override;
+    Result<void> restore(ByteReader& in) override;
+
   private:
+    // virtio 1.2, 2.1
+    static constexpr std::uint32_t status_features_ok = 8;
+    static constexpr std::uint32_t status_driver_ok = 4;
+    static constexpr std::uint32_t status_needs_reset = 64;
+
     MmioTransport(std::string name, EventLoop& loop, VirtioDevice& device, IrqLine& irq);
     std::uint32_t read_register(std::uint64_t offset) const;
     void write_register(std::uint64_t offset, std::uint32_t value);
@@ -62,6 +74,9 @@ class MmioTransport : public BusDevice, public VirtioTransport {
     void finish_reset();
     void signal(std::uint32_t cause);
     const QueueLayout* selected_queue() const;
+    State fresh_state() const;
+    std::vector<Virtqueue::State> initial_queue_states(const State& state) const;
+    bool is_possible(const State& state) const;
 
     const std::string name_;
     EventLoop& loop_;

@@ -7,6 +7,8 @@
 #include <span>
 #include <vector>
 
+#include "base/byte_codec.h"
+#include "base/result.h"
 #include "devices/virtio/virtqueue.h"
 
 namespace fmvm {
@@ -48,6 +50,17 @@ class VirtioDevice {
     virtual void reset(std::function<void()> done) = 0;
     // While the loop stands: the queues as they are, empty when not active.
     virtual std::vector<Virtqueue::State> queue_states() const = 0;
+
+    // While the loop stands: what the device knows beside its queues, requests in flight above
+    // all.
+    virtual void save(ByteWriter& out) const = 0;
+    // Like activate(), for a device that goes on where another one, active then, stopped. Called
+    // before the loop runs, on a device that was never active; `queues` fit its description and
+    // the registers of the transport. Reads all of `in`, which anybody may have written, and takes
+    // nothing before all was checked. Guest memory may not be in place yet: work begins when the
+    // loop runs.
+    virtual Result<void> restore(VirtioTransport& transport, std::uint64_t driver_features,
+                                 const std::vector<Virtqueue::State>& queues, ByteReader& in) = 0;
 };
 
 }  // namespace fmvm

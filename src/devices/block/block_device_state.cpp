@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state of a BlockDevice: its requests in flight, in the order in which they were taken. The
+// device that goes on submits them again; nobody knows how far the first one's disk came, and
+// reading or writing the same once more changes nothing.
+#include <algorithm>
+#include <bitset>
+
+#include "devices/block/block_in_flight.h"
+
+namespace fmvm {
+
+namespace {
+
+constexpr std::size_t segment_bytes = 8 + 4;
+constexpr std::size_t request_bytes_min = 1 + 8 + 8 + 1 + 2 + 8 + 4;
+
+}  // namespace
+
+struct BlockDevice::SavedRequest {
+    std::uint16_t head = 0;
+    GuestAddress status;
+    DiskRequest request;
+};
+
+void BlockDevice::save(ByteWriter& out) const {
+    std::vector<const InFlight*> requests;
+    for (const auto& slot : slots_) {
+        if (slot->busy) requests.push_back(slot.get());
+    }
+    std::ranges::sort(requests, {}, &InFlight::sequence);
+    out.text(serial_);
+    out.u32(static_cast<std::uint32_t>(requests.size()));
+    for (const InFlight* request : requests) {
+        out.u8(static_cast<std::uint8_t>(request->op));
+        out.u64(request->offset);
+        out.u64(request->length);
+        out.flag(request->may_unmap);
+        out.u16(request->chain.head());
+        out.u64(request->status_address.value());
+        out.u32(static_cast<std::uint32_t>(request->segments.size()));
+        for (const Segment& segment : request->segments) {
+            out.u64(segment.address.value());
+            out.u32(segment.length);
+        }
+    }
+}
+
+bool BlockDevice::read_requests(ByteReader& in, const Virtqueue::State& queue,
+                                std::vector<SavedRequest>& requests) const {
+    std::bitset<queue_size_max> heads;
+    requests.resize(in.count(request_bytes_min));
+    for (SavedRequest& saved : requests) {
+        const std::uint8_t op = in.u8();
+        if (op > static_cast<std::uint8_t>(BlockOp::write_zeroes)) return false;
+        saved.request.op = static_cast<BlockOp>(op);
+        saved.request.offset = in.u64();
+        saved.request.length = in.u64();
+        saved.request.may_unmap = in.flag();
+        saved.head = in.u16();
+        saved.status = GuestAddress(in.u64());
+        saved.request.data.resize(in.count(segment_bytes));
+        for (Segment& segment : saved.request.data) {
+            segment.address = GuestAddress(in.u64());
+            segment.length = in.u32();
+        }
+        // The driver reuses a head only when it has got it back.
+        if (!in.ok() || saved.head >= queue.layout.size || heads.test(saved.head)) return false;
+        heads.set(saved.head);
+        if (!memory_.contains(saved.status, 1) || !is_possible(saved.request, memory_, limits_))
+            return false;
+    }
+    // What was taken and not returned is in flight; a broken queue may have dropped one.
+    const auto taken = static_cast<std::uint16_t>(queue.next_available - queue.next_used);
+    return in.done() && (queue.broken || requests.size() == taken);
+}
+
+Result<void> BlockDevice::restore(VirtioTransport& transport, std::uint64_t,
+                                  const std::vector<Virtqueue::State>& queues, ByteReader& in) {
+    if (const std::string serial = in.text(block_id_size); in.ok() && serial != serial_) {
+        return make_error("the guest knows this disk by the serial '{}', not '{}'", serial,
+                          serial_);
+    }
+    std::vector<SavedRequest> requests;
+    if (!queues[0].layout.ready || !read_requests(in, queues[0], requests))
+        return Error("its requests in flight are malformed");
+    transport_ = &transport;
+    queue_ = std::make_unique<Virtqueue>(memory_, queues[0]);
+    make_slots();
+    for (SavedRequest& saved : requests) {
+        FMVM_CHECK(map_buffers(saved.request.data, free_slots_.back()->buffers));
+        restored_.push_back(
+            &occupy_slot(DescriptorChain(saved.head), saved.status, std::move(saved.request)));
+    }
+    // The driver may still have to hear of requests returned just before the state was taken.
+    returned_any_ = true;
+    notifications_on_ = false;
+    transport.notify_again(0);
+    return {};
+}
+
+// Before any new request: they came first.
+void BlockDevice::submit_restored() {
+    if (restored_.empty()) return;
+    for (InFlight* request : std::exchange(restored_, {}))
+        backend_->submit(*request);
+    backend_->flush_submissions();
+}
+
+}  // namespace fmvm

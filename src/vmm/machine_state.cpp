@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Machine::save() and restore(): which sections there are, and in which order they are put back.
+#include "base/units.h"
+#include "vmm/machine.h"
+#include "vmm/vm_state.h"
+
+namespace fmvm {
+
+namespace {
+
+constexpr std::string_view machine_section = "machine";
+constexpr std::string_view chips_section = "chips";
+constexpr std::uint32_t machine_version = 1;
+constexpr std::size_t vcpu_bytes_usual = 12 * kib;
+constexpr std::size_t chips_bytes_usual = 2 * kib;
+
+std::string vcpu_section(std::size_t id) {
+    return fmt::format("vcpu{}", id);
+}
+
+Result<const StateSection*> section_of(const StateImage& image, std::string_view name,
+                                       std::uint32_t version) {
+    const StateSection* const section = image.find(name);
+    if (section == nullptr) {
+        return make_error("the state image lacks the state of {}; build the machine as it was",
+                          name);
+    }
+    if (section->version != version) {
+        return make_error("the state of {} has version {}, this fmvm reads version {}", name,
+                          section->version, version);
+    }
+    return section;
+}
+
+Error in_section(std::string_view name, const Error& error) {
+    return make_error("the state of {}: {}", name, error.message());
+}
+
+Error malformed(std::string_view name) {
+    return make_error("the state of {} is malformed", name);
+}
+
+}  // namespace
+
+void Machine::add_state(std::string name, Snapshottable& device) {
+    stateful_devices_.push_back({std::move(name), &device});
+}
+
+Result<StateImage> Machine::save() {
+    FMVM_CHECK(quiesced_ != 0);
+    StateImage image;
+    ByteWriter machine;
+    machine.u64(shape_.memory_bytes);
+    machine.u32(shape_.vcpus);
+    image.add(machine_section, machine_version, machine.take());
+    for (std::size_t id = 0; id < vcpus_.size(); ++id) {
+        const VcpuState state =
+            FMVM_TRY(vcpu_access_.save(vcpus_[id]->vcpu().fd(), vcpu_cpuid_[id]));
+        ByteWriter out;
+        out.reserve(vcpu_bytes_usual);
+        state.encode(out);
+        image.add(vcpu_section(id), VcpuState::version, out.take());
+    }
+    ByteWriter chips;
+    chips.reserve(chips_bytes_usual);
+    FMVM_TRY(save_vm_state(vm_)).encode(chips);
+    image.add(chips_section, VmState::version, chips.take());
+    for (const StatefulDevice& entry : stateful_devices_) {
+        ByteWriter out;
+        entry.device->save(out);
+        image.add(entry.name, entry.device->state_version(), out.take());
+    }
+    return image;
+}
+
+// Nothing is missing, nothing is left over, all is of a version that can be read.
+Result<void> Machine::check_sections(const StateImage& image) const {
+    const StateSection& machine = *FMVM_TRY(section_of(image, machine_section, machine_version));
+    ByteReader in(machine.payload);
+    const std::uint64_t memory_bytes = in.u64();
+    const std::uint32_t vcpus = in.u32();
+    if (!in.done()) return malformed(machine_section);
+    if (memory_bytes != shape_.memory_bytes || vcpus != shape_.vcpus) {
+        return make_error(
+            "the state image is of a machine with {} KiB of memory and {} CPUs; this one has {} "
+            "KiB and {}",
+            memory_bytes / kib, vcpus, shape_.memory_bytes / kib, shape_.vcpus);
+    }
+    for (std::size_t id = 0; id < vcpus_.size(); ++id)
+        FMVM_TRY(section_of(image, vcpu_section(id), VcpuState::version));
+    FMVM_TRY(section_of(image, chips_section, VmState::version));
+    for (const StatefulDevice& entry : stateful_devices_)
+        FMVM_TRY(section_of(image, entry.name, entry.device->state_version()));
+    if (image.sections().size() == 2 + vcpus_.size() + stateful_devices_.size()) return {};
+    for (const StateSection& section : image.sections()) {
+        bool known = section.name == machine_section || section.name == chips_section;
+        for (std::size_t id = 0; id < vcpus_.size(); ++id)
+            known |= section.name == vcpu_section(id);
+        for (const StatefulDevice& entry : stateful_devices_)
+            known |= section.name == entry.name;
+        if (!known) {
+            return make_error(
+                "the state image holds the state of {}, which this machine does not have; build "
+                "the machine as it was",
+                section.name);
+        }
+    }
+    return {};
+}
+
+Result<void> Machine::restore_vcpus(const StateImage& image) {
+    for (std::size_t id = 0; id < vcpus_.size(); ++id) {
+        const std::string name = vcpu_section(id);
+        ByteReader in(image.find(name)->payload);
+        VcpuState state = VcpuState::decode(in);
+        if (!in.done()) return malformed(name);
+        const int fd = vcpus_[id]->vcpu().fd();
+        const Result<void> restored = vcpu_access_.restore(fd, state);
+        if (!restored.ok()) return in_section(name, restored.error());
+        if (id == 0) {
+            shape_.cpuid = state.cpuid;
+            FMVM_TRY(vcpu_access_.probe_msrs(fd));
+        }
+        vcpu_cpuid_[id] = std::move(state.cpuid);
+    }
+    return {};
+}
+
+// Devices last: the interrupts that they raise anew go through the restored chips.
+Result<void> Machine::restore(const StateImage& image) {
+    FMVM_CHECK(!started_);
+    FMVM_TRY(check_sections(image));
+    FMVM_TRY(restore_vcpus(image));
+    ByteReader in(image.find(chips_section)->payload);
+    const VmState chips = VmState::decode(in);
+    if (!in.done()) return malformed(chips_section);
+    const Result<void> chips_restored = restore_vm_state(vm_, chips);
+    if (!chips_restored.ok()) return in_section(chips_section, chips_restored.error());
+    for (const StatefulDevice& entry : stateful_devices_) {
+        ByteReader reader(image.find(entry.name)->payload);
+        const Result<void> restored = entry.device->restore(reader);
+        if (!restored.ok()) return in_section(entry.name, restored.error());
+        if (!reader.done()) return malformed(entry.name);
+    }
+    return {};
+}
+
+}  // namespace fmvm

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+// A guest goes on in another machine: state and RAM are taken at a random moment and put into a
+// fresh machine, again and again, until the guest ends and finds all in order.
+#include <cstring>
+#include <optional>
+#include <random>
+
+#include "kvm/running_guest.h"
+
+namespace fmvm::test {
+
+namespace {
+
+std::chrono::milliseconds random_wait() {
+    static std::minstd_rand random(std::random_device{}());
+    return std::chrono::milliseconds(std::uniform_int_distribution<int>(1, 60)(random));
+}
+
+void copy_ram(const Machine& from, Machine& to) {
+    const auto& source = from.memory().regions();
+    const auto& target = to.memory().regions();
+    REQUIRE(source.size() == target.size());
+    for (std::size_t i = 0; i < source.size(); ++i)
+        std::memcpy(target[i].host, source[i].host, source[i].size);
+}
+
+// Lets the guest move through `machines` machines; the last one carries it to its end. What each
+// showed on its console is appended to `console`.
+void move_until_end(RunningGuest& guest, int machines, std::string& console) {
+    guest.build();
+    std::unique_ptr<Machine> current = std::move(guest.built.machine);
+    current->start();
+    for (int i = 1; i < machines && !guest.has_ended(random_wait()); ++i) {
+        std::optional<QuiesceGuard> guard(std::in_place, *current);
+        if (guest.has_ended()) break;
+        const StateImage image = require(current->save());
+        // The disk is locked by the machine that has it; its requests in flight end first.
+        current->request_end(GuestEnd::stopped);
+        const StateImage decoded = require(StateImage::decode(image.encode()));
+        guest.ended = {};
+        guest.end = guest.ended.get_future();
+        const auto ram = std::make_unique<std::vector<std::uint8_t>>();
+        for (const MemoryRegion& region : current->memory().regions())
+            ram->insert(ram->end(), region.host, region.host + region.size);
+        guard.reset();
+        current.reset();
+        console += guest.console();
+        guest.build();
+        current = std::move(guest.built.machine);
+        std::size_t at = 0;
+        for (const MemoryRegion& region : current->memory().regions()) {
+            std::memcpy(region.host, ram->data() + at, region.size);
+            at += region.size;
+        }
+        require(current->restore(decoded));
+        current->start();
+    }
+    REQUIRE(guest.has_ended(guest_wait_max));
+    CHECK(guest.end.get() == GuestEnd::power_off);
+    current.reset();
+    console += guest.console();
+}
+
+}  // namespace
+
+TEST_CASE("a guest moves from machine to machine and keeps its memory", "[kvm]") {
+    RunningGuest guest("dirty", "mib=8 seconds=3");
+    std::string console;
+    move_until_end(guest, 8, console);
+    CHECK_THAT(console, Catch::Contains("dirty: ok"));
+}
+
+TEST_CASE("requests in flight move with the guest", "[kvm]") {
+    const std::string wait = GENERATE("irq", "poll");
+    RunningGuest guest("blkload", "op=mixed verify=1 depth=32 requests=8000 wait=" + wait,
+                       32 * mib);
+    std::string console;
+    move_until_end(guest, 8, console);
+    CHECK_THAT(console, Catch::Contains("blkload: ok"));
+}
+
+TEST_CASE("two vCPUs that interrupt each other move together", "[kvm]") {
+    RunningGuest guest("smp", "rounds=100 cpus=2");
+    guest.options.cpus = 2;
+    std::string console;
+    move_until_end(guest, 6, console);
+    CHECK_THAT(console, Catch::Contains("smp: ok"));
+}
+
+TEST_CASE("a machine that was restored and has not run yet has the same state", "[kvm]") {
+    RunningGuest guest("blkload", "op=mixed depth=32 seconds=20 wait=irq", 32 * mib);
+    guest.build();
+    guest.built.machine->start();
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    RunningGuest other("blkload", "", 32 * mib);
+    other.build();
+    StateImage first;
+    {
+        const QuiesceGuard guard = guest.built.machine->quiesce();
+        first = require(guest.built.machine->save());
+        copy_ram(*guest.built.machine, *other.built.machine);
+        require(other.built.machine->restore(first));
+        const QuiesceGuard other_guard = other.built.machine->quiesce();
+        const StateImage second = require(other.built.machine->save());
+        REQUIRE(second.sections().size() == first.sections().size());
+        for (const StateSection& section : first.sections()) {
+            // Clocks and timers run on, even where nothing else does.
+            if (section.name == "chips" || section.name == "vcpu0") continue;
+            INFO(section.name);
+            CHECK((second.find(section.name)->payload == section.payload));
+        }
+    }
+    guest.built.machine->request_end(GuestEnd::stopped);
+}
+
+TEST_CASE("what a machine does not fit is refused in one sentence", "[kvm]") {
+    RunningGuest guest("blkload", "op=mixed depth=32 seconds=20", 32 * mib);
+    guest.build();
+    StateImage image;
+    {
+        const QuiesceGuard guard = guest.built.machine->quiesce();
+        image = require(guest.built.machine->save());
+    }
+    const auto refusal = [&](const StateImage& tried, RunningGuest& target) {
+        target.build();
+        const Result<void> restored = target.built.machine->restore(tried);
+        return restored.ok() ? "accepted" : restored.error().message();
+    };
+    using Catch::Contains;
+    RunningGuest same("blkload", "", 32 * mib);
+    SECTION("no disk") {
+        RunningGuest target("hello", "");
+        CHECK_THAT(refusal(image, target), Contains("disk0") && Contains("does not have"));
+    }
+    SECTION("a smaller disk") {
+        RunningGuest target("blkload", "", 16 * mib);
+        CHECK_THAT(refusal(image, target), Contains("disk0") && Contains("another disk"));
+    }
+    SECTION("another amount of memory") {
+        same.options.memory_bytes = 32 * mib;
+        CHECK_THAT(refusal(image, same), Contains("65536 KiB"));
+    }
+    SECTION("more CPUs") {
+        same.options.cpus = 2;
+        CHECK_THAT(refusal(image, same), Contains("1 CPUs"));
+    }
+    SECTION("a missing section") {
+        image.take("rng");
+        CHECK_THAT(refusal(image, same), Contains("lacks the state of rng"));
+    }
+    SECTION("another version") {
+        StateSection serial = image.take("serial");
+        image.add("serial", serial.version + 1, std::move(serial.payload));
+        CHECK_THAT(refusal(image, same), Contains("version 2"));
+    }
+    SECTION("a CPU feature that this host lacks") {
+        StateSection vcpu = image.take("vcpu0");
+        ByteReader in(vcpu.payload);
+        VcpuState state = VcpuState::decode(in);
+        REQUIRE(in.done());
+        for (kvm_cpuid_entry2& entry : state.cpuid) {
+            if (entry.function == 7 && entry.index == 0) entry.ecx = 0xffffffff;
+        }
+        ByteWriter out;
+        state.encode(out);
+        image.add("vcpu0", vcpu.version, out.take());
+        CHECK_THAT(refusal(image, same), Contains("leaf 0x7.ecx"));
+    }
+    SECTION("every section, cut short") {
+        for (const StateSection& section : std::vector(image.sections())) {
+            StateImage broken = image;
+            StateSection part = broken.take(section.name);
+            part.payload.pop_back();
+            broken.add(part.name, part.version, part.payload);
+            RunningGuest target("blkload", "", 32 * mib);
+            INFO(section.name);
+            CHECK_THAT(refusal(broken, target), Contains("malformed"));
+        }
+    }
+}
+
+// kvm_tests "[measure]": where a cut's time goes.
+TEST_CASE("how long the parts of save() take", "[.measure]") {
+    RunningGuest guest("blkload", "op=mixed depth=32 seconds=60 wait=irq", 32 * mib);
+    guest.options.cpus = 1;
+    guest.build();
+    Machine& machine = *guest.built.machine;
+    machine.start();
+    using Clock = std::chrono::steady_clock;
+    std::vector<double> quiesce, save, encode;
+    const auto us = [](Clock::duration d) {
+        return std::chrono::duration<double, std::micro>(d).count();
+    };
+    for (int i = 0; i < 300; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(3));
+        const auto start = Clock::now();
+        const QuiesceGuard guard = machine.quiesce();
+        const auto stopped = Clock::now();
+        const StateImage image = require(machine.save());
+        const auto saved = Clock::now();
+        const std::size_t size = image.encode().size();
+        const auto encoded = Clock::now();
+        quiesce.push_back(us(stopped - start));
+        save.push_back(us(saved - stopped));
+        encode.push_back(us(encoded - saved));
+        if (i == 0) {
+            WARN(size << " bytes");
+            for (const StateSection& section : image.sections())
+                WARN(section.name << ' ' << section.payload.size());
+        }
+    }
+    const auto median = [](std::vector<double>& values) {
+        std::ranges::sort(values);
+        return values[values.size() / 2];
+    };
+    WARN("us, median: quiesce " << median(quiesce) << " save " << median(save) << " encode "
+                                << median(encode));
+    machine.request_end(GuestEnd::stopped);
+}
+
+}  // namespace fmvm::test

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bare guest in a whole machine of this process, with its console and disk in a directory of its
+// own.
+#pragma once
+
+#include <xxhash.h>
+
+#include <filesystem>
+#include <fstream>
+#include <future>
+
+#include "cli/machine_builder.h"
+#include "kvm/raw_guest.h"
+
+namespace fmvm::test {
+
+struct TemporaryDirectory {
+    TemporaryDirectory() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "fmvm-XXXXXX").string();
+        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+        path = pattern;
+    }
+    ~TemporaryDirectory() { std::filesystem::remove_all(path); }
+    std::filesystem::path path;
+};
+
+struct RunningGuest {
+    RunningGuest(const std::string& name, const std::string& cmdline,
+                 std::uint64_t disk_bytes = 0) {
+        options.kernel = std::string(FMVM_GUESTS) + "/" + name + ".elf";
+        options.cmdline = cmdline;
+        options.memory_bytes = 64 * mib;
+        options.console = {cli::ConsoleKind::file, console_path()};
+        if (disk_bytes != 0) {
+            const std::string image = (directory.path / "disk.img").string();
+            std::ofstream(image).close();
+            std::filesystem::resize_file(image, disk_bytes);
+            options.disks.emplace_back().path = image;
+        }
+    }
+    // With the kernel loaded and its first vCPU at the entry point.
+    void build() {
+        cli::ExitStatus status{};
+        built = require(cli::build_machine(require(Kvm::open()), options, status));
+        built.machine->on_end([this](GuestEnd reason) { ended.set_value(reason); });
+    }
+    std::string console_path() const { return (directory.path / "console").string(); }
+    std::string console() const {
+        std::ifstream file(console_path());
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
+    bool has_ended(std::chrono::milliseconds wait = std::chrono::milliseconds(0)) {
+        return end.wait_for(wait) == std::future_status::ready;
+    }
+    std::uint64_t digest() {
+        XXH3_state_t* state = XXH3_createState();
+        XXH3_64bits_reset(state);
+        for (const MemoryRegion& region : built.machine->memory().regions()) {
+            XXH3_64bits_update(state, region.host, region.size);
+        }
+        const std::uint64_t result = XXH3_64bits_digest(state);
+        XXH3_freeState(state);
+        return result;
+    }
+
+    TemporaryDirectory directory;
+    cli::RunOptions options;
+    cli::BuiltMachine built;
+    std::promise<GuestEnd> ended;
+    std::future<GuestEnd> end = ended.get_future();
+};
+
+inline constexpr auto guest_wait_max = std::chrono::seconds(120);
+
+}  // namespace fmvm::test
