@@ -37,10 +37,15 @@ class Arbiter {
     virtual Result<bool> has_ended(Generation generation) = 0;
 };
 
-// Claims are files beside `path`: PATH.1, PATH.2, ..., each made with O_EXCL by linking a finished
+// Claims are files beside `path`: PATH.1, PATH.2, ..., each made by linking a finished, durable
 // file into place, so that a claim is atomic and whole on local file systems and on NFS, and nobody
 // ever waits for a lock of someone frozen. `vm` guards against a path that belongs to another VM,
-// `side` names who claims (both are written into the file).
+// `side` names who claims, and no other process that may run this VM uses the same (both are
+// written into the file). Claims are never removed while the VM lives: a chain with a link missing,
+// like a directory that is gone or an empty mount point, is an error.
+//
+// On NFS mount with lookupcache=positive: else the absence of a newer claim may be remembered for
+// up to half a minute, and is_newest() would answer from that.
 Result<std::unique_ptr<Arbiter>> create_file_arbiter(const std::string& path, const VmId& vm,
                                                      const std::string& side);
 

@@ -84,6 +84,7 @@ bool encode_delta(std::span<const std::uint8_t> before, std::span<const std::uin
     const std::size_t start = out.size();
     const std::size_t words = after.size() / word;
     const auto tail = after.last(after.size() % word);
+    if (tail.size() > limit) return false;
     std::size_t written = 0;  // words accounted for
     for (std::size_t at = find_change(before, after, 0, words); at < words;
          at = find_change(before, after, written, words)) {

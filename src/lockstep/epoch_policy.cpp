@@ -14,7 +14,7 @@ void EpochPolicy::acknowledged(Duration cut_to_ack) {
 EpochPolicy::TimePoint EpochPolicy::next_cut(std::optional<TimePoint> output_waiting_since) const {
     const TimePoint latest = began_ + options_.interval_max;
     if (!output_waiting_since || options_.mode == SyncMode::epoch) return latest;
-    if (options_.mode == SyncMode::kemari) return *output_waiting_since;
+    if (options_.mode == SyncMode::kemari) return std::min(latest, *output_waiting_since);
     const Duration slack =
         std::max(Duration{}, Duration(options_.output_delay) - expected_cut_to_ack_);
     return std::min(latest, *output_waiting_since + slack);

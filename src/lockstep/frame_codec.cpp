@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/byte_codec.h"
 
@@ -12,28 +13,10 @@ namespace fmvm::lockstep {
 namespace {
 
 constexpr std::uint32_t magic = 0x4c564d46;  // "FMVL"
-constexpr std::size_t length_at = 8;
 constexpr std::size_t checked_header_bytes = 32;
 
 std::uint64_t digest(std::span<const std::uint8_t> bytes) {
     return XXH3_64bits(bytes.data(), bytes.size());
-}
-
-FrameHeader assemble(FrameType type, std::uint64_t sequence, std::size_t size,
-                     std::uint64_t body_digest) {
-    FMVM_CHECK(size <= frame_body_max);
-    ByteWriter out;
-    out.u32(magic);
-    out.u16(protocol_version);
-    out.u16(static_cast<std::uint16_t>(type));
-    out.u32(static_cast<std::uint32_t>(size));
-    out.u32(0);
-    out.u64(sequence);
-    out.u64(body_digest);
-    out.u64(digest(out.bytes()));
-    FrameHeader header{};
-    std::ranges::copy(out.bytes(), header.begin());
-    return header;
 }
 
 }  // namespace
@@ -47,8 +30,25 @@ std::uint64_t body_digest(std::span<const std::uint8_t> body) {
 }
 
 FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
+                              std::span<const std::uint8_t> body) {
+    return make_frame_header(type, sequence, body, digest(body));
+}
+
+FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
                               std::span<const std::uint8_t> body, std::uint64_t digest_of_body) {
-    return assemble(type, sequence, body.size(), digest_of_body);
+    FMVM_CHECK(body.size() <= frame_body_max);
+    ByteWriter out;
+    out.u32(magic);
+    out.u16(protocol_version);
+    out.u16(static_cast<std::uint16_t>(type));
+    out.u32(static_cast<std::uint32_t>(body.size()));
+    out.u32(0);
+    out.u64(sequence);
+    out.u64(digest_of_body);
+    out.u64(digest(out.bytes()));
+    FrameHeader header{};
+    std::ranges::copy(out.bytes(), header.begin());
+    return header;
 }
 
 std::span<std::uint8_t> FrameDecoder::space() {
@@ -68,16 +68,13 @@ Result<std::optional<Frame>> FrameDecoder::received(std::size_t count) {
     filled_ += count;
     if (wanted() != 0) return std::optional<Frame>();
     if (!in_body_) {
-        FMVM_TRY(check_header());
-        body_.resize(load_length());
-        filled_ = 0;
-        in_body_ = true;
+        FMVM_TRY(begin_body());
         if (!body_.empty()) return std::optional<Frame>();
     }
     return finish_frame();
 }
 
-Result<void> FrameDecoder::check_header() {
+Result<void> FrameDecoder::begin_body() {
     ByteReader in(header_);
     const std::uint32_t found_magic = in.u32();
     const std::uint16_t version = in.u16();
@@ -85,7 +82,7 @@ Result<void> FrameDecoder::check_header() {
     const std::uint32_t length = in.u32();
     const std::uint32_t zero = in.u32();
     const std::uint64_t sequence = in.u64();
-    in.u64();  // the body's digest: looked at when the body is here
+    const std::uint64_t body_digest = in.u64();
     const std::uint64_t header_digest = in.u64();
     if (found_magic != magic) return Error("it does not speak fmvm's protocol");
     if (header_digest != digest(std::span<const std::uint8_t>(header_).first(checked_header_bytes)))
@@ -97,22 +94,17 @@ Result<void> FrameDecoder::check_header() {
     if (length > frame_body_max) return make_error("a frame of {} bytes is too long", length);
     if (sequence != next_sequence_)
         return make_error("frame {} came where {} was due", sequence, next_sequence_);
+    type_ = static_cast<FrameType>(type);
+    body_digest_ = body_digest;
+    body_.resize(length);
+    filled_ = 0;
+    in_body_ = true;
     return {};
 }
 
-std::size_t FrameDecoder::load_length() const {
-    return ByteReader(std::span<const std::uint8_t>(header_).subspan(length_at)).u32();
-}
-
 Result<std::optional<Frame>> FrameDecoder::finish_frame() {
-    ByteReader in(std::span<const std::uint8_t>(header_).subspan(6));
-    Frame frame;
-    frame.type = static_cast<FrameType>(in.u16());
-    in.raw(16);
-    frame.digest = in.u64();
-    if (frame.digest != digest(body_)) return Error("a frame body is damaged");
-    frame.body = std::move(body_);
-    body_ = {};
+    if (body_digest_ != digest(body_)) return Error("a frame body is damaged");
+    Frame frame{type_, std::exchange(body_, {}), body_digest_};
     in_body_ = false;
     filled_ = 0;
     ++next_sequence_;

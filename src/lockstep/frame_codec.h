@@ -62,10 +62,13 @@ std::uint64_t body_digest(std::span<const std::uint8_t> body);
 using FrameHeader = std::array<std::uint8_t, frame_header_size>;
 
 FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
+                              std::span<const std::uint8_t> body);
+// For who has the body's digest already.
+FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
                               std::span<const std::uint8_t> body, std::uint64_t digest_of_body);
 
 // Cuts a byte stream into frames. Everything is checked before a body is allocated; after an error
-// the connection is of no more use.
+// the connection is of no more use, and the decoder must not be asked again.
 class FrameDecoder {
   public:
     // How many bytes are wanted next, for the header or the body under way; never 0.
@@ -79,14 +82,15 @@ class FrameDecoder {
 
   private:
     std::size_t target_size() const { return in_body_ ? body_.size() : header_.size(); }
-    Result<void> check_header();
-    std::size_t load_length() const;
+    Result<void> begin_body();
     Result<std::optional<Frame>> finish_frame();
 
     FrameHeader header_{};
     std::vector<std::uint8_t> body_;
     std::size_t filled_ = 0;
     bool in_body_ = false;
+    FrameType type_ = FrameType::invalid;  // of the body under way
+    std::uint64_t body_digest_ = 0;
     std::uint64_t next_sequence_ = 0;
 };
 

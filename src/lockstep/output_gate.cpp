@@ -5,8 +5,12 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/log.h"
+#include "lockstep/protocol.h"
 
 namespace fmvm::lockstep {
+
+static_assert(OutputGate::held_bytes_max <= output_bytes_max);
 
 OutputGate::OutputGate(OutputSink& downstream, std::uint64_t position)
     : downstream_(downstream), held_position_(position), closed_position_(position) {}
@@ -21,6 +25,11 @@ void OutputGate::write(std::span<const std::uint8_t> bytes) {
             downstream_.write(bytes);
             return;
         }
+        if (bytes.size() > held_bytes_max - held_.size()) {
+            if (!std::exchange(dropping_, true))
+                log::warning("console", "the guest does not wait for room; output is being lost");
+            return;
+        }
         held_.insert(held_.end(), bytes.begin(), bytes.end());
         begins_to_wait = !waiting_since_;
         if (begins_to_wait) waiting_since_ = Clock::now();
@@ -30,7 +39,7 @@ void OutputGate::write(std::span<const std::uint8_t> bytes) {
 
 bool OutputGate::has_room() const {
     const std::lock_guard lock(mutex_);
-    const bool room = held_.size() < held_bytes_max && downstream_.has_room();
+    const bool room = held_.size() < room_limit && downstream_.has_room();
     if (!room) starved_ = true;
     return room;
 }
@@ -83,7 +92,7 @@ void OutputGate::release(std::uint64_t position) {
         const std::lock_guard lock(mutex_);
         FMVM_CHECK(position <= closed_position_);
         release_locked(position);
-        room_again = starved_ && held_.size() < held_bytes_max / 2;
+        room_again = starved_ && held_.size() < room_limit / 2;
         if (room_again) starved_ = false;
     }
     if (room_again && room_handler_) room_handler_();

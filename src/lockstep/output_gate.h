@@ -4,10 +4,11 @@
 // Output is a stream: each byte has a position, counted from the guest's first start. While the
 // gate is open, bytes pass. While it holds, they wait; at a cut the epoch's bytes are taken for the
 // checkpoint, and when the backup acknowledges it, release() lets them go. What waits is bounded:
-// without room the device makes the guest wait.
+// without room the device makes the guest wait. Bytes that are lost have no position.
 //
 // Threads: write() and has_room() from any (the device calls them under its lock), the rest from
-// the replication thread; a mutex inside.
+// the replication thread; a mutex inside. The handler of on_room() is called on the thread that
+// made the room: the loop's, or the caller's of release() or open().
 #pragma once
 
 #include <chrono>
@@ -58,6 +59,9 @@ class OutputGate : public OutputSink {
     // Every byte before this has left this process.
     std::uint64_t shown() const;
 
+    // From room_limit on the guest is told to wait. One that does not wait loses what would exceed
+    // held_bytes_max, and that is reported once; so one epoch's output always fits one message.
+    static constexpr std::size_t room_limit = 128 * 1024;
     static constexpr std::size_t held_bytes_max = 256 * 1024;
 
   private:
@@ -69,6 +73,7 @@ class OutputGate : public OutputSink {
 
     mutable std::mutex mutex_;
     bool holding_ = false;
+    bool dropping_ = false;         // a loss was reported
     mutable bool starved_ = false;  // a device was told that there is no room
     std::vector<std::uint8_t> held_;
     std::uint64_t held_position_;    // of held_.front()

@@ -72,12 +72,12 @@ bool is_zero(PageBytes page) {
 
 PageEncoding append_page(std::vector<std::uint8_t>& body, PageIndex page, PageBytes now,
                          const std::uint8_t* before, const PageCompression& compression) {
-    if (compression.delta && before != nullptr && append_delta(body, page, now, before))
-        return PageEncoding::delta;
     if (is_zero(now)) {
         put_header(body, page, PageEncoding::zero, 0);
         return PageEncoding::zero;
     }
+    if (compression.delta && before != nullptr && append_delta(body, page, now, before))
+        return PageEncoding::delta;
     if (compression.lz4 && append_lz4(body, page, now)) return PageEncoding::lz4;
     put_header(body, page, PageEncoding::raw, page_size);
     body.insert(body.end(), now.begin(), now.end());

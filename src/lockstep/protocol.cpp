@@ -15,9 +15,21 @@ Result<T> checked(T message, const ByteReader& in, const char* name) {
     return message;
 }
 
-// Reasons are shown to people and written to logs.
-std::string clipped(const std::string& reason) {
-    return reason.substr(0, reason_bytes_max);
+// Reasons are shown to people and written to logs: they neither flood nor drive a terminal.
+bool is_control(char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+void put_reason(ByteWriter& out, const std::string& reason) {
+    std::string text = reason.substr(0, reason_bytes_max);
+    std::ranges::replace_if(text, is_control, '?');
+    out.text(text);
+}
+
+std::string take_reason(ByteReader& in) {
+    std::string text = in.text(reason_bytes_max);
+    if (std::ranges::any_of(text, is_control)) in.fail();
+    return text;
 }
 
 }  // namespace
@@ -55,13 +67,13 @@ Result<WelcomeMessage> WelcomeMessage::decode(std::span<const std::uint8_t> body
 
 Body RefuseMessage::encode() const {
     ByteWriter out;
-    out.text(clipped(reason));
+    put_reason(out, reason);
     return out.take();
 }
 
 Result<RefuseMessage> RefuseMessage::decode(std::span<const std::uint8_t> body) {
     ByteReader in(body);
-    RefuseMessage message{in.text(reason_bytes_max)};
+    RefuseMessage message{take_reason(in)};
     return checked(std::move(message), in, "refuse");
 }
 
@@ -100,6 +112,7 @@ Result<OutputMessage> OutputMessage::decode(std::span<const std::uint8_t> body) 
     message.position = in.u64();
     const auto bytes = in.blob(output_bytes_max);
     message.bytes.assign(bytes.begin(), bytes.end());
+    if (message.position > UINT64_MAX - bytes.size()) in.fail();
     return checked(std::move(message), in, "output");
 }
 
@@ -197,13 +210,13 @@ Result<SwitchedMessage> SwitchedMessage::decode(std::span<const std::uint8_t> bo
 
 Body EndedMessage::encode() const {
     ByteWriter out;
-    out.text(clipped(reason));
+    put_reason(out, reason);
     return out.take();
 }
 
 Result<EndedMessage> EndedMessage::decode(std::span<const std::uint8_t> body) {
     ByteReader in(body);
-    EndedMessage message{in.text(reason_bytes_max)};
+    EndedMessage message{take_reason(in)};
     return checked(std::move(message), in, "ended");
 }
 

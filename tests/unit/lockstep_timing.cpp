@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+
+#include "lockstep/epoch_policy.h"
+#include "lockstep/failure_detector.h"
+
+using namespace fmvm::lockstep;
+using namespace std::chrono_literals;
+
+namespace {
+
+using TimePoint = std::chrono::steady_clock::time_point;
+
+TimePoint at(std::chrono::microseconds time) {
+    return TimePoint(1000s) + time;
+}
+
+EpochPolicy make_policy(SyncMode mode) {
+    EpochPolicy policy({mode, 50ms, 2ms});
+    policy.epoch_began(at(0ms));
+    return policy;
+}
+
+FailureDetector make_detector() {
+    return FailureDetector(1000ms, 100ms, at(0ms));
+}
+
+}  // namespace
+
+TEST_CASE("epoch policy: without output, the longest interval", "[policy]") {
+    for (const SyncMode mode : {SyncMode::kemari, SyncMode::epoch, SyncMode::adaptive}) {
+        EpochPolicy policy = make_policy(mode);
+        CHECK(policy.next_cut(std::nullopt) == at(50ms));
+        policy.epoch_began(at(60ms));
+        policy.acknowledged(30ms);
+        CHECK(policy.next_cut(std::nullopt) == at(110ms));
+    }
+}
+
+TEST_CASE("epoch policy: only kemari stands until the acknowledgement", "[policy]") {
+    CHECK(make_policy(SyncMode::kemari).waits_for_ack());
+    CHECK_FALSE(make_policy(SyncMode::epoch).waits_for_ack());
+    CHECK_FALSE(make_policy(SyncMode::adaptive).waits_for_ack());
+}
+
+TEST_CASE("epoch policy: kemari cuts at output, epoch does not care", "[policy]") {
+    CHECK(make_policy(SyncMode::kemari).next_cut(at(7ms)) == at(7ms));
+    CHECK(make_policy(SyncMode::epoch).next_cut(at(7ms)) == at(50ms));
+}
+
+TEST_CASE("epoch policy: adaptive leaves time for stop and acknowledgement", "[policy]") {
+    EpochPolicy policy = make_policy(SyncMode::adaptive);
+    CHECK(policy.next_cut(at(7ms)) == at(9ms));  // nothing is known yet
+    policy.acknowledged(500us);
+    CHECK(policy.next_cut(at(7ms)) == at(8500us));
+    policy.acknowledged(8500us);  // one that is late moves the average by an eighth
+    CHECK(policy.next_cut(at(7ms)) == at(7500us));
+    for (int i = 0; i < 100; ++i)
+        policy.acknowledged(20ms);
+    CHECK(policy.next_cut(at(7ms)) == at(7ms));  // it cannot be met: at once
+    for (int i = 0; i < 100; ++i)
+        policy.acknowledged(500us);
+    CHECK(policy.next_cut(at(7ms)) > at(8400us));
+}
+
+TEST_CASE("epoch policy: no epoch is longer than the longest", "[policy]") {
+    CHECK(make_policy(SyncMode::adaptive).next_cut(at(49ms)) == at(50ms));
+    CHECK(make_policy(SyncMode::adaptive).next_cut(at(70ms)) == at(50ms));
+    CHECK(make_policy(SyncMode::kemari).next_cut(at(70ms)) == at(50ms));
+}
+
+TEST_CASE("epoch policy: output from before the epoch is overdue, not lost", "[policy]") {
+    CHECK(make_policy(SyncMode::adaptive).next_cut(at(-5ms)) <= at(0ms));
+    CHECK(make_policy(SyncMode::kemari).next_cut(at(-5ms)) <= at(0ms));
+}
+
+TEST_CASE("failure detector: silence beyond the limit is a loss", "[detector]") {
+    FailureDetector detector = make_detector();
+    for (auto time = 100ms; time <= 1000ms; time += 100ms)
+        CHECK_FALSE(detector.is_lost(at(time)));
+    CHECK(detector.is_lost(at(1100ms)));
+    CHECK(detector.is_lost(at(1200ms)));
+}
+
+TEST_CASE("failure detector: any sign of life starts the time again", "[detector]") {
+    FailureDetector detector = make_detector();
+    for (auto time = 100ms; time <= 5000ms; time += 100ms) {
+        if (time % 900ms == 0ms) detector.heard(at(time));
+        CHECK_FALSE(detector.is_lost(at(time)));
+    }
+    for (auto time = 5100ms; time <= 5500ms; time += 100ms)
+        CHECK_FALSE(detector.is_lost(at(time)));
+    CHECK(detector.is_lost(at(5501ms)));
+}
+
+TEST_CASE("failure detector: our own pause is not the peer's", "[detector]") {
+    FailureDetector detector = make_detector();
+    CHECK_FALSE(detector.is_lost(at(100ms)));
+    // Frozen for a minute. The peer gets all of its time again, and only once.
+    CHECK_FALSE(detector.is_lost(at(60s)));
+    for (auto time = 60'100ms; time <= 61'000ms; time += 100ms)
+        CHECK_FALSE(detector.is_lost(at(time)));
+    CHECK(detector.is_lost(at(61'100ms)));
+}
+
+TEST_CASE("failure detector: looks that are a little late change nothing", "[detector]") {
+    FailureDetector detector = make_detector();
+    for (auto time = 500ms; time <= 1000ms; time += 500ms)
+        CHECK_FALSE(detector.is_lost(at(time)));
+    CHECK(detector.is_lost(at(1500ms)));
+}
