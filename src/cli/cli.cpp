@@ -9,14 +9,14 @@
 #include <exception>
 
 #include "base/log.h"
+#include "cli/backup_command.h"
 #include "cli/check_command.h"
-#include "cli/config_file.h"
 #include "cli/exit_status.h"
-#include "cli/given_options.h"
-#include "cli/host_facts.h"
-#include "cli/option_values.h"
+#include "cli/primary_command.h"
+#include "cli/protection_words.h"
 #include "cli/report_error.h"
 #include "cli/run_command.h"
+#include "cli/run_words.h"
 #include "cli/version.h"
 
 namespace fmvm::cli {
@@ -54,84 +54,12 @@ Exit status:
   5  KVM could not go on with the guest (unsupported instruction)
   6  stopped by the operator: SIGTERM, SIGINT, SIGHUP, Ctrl-A x)";
 
-// The words behind each option, as often as they stood.
-struct RunWords {
-    std::vector<std::string> kernel, initrd, cmdline, memory, cpus, disk, console, config, quirks;
-    int verbosity = 0;
-};
-
 CLI::App* add_run(CLI::App& app, RunWords& words) {
     CLI::App* const run = app.add_subcommand("run", "Run a virtual machine in the foreground");
-    const auto add = [run](const char* name, std::vector<std::string>& target, const char* type,
-                           const char* help) {
-        CLI::Option* const option = run->add_option(name, target, help);
-        option->type_name(type)->expected(1)->take_all()->allow_extra_args(false);
-    };
-    add("--kernel", words.kernel, "PATH", "ELF vmlinux or bzImage (needed)");
-    add("--initrd", words.initrd, "PATH", "Initial RAM disk");
-    add("--cmdline", words.cmdline, "TEXT", "Kernel command line");
-    add("--memory", words.memory, "SIZE", "Guest memory (default 256M)");
-    add("--cpus", words.cpus, "N", "Virtual CPUs (default 1)");
-    add("--disk", words.disk, "path=PATH[,readonly][,direct][,serial=TEXT]",
-        "A virtio disk: raw image file or block device; repeatable");
-    add("--console", words.console, "stdio|file:PATH|null",
-        "Where the serial console goes (default stdio)");
-    add("--config", words.config, "FILE", "Read options from a JSON file");
-    add("--host-quirks", words.quirks, "auto|off",
-        "Add the Linux parameters that this host's KVM needs (default auto)");
-    run->add_flag("-v,--verbose", words.verbosity, "Say more on stderr; twice for debugging");
+    add_machine_options(*run, words);
     run->allow_extras();
     run->footer(run_footer);
     return run;
-}
-
-// The one word of an option that may stand once.
-Result<const std::string*> single(const char* option, const std::vector<std::string>& words) {
-    if (words.size() > 1) {
-        return make_error("{} is given {} times; give it once", option, words.size());
-    }
-    return words.empty() ? nullptr : &words.front();
-}
-
-template <typename T>
-Result<void> apply(std::optional<T>& target, const char* option,
-                   const std::vector<std::string>& words, Result<T> (*parse)(std::string_view)) {
-    const std::string* const word = FMVM_TRY(single(option, words));
-    if (!word) return {};
-    Result<T> value = parse(*word);
-    if (!value.ok()) return make_error("{}: {}", option, value.error().message());
-    target = std::move(value).value();
-    return {};
-}
-
-Result<std::string> as_it_is(std::string_view text) {
-    return std::string(text);
-}
-
-Result<GivenOptions> options_of(const RunWords& words) {
-    GivenOptions given;
-    FMVM_TRY(apply(given.kernel, "--kernel", words.kernel, as_it_is));
-    FMVM_TRY(apply(given.initrd, "--initrd", words.initrd, as_it_is));
-    FMVM_TRY(apply(given.cmdline, "--cmdline", words.cmdline, as_it_is));
-    FMVM_TRY(apply(given.memory_bytes, "--memory", words.memory, parse_size));
-    FMVM_TRY(apply(given.cpus, "--cpus", words.cpus, parse_count));
-    FMVM_TRY(apply(given.console, "--console", words.console, parse_console));
-    FMVM_TRY(apply(given.host_quirks, "--host-quirks", words.quirks, parse_host_quirks));
-    for (const std::string& word : words.disk) {
-        Result<DiskOptions> disk = parse_disk(word);
-        if (!disk.ok()) return make_error("--disk: {}", disk.error().message());
-        if (!given.disks) given.disks.emplace();
-        given.disks->push_back(std::move(disk).value());
-    }
-    if (words.verbosity > 0) given.verbosity = words.verbosity;
-    return given;
-}
-
-Result<RunOptions> run_options(const RunWords& words) {
-    GivenOptions given = FMVM_TRY(options_of(words));
-    const std::string* const config = FMVM_TRY(single("--config", words.config));
-    if (config) given = merge(std::move(given), FMVM_TRY(read_config_file(*config)));
-    return complete(std::move(given), FMVM_TRY(host_memory_bytes()));
 }
 
 // One line, whatever the message holds (a path may hold a newline, or worse).
@@ -140,47 +68,87 @@ int usage_error(std::string message) {
 }
 
 // CLI11's own finding; help and version come as "errors" with status 0.
-int parse_ended(const CLI::App& app, const CLI::ParseError& error) {
+int parse_ended(const CLI::App& app, const std::string& name, const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     const std::string_view what = error.what();
     if (dynamic_cast<const CLI::ArgumentMismatch*>(&error)) {
         return usage_error(
-            fmt::format("{} needs a value; see fmvm run --help", what.substr(0, what.find(':'))));
+            fmt::format("{} needs a value; see {} --help", what.substr(0, what.find(':')), name));
     }
-    return usage_error(fmt::format("{}; see fmvm --help or fmvm run --help", what));
+    return usage_error(fmt::format("{}; see {} --help", what, name));
+}
+
+// Every command with its words.
+struct CommandLine {
+    CLI::App app{"fmvm runs virtual machines on /dev/kvm and keeps them alive.", "fmvm"};
+    RunWords run_words;
+    ProtectionWords primary_words, backup_words;
+    bool as_json = false;
+    CLI::App* run = nullptr;
+    CLI::App* primary = nullptr;
+    CLI::App* backup = nullptr;
+    CLI::App* check = nullptr;
+
+    CommandLine() {
+        app.set_version_flag("--version", fmt::format("fmvm {}", version));
+        app.footer(main_footer);
+        app.allow_extras();
+        app.require_subcommand(0, 1);
+        run = add_run(app, run_words);
+        primary = add_primary(app, primary_words);
+        backup = add_backup(app, backup_words);
+        check = app.add_subcommand("check", "Report what this host can do for fmvm");
+        check->add_flag("--json", as_json, "Report as JSON");
+        check->allow_extras();
+        check->footer("Exit status: 0 when fmvm can run machines here, 1 when it cannot.");
+    }
+
+    // "fmvm run", or "fmvm" while no command is known.
+    std::string name() const {
+        const auto parsed = app.get_subcommands();
+        return parsed.empty() ? "fmvm" : "fmvm " + parsed.front()->get_name();
+    }
+};
+
+template <typename Options>
+int start(const Result<Options>& options, const RunOptions& (*machine)(const Options&),
+          int (*command)(const Options&)) {
+    if (!options.ok()) return usage_error(options.error().message());
+    log::set_level(log::level_for_verbosity(machine(options.value()).verbosity));
+    return command(options.value());
 }
 
 int dispatch(int argc, char** argv) {
-    CLI::App app("fmvm runs virtual machines on /dev/kvm.", "fmvm");
-    app.set_version_flag("--version", fmt::format("fmvm {}", version));
-    app.footer(main_footer);
-    app.allow_extras();
-    app.require_subcommand(0, 1);
-    RunWords words;
-    CLI::App* const run = add_run(app, words);
-    bool as_json = false;
-    CLI::App* const check = app.add_subcommand("check", "Report what this host can do for fmvm");
-    check->add_flag("--json", as_json, "Report as JSON");
-    check->allow_extras();
-    check->footer("Exit status: 0 when fmvm can run machines here, 1 when it cannot.");
-
+    CommandLine line;
     try {
-        app.parse(argc, argv);
+        line.app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return parse_ended(app, error);
+        return parse_ended(line.app, line.name(), error);
     }
-    const std::vector<std::string> unknown = app.remaining(true);
+    const std::vector<std::string> unknown = line.app.remaining(true);
     if (!unknown.empty()) {
-        const char* const help = run->parsed() ? "fmvm run --help" : "fmvm --help";
-        return usage_error(fmt::format("'{}' is not known here; see {}", unknown.front(), help));
+        return usage_error(
+            fmt::format("'{}' is not known here; see {} --help", unknown.front(), line.name()));
     }
-    if (check->parsed()) return check_command(as_json);
-    if (!run->parsed()) return usage_error("no command is given; see fmvm --help");
-
-    const Result<RunOptions> options = run_options(words);
-    if (!options.ok()) return usage_error(options.error().message());
-    log::set_level(log::level_for_verbosity(options.value().verbosity));
-    return run_command(options.value());
+    if (line.check->parsed()) return check_command(line.as_json);
+    if (line.run->parsed()) {
+        return start<RunOptions>(
+            machine_options(line.run_words),
+            [](const RunOptions& options) -> const RunOptions& { return options; }, run_command);
+    }
+    if (line.primary->parsed()) {
+        return start<PrimaryCommandOptions>(
+            primary_options(line.primary_words),
+            [](const PrimaryCommandOptions& o) -> const RunOptions& { return o.machine; },
+            primary_command);
+    }
+    if (line.backup->parsed()) {
+        return start<BackupCommandOptions>(
+            backup_options(line.backup_words),
+            [](const BackupCommandOptions& o) -> const RunOptions& { return o.machine; },
+            backup_command);
+    }
+    return usage_error("no command is given; see fmvm --help");
 }
 
 }  // namespace

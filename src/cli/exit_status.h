@@ -13,6 +13,8 @@ enum class ExitStatus : int {
     guest_crashed = 4,  // triple fault
     guest_stuck = 5,    // KVM could not go on with the guest (unsupported instruction, ...)
     operator_stop = 6,  // SIGTERM, SIGINT, SIGHUP or Ctrl-A x
+    superseded = 7,     // another side runs the guest under a newer generation; this one halted
+    backup_lost = 8,    // a primary that was told to stop without a backup has lost it
 };
 
 constexpr int to_int(ExitStatus status) {

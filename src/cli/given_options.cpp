@@ -131,6 +131,12 @@ Result<void> check_console(const ConsoleOptions& console) {
     return {};
 }
 
+void take_devices(GivenOptions& given, RunOptions& options) {
+    options.disks = std::move(given.disks).value_or(std::vector<DiskOptions>());
+    options.console = std::move(given.console).value_or(ConsoleOptions());
+    options.verbosity = given.verbosity.value_or(options.verbosity);
+}
+
 // No file may be written as one thing while it is read as another.
 Result<void> check_conflicts(const RunOptions& options) {
     struct Use {
@@ -138,7 +144,8 @@ Result<void> check_conflicts(const RunOptions& options) {
         const std::string* path;
         bool written;
     };
-    std::vector<Use> uses{{"kernel", &options.kernel, false}};
+    std::vector<Use> uses;
+    if (!options.kernel.empty()) uses.push_back({"kernel", &options.kernel, false});
     if (!options.initrd.empty()) uses.push_back({"initrd", &options.initrd, false});
     for (const DiskOptions& disk : options.disks) {
         uses.push_back({"disk", &disk.path, !disk.readonly});
@@ -190,14 +197,21 @@ Result<RunOptions> complete(GivenOptions given, std::uint64_t host_memory_bytes)
     options.cmdline = std::move(given.cmdline).value_or(std::string());
     options.memory_bytes = given.memory_bytes.value_or(options.memory_bytes);
     options.cpus = given.cpus.value_or(options.cpus);
-    options.disks = std::move(given.disks).value_or(std::vector<DiskOptions>());
-    options.console = std::move(given.console).value_or(ConsoleOptions());
     options.host_quirks = given.host_quirks.value_or(options.host_quirks);
-    options.verbosity = given.verbosity.value_or(options.verbosity);
+    take_devices(given, options);
 
     FMVM_TRY(check_cmdline(options.cmdline));
     FMVM_TRY(check_memory(options.memory_bytes, host_memory_bytes));
     FMVM_TRY(check_cpus(options.cpus));
+    FMVM_TRY(check_disks(options.disks));
+    FMVM_TRY(check_console(options.console));
+    FMVM_TRY(check_conflicts(options));
+    return options;
+}
+
+Result<RunOptions> complete_devices(GivenOptions given) {
+    RunOptions options;
+    take_devices(given, options);
     FMVM_TRY(check_disks(options.disks));
     FMVM_TRY(check_console(options.console));
     FMVM_TRY(check_conflicts(options));

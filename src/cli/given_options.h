@@ -32,4 +32,7 @@ GivenOptions merge(GivenOptions command_line, GivenOptions file);
 // what the host has. Whether kernel, initrd and disks are any good shows when they are opened.
 Result<RunOptions> complete(GivenOptions given, std::uint64_t host_memory_bytes);
 
+// The same for a machine whose memory, CPUs and content come from elsewhere: disks and console.
+Result<RunOptions> complete_devices(GivenOptions given);
+
 }  // namespace fmvm::cli

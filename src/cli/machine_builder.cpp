@@ -53,17 +53,23 @@ class Builder {
     }
 
     // After everything else that can fail: opening the console empties the file of the last run.
-    Result<Serial*> add_serial() {
+    Result<void> add_console(BuiltMachine& built, ConsoleGate gate) {
         IrqLine& irq = FMVM_TRY(new_irq(layout::serial_irq)).get();
         status_ = ExitStatus::usage;
         UniqueFd console = FMVM_TRY(open_console(options_.console));
-        auto& sink =
-            machine_.own(std::make_unique<ConsoleOutput>(machine_.loop(), std::move(console)));
-        auto& serial = machine_.own(std::make_unique<Serial>(irq, sink));
-        sink.on_room([&serial] { serial.output_ready(); });
+        built.console =
+            &machine_.own(std::make_unique<ConsoleOutput>(machine_.loop(), std::move(console)));
+        OutputSink* sink = built.console;
+        if (gate == ConsoleGate::open) {
+            built.gate = &machine_.own(std::make_unique<lockstep::OutputGate>(*built.console));
+            sink = built.gate;
+        }
+        auto& serial = machine_.own(std::make_unique<Serial>(irq, *sink));
+        sink->on_room([&serial] { serial.output_ready(); });
         machine_.ports().attach(layout::serial_port, Serial::register_count, serial);
         machine_.add_state("serial", serial);
-        return &serial;
+        built.serial = &serial;
+        return {};
     }
 
     Result<void> add_disk(const DiskOptions& disk) {
@@ -157,27 +163,49 @@ Result<void> check_host(const Kvm& kvm, const RunOptions& options) {
     return {};
 }
 
-}  // namespace
+// Everything but the console.
+Result<void> add_devices(Builder& builder, const RunOptions& options) {
+    builder.add_power();
+    for (const DiskOptions& disk : options.disks)
+        FMVM_TRY(builder.add_disk(disk));
+    return builder.add_rng();
+}
 
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, ExitStatus& status) {
-    status = ExitStatus::failure;
-    FMVM_TRY(check_host(kvm, options));
-    const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
+Result<BuiltMachine> create_machine(const Kvm& kvm, const RunOptions& options, Ring0Kind ring0) {
     BuiltMachine built;
-    if (options.host_quirks == HostQuirks::automatic) {
-        built.quirks = host_quirk_parameters(ring0, options.cmdline);
-    }
     built.machine =
         FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
                                        .vcpus = options.cpus,
                                        .ring0_emulated = ring0 == Ring0Kind::emulated}));
+    return built;
+}
+
+}  // namespace
+
+Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, ConsoleGate gate,
+                                   ExitStatus& status) {
+    status = ExitStatus::failure;
+    FMVM_TRY(check_host(kvm, options));
+    const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
+    BuiltMachine built = FMVM_TRY(create_machine(kvm, options, ring0));
+    if (options.host_quirks == HostQuirks::automatic) {
+        built.quirks = host_quirk_parameters(ring0, options.cmdline);
+    }
     Builder builder(options, *built.machine, status);
-    builder.add_power();
-    for (const DiskOptions& disk : options.disks)
-        FMVM_TRY(builder.add_disk(disk));
-    FMVM_TRY(builder.add_rng());
+    FMVM_TRY(add_devices(builder, options));
     FMVM_TRY(builder.load(built.quirks));
-    built.serial = FMVM_TRY(builder.add_serial());
+    FMVM_TRY(builder.add_console(built, gate));
+    return built;
+}
+
+Result<BuiltMachine> build_standby(const Kvm& kvm, const RunOptions& options, ExitStatus& status) {
+    status = ExitStatus::failure;
+    FMVM_TRY(check_host(kvm, options));
+    const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
+    BuiltMachine built = FMVM_TRY(create_machine(kvm, options, ring0));
+    Builder builder(options, *built.machine, status);
+    FMVM_TRY(add_devices(builder, options));
+    FMVM_TRY(builder.add_console(built, ConsoleGate::open));
     return built;
 }
 

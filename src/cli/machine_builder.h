@@ -8,7 +8,9 @@
 #include "base/result.h"
 #include "cli/exit_status.h"
 #include "cli/run_options.h"
+#include "devices/console_output.h"
 #include "devices/serial.h"
+#include "lockstep/output_gate.h"
 #include "vmm/machine.h"
 
 namespace fmvm::cli {
@@ -17,11 +19,19 @@ namespace fmvm::cli {
 struct BuiltMachine {
     std::unique_ptr<Machine> machine;
     Serial* serial = nullptr;
+    ConsoleOutput* console = nullptr;
+    lockstep::OutputGate* gate = nullptr;  // between the two, open; none unless asked for
     std::string quirks;  // what was added to the kernel command line for this host
 };
 
+enum class ConsoleGate { none, open };
+
 // The machine with its devices, kernel loaded, boot vCPU at the entry point. On failure
 // `status` says what the process is to exit with: the input or this host is to blame.
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, ExitStatus& status);
+Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, ConsoleGate gate,
+                                   ExitStatus& status);
+
+// The same without a kernel: a machine that waits for the state of another.
+Result<BuiltMachine> build_standby(const Kvm& kvm, const RunOptions& options, ExitStatus& status);
 
 }  // namespace fmvm::cli

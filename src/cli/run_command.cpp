@@ -7,16 +7,14 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <cstdio>
 #include <optional>
 
 #include "base/log.h"
-#include "cli/escape_parser.h"
 #include "cli/exit_status.h"
+#include "cli/guest_session.h"
 #include "cli/machine_builder.h"
 #include "cli/report_error.h"
 #include "cli/terminal.h"
-#include "devices/console_input.h"
 
 namespace fmvm::cli {
 
@@ -44,70 +42,16 @@ GuestEnd run_until_end(Machine& machine, boost::asio::io_context& control,
     return end;
 }
 
-// Typed bytes go to the serial port; on a terminal, but for the operator's commands among them.
-Result<void> connect_input(BuiltMachine& built) {
-    Machine& machine = *built.machine;
-    Serial& serial = *built.serial;
-    ConsoleInput::Receiver receiver;
-    receiver.room = [&serial] { return serial.input_room(); };
-    if (::isatty(STDIN_FILENO) == 1) {
-        receiver.take = [&machine, &serial,
-                         parser = EscapeParser()](std::span<const std::uint8_t> bytes) mutable {
-            const EscapeParser::Result typed = parser.feed(bytes);
-            if (!typed.guest_bytes.empty()) serial.receive(typed.guest_bytes);
-            if (typed.help) std::fwrite(escape_help.data(), 1, escape_help.size(), stderr);
-            if (typed.quit) machine.request_end(GuestEnd::stopped);
-        };
-    } else {
-        receiver.take = [&serial](std::span<const std::uint8_t> bytes) { serial.receive(bytes); };
-    }
-    // The machine owns it, so that it goes after the loop, which still holds bytes on their way.
-    ConsoleInput& input = machine.own(
-        FMVM_TRY(ConsoleInput::create(machine.loop(), STDIN_FILENO, std::move(receiver))));
-    serial.on_input_room([&input] { input.room_changed(); });
-    return {};
-}
-
-int report_end(GuestEnd end, const std::string& report) {
-    switch (end) {
-        case GuestEnd::power_off:
-            log::info("run", "the guest powered off");
-            return to_int(ExitStatus::ok);
-        case GuestEnd::reset:
-            log::info("run", "the guest asked for a reset");
-            return to_int(ExitStatus::guest_reset);
-        case GuestEnd::crash:
-            return report_error(
-                "the guest crashed (triple fault); the host's kernel log may name the vector and "
-                "RIP",
-                ExitStatus::guest_crashed);
-        case GuestEnd::unsupported:
-            fmt::print(stderr, "fmvm: {}\n", report);
-            return to_int(ExitStatus::guest_stuck);
-        case GuestEnd::stopped:
-            log::info("run", "the guest was stopped");
-            return to_int(ExitStatus::operator_stop);
-    }
-    return to_int(ExitStatus::failure);
-}
-
 }  // namespace
 
 int run_command(const RunOptions& options) {
-    ::signal(SIGPIPE, SIG_IGN);  // a console reader that goes away does not end the guest
-    ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an I/O error of the guest's disk
-    prepare_kick_signal();
+    prepare_process();
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
     ExitStatus status = ExitStatus::failure;
-    Result<BuiltMachine> built = build_machine(*kvm, options, status);
+    Result<BuiltMachine> built = build_machine(*kvm, options, ConsoleGate::none, status);
     if (!built.ok()) return report_error(built.error().message(), status);
-    if (!built->quirks.empty()) {
-        log::notice("run",
-                    "this host emulates ring 0; added to the kernel command line "
-                    "(--host-quirks off leaves it out): {}",
-                    built->quirks);
-    }
+    tell_quirks(*built);
 
     // Before the terminal is changed: from here on these signals end in an orderly way.
     boost::asio::io_context control(1);

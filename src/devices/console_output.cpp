@@ -74,10 +74,15 @@ ConsoleOutput::ConsoleOutput(EventLoop& loop, UniqueFd fd)
       pending_bytes_(shared_->pending_bytes) {}
 
 ConsoleOutput::~ConsoleOutput() {
-    const auto deadline = std::chrono::steady_clock::now() + drain_limit;
+    drain(drain_limit);
+}
+
+bool ConsoleOutput::drain(std::chrono::milliseconds limit) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
     while (std::chrono::steady_clock::now() < deadline && shared_->collect()) {
         if (shared_->write_collected(retry_interval) == Readiness::broken) break;
     }
+    return pending_bytes_ == 0;
 }
 
 void ConsoleOutput::on_room(std::function<void()> handler) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -31,6 +32,10 @@ class ConsoleOutput : public OutputSink {
     bool has_room() const override { return pending_bytes_ < room_limit; }
     std::uint64_t unwritten() const override { return pending_bytes_; }
     void on_room(std::function<void()> handler) override;
+
+    // Writes out what waits, for `limit` at most; false when something is left. Only while the loop
+    // stands.
+    bool drain(std::chrono::milliseconds limit);
 
     // Asked on the loop thread right before each piece is written. Withheld: ask again soon.
     // Revoked: this and all later output is dropped. Set before use.

@@ -27,12 +27,9 @@ void BackupService::start() {
 
 Result<ShadowRam*> BackupService::prepare(const HelloMessage& hello) {
     std::unique_ptr<Arbiter> arbiter = FMVM_TRY(user_.arbiter(hello));
-    const Generation newest = FMVM_TRY(arbiter->newest());
-    if (newest != hello.generation) {
-        return make_error(
-            "generation {} is not the newest, which is {}: this primary's guest has "
-            "gone on elsewhere",
-            hello.generation, newest);
+    if (!FMVM_TRY(arbiter->is_newest(hello.generation))) {
+        return make_error("generation {} is not the newest any more: this guest runs elsewhere",
+                          hello.generation);
     }
     standby_ = FMVM_TRY(user_.build(hello));
     arbiter_ = std::move(arbiter);
@@ -49,8 +46,8 @@ void BackupService::claim(Generation generation) {
 }
 
 Result<void> BackupService::take_over(const Shadow& shadow, Generation generation) {
-    FMVM_TRY(standby_->run(shadow, generation));
-    user_.took_over(std::move(standby_), std::move(arbiter_));
+    FMVM_TRY(standby_->run(shadow, generation, *arbiter_));
+    user_.took_over(std::move(standby_), std::move(arbiter_), generation);
     return {};
 }
 

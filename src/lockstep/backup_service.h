@@ -21,9 +21,9 @@ class Standby {
   public:
     virtual ~Standby() = default;
     virtual ShadowRam& ram() = 0;
-    // Restores the guest and lets it run; `tail` is console output that is to be shown (again)
-    // before anything new. The standby must stay alive as long as the guest.
-    virtual Result<void> run(const Shadow& shadow, Generation generation) = 0;
+    // Restores the guest, shows the committed console tail (again) and lets the guest run. It lives
+    // as long as the guest, as does the arbiter.
+    virtual Result<void> run(const Shadow& shadow, Generation generation, Arbiter& arbiter) = 0;
 };
 
 // What the program around a backup provides.
@@ -35,7 +35,8 @@ class BackupUser {
     // The arbiter of this VM.
     virtual Result<std::unique_ptr<Arbiter>> arbiter(const HelloMessage& hello) = 0;
     // The guest runs here from now on. `standby` is the machine built before.
-    virtual void took_over(std::unique_ptr<Standby> standby, std::unique_ptr<Arbiter> arbiter) = 0;
+    virtual void took_over(std::unique_ptr<Standby> standby, std::unique_ptr<Arbiter> arbiter,
+                           Generation generation) = 0;
     virtual void guest_ended(const std::string& reason) = 0;
     virtual void failed(const std::string& why) = 0;
 };

@@ -20,8 +20,8 @@
 #include "lockstep/page_store.h"
 #include "lockstep/sent_copies.h"
 #include "vmm/dirty_log.h"
-#include "vmm/state_image.h"
 #include "vmm/machine.h"
+#include "vmm/state_image.h"
 
 namespace fmvm::lockstep {
 

@@ -20,23 +20,24 @@ Result<std::unique_ptr<PrimaryService>> PrimaryService::create(const Kvm& kvm, M
                                                                Drain drain, EndHandler on_end) {
     std::unique_ptr<PrimaryService> service(new PrimaryService(
         machine, gate, arbiter, std::move(options), std::move(drain), std::move(on_end)));
-    FMVM_TRY(service->set_up(kvm, machine));
+    FMVM_TRY(service->set_up(kvm));
     return service;
 }
 
-PrimaryService::PrimaryService(Machine&, OutputGate& gate, Arbiter& arbiter,
+PrimaryService::PrimaryService(Machine& machine, OutputGate& gate, Arbiter& arbiter,
                                PrimaryServiceOptions options, Drain drain, EndHandler on_end)
-    : gate_(gate),
+    : machine_(machine),
+      gate_(gate),
       arbiter_(arbiter),
       options_(std::move(options)),
       drain_(std::move(drain)),
       on_end_(std::move(on_end)),
       generation_(options_.primary.generation) {}
 
-Result<void> PrimaryService::set_up(const Kvm& kvm, Machine& machine) {
+Result<void> PrimaryService::set_up(const Kvm& kvm) {
     if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
-    log_ = FMVM_TRY(create_bitmap_dirty_log(kvm, machine.vm(), machine.memory()));
-    checkpointer_ = FMVM_TRY(Checkpointer::create(machine, *log_, gate_, options_.checkpointer));
+    log_ = FMVM_TRY(create_bitmap_dirty_log(kvm, machine_.vm(), machine_.memory()));
+    checkpointer_ = FMVM_TRY(Checkpointer::create(machine_, *log_, gate_, options_.checkpointer));
     primary_ = std::make_unique<Primary>(options_.primary, *checkpointer_, gate_, stats_, *this);
     thread_.set_timer(
         [this] {
@@ -107,6 +108,7 @@ void PrimaryService::connect() {
 }
 
 void PrimaryService::finished(PrimaryEnd end, const std::string& why) {
+    machine_.request_end(GuestEnd::stopped);  // no guard that goes lets it run again
     on_end_(end, why);
 }
 

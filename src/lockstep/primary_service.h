@@ -28,7 +28,7 @@ struct PrimaryServiceOptions {
 
 class PrimaryService : public PrimaryHost {
   public:
-    // Called once, on the replication thread: the guest must be halted now.
+    // Called once, on the replication thread: the guest stands and will not run here any more.
     using EndHandler = std::function<void(PrimaryEnd, const std::string&)>;
     // Writes out what the console still holds, within a limit, while the guest stands.
     using Drain = std::function<void()>;
@@ -46,6 +46,8 @@ class PrimaryService : public PrimaryHost {
     void switch_over(std::function<void(bool)> answer);
     void guest_ended(const std::string& reason);
     std::string summary() const { return stats_.summary(); }
+    // Any thread.
+    Generation generation() const { return generation_; }
     // Whether this side may still let output out. Any thread; asks the arbiter.
     Result<bool> may_emit();
 
@@ -59,10 +61,11 @@ class PrimaryService : public PrimaryHost {
   private:
     PrimaryService(Machine& machine, OutputGate& gate, Arbiter& arbiter,
                    PrimaryServiceOptions options, Drain drain, EndHandler on_end);
-    Result<void> set_up(const Kvm& kvm, Machine& machine);
+    Result<void> set_up(const Kvm& kvm);
     void connect();
 
     ReplicationThread thread_;  // first: sockets must go before its context
+    Machine& machine_;
     OutputGate& gate_;
     Arbiter& arbiter_;
     PrimaryServiceOptions options_;

@@ -32,7 +32,8 @@ def stock_kernel():
 class StockKernel(VmTestCase):
     def test_boots_to_init(self):
         vm = self.start("--kernel", stock_kernel(), "--initrd", linux_guest.initramfs(),
-                        "--cmdline", "console=ttyS0 reboot=k panic=-1 ignore_loglevel highres=off nohz=off")
+                        "--cmdline", "console=ttyS0 reboot=k panic=-1 ignore_loglevel highres=off nohz=off "
+                        "cryptomgr.notests nowatchdog")
         vm.wait_for("Run /init", timeout=LIMIT_S)
 
 

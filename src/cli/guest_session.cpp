@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/guest_session.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/log.h"
+#include "cli/escape_parser.h"
+#include "cli/exit_status.h"
+#include "cli/report_error.h"
+#include "devices/console_input.h"
+#include "vmm/vcpu_thread.h"
+
+namespace fmvm::cli {
+
+void prepare_process() {
+    ::signal(SIGPIPE, SIG_IGN);  // a console reader that goes away does not end the guest
+    ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an I/O error of the guest's disk
+    prepare_kick_signal();
+}
+
+// Typed bytes go to the serial port; on a terminal, but for the operator's commands among them.
+void tell_quirks(const BuiltMachine& built) {
+    if (built.quirks.empty()) return;
+    log::notice("run",
+                "this host emulates ring 0; added to the kernel command line "
+                "(--host-quirks off leaves it out): {}",
+                built.quirks);
+}
+
+Result<void> connect_input(BuiltMachine& built) {
+    Machine& machine = *built.machine;
+    Serial& serial = *built.serial;
+    ConsoleInput::Receiver receiver;
+    receiver.room = [&serial] { return serial.input_room(); };
+    if (::isatty(STDIN_FILENO) == 1) {
+        receiver.take = [&machine, &serial,
+                         parser = EscapeParser()](std::span<const std::uint8_t> bytes) mutable {
+            const EscapeParser::Result typed = parser.feed(bytes);
+            if (!typed.guest_bytes.empty()) serial.receive(typed.guest_bytes);
+            if (typed.help) std::fwrite(escape_help.data(), 1, escape_help.size(), stderr);
+            if (typed.quit) machine.request_end(GuestEnd::stopped);
+        };
+    } else {
+        receiver.take = [&serial](std::span<const std::uint8_t> bytes) { serial.receive(bytes); };
+    }
+    // The machine owns it, so that it goes after the loop, which still holds bytes on their way.
+    ConsoleInput& input = machine.own(
+        FMVM_TRY(ConsoleInput::create(machine.loop(), STDIN_FILENO, std::move(receiver))));
+    serial.on_input_room([&input] { input.room_changed(); });
+    return {};
+}
+
+std::string describe_end(GuestEnd end) {
+    switch (end) {
+        case GuestEnd::power_off:
+            return "the guest powered off";
+        case GuestEnd::reset:
+            return "the guest asked for a reset";
+        case GuestEnd::crash:
+            return "the guest crashed (triple fault)";
+        case GuestEnd::unsupported:
+            return "KVM could not go on with the guest";
+        case GuestEnd::stopped:
+            return "the guest was stopped";
+    }
+    return "the guest ended";
+}
+
+int report_end(GuestEnd end, const std::string& report) {
+    switch (end) {
+        case GuestEnd::power_off:
+            log::info("run", "the guest powered off");
+            return to_int(ExitStatus::ok);
+        case GuestEnd::reset:
+            log::info("run", "the guest asked for a reset");
+            return to_int(ExitStatus::guest_reset);
+        case GuestEnd::crash:
+            return report_error(
+                "the guest crashed (triple fault); the host's kernel log may name the vector and "
+                "RIP",
+                ExitStatus::guest_crashed);
+        case GuestEnd::unsupported:
+            fmt::print(stderr, "fmvm: {}\n", report);
+            return to_int(ExitStatus::guest_stuck);
+        case GuestEnd::stopped:
+            log::info("run", "the guest was stopped");
+            return to_int(ExitStatus::operator_stop);
+    }
+    return to_int(ExitStatus::failure);
+}
+
+}  // namespace fmvm::cli

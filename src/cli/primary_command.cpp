@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/primary_command.h"
+
+#include <signal.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <optional>
+
+#include "base/log.h"
+#include "cli/guest_session.h"
+#include "cli/protected_guest.h"
+#include "cli/report_error.h"
+#include "cli/terminal.h"
+#include "lockstep/primary_service.h"
+
+namespace fmvm::cli {
+
+namespace {
+
+using lockstep::Arbiter;
+using lockstep::Claim;
+using lockstep::Generation;
+using lockstep::PrimaryEnd;
+using lockstep::PrimaryService;
+using lockstep::VmId;
+
+constexpr std::chrono::milliseconds drain_limit{1000};
+// The backup may take this long to learn that the guest has ended; then we go all the same.
+constexpr std::chrono::seconds farewell_limit{10};
+
+VmId draw_vm_id() {
+    VmId id{};
+    FMVM_CHECK(::getrandom(id.data(), id.size(), 0) == static_cast<ssize_t>(id.size()));
+    return id;
+}
+
+// The generation under which the guest starts here. Refused while another side may run it.
+Result<Generation> begin_generation(Arbiter& arbiter, bool restart) {
+    const Generation newest = FMVM_TRY(arbiter.newest());
+    if (newest != 0 && !restart && !FMVM_TRY(arbiter.has_ended(newest))) {
+        return make_error(
+            "generation {} of this guest has not ended: it may be running on its backup; join that "
+            "side as its backup, or give --restart to begin anew",
+            newest);
+    }
+    if (FMVM_TRY(arbiter.claim(newest + 1)) == Claim::lost)
+        return make_error("generation {} was won by another side just now", newest + 1);
+    return newest + 1;
+}
+
+// What came of the guest, and of its protection.
+struct Outcome {
+    GuestEnd guest = GuestEnd::stopped;
+    std::optional<PrimaryEnd> end;
+    std::string why;
+};
+
+int report_outcome(const Outcome& outcome, const std::string& report) {
+    switch (outcome.end.value_or(PrimaryEnd::guest_ended)) {
+        case PrimaryEnd::guest_ended:
+            return report_end(outcome.guest, report);
+        case PrimaryEnd::handed_over:
+            log::notice("primary", "switched over: {}", outcome.why);
+            return to_int(ExitStatus::ok);
+        case PrimaryEnd::superseded:
+            return report_error(fmt::format("halted: {}", outcome.why), ExitStatus::superseded);
+        case PrimaryEnd::backup_lost:
+            return report_error(
+                fmt::format("halted, as --on-backup-lost stop asks: {}", outcome.why),
+                ExitStatus::backup_lost);
+        case PrimaryEnd::failed:
+            return report_error(outcome.why, ExitStatus::failure);
+    }
+    return to_int(ExitStatus::failure);
+}
+
+// The guest from its start to its end. Everything is called on the main thread, but for what is
+// posted to it.
+class PrimaryRun {
+  public:
+    PrimaryRun(BuiltMachine& built, Arbiter& arbiter)
+        : built_(built),
+          arbiter_(arbiter),
+          signals_(control_, SIGTERM, SIGINT, SIGHUP),
+          requests_(control_, SIGUSR1),
+          farewell_(control_) {}
+
+    Result<void> prepare(const Kvm& kvm, lockstep::PrimaryServiceOptions options) {
+        Machine& machine = *built_.machine;
+        service_ = FMVM_TRY(PrimaryService::create(
+            kvm, machine, *built_.gate, arbiter_, std::move(options),
+            [this] { built_.console->drain(drain_limit); },
+            [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
+        guard_console(built_, arbiter_, [this] { return service_->generation(); });
+        machine.on_end([this](GuestEnd reason) {
+            boost::asio::post(control_, [this, reason] { guest_ended(reason); });
+        });
+        return {};
+    }
+
+    Outcome run() {
+        wait_for_stop();
+        wait_for_requests();
+        service_->start();
+        built_.machine->start();
+        const auto work = boost::asio::make_work_guard(control_);
+        control_.run();
+        const Generation generation = service_->generation();
+        service_.reset();
+        built_.machine->halt_vcpus();
+        if (outcome_.end == PrimaryEnd::guest_ended) mark_ended(generation);
+        return outcome_;
+    }
+
+  private:
+    void wait_for_stop() {
+        signals_.async_wait([this](const boost::system::error_code& error, int number) {
+            if (error) return;
+            log::info("primary", "stopping the guest signal={}", number);
+            built_.machine->request_end(GuestEnd::stopped);
+        });
+    }
+
+    void wait_for_requests() {
+        requests_.async_wait([this](const boost::system::error_code& error, int) {
+            if (error) return;
+            fmt::print(stderr, "{}", service_->summary());
+            wait_for_requests();
+        });
+    }
+
+    void guest_ended(GuestEnd reason) {
+        if (outcome_.end) return;  // halted by ourselves
+        outcome_.guest = reason;
+        if (reason == GuestEnd::unsupported) {
+            // This host cannot go on with it; another may. The connection ends with us.
+            outcome_.end = PrimaryEnd::guest_ended;
+            control_.stop();
+            return;
+        }
+        service_->guest_ended(describe_end(reason));
+        farewell_.expires_after(farewell_limit);
+        farewell_.async_wait([this](const boost::system::error_code& error) {
+            if (!error) control_.stop();
+        });
+    }
+
+    // Replication thread.
+    void ended(PrimaryEnd end, const std::string& why) {
+        boost::asio::post(control_, [this, end, why] {
+            outcome_.end = end;
+            outcome_.why = why;
+            control_.stop();
+        });
+    }
+
+    void mark_ended(Generation generation) {
+        if (outcome_.guest == GuestEnd::unsupported) return;
+        const Result<void> marked = arbiter_.mark_ended(generation);
+        if (!marked.ok()) log::warning("primary", "{}", marked.error().message());
+    }
+
+    BuiltMachine& built_;
+    Arbiter& arbiter_;
+    boost::asio::io_context control_{1};
+    boost::asio::signal_set signals_;
+    boost::asio::signal_set requests_;
+    boost::asio::steady_timer farewell_;
+    std::unique_ptr<PrimaryService> service_;
+    Outcome outcome_;
+};
+
+lockstep::PrimaryServiceOptions service_options(const PrimaryCommandOptions& options,
+                                                const Machine& machine, const VmId& vm,
+                                                Generation generation) {
+    lockstep::PrimaryServiceOptions service;
+    service.primary.vm = vm;
+    service.primary.generation = generation;
+    service.primary.shape = machine.shape();
+    service.primary.heartbeat = options.heartbeat;
+    service.primary.lost_after = options.lost_after;
+    service.primary.policy = options.policy;
+    service.primary.on_backup_lost = options.on_backup_lost;
+    service.checkpointer = options.checkpointer;
+    service.backup = options.backup;
+    service.trace = options.trace;
+    return service;
+}
+
+}  // namespace
+
+int primary_command(const PrimaryCommandOptions& options) {
+    prepare_process();
+    Result<Kvm> kvm = Kvm::open();
+    if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
+    const VmId vm = draw_vm_id();
+    Result<std::unique_ptr<Arbiter>> arbiter = open_arbiter(options.arbiter, vm, make_side_name());
+    if (!arbiter.ok()) return report_error(arbiter.error().message(), ExitStatus::usage);
+    ExitStatus status = ExitStatus::failure;
+    Result<BuiltMachine> built = build_machine(*kvm, options.machine, ConsoleGate::open, status);
+    if (!built.ok()) return report_error(built.error().message(), status);
+    tell_quirks(*built);
+
+    const Result<Generation> generation = begin_generation(**arbiter, options.restart);
+    if (!generation.ok()) return report_error(generation.error().message(), ExitStatus::usage);
+    std::optional<Outcome> outcome;
+    std::string report;
+    {
+        PrimaryRun run(*built, **arbiter);
+        const Result<void> prepared =
+            run.prepare(*kvm, service_options(options, *built->machine, vm, generation.value()));
+        if (!prepared.ok()) return report_error(prepared.error().message(), ExitStatus::failure);
+        std::optional<RawTerminal> terminal;
+        if (options.machine.console.kind == ConsoleKind::stdio) {
+            const Result<void> connected = connect_input(*built);
+            if (!connected.ok())
+                return report_error(connected.error().message(), ExitStatus::failure);
+            terminal.emplace(STDIN_FILENO);
+        }
+        outcome = run.run();
+        report = built->machine->report();
+        built->machine.reset();  // writes what is left of the console
+    }
+    return report_outcome(*outcome, report);
+}
+
+}  // namespace fmvm::cli

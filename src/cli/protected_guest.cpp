@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/protected_guest.h"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+namespace fmvm::cli {
+
+std::string make_side_name() {
+    char host[256] = {};
+    ::gethostname(host, sizeof host - 1);
+    std::uint64_t random = 0;
+    FMVM_CHECK(::getrandom(&random, sizeof random, 0) == sizeof random);
+    return fmt::format("{}:{}:{:016x}", host, ::getpid(), random);
+}
+
+Result<std::unique_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& options,
+                                                        const lockstep::VmId& vm,
+                                                        const std::string& side) {
+    if (!options.none) return lockstep::create_file_arbiter(options.path, vm, side);
+    log::notice("arbiter", "none: after a cut link two sides may run this guest at once");
+    return lockstep::create_no_arbiter();
+}
+
+void guard_console(BuiltMachine& built, lockstep::Arbiter& arbiter,
+                   std::function<lockstep::Generation()> generation) {
+    built.console->require_permit([&arbiter, generation = std::move(generation)] {
+        const Result<bool> newest = arbiter.is_newest(generation());
+        if (!newest.ok()) return ConsoleOutput::Permit::withheld;
+        return newest.value() ? ConsoleOutput::Permit::granted : ConsoleOutput::Permit::revoked;
+    });
+}
+
+}  // namespace fmvm::cli

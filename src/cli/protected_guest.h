@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// A guest under protection in this process, from start to end: the machine, the service that keeps
+// a backup in step (if there is to be one), signals and the terminal.
+#pragma once
+
+#include <memory>
+
+#include "cli/machine_builder.h"
+#include "cli/protection_options.h"
+#include "lockstep/arbiter.h"
+
+namespace fmvm::cli {
+
+// "hostname:pid:random": what a side is called at the arbiter; no two processes share it.
+std::string make_side_name();
+
+Result<std::unique_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& options,
+                                                        const lockstep::VmId& vm,
+                                                        const std::string& side);
+
+// Output leaves only while `generation` is the newest. The arbiter outlives the machine.
+void guard_console(BuiltMachine& built, lockstep::Arbiter& arbiter,
+                   std::function<lockstep::Generation()> generation);
+
+}  // namespace fmvm::cli

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/protection_words.h"
+
+#include "cli/option_values.h"
+
+namespace fmvm::cli {
+
+namespace {
+
+constexpr const char* primary_footer = R"(
+Times: 500us, 20ms, 1s. Sizes as for fmvm run. All options of fmvm run apply (fmvm run --help).
+
+The backup may be started before or after; without one the guest runs unprotected, and the log says
+so. SIGUSR1 prints figures of the last epochs on stderr.
+
+Example, on one machine:
+  fmvm backup  --listen 127.0.0.1:7000 --dir /var/lib/fmvm/b --arbiter file:/shared/vm1
+  fmvm primary --backup 127.0.0.1:7000 --arbiter file:/shared/vm1 --kernel vmlinux
+
+Exit status: as fmvm run, and
+  0  the guest powered off, or was switched over to the backup
+  7  the backup has taken over; this side halted before it emitted anything
+  8  the backup is lost and --on-backup-lost stop was given)";
+
+constexpr const char* backup_footer = R"(
+Memory and CPUs are the primary's to say. Disks are given in the same order as on the primary.
+The arbiter decides who goes on when the two lose sight of each other: both sides must reach the
+same path (one machine: any directory; two: a shared mount).
+
+Exit status: as fmvm run once the guest runs here; before that
+  0  the guest has ended on the primary
+  6  stopped by the operator while waiting or following)";
+
+Result<std::string> as_text(std::string_view text) {
+    if (text.empty()) return Error("is empty; give a path");
+    return std::string(text);
+}
+
+Result<bool> parse_switch(std::string_view text) {
+    if (text == "on") return true;
+    if (text == "off") return false;
+    return make_error("'{}' is not on or off", text);
+}
+
+Result<lockstep::PageCompression> parse_compression(std::string_view text) {
+    if (text == "off") return lockstep::PageCompression{false, false};
+    if (text == "delta") return lockstep::PageCompression{true, false};
+    if (text == "delta+lz4") return lockstep::PageCompression{true, true};
+    return make_error("'{}' is not off, delta or delta+lz4", text);
+}
+
+template <typename T>
+Result<T> needed(std::optional<T> value, const char* what) {
+    if (!value) return make_error("{}", what);
+    return std::move(*value);
+}
+
+// Applies the word, if it stands, to a value that has a default.
+template <typename T, typename U>
+Result<void> replace(T& target, const char* option, const std::vector<std::string>& words,
+                     Result<U> (*parse)(std::string_view)) {
+    std::optional<U> value;
+    FMVM_TRY(apply(value, option, words, parse));
+    if (value) target = static_cast<T>(*value);
+    return {};
+}
+
+Result<void> replace_ms(std::chrono::milliseconds& target, const char* option,
+                        const std::vector<std::string>& words) {
+    std::optional<std::chrono::microseconds> value;
+    FMVM_TRY(apply(value, option, words, parse_duration));
+    if (!value) return {};
+    if (*value < std::chrono::milliseconds(1)) return make_error("{}: give at least 1ms", option);
+    target = std::chrono::duration_cast<std::chrono::milliseconds>(*value);
+    return {};
+}
+
+Result<ArbiterOptions> arbiter_options(const ProtectionWords& words) {
+    std::optional<ArbiterOptions> arbiter;
+    FMVM_TRY(apply(arbiter, "--arbiter", words.arbiter, parse_arbiter));
+    return needed(std::move(arbiter),
+                  "no arbiter given; add --arbiter file:PATH, where both sides reach PATH");
+}
+
+void add_common(CLI::App& app, ProtectionWords& words) {
+    add_option(app, "--arbiter", words.arbiter, "file:PATH|none",
+               "Who decides which side goes on alone; the same for both (needed)");
+    app.add_flag("--insecure-plaintext", words.insecure_plaintext,
+                 "Let guest memory cross the network unencrypted");
+    app.allow_extras();
+}
+
+}  // namespace
+
+CLI::App* add_primary(CLI::App& app, ProtectionWords& words) {
+    CLI::App* const primary =
+        app.add_subcommand("primary", "Run a virtual machine and keep a backup in step");
+    add_machine_options(*primary, words.machine);
+    add_option(*primary, "--backup", words.backup, "ADDR:PORT", "The backup's address (needed)");
+    add_common(*primary, words);
+    add_option(*primary, "--sync", words.sync, "kemari|epoch|adaptive",
+               "When to cut (default adaptive)");
+    add_option(*primary, "--epoch", words.epoch, "TIME",
+               "Longest time between cuts (default 50ms)");
+    add_option(*primary, "--output-delay", words.output_delay, "TIME",
+               "How long output may wait to be released, in the adaptive mode (default 2ms)");
+    add_option(*primary, "--heartbeat", words.heartbeat, "TIME", "Sign of life (default 20ms)");
+    add_option(*primary, "--lost-after", words.lost_after, "TIME",
+               "Silence after which a side counts as lost (default 200ms)");
+    add_option(*primary, "--on-backup-lost", words.on_backup_lost, "continue|stop",
+               "What to do without a backup (default continue)");
+    add_option(*primary, "--staging", words.staging, "SIZE",
+               "Memory for copies of pages (default 256M)");
+    add_option(*primary, "--compress", words.compress, "off|delta|delta+lz4",
+               "How pages are made smaller (default delta)");
+    add_option(*primary, "--hot-pages", words.hot_pages, "on|off",
+               "Leave pages that are always written writable, and compare them (default on)");
+    add_option(*primary, "--verify", words.verify, "N",
+               "Compare all of RAM with the backup's every N epochs (slow)");
+    add_option(*primary, "--trace", words.trace, "FILE", "Write one JSON line per epoch");
+    primary->add_flag("--restart", words.restart,
+                      "Begin anew although the last run did not end in an orderly way");
+    primary->footer(primary_footer);
+    return primary;
+}
+
+CLI::App* add_backup(CLI::App& app, ProtectionWords& words) {
+    CLI::App* const backup =
+        app.add_subcommand("backup", "Follow a primary and go on with its guest when it dies");
+    add_device_options(*backup, words.machine);
+    add_option(*backup, "--listen", words.listen, "ADDR:PORT", "Where to wait (needed)");
+    add_option(*backup, "--dir", words.directory, "PATH", "What this backup remembers (needed)");
+    add_common(*backup, words);
+    backup->footer(backup_footer);
+    return backup;
+}
+
+Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words) {
+    PrimaryCommandOptions options;
+    options.machine = FMVM_TRY(machine_options(words.machine));
+    std::optional<lockstep::Endpoint> backup;
+    FMVM_TRY(apply(backup, "--backup", words.backup, parse_endpoint));
+    options.backup = FMVM_TRY(needed(std::move(backup), "no backup given; add --backup ADDR:PORT"));
+    options.arbiter = FMVM_TRY(arbiter_options(words));
+    options.insecure_plaintext = words.insecure_plaintext;
+    options.restart = words.restart;
+    FMVM_TRY(check_plaintext("--backup", options.backup, options.insecure_plaintext));
+    FMVM_TRY(replace(options.policy.mode, "--sync", words.sync, parse_sync));
+    FMVM_TRY(replace(options.policy.interval_max, "--epoch", words.epoch, parse_duration));
+    FMVM_TRY(
+        replace(options.policy.output_delay, "--output-delay", words.output_delay, parse_duration));
+    FMVM_TRY(replace_ms(options.heartbeat, "--heartbeat", words.heartbeat));
+    FMVM_TRY(replace_ms(options.lost_after, "--lost-after", words.lost_after));
+    if (options.lost_after < 2 * options.heartbeat)
+        return Error("--lost-after: give at least twice the --heartbeat");
+    FMVM_TRY(replace(options.on_backup_lost, "--on-backup-lost", words.on_backup_lost,
+                     parse_on_backup_lost));
+    FMVM_TRY(replace(options.checkpointer.store_bytes, "--staging", words.staging, parse_size));
+    if (options.checkpointer.store_bytes < mib || options.checkpointer.store_bytes > 1024 * gib)
+        return Error("--staging: give 1M to 1T");
+    FMVM_TRY(
+        replace(options.checkpointer.compression, "--compress", words.compress, parse_compression));
+    FMVM_TRY(replace(options.checkpointer.hot_pages, "--hot-pages", words.hot_pages, parse_switch));
+    FMVM_TRY(replace(options.checkpointer.verify_every, "--verify", words.verify, parse_count));
+    FMVM_TRY(replace(options.trace, "--trace", words.trace, as_text));
+    return options;
+}
+
+Result<BackupCommandOptions> backup_options(const ProtectionWords& words) {
+    BackupCommandOptions options;
+    options.machine = FMVM_TRY(device_options(words.machine));
+    std::optional<lockstep::Endpoint> listen;
+    FMVM_TRY(apply(listen, "--listen", words.listen, parse_endpoint));
+    options.listen =
+        FMVM_TRY(needed(std::move(listen), "no address given; add --listen ADDR:PORT"));
+    std::optional<std::string> directory;
+    FMVM_TRY(apply(directory, "--dir", words.directory, as_text));
+    options.directory =
+        FMVM_TRY(needed(std::move(directory), "no directory given; add --dir PATH"));
+    options.arbiter = FMVM_TRY(arbiter_options(words));
+    options.insecure_plaintext = words.insecure_plaintext;
+    FMVM_TRY(check_plaintext("--listen", options.listen, options.insecure_plaintext));
+    return options;
+}
+
+}  // namespace fmvm::cli

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// The words of `fmvm primary` and `fmvm backup`, and how they become options.
+#pragma once
+
+#include "cli/protection_options.h"
+#include "cli/run_words.h"
+
+namespace fmvm::cli {
+
+struct ProtectionWords {
+    RunWords machine;
+    std::vector<std::string> backup, listen, directory, arbiter, heartbeat, lost_after, sync, epoch,
+        output_delay, on_backup_lost, staging, compress, hot_pages, verify, trace;
+    bool insecure_plaintext = false;
+    bool restart = false;
+};
+
+CLI::App* add_primary(CLI::App& app, ProtectionWords& words);
+CLI::App* add_backup(CLI::App& app, ProtectionWords& words);
+
+Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words);
+Result<BackupCommandOptions> backup_options(const ProtectionWords& words);
+
+}  // namespace fmvm::cli

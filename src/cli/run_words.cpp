@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/run_words.h"
+
+#include "cli/config_file.h"
+#include "cli/host_facts.h"
+#include "cli/option_values.h"
+
+namespace fmvm::cli {
+
+namespace {
+
+Result<std::string> as_it_is(std::string_view text) {
+    return std::string(text);
+}
+
+Result<GivenOptions> options_of(const RunWords& words) {
+    GivenOptions given;
+    FMVM_TRY(apply(given.kernel, "--kernel", words.kernel, as_it_is));
+    FMVM_TRY(apply(given.initrd, "--initrd", words.initrd, as_it_is));
+    FMVM_TRY(apply(given.cmdline, "--cmdline", words.cmdline, as_it_is));
+    FMVM_TRY(apply(given.memory_bytes, "--memory", words.memory, parse_size));
+    FMVM_TRY(apply(given.cpus, "--cpus", words.cpus, parse_count));
+    FMVM_TRY(apply(given.console, "--console", words.console, parse_console));
+    FMVM_TRY(apply(given.host_quirks, "--host-quirks", words.quirks, parse_host_quirks));
+    for (const std::string& word : words.disk) {
+        Result<DiskOptions> disk = parse_disk(word);
+        if (!disk.ok()) return make_error("--disk: {}", disk.error().message());
+        if (!given.disks) given.disks.emplace();
+        given.disks->push_back(std::move(disk).value());
+    }
+    if (words.verbosity > 0) given.verbosity = words.verbosity;
+    return given;
+}
+
+}  // namespace
+
+void add_option(CLI::App& app, const char* name, std::vector<std::string>& target, const char* type,
+                const char* help) {
+    CLI::Option* const option = app.add_option(name, target, help);
+    option->type_name(type)->expected(1)->take_all()->allow_extra_args(false);
+}
+
+void add_device_options(CLI::App& app, RunWords& words) {
+    add_option(app, "--disk", words.disk, "path=PATH[,readonly][,direct][,serial=TEXT]",
+               "A virtio disk: raw image file or block device; repeatable");
+    add_option(app, "--console", words.console, "stdio|file:PATH|null",
+               "Where the serial console goes (default stdio)");
+    app.add_flag("-v,--verbose", words.verbosity, "Say more on stderr; twice for debugging");
+}
+
+void add_machine_options(CLI::App& app, RunWords& words) {
+    add_option(app, "--kernel", words.kernel, "PATH", "ELF vmlinux or bzImage (needed)");
+    add_option(app, "--initrd", words.initrd, "PATH", "Initial RAM disk");
+    add_option(app, "--cmdline", words.cmdline, "TEXT", "Kernel command line");
+    add_option(app, "--memory", words.memory, "SIZE", "Guest memory (default 256M)");
+    add_option(app, "--cpus", words.cpus, "N", "Virtual CPUs (default 1)");
+    add_device_options(app, words);
+    add_option(app, "--config", words.config, "FILE", "Read options from a JSON file");
+    add_option(app, "--host-quirks", words.quirks, "auto|off",
+               "Add the Linux parameters that this host's KVM needs (default auto)");
+}
+
+Result<const std::string*> single(const char* option, const std::vector<std::string>& words) {
+    if (words.size() > 1) {
+        return make_error("{} is given {} times; give it once", option, words.size());
+    }
+    return words.empty() ? nullptr : &words.front();
+}
+
+Result<RunOptions> machine_options(const RunWords& words) {
+    GivenOptions given = FMVM_TRY(options_of(words));
+    const std::string* const config = FMVM_TRY(single("--config", words.config));
+    if (config) given = merge(std::move(given), FMVM_TRY(read_config_file(*config)));
+    return complete(std::move(given), FMVM_TRY(host_memory_bytes()));
+}
+
+Result<RunOptions> device_options(const RunWords& words) {
+    return complete_devices(FMVM_TRY(options_of(words)));
+}
+
+}  // namespace fmvm::cli
