@@ -45,8 +45,9 @@ class MachineRam : public lockstep::ShadowRam {
 class StandbyMachine : public lockstep::Standby {
   public:
     // on_end: as Machine::on_end().
-    StandbyMachine(BuiltMachine built, std::function<void(GuestEnd)> on_end)
-        : built_(std::move(built)), ram_(built_.machine->memory()) {
+    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
+                   std::function<void(GuestEnd)> on_end)
+        : built_(std::move(built)), disks_(std::move(disks)), ram_(built_.machine->memory()) {
         built_.machine->on_end(std::move(on_end));
     }
 
@@ -54,6 +55,7 @@ class StandbyMachine : public lockstep::Standby {
 
     Result<void> run(const Shadow& shadow, Generation generation, Arbiter& arbiter) override {
         const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
+        FMVM_TRY(lock_disks());
         FMVM_TRY(built_.machine->restore(image));
         guard_console(built_, arbiter, [generation] { return generation; });
         built_.gate->write(shadow.tail().bytes);
@@ -64,7 +66,18 @@ class StandbyMachine : public lockstep::Standby {
     BuiltMachine& built() { return built_; }
 
   private:
+    // The dead primary's lock goes with its last I/O; that of a frozen one when it wakes up, finds
+    // itself superseded and ends, or is killed.
+    Result<void> lock_disks() const {
+        for (std::size_t i = 0; i < built_.disks.size(); ++i)
+            FMVM_TRY(built_.disks[i]->lock(disks_[i].path, disk_wait));
+        return {};
+    }
+
+    static constexpr std::chrono::seconds disk_wait{60};
+
     BuiltMachine built_;
+    const std::vector<DiskOptions> disks_;
     MachineRam ram_;
 };
 
@@ -119,8 +132,8 @@ class BackupRun : public lockstep::BackupUser {
         BuiltMachine built = FMVM_TRY(build_standby(kvm_, machine, ignored));
         FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
         FMVM_TRY(directory_.record(hello.vm, hello.generation));
-        return std::unique_ptr<lockstep::Standby>(
-            std::make_unique<StandbyMachine>(std::move(built), [this](GuestEnd reason) {
+        return std::unique_ptr<lockstep::Standby>(std::make_unique<StandbyMachine>(
+            std::move(built), options_.machine.disks, [this](GuestEnd reason) {
                 boost::asio::post(control_, [this, reason] { machine_ended(reason); });
             }));
     }

@@ -34,6 +34,10 @@ Result<UniqueFd> open_console(const ConsoleOptions& console) {
     return fd;
 }
 
+// exclusive: this machine alone uses its disks. shared: its backup will, after it. standby: its
+// primary still does.
+enum class DiskUse { exclusive, shared, standby };
+
 // Builds one machine step by step; each step adds to the last.
 class Builder {
   public:
@@ -53,14 +57,14 @@ class Builder {
     }
 
     // After everything else that can fail: opening the console empties the file of the last run.
-    Result<void> add_console(BuiltMachine& built, ConsoleGate gate) {
+    Result<void> add_console(BuiltMachine& built, Protection protection) {
         IrqLine& irq = FMVM_TRY(new_irq(layout::serial_irq)).get();
         status_ = ExitStatus::usage;
         UniqueFd console = FMVM_TRY(open_console(options_.console));
         built.console =
             &machine_.own(std::make_unique<ConsoleOutput>(machine_.loop(), std::move(console)));
         OutputSink* sink = built.console;
-        if (gate == ConsoleGate::open) {
+        if (protection == Protection::gated) {
             built.gate = &machine_.own(std::make_unique<lockstep::OutputGate>(*built.console));
             sink = built.gate;
         }
@@ -72,18 +76,25 @@ class Builder {
         return {};
     }
 
-    Result<void> add_disk(const DiskOptions& disk) {
+    Result<void> add_disk(BuiltMachine& built, const DiskOptions& disk, DiskUse use) {
         status_ = ExitStatus::usage;
-        DiskImage image = FMVM_TRY(
-            DiskImage::open(disk.path, {.read_only = disk.readonly, .direct = disk.direct}));
+        DiskImage image = FMVM_TRY(DiskImage::open(
+            disk.path,
+            {.read_only = disk.readonly, .direct = disk.direct, .lock = use != DiskUse::standby}));
         status_ = ExitStatus::failure;
         const std::uint32_t alignment = image.memory_alignment;
         const std::string section = fmt::format("disk{}", machine_.shape().disks.size());
         machine_.describe_disk({image.size, image.block_size, image.read_only, disk.serial});
-        std::unique_ptr<BlockBackend> backend =
-            FMVM_TRY(UringBackend::create(machine_.loop(), std::move(image)));
+        auto uring = FMVM_TRY(UringBackend::create(machine_.loop(), std::move(image)));
+        built.disks.push_back(&uring->image());
+        std::unique_ptr<BlockBackend> backend = std::move(uring);
         if (alignment > 1) {
             backend = std::make_unique<AlignedBackend>(std::move(backend), alignment);
+        }
+        if (use != DiskUse::exclusive) {
+            auto gate = std::make_unique<lockstep::WriteGate>(machine_.loop(), std::move(backend));
+            built.write_gates.push_back(gate.get());
+            backend = std::move(gate);
         }
         auto& device = machine_.own(std::make_unique<BlockDevice>(
             machine_.memory(), machine_.loop(), std::move(backend), disk.serial));
@@ -164,10 +175,11 @@ Result<void> check_host(const Kvm& kvm, const RunOptions& options) {
 }
 
 // Everything but the console.
-Result<void> add_devices(Builder& builder, const RunOptions& options) {
+Result<void> add_devices(Builder& builder, BuiltMachine& built, const RunOptions& options,
+                         DiskUse use) {
     builder.add_power();
     for (const DiskOptions& disk : options.disks)
-        FMVM_TRY(builder.add_disk(disk));
+        FMVM_TRY(builder.add_disk(built, disk, use));
     return builder.add_rng();
 }
 
@@ -182,7 +194,7 @@ Result<BuiltMachine> create_machine(const Kvm& kvm, const RunOptions& options, R
 
 }  // namespace
 
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, ConsoleGate gate,
+Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Protection protection,
                                    ExitStatus& status) {
     status = ExitStatus::failure;
     FMVM_TRY(check_host(kvm, options));
@@ -192,9 +204,10 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Co
         built.quirks = host_quirk_parameters(ring0, options.cmdline);
     }
     Builder builder(options, *built.machine, status);
-    FMVM_TRY(add_devices(builder, options));
+    const DiskUse use = protection == Protection::gated ? DiskUse::shared : DiskUse::exclusive;
+    FMVM_TRY(add_devices(builder, built, options, use));
     FMVM_TRY(builder.load(built.quirks));
-    FMVM_TRY(builder.add_console(built, gate));
+    FMVM_TRY(builder.add_console(built, protection));
     return built;
 }
 
@@ -204,8 +217,8 @@ Result<BuiltMachine> build_standby(const Kvm& kvm, const RunOptions& options, Ex
     const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
     BuiltMachine built = FMVM_TRY(create_machine(kvm, options, ring0));
     Builder builder(options, *built.machine, status);
-    FMVM_TRY(add_devices(builder, options));
-    FMVM_TRY(builder.add_console(built, ConsoleGate::open));
+    FMVM_TRY(add_devices(builder, built, options, DiskUse::standby));
+    FMVM_TRY(builder.add_console(built, Protection::gated));
     return built;
 }
 

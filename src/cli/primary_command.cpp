@@ -94,7 +94,7 @@ class PrimaryRun {
     Result<void> prepare(const Kvm& kvm, lockstep::PrimaryServiceOptions options) {
         Machine& machine = *built_.machine;
         service_ = FMVM_TRY(PrimaryService::create(
-            kvm, machine, *built_.gate, arbiter_, std::move(options),
+            kvm, machine, *built_.gate, built_.write_gates, arbiter_, std::move(options),
             [this] { built_.console->drain(drain_limit); },
             [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
         guard_console(built_, arbiter_, [this] { return service_->generation(); });
@@ -203,7 +203,7 @@ int primary_command(const PrimaryCommandOptions& options) {
     Result<std::unique_ptr<Arbiter>> arbiter = open_arbiter(options.arbiter, vm, make_side_name());
     if (!arbiter.ok()) return report_error(arbiter.error().message(), ExitStatus::usage);
     ExitStatus status = ExitStatus::failure;
-    Result<BuiltMachine> built = build_machine(*kvm, options.machine, ConsoleGate::open, status);
+    Result<BuiltMachine> built = build_machine(*kvm, options.machine, Protection::gated, status);
     if (!built.ok()) return report_error(built.error().message(), status);
     tell_quirks(*built);
 

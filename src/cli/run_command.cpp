@@ -49,7 +49,7 @@ int run_command(const RunOptions& options) {
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
     ExitStatus status = ExitStatus::failure;
-    Result<BuiltMachine> built = build_machine(*kvm, options, ConsoleGate::none, status);
+    Result<BuiltMachine> built = build_machine(*kvm, options, Protection::none, status);
     if (!built.ok()) return report_error(built.error().message(), status);
     tell_quirks(*built);
 

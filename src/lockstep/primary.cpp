@@ -72,7 +72,7 @@ Primary::TimePoint Primary::deadline() const {
     if (claim_again_) due = std::min(due, *claim_again_);
     if (channel_) due = std::min(due, last_sent_ + options_.heartbeat);
     if (state_ == State::following && !packing_ && may_cut())
-        due = std::min(due, policy_.next_cut(gate_.waiting_since()));
+        due = std::min(due, policy_.next_cut(waiting_since()));
     return due;
 }
 
@@ -152,7 +152,14 @@ bool Primary::may_cut() const {
 
 bool Primary::cut_due() const {
     if (!may_cut()) return false;
-    return last_ != Last::no || host_.now() >= policy_.next_cut(gate_.waiting_since());
+    return last_ != Last::no || host_.now() >= policy_.next_cut(waiting_since());
+}
+
+std::optional<Primary::TimePoint> Primary::waiting_since() const {
+    const std::optional<TimePoint> console = gate_.waiting_since();
+    const std::optional<TimePoint> other = source_.waiting_since();
+    if (!console || !other) return console ? console : other;
+    return std::min(*console, *other);
 }
 
 void Primary::cut() {
@@ -299,6 +306,7 @@ Result<void> Primary::handle_ack(const Frame& frame) {
     if (ack.epoch == 1) log::notice("primary", "protected by {}", peer_);
     crash_point("after-ack");
     gate_.release(sent.output_end);
+    source_.committed(sent.epoch);
     const TimePoint now = host_.now();
     sent.record.acknowledged = now - sent.cut_began;
     policy_.acknowledged(sent.record.acknowledged);

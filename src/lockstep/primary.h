@@ -116,6 +116,7 @@ class Primary : public ChannelUser {
     bool follow_step();
     bool may_cut() const;
     bool cut_due() const;
+    std::optional<TimePoint> waiting_since() const;
     void cut();
     void send_rest_of_checkpoint();
     void send_state();

@@ -33,11 +33,10 @@ class PrimaryService : public PrimaryHost {
     // Writes out what the console still holds, within a limit, while the guest stands.
     using Drain = std::function<void()>;
 
-    // Machine, gate and arbiter outlive the service.
-    static Result<std::unique_ptr<PrimaryService>> create(const Kvm& kvm, Machine& machine,
-                                                          OutputGate& gate, Arbiter& arbiter,
-                                                          PrimaryServiceOptions options,
-                                                          Drain drain, EndHandler on_end);
+    // Machine, gates and arbiter outlive the service.
+    static Result<std::unique_ptr<PrimaryService>> create(
+        const Kvm& kvm, Machine& machine, OutputGate& gate, std::vector<WriteGate*> write_gates,
+        Arbiter& arbiter, PrimaryServiceOptions options, Drain drain, EndHandler on_end);
     ~PrimaryService() override;
 
     // Before the machine starts.
@@ -61,7 +60,8 @@ class PrimaryService : public PrimaryHost {
   private:
     PrimaryService(Machine& machine, OutputGate& gate, Arbiter& arbiter,
                    PrimaryServiceOptions options, Drain drain, EndHandler on_end);
-    Result<void> set_up(const Kvm& kvm);
+    Result<void> set_up(const Kvm& kvm, std::vector<WriteGate*> write_gates);
+    void tell_output();
     void connect();
 
     ReplicationThread thread_;  // first: sockets must go before its context
