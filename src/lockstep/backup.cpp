@@ -76,6 +76,8 @@ void Backup::frame_received(Frame frame) {
 Result<void> Backup::handle(const Frame& frame) {
     if (state_ == State::greeting && frame.type != FrameType::hello)
         return Error("the first message must be a hello");
+    if (state_ == State::deciding && frame.type != FrameType::heartbeat)
+        return Error("a message after the switch-over");
     switch (frame.type) {
         case FrameType::hello:
             return handle_hello(frame);

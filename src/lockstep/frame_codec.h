@@ -29,7 +29,7 @@ namespace fmvm::lockstep {
 
 inline constexpr std::uint16_t protocol_version = 1;
 inline constexpr std::size_t frame_header_size = 40;
-inline constexpr std::size_t frame_body_max = 1 * mib;
+inline constexpr std::size_t frame_body_max = 4 * mib;  // the state of 64 vCPUs
 inline constexpr std::uint16_t optional_frame_bit = 0x8000;
 
 enum class FrameType : std::uint16_t {

@@ -17,6 +17,8 @@ constexpr std::size_t sent_epochs_max = 2;
 // How long pump() works before others (heartbeats, frames of the peer) have their turn.
 constexpr std::chrono::milliseconds slice{5};
 constexpr std::chrono::milliseconds claim_retry{500};
+// A backup builds a whole machine before it says welcome.
+constexpr std::chrono::seconds greeting_max{5};
 
 }  // namespace
 
@@ -36,7 +38,7 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
     channel_ = std::move(channel);
     peer_ = channel_->peer();
     state_ = State::greeting;
-    detector_.emplace(options_.lost_after, options_.heartbeat, host_.now());
+    detector_.emplace(greeting_max, options_.heartbeat, host_.now());
     channel_->start(*this);
     HelloMessage hello;
     hello.vm = options_.vm;
@@ -288,6 +290,7 @@ Result<void> Primary::handle_welcome(const Frame& frame) {
         finish(PrimaryEnd::failed, begun.error().message());
         return {};
     }
+    detector_.emplace(options_.lost_after, options_.heartbeat, host_.now());
     log::info("primary", "copying memory to {}", peer_);
     epoch_ = 0;
     packing_ = false;
