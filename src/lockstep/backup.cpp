@@ -32,7 +32,7 @@ void Backup::connected(std::unique_ptr<Channel> channel) {
     peer_ = channel_->peer();
     state_ = State::greeting;
     heartbeat_ = greeting_look;
-    last_sent_ = host_.now();
+    looked_ = host_.now();
     detector_.emplace(greeting_max, greeting_look, host_.now());
     channel_->start(*this);
 }
@@ -40,7 +40,7 @@ void Backup::connected(std::unique_ptr<Channel> channel) {
 Backup::TimePoint Backup::deadline() const {
     TimePoint due = TimePoint::max();
     if (claim_again_) due = *claim_again_;
-    if (channel_) due = std::min(due, last_sent_ + heartbeat_);
+    if (channel_) due = std::min(due, looked_ + heartbeat_);
     return due;
 }
 
@@ -50,16 +50,10 @@ void Backup::tick() {
         claim_again_.reset();
         host_.claim(hello_.generation + 1);
     }
-    if (!channel_) return;
-    if (detector_->is_lost(now)) {
+    looked_ = now;
+    if (channel_ && detector_->is_lost(now)) {
         channel_->close();
         primary_lost("nothing was heard of it for too long");
-    } else if (now >= last_sent_ + heartbeat_) {
-        if (state_ == State::greeting) {
-            last_sent_ = now;  // nothing to say yet
-        } else {
-            send(HeartbeatMessage{});
-        }
     }
 }
 
@@ -120,6 +114,7 @@ Result<void> Backup::handle_hello(const Frame& frame) {
     heartbeat_ = std::chrono::milliseconds(hello_.heartbeat_ms);
     detector_.emplace(std::chrono::milliseconds(hello_.lost_after_ms), heartbeat_, host_.now());
     state_ = State::receiving;
+    channel_->keep_alive(heartbeat_);
     send(WelcomeMessage{});
     log::info("backup", "receiving the guest of {} generation={}", peer_, hello_.generation);
     return {};

@@ -8,7 +8,7 @@ Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& lis
     std::unique_ptr<BackupService> service(new BackupService(user));
     BackupService& self = *service;
     self.listener_ = FMVM_TRY(Listener::listen(
-        self.thread_.context(), listen,
+        self.thread_.channel_threads(), listen,
         [&self](std::unique_ptr<Channel> channel) { self.backup_.connected(std::move(channel)); }));
     return service;
 }

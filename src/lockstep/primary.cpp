@@ -39,7 +39,9 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
     peer_ = channel_->peer();
     state_ = State::greeting;
     detector_.emplace(greeting_max, options_.heartbeat, host_.now());
+    channel_->keep_alive(options_.heartbeat);
     channel_->start(*this);
+    looked_ = host_.now();
     HelloMessage hello;
     hello.vm = options_.vm;
     hello.generation = options_.generation;
@@ -72,7 +74,7 @@ Primary::TimePoint Primary::deadline() const {
     if (more_work_) return TimePoint::min();
     TimePoint due = TimePoint::max();
     if (claim_again_) due = std::min(due, *claim_again_);
-    if (channel_) due = std::min(due, last_sent_ + options_.heartbeat);
+    if (channel_) due = std::min(due, looked_ + options_.heartbeat);
     if (state_ == State::following && !packing_ && may_cut())
         due = std::min(due, policy_.next_cut(waiting_since()));
     return due;
@@ -84,13 +86,12 @@ void Primary::tick() {
         claim_again_.reset();
         host_.claim(options_.generation + 1);
     }
+    looked_ = now;
     if (channel_ && detector_->is_lost(now)) {
         drop_channel("nothing was heard of it for too long");
         return;
     }
     pump();
-    if (channel_ && host_.now() >= last_sent_ + options_.heartbeat)
-        send(HeartbeatMessage{gate_.shown()});
 }
 
 void Primary::pump() {
@@ -238,7 +239,6 @@ void Primary::send_digests() {
 }
 
 std::uint64_t Primary::send(FrameType type, Body body) {
-    last_sent_ = host_.now();
     bytes_ += body.size() + frame_header_size;
     const std::uint64_t digest = channel_->send(type, std::move(body));
     const bool part_of_epoch = type == FrameType::pages || type == FrameType::state ||

@@ -148,7 +148,7 @@ class Primary : public ChannelUser {
     State state_ = State::alone;
     std::unique_ptr<Channel> channel_;
     std::optional<FailureDetector> detector_;
-    TimePoint last_sent_{};
+    TimePoint looked_{};  // when the detector was last asked
     std::string peer_;
 
     EpochId epoch_ = 0;         // the last one cut on this connection

@@ -96,7 +96,7 @@ void PrimaryService::want_connection() {
 void PrimaryService::connect() {
     connect_at_.reset();
     connector_ =
-        Connector::connect(thread_.context(), options_.backup, connect_limit_ms,
+        Connector::connect(thread_.channel_threads(), options_.backup, connect_limit_ms,
                            [this](Result<std::unique_ptr<Channel>> channel) {
                                if (channel.ok()) {
                                    connect_failure_told_ = false;
