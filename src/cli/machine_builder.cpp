@@ -23,13 +23,15 @@ namespace fmvm::cli {
 
 namespace {
 
-Result<UniqueFd> open_console(const ConsoleOptions& console) {
+// A restored guest goes on where the console file ends, another one begins it anew.
+Result<UniqueFd> open_console(const ConsoleOptions& console, bool restored) {
     if (console.kind == ConsoleKind::stdio)
         return UniqueFd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
     const bool file = console.kind == ConsoleKind::file;
     const std::string path = file ? console.path : "/dev/null";
-    UniqueFd fd(::open(path.c_str(),
-                       O_WRONLY | O_CLOEXEC | O_NOCTTY | (file ? O_CREAT | O_TRUNC : 0), 0644));
+    const int for_file = O_CREAT | (restored ? O_APPEND : O_TRUNC);
+    UniqueFd fd(
+        ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | (file ? for_file : 0), 0644));
     if (!fd) return errno_error(errno, fmt::format("console {}: cannot be opened", path));
     return fd;
 }
@@ -56,7 +58,7 @@ class Builder {
     Result<Serial*> add_serial() {
         IrqLine& irq = FMVM_TRY(new_irq(layout::serial_irq)).get();
         status_ = ExitStatus::usage;
-        UniqueFd console = FMVM_TRY(open_console(options_.console));
+        UniqueFd console = FMVM_TRY(open_console(options_.console, options_.kernel.empty()));
         auto& sink =
             machine_.own(std::make_unique<ConsoleOutput>(machine_.loop(), std::move(console)));
         auto& serial = machine_.own(std::make_unique<Serial>(irq, sink));
@@ -164,7 +166,7 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Ex
     FMVM_TRY(check_host(kvm, options));
     const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
     BuiltMachine built;
-    if (options.host_quirks == HostQuirks::automatic) {
+    if (options.host_quirks == HostQuirks::automatic && !options.kernel.empty()) {
         built.quirks = host_quirk_parameters(ring0, options.cmdline);
     }
     built.machine =
@@ -176,7 +178,7 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Ex
     for (const DiskOptions& disk : options.disks)
         FMVM_TRY(builder.add_disk(disk));
     FMVM_TRY(builder.add_rng());
-    FMVM_TRY(builder.load(built.quirks));
+    if (!options.kernel.empty()) FMVM_TRY(builder.load(built.quirks));
     built.serial = FMVM_TRY(builder.add_serial());
     return built;
 }

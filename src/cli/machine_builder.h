@@ -20,8 +20,9 @@ struct BuiltMachine {
     std::string quirks;  // what was added to the kernel command line for this host
 };
 
-// The machine with its devices, kernel loaded, boot vCPU at the entry point. On failure
-// `status` says what the process is to exit with: the input or this host is to blame.
+// The machine with its devices, kernel loaded, boot vCPU at the entry point; or, when no kernel is
+// given, empty, for a state to be restored. On failure `status` says what the process is to exit
+// with: the input or this host is to blame.
 Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, ExitStatus& status);
 
 }  // namespace fmvm::cli

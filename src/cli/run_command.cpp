@@ -11,10 +11,14 @@
 #include <optional>
 
 #include "base/log.h"
+#include "cli/control_socket.h"
 #include "cli/escape_parser.h"
 #include "cli/exit_status.h"
+#include "cli/host_facts.h"
 #include "cli/machine_builder.h"
 #include "cli/report_error.h"
+#include "cli/snapshot.h"
+#include "cli/snapshot_command.h"
 #include "cli/terminal.h"
 #include "devices/console_input.h"
 
@@ -91,6 +95,23 @@ int report_end(GuestEnd end, const std::string& report) {
     return to_int(ExitStatus::failure);
 }
 
+// A machine of the snapshot's size with the options' devices, put where the guest stopped.
+Result<BuiltMachine> restore_machine(const Kvm& kvm, RunOptions options, ExitStatus& status) {
+    status = ExitStatus::usage;
+    const Snapshot snapshot = FMVM_TRY(open_snapshot(options.restore));
+    if (const std::uint64_t host = FMVM_TRY(host_memory_bytes());
+        snapshot.size.memory_bytes > host) {
+        return make_error("snapshot {}: its {} MiB of memory are more than this host has ({} MiB)",
+                          options.restore, snapshot.size.memory_bytes / mib, host / mib);
+    }
+    options.memory_bytes = snapshot.size.memory_bytes;
+    options.cpus = snapshot.size.vcpus;
+    BuiltMachine built = FMVM_TRY(build_machine(kvm, options, status));
+    status = ExitStatus::usage;
+    FMVM_TRY(restore_snapshot(snapshot, *built.machine));
+    return built;
+}
+
 }  // namespace
 
 int run_command(const RunOptions& options) {
@@ -99,8 +120,17 @@ int run_command(const RunOptions& options) {
     prepare_kick_signal();
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
+    boost::asio::io_context control(1);
+    std::unique_ptr<ControlSocket> control_socket;
+    if (!options.control.empty()) {
+        Result<std::unique_ptr<ControlSocket>> opened =
+            ControlSocket::open(control, options.control);
+        if (!opened.ok()) return report_error(opened.error().message(), ExitStatus::usage);
+        control_socket = std::move(opened).value();
+    }
     ExitStatus status = ExitStatus::failure;
-    Result<BuiltMachine> built = build_machine(*kvm, options, status);
+    Result<BuiltMachine> built = options.restore.empty() ? build_machine(*kvm, options, status)
+                                                         : restore_machine(*kvm, options, status);
     if (!built.ok()) return report_error(built.error().message(), status);
     if (!built->quirks.empty()) {
         log::notice("run",
@@ -110,7 +140,6 @@ int run_command(const RunOptions& options) {
     }
 
     // Before the terminal is changed: from here on these signals end in an orderly way.
-    boost::asio::io_context control(1);
     boost::asio::signal_set signals(control, SIGTERM, SIGINT, SIGHUP);
     std::optional<RawTerminal> terminal;
     if (options.console.kind == ConsoleKind::stdio) {
@@ -118,10 +147,12 @@ int run_command(const RunOptions& options) {
         if (!connected.ok()) return report_error(connected.error().message(), ExitStatus::failure);
         terminal.emplace(STDIN_FILENO);
     }
+    if (control_socket) serve_snapshots(*control_socket, *built->machine);
     const GuestEnd end = run_until_end(*built->machine, control, signals);
     // From here a second signal ends the process at once, should a disk never answer.
     terminal.reset();
     signals.clear();
+    control_socket.reset();
     const std::string report = built->machine->report();
     built->machine.reset();  // writes what is left of the console
     return report_end(end, report);
