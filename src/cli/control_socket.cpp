@@ -21,6 +21,8 @@ namespace {
 using Protocol = boost::asio::local::stream_protocol;
 
 constexpr std::chrono::seconds request_time_max{5};
+// After a failure to accept, for example because there are no file descriptors left.
+constexpr std::chrono::seconds accept_pause{1};
 
 Result<sockaddr_un> address_of(const std::string& path) {
     sockaddr_un address{};
@@ -104,8 +106,9 @@ void ControlReply::line(std::string_view object) const {
 // Lives as long as a handler may refer to it.
 struct ControlSocket::Shared {
     Shared(boost::asio::io_context& context, UniqueFd listener)
-        : acceptor(context, Protocol(), listener.release()) {}
+        : acceptor(context, Protocol(), listener.release()), pause(context) {}
     Protocol::acceptor acceptor;
+    boost::asio::steady_timer pause;
     std::map<std::string, Handler, std::less<>> handlers;
     std::shared_ptr<int> clients = std::make_shared<int>(0);
     std::string path;
@@ -132,6 +135,7 @@ ControlSocket::~ControlSocket() {
     }
     boost::system::error_code ignored;
     shared_->acceptor.close(ignored);
+    shared_->pause.cancel();
     shared_->handlers.clear();
 }
 
@@ -144,8 +148,14 @@ void ControlSocket::accept(const std::shared_ptr<Shared>& shared) {
                                            Protocol::socket socket) {
         if (!shared->acceptor.is_open()) return;
         if (error) {
-            log::warning("control", "a client could not be accepted: {}", error.message());
-        } else if (*shared->clients < clients_max) {
+            log::debug("control", "a client could not be accepted: {}", error.message());
+            shared->pause.expires_after(accept_pause);
+            shared->pause.async_wait([shared](const boost::system::error_code& ended) {
+                if (!ended && shared->acceptor.is_open()) accept(shared);
+            });
+            return;
+        }
+        if (*shared->clients < clients_max) {
             serve(shared,
                   std::make_shared<ControlReply::Connection>(std::move(socket), shared->clients));
         }

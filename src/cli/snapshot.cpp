@@ -62,6 +62,12 @@ Result<void> sync(int fd) {
     return {};
 }
 
+Result<void> sync_directory(const std::string& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return errno_error(errno, fmt::format("{} cannot be opened", path));
+    return sync(fd.get());
+}
+
 Result<void> write_snapshot(Machine& machine, const std::string& directory, AfterSnapshot after) {
     std::error_code ignored;
     if (std::filesystem::exists(std::filesystem::symlink_status(directory, ignored)))
@@ -77,15 +83,18 @@ Result<void> write_snapshot(Machine& machine, const std::string& directory, Afte
     ByteWriter about_ram;
     about_ram.u64(machine.memory().total_bytes());
     about_ram.u64(FMVM_TRY(write_ram_file(machine.memory(), ram.get())));
-    // Whoever is to stop may not run on when the last steps fail; whoever goes on need not wait.
+    // Who goes on need not wait for the disk. Who is to stop goes on only if the snapshot fails.
     if (after == AfterSnapshot::go_on) guard.reset();
     image.add(ram_section, ram_version, about_ram.take());
     FMVM_TRY(write_all(state.get(), image.encode()));
     FMVM_TRY(sync(ram.get()));
     FMVM_TRY(sync(state.get()));
+    FMVM_TRY(sync_directory(unfinished.path()));
     FMVM_TRY(unfinished.rename_to(directory));
+    // From here on another process may go on with the guest, so this one must not.
     if (after == AfterSnapshot::stop) machine.request_end(GuestEnd::stopped);
-    return {};
+    const std::string parent = std::filesystem::path(directory).parent_path().string();
+    return sync_directory(parent.empty() ? "." : parent);
 }
 
 Result<std::vector<std::uint8_t>> read_state(const std::string& path) {

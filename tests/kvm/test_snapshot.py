@@ -188,8 +188,8 @@ class ControlSocket(SnapshotTestCase):
     def connect(self):
         client = socket.socket(socket.AF_UNIX)
         self.addCleanup(client.close)
+        client.connect(str(self.socket))  # waits while the socket's queue is full
         client.settimeout(20)
-        client.connect(str(self.socket))
         return client
 
     def ask(self, content):
