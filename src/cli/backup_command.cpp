@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "cli/control_socket.h"
 #include "cli/guest_session.h"
 #include "cli/host_facts.h"
 #include "cli/protected_guest.h"
@@ -106,6 +107,8 @@ class BackupRun : public lockstep::BackupUser {
           signals_(control_, SIGTERM, SIGINT, SIGHUP) {}
 
     Result<void> prepare() {
+        control_socket_ = FMVM_TRY(open_control(control_, options_.machine.control));
+        if (control_socket_) serve(*control_socket_);
         service_ = FMVM_TRY(lockstep::BackupService::create(options_.listen, *this));
         log::notice("backup", "listening on {}", service_->endpoint().text());
         return {};
@@ -129,7 +132,7 @@ class BackupRun : public lockstep::BackupUser {
         machine.cpus = hello.shape.vcpus;
         FMVM_TRY(check_host(hello.shape));
         ExitStatus ignored = ExitStatus::failure;
-        BuiltMachine built = FMVM_TRY(build_standby(kvm_, machine, ignored));
+        BuiltMachine built = FMVM_TRY(build_machine(kvm_, machine, Purpose::stand_by, ignored));
         FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
         FMVM_TRY(directory_.record(hello.vm, hello.generation));
         return std::unique_ptr<lockstep::Standby>(std::make_unique<StandbyMachine>(
@@ -151,6 +154,9 @@ class BackupRun : public lockstep::BackupUser {
                               standby_ = std::static_pointer_cast<StandbyMachine>(standby);
                               arbiter_ = arbiter;
                               generation_ = generation;
+                              if (switchover_)
+                                  switchover_->ok(R"("result": "the guest runs here")");
+                              switchover_.reset();
                               connect_console();
                           });
     }
@@ -182,6 +188,20 @@ class BackupRun : public lockstep::BackupUser {
         if (missing.empty()) return {};
         return make_error(
             "the guest was started with CPU features that the backup's host lacks ({})", missing);
+    }
+
+    void serve(ControlSocket& socket) {
+        socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
+            if (switchover_) return reply.error("a switchover is under way");
+            switchover_ = reply;
+            service_->ask_for_switch_over([this](bool asked) {
+                if (asked) return;
+                boost::asio::post(control_, [this] {
+                    switchover_->error("this backup is not in step with a primary");
+                    switchover_.reset();
+                });
+            });
+        });
     }
 
     void connect_console() {
@@ -227,6 +247,8 @@ class BackupRun : public lockstep::BackupUser {
     const std::string side_ = make_side_name();
     boost::asio::io_context control_{1};
     boost::asio::signal_set signals_;
+    std::unique_ptr<ControlSocket> control_socket_;
+    std::optional<ControlReply> switchover_;
     std::shared_ptr<Arbiter> arbiter_;
     std::shared_ptr<StandbyMachine> standby_;
     Generation generation_ = 0;

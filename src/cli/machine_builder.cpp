@@ -23,20 +23,18 @@ namespace fmvm::cli {
 
 namespace {
 
-Result<UniqueFd> open_console(const ConsoleOptions& console) {
+// A restored guest goes on where the console file ends, another one begins it anew.
+Result<UniqueFd> open_console(const ConsoleOptions& console, bool restored) {
     if (console.kind == ConsoleKind::stdio)
         return UniqueFd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
     const bool file = console.kind == ConsoleKind::file;
     const std::string path = file ? console.path : "/dev/null";
-    UniqueFd fd(::open(path.c_str(),
-                       O_WRONLY | O_CLOEXEC | O_NOCTTY | (file ? O_CREAT | O_TRUNC : 0), 0644));
+    const int for_file = O_CREAT | (restored ? O_APPEND : O_TRUNC);
+    UniqueFd fd(
+        ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | (file ? for_file : 0), 0644));
     if (!fd) return errno_error(errno, fmt::format("console {}: cannot be opened", path));
     return fd;
 }
-
-// exclusive: this machine alone uses its disks. shared: its backup will, after it. standby: its
-// primary still does.
-enum class DiskUse { exclusive, shared, standby };
 
 // Builds one machine step by step; each step adds to the last.
 class Builder {
@@ -57,14 +55,14 @@ class Builder {
     }
 
     // After everything else that can fail: opening the console empties the file of the last run.
-    Result<void> add_console(BuiltMachine& built, Protection protection) {
+    Result<void> add_console(BuiltMachine& built, Purpose purpose) {
         IrqLine& irq = FMVM_TRY(new_irq(layout::serial_irq)).get();
         status_ = ExitStatus::usage;
-        UniqueFd console = FMVM_TRY(open_console(options_.console));
+        UniqueFd console = FMVM_TRY(open_console(options_.console, options_.kernel.empty()));
         built.console =
             &machine_.own(std::make_unique<ConsoleOutput>(machine_.loop(), std::move(console)));
         OutputSink* sink = built.console;
-        if (protection == Protection::gated) {
+        if (purpose != Purpose::run) {
             built.gate = &machine_.own(std::make_unique<lockstep::OutputGate>(*built.console));
             sink = built.gate;
         }
@@ -76,11 +74,12 @@ class Builder {
         return {};
     }
 
-    Result<void> add_disk(BuiltMachine& built, const DiskOptions& disk, DiskUse use) {
+    Result<void> add_disk(BuiltMachine& built, const DiskOptions& disk, Purpose purpose) {
         status_ = ExitStatus::usage;
-        DiskImage image = FMVM_TRY(DiskImage::open(
-            disk.path,
-            {.read_only = disk.readonly, .direct = disk.direct, .lock = use != DiskUse::standby}));
+        DiskImage image =
+            FMVM_TRY(DiskImage::open(disk.path, {.read_only = disk.readonly,
+                                                 .direct = disk.direct,
+                                                 .lock = purpose != Purpose::stand_by}));
         status_ = ExitStatus::failure;
         const std::uint32_t alignment = image.memory_alignment;
         const std::string section = fmt::format("disk{}", machine_.shape().disks.size());
@@ -91,7 +90,7 @@ class Builder {
         if (alignment > 1) {
             backend = std::make_unique<AlignedBackend>(std::move(backend), alignment);
         }
-        if (use != DiskUse::exclusive) {
+        if (purpose != Purpose::run) {
             auto gate = std::make_unique<lockstep::WriteGate>(machine_.loop(), std::move(backend));
             built.write_gates.push_back(gate.get());
             backend = std::move(gate);
@@ -176,49 +175,33 @@ Result<void> check_host(const Kvm& kvm, const RunOptions& options) {
 
 // Everything but the console.
 Result<void> add_devices(Builder& builder, BuiltMachine& built, const RunOptions& options,
-                         DiskUse use) {
+                         Purpose purpose) {
     builder.add_power();
     for (const DiskOptions& disk : options.disks)
-        FMVM_TRY(builder.add_disk(built, disk, use));
+        FMVM_TRY(builder.add_disk(built, disk, purpose));
     return builder.add_rng();
-}
-
-Result<BuiltMachine> create_machine(const Kvm& kvm, const RunOptions& options, Ring0Kind ring0) {
-    BuiltMachine built;
-    built.machine =
-        FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
-                                       .vcpus = options.cpus,
-                                       .ring0_emulated = ring0 == Ring0Kind::emulated}));
-    return built;
 }
 
 }  // namespace
 
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Protection protection,
+Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Purpose purpose,
                                    ExitStatus& status) {
     status = ExitStatus::failure;
     FMVM_TRY(check_host(kvm, options));
     const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
-    BuiltMachine built = FMVM_TRY(create_machine(kvm, options, ring0));
-    if (options.host_quirks == HostQuirks::automatic) {
+    const bool boots = !options.kernel.empty();
+    BuiltMachine built;
+    if (options.host_quirks == HostQuirks::automatic && boots) {
         built.quirks = host_quirk_parameters(ring0, options.cmdline);
     }
+    built.machine =
+        FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
+                                       .vcpus = options.cpus,
+                                       .ring0_emulated = ring0 == Ring0Kind::emulated}));
     Builder builder(options, *built.machine, status);
-    const DiskUse use = protection == Protection::gated ? DiskUse::shared : DiskUse::exclusive;
-    FMVM_TRY(add_devices(builder, built, options, use));
-    FMVM_TRY(builder.load(built.quirks));
-    FMVM_TRY(builder.add_console(built, protection));
-    return built;
-}
-
-Result<BuiltMachine> build_standby(const Kvm& kvm, const RunOptions& options, ExitStatus& status) {
-    status = ExitStatus::failure;
-    FMVM_TRY(check_host(kvm, options));
-    const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
-    BuiltMachine built = FMVM_TRY(create_machine(kvm, options, ring0));
-    Builder builder(options, *built.machine, status);
-    FMVM_TRY(add_devices(builder, built, options, DiskUse::standby));
-    FMVM_TRY(builder.add_console(built, Protection::gated));
+    FMVM_TRY(add_devices(builder, built, options, purpose));
+    if (boots) FMVM_TRY(builder.load(built.quirks));
+    FMVM_TRY(builder.add_console(built, purpose));
     return built;
 }
 

@@ -30,16 +30,17 @@ struct BuiltMachine {
     std::string quirks;  // what was added to the kernel command line for this host
 };
 
-// What a machine is built for decides whether its output passes through gates.
-enum class Protection { none, gated };
+// What a machine is built for: whether its output passes through gates, and its disks are locked.
+enum class Purpose {
+    run,       // alone: no gates
+    protect,   // as a primary
+    stand_by,  // to go on with a protected guest: its primary still has the disks
+};
 
-// The machine with its devices, kernel loaded, boot vCPU at the entry point. On failure
-// `status` says what the process is to exit with: the input or this host is to blame.
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Protection protection,
+// The machine with its devices, kernel loaded, boot vCPU at the entry point; or, when no kernel is
+// given, empty, for a state to be restored. On failure `status` says what the process is to exit
+// with: the input or this host is to blame.
+Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Purpose purpose,
                                    ExitStatus& status);
-
-// The same without a kernel: a machine that waits for the state of another. Its disks are not
-// locked yet.
-Result<BuiltMachine> build_standby(const Kvm& kvm, const RunOptions& options, ExitStatus& status);
 
 }  // namespace fmvm::cli

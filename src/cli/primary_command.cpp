@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "cli/control_socket.h"
 #include "cli/guest_session.h"
 #include "cli/protected_guest.h"
 #include "cli/report_error.h"
@@ -84,8 +85,9 @@ int report_outcome(const Outcome& outcome, const std::string& report) {
 // posted to it.
 class PrimaryRun {
   public:
-    PrimaryRun(BuiltMachine& built, Arbiter& arbiter)
-        : built_(built),
+    PrimaryRun(BuiltMachine& built, Arbiter& arbiter, boost::asio::io_context& control)
+        : control_(control),
+          built_(built),
           arbiter_(arbiter),
           signals_(control_, SIGTERM, SIGINT, SIGHUP),
           requests_(control_, SIGUSR1),
@@ -102,6 +104,18 @@ class PrimaryRun {
             boost::asio::post(control_, [this, reason] { guest_ended(reason); });
         });
         return {};
+    }
+
+    void serve(ControlSocket& socket) {
+        socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
+            if (switchover_) return reply.error("a switchover is under way");
+            switchover_ = reply;
+            service_->switch_over([this](bool begun) {
+                if (begun) return;
+                boost::asio::post(control_,
+                                  [this] { answer_switchover(false, "no backup is in step"); });
+            });
+        });
     }
 
     Outcome run() {
@@ -156,8 +170,21 @@ class PrimaryRun {
         boost::asio::post(control_, [this, end, why] {
             outcome_.end = end;
             outcome_.why = why;
-            control_.stop();
+            answer_switchover(end == PrimaryEnd::handed_over, why);
+            // One more round, so that the answer gets out.
+            boost::asio::post(control_, [this] { control_.stop(); });
         });
+    }
+
+    // To who asked for it, if anybody did.
+    void answer_switchover(bool done, const std::string& result) {
+        const std::optional<ControlReply> reply = std::exchange(switchover_, std::nullopt);
+        if (!reply) return;
+        if (done) {
+            reply->ok(fmt::format("\"result\": {}", json_quote(result)));
+        } else {
+            reply->error(result);
+        }
     }
 
     void mark_ended(Generation generation) {
@@ -166,12 +193,13 @@ class PrimaryRun {
         if (!marked.ok()) log::warning("primary", "{}", marked.error().message());
     }
 
+    boost::asio::io_context& control_;
     BuiltMachine& built_;
     Arbiter& arbiter_;
-    boost::asio::io_context control_{1};
     boost::asio::signal_set signals_;
     boost::asio::signal_set requests_;
     boost::asio::steady_timer farewell_;
+    std::optional<ControlReply> switchover_;
     std::unique_ptr<PrimaryService> service_;
     Outcome outcome_;
 };
@@ -199,11 +227,16 @@ int primary_command(const PrimaryCommandOptions& options) {
     prepare_process();
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
+    boost::asio::io_context control(1);
+    Result<std::unique_ptr<ControlSocket>> control_socket =
+        open_control(control, options.machine.control);
+    if (!control_socket.ok())
+        return report_error(control_socket.error().message(), ExitStatus::usage);
     const VmId vm = draw_vm_id();
     Result<std::unique_ptr<Arbiter>> arbiter = open_arbiter(options.arbiter, vm, make_side_name());
     if (!arbiter.ok()) return report_error(arbiter.error().message(), ExitStatus::usage);
     ExitStatus status = ExitStatus::failure;
-    Result<BuiltMachine> built = build_machine(*kvm, options.machine, Protection::gated, status);
+    Result<BuiltMachine> built = build_machine(*kvm, options.machine, Purpose::protect, status);
     if (!built.ok()) return report_error(built.error().message(), status);
     tell_quirks(*built);
 
@@ -212,7 +245,7 @@ int primary_command(const PrimaryCommandOptions& options) {
     std::optional<Outcome> outcome;
     std::string report;
     {
-        PrimaryRun run(*built, **arbiter);
+        PrimaryRun run(*built, **arbiter, control);
         const Result<void> prepared =
             run.prepare(*kvm, service_options(options, *built->machine, vm, generation.value()));
         if (!prepared.ok()) return report_error(prepared.error().message(), ExitStatus::failure);
@@ -223,6 +256,7 @@ int primary_command(const PrimaryCommandOptions& options) {
                 return report_error(connected.error().message(), ExitStatus::failure);
             terminal.emplace(STDIN_FILENO);
         }
+        if (*control_socket) run.serve(**control_socket);
         outcome = run.run();
         report = built->machine->report();
         built->machine.reset();  // writes what is left of the console

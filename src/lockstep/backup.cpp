@@ -57,6 +57,12 @@ void Backup::tick() {
     }
 }
 
+bool Backup::ask_for_switch_over() {
+    if (state_ != State::following || !channel_) return false;
+    channel_->send(FrameType::ask_switch_over, {});
+    return true;
+}
+
 void Backup::bytes_received() {
     // A stranger has a limited time, however lively.
     if (state_ != State::greeting) detector_->heard(host_.now());

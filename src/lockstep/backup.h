@@ -61,6 +61,8 @@ class Backup : public ChannelUser {
     // Somebody has connected.
     void connected(std::unique_ptr<Channel> channel);
     void claimed(Result<Claim> claim);
+    // Asks the primary to move the guest here. False: there is none that this side follows.
+    bool ask_for_switch_over();
     // At deadline() or later.
     void tick();
     TimePoint deadline() const;

@@ -25,6 +25,10 @@ void BackupService::start() {
     thread_.start();
 }
 
+void BackupService::ask_for_switch_over(std::function<void(bool)> answer) {
+    thread_.post([this, answer = std::move(answer)] { answer(backup_.ask_for_switch_over()); });
+}
+
 Result<ShadowRam*> BackupService::prepare(const HelloMessage& hello) {
     std::unique_ptr<Arbiter> arbiter = FMVM_TRY(user_.arbiter(hello));
     if (!FMVM_TRY(arbiter->is_newest(hello.generation))) {

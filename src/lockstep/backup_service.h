@@ -48,6 +48,8 @@ class BackupService : public BackupHost {
     ~BackupService() override;
 
     void start();
+    // Any thread. The answer comes on the replication thread: false when no primary is followed.
+    void ask_for_switch_over(std::function<void(bool)> answer);
     // Where it listens, with the port that the system chose.
     Endpoint endpoint() const { return listener_->endpoint(); }
 

@@ -271,6 +271,11 @@ Result<void> Primary::handle(const Frame& frame) {
         case FrameType::heartbeat:
             FMVM_TRY(HeartbeatMessage::decode(frame.body));
             return {};
+        case FrameType::ask_switch_over:
+            if (!frame.body.empty()) return Error("a malformed wish to switch over");
+            log::info("primary", "{} asks to switch over", peer_);
+            switch_over();
+            return {};
         case FrameType::refuse: {
             const RefuseMessage refusal = FMVM_TRY(RefuseMessage::decode(frame.body));
             return make_error("it refuses: {}", refusal.reason);
@@ -342,7 +347,9 @@ Result<void> Primary::handle_switched(const Frame& frame) {
     const SwitchedMessage switched = FMVM_TRY(SwitchedMessage::decode(frame.body));
     if (state_ != State::handing_over || switched.generation <= options_.generation)
         return Error("it took over out of turn");
-    finish(PrimaryEnd::handed_over, fmt::format("the guest runs on {}", peer_));
+    const std::chrono::duration<double, std::milli> stood = host_.now() - cut_began_;
+    finish(PrimaryEnd::handed_over,
+           fmt::format("the guest runs on {}; it stood for {:.1f} ms", peer_, stood.count()));
     return {};
 }
 
