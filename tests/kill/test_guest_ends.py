@@ -7,7 +7,8 @@ import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import BACKUP_LOST, CRASHED, OK, RESET, STOPPED, main  # noqa: E402
+from fmvm_process import (  # noqa: E402
+    BACKUP_LOST, CRASHED, FAILURE, OK, RESET, STOPPED, USAGE, main)
 from killing import check_status  # noqa: E402
 from pair import COUNTER, PairTestCase  # noqa: E402
 
@@ -85,6 +86,50 @@ class GuestEnds(PairTestCase):
         self.assertIn("halted, as --on-backup-lost stop asks", primary.log())
         COUNTER.judge(bytes(primary.console))
         pair.check()
+
+
+class StartedAgain(PairTestCase):
+    """The same guest with the same arbiter and the same backup: a life of its own."""
+
+    def assert_protects(self, pair, *options, name):
+        backup = pair.start_backup()
+        primary = pair.start_primary(*options, name=name)
+        primary.wait_log("protected by")
+        primary.wait_lines(10)
+        primary.signal(signal.SIGKILL)
+        backup.wait_log("took over")
+        pair.wait_fresh(primary, backup)
+        self.assertEqual(backup.stop(), STOPPED)
+
+    def test_after_an_orderly_end(self):
+        pair = self.pair(counting(20, "poweroff"))
+        backup = pair.start_backup()
+        for name in ("first", "second"):
+            check_status(pair.start_primary(name=name), OK)
+        backup.stop()
+        pair.workload = COUNTER
+        self.assert_protects(pair, name="third")
+        self.assert_protects(pair, name="after a takeover")
+
+    def test_after_a_crash(self):
+        """Only on request: the guest might run on its backup."""
+        pair = self.pair(COUNTER)
+        primary = pair.start_primary(name="first")
+        primary.wait_lines(10)
+        primary.signal(signal.SIGKILL)
+        check_status(primary, -signal.SIGKILL)
+        refused = pair.start_primary(name="second")
+        check_status(refused, USAGE)
+        self.assertIn("give --restart to begin anew", refused.log())
+        self.assert_protects(pair, "--restart", name="third")
+
+    def test_after_a_start_that_failed(self):
+        pair = self.pair(counting(20, "poweroff"))
+        (pair.directory / "first.trace").mkdir()  # where a file is to be
+        primary = pair.start_primary(name="first")
+        check_status(primary, FAILURE)
+        self.assertIn("first.trace: cannot be written", primary.log())
+        check_status(pair.start_primary(name="second"), OK)
 
 
 if __name__ == "__main__":

@@ -225,7 +225,7 @@ class Configuration(VmTestCase):
                 ({"--staging": "1K"}, ["--staging"]),
                 ({"--compress": "zip"}, ["--compress"]),
                 ({"--on-backup-lost": "cry"}, ["--on-backup-lost"]),
-                ({"--trace": "/nowhere/trace"}, ["/nowhere/trace"])):
+                ({"--control": "/nowhere/socket"}, ["/nowhere/socket"])):
             with self.subTest(change=change):
                 self.assert_usage(self.primary(**change), *names)
 
