@@ -122,10 +122,8 @@ class PrimaryRun {
         socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
             if (switchover_) return reply.error("a switchover is under way");
             switchover_ = reply;
-            service_->switch_over([this](bool begun) {
-                if (begun) return;
-                boost::asio::post(control_,
-                                  [this] { answer_switchover(false, "no backup is in step"); });
+            service_->switch_over([this](const std::string& why) {
+                boost::asio::post(control_, [this, why] { answer_switchover(false, why); });
             });
         });
     }

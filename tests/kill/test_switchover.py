@@ -82,6 +82,23 @@ class Switchover(PairTestCase):
                     pair.workload.judge(bytes(primary.console))
                     pair.check()
 
+    def test_primary_does_not_hear_the_wish(self):
+        """The backup's operator gets an answer, whichever side goes on."""
+        for fault in (TO_PRIMARY, TO_BACKUP):
+            with self.subTest(fault=fault):
+                pair, primary, backup = self.protected(lost_after="500ms", proxied=True)
+                pair.proxy.flow(fault).frozen = True
+                asked = self.switch_over(pair, "backup")
+                came = asked.wait(30) == OK
+                self.assertEqual(came, "took over" in backup.log(), pair.description())
+                if came:
+                    primary.finish()
+                    self.assert_took_over(pair, primary, backup)
+                    self.end(pair, backup)
+                else:
+                    self.assert_goes_on_alone(pair, primary, backup)
+                    self.end(pair, primary, backup)
+
     def test_connection_is_cut_or_frozen_meanwhile(self):
         for fault in ("cut", TO_BACKUP, TO_PRIMARY):
             with self.subTest(fault=fault):
