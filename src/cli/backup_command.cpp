@@ -194,10 +194,9 @@ class BackupRun : public lockstep::BackupUser {
         socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
             if (switchover_) return reply.error("a switchover is under way");
             switchover_ = reply;
-            service_->ask_for_switch_over([this](bool asked) {
-                if (asked) return;
-                boost::asio::post(control_, [this] {
-                    switchover_->error("this backup is not in step with a primary");
+            service_->ask_for_switch_over([this](const std::string& why) {
+                boost::asio::post(control_, [this, why] {
+                    if (switchover_) switchover_->error(why);
                     switchover_.reset();
                 });
             });

@@ -35,7 +35,12 @@ constexpr std::chrono::milliseconds drain_limit{1000};
 // The backup may take this long to learn that the guest has ended; then we go all the same.
 constexpr std::chrono::seconds farewell_limit{10};
 
-VmId draw_vm_id() {
+// Who has claimed before is the same guest, started again; a new one draws its identity.
+Result<VmId> choose_vm_id(const ArbiterOptions& arbiter) {
+    if (!arbiter.none) {
+        const std::optional<VmId> known = FMVM_TRY(lockstep::file_arbiter_owner(arbiter.path));
+        if (known) return *known;
+    }
     VmId id{};
     FMVM_CHECK(::getrandom(id.data(), id.size(), 0) == static_cast<ssize_t>(id.size()));
     return id;
@@ -53,6 +58,13 @@ Result<Generation> begin_generation(Arbiter& arbiter, bool restart) {
     if (FMVM_TRY(arbiter.claim(newest + 1)) == Claim::lost)
         return make_error("generation {} was won by another side just now", newest + 1);
     return newest + 1;
+}
+
+// It was won for nothing; the next start need not ask whether this one is still running.
+int report_not_begun(Arbiter& arbiter, Generation generation, const Error& error) {
+    const Result<void> marked = arbiter.mark_ended(generation);
+    if (!marked.ok()) log::warning("primary", "{}", marked.error().message());
+    return report_error(error.message(), ExitStatus::failure);
 }
 
 // What came of the guest, and of its protection.
@@ -110,10 +122,8 @@ class PrimaryRun {
         socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
             if (switchover_) return reply.error("a switchover is under way");
             switchover_ = reply;
-            service_->switch_over([this](bool begun) {
-                if (begun) return;
-                boost::asio::post(control_,
-                                  [this] { answer_switchover(false, "no backup is in step"); });
+            service_->switch_over([this](const std::string& why) {
+                boost::asio::post(control_, [this, why] { answer_switchover(false, why); });
             });
         });
     }
@@ -232,28 +242,28 @@ int primary_command(const PrimaryCommandOptions& options) {
         open_control(control, options.machine.control);
     if (!control_socket.ok())
         return report_error(control_socket.error().message(), ExitStatus::usage);
-    const VmId vm = draw_vm_id();
-    Result<std::unique_ptr<Arbiter>> arbiter = open_arbiter(options.arbiter, vm, make_side_name());
+    Result<VmId> vm = choose_vm_id(options.arbiter);
+    if (!vm.ok()) return report_error(vm.error().message(), ExitStatus::usage);
+    Result<std::unique_ptr<Arbiter>> arbiter = open_arbiter(options.arbiter, *vm, make_side_name());
     if (!arbiter.ok()) return report_error(arbiter.error().message(), ExitStatus::usage);
     ExitStatus status = ExitStatus::failure;
     Result<BuiltMachine> built = build_machine(*kvm, options.machine, Purpose::protect, status);
     if (!built.ok()) return report_error(built.error().message(), status);
     tell_quirks(*built);
 
-    const Result<Generation> generation = begin_generation(**arbiter, options.restart);
+    Result<Generation> generation = begin_generation(**arbiter, options.restart);
     if (!generation.ok()) return report_error(generation.error().message(), ExitStatus::usage);
     std::optional<Outcome> outcome;
     std::string report;
     {
         PrimaryRun run(*built, **arbiter, control);
         const Result<void> prepared =
-            run.prepare(*kvm, service_options(options, *built->machine, vm, generation.value()));
-        if (!prepared.ok()) return report_error(prepared.error().message(), ExitStatus::failure);
+            run.prepare(*kvm, service_options(options, *built->machine, *vm, generation.value()));
+        if (!prepared.ok()) return report_not_begun(**arbiter, *generation, prepared.error());
         std::optional<RawTerminal> terminal;
         if (options.machine.console.kind == ConsoleKind::stdio) {
             const Result<void> connected = connect_input(*built);
-            if (!connected.ok())
-                return report_error(connected.error().message(), ExitStatus::failure);
+            if (!connected.ok()) return report_not_begun(**arbiter, *generation, connected.error());
             terminal.emplace(STDIN_FILENO);
         }
         if (*control_socket) run.serve(**control_socket);

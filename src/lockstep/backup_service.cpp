@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/backup_service.h"
 
+#include <utility>
+
 namespace fmvm::lockstep {
 
 Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& listen,
@@ -25,8 +27,14 @@ void BackupService::start() {
     thread_.start();
 }
 
-void BackupService::ask_for_switch_over(std::function<void(bool)> answer) {
-    thread_.post([this, answer = std::move(answer)] { answer(backup_.ask_for_switch_over()); });
+void BackupService::ask_for_switch_over(Stays stays) {
+    thread_.post([this, stays = std::move(stays)] {
+        if (backup_.ask_for_switch_over()) {
+            stays_ = stays;
+        } else {
+            stays("this backup is not in step with a primary");
+        }
+    });
 }
 
 Result<ShadowRam*> BackupService::prepare(const HelloMessage& hello) {
@@ -42,6 +50,8 @@ Result<ShadowRam*> BackupService::prepare(const HelloMessage& hello) {
 
 void BackupService::discard() {
     standby_.reset();
+    if (const Stays stays = std::exchange(stays_, nullptr))
+        stays("the primary was lost meanwhile, and its guest does not run here");
 }
 
 void BackupService::claim(Generation generation) {
@@ -51,6 +61,7 @@ void BackupService::claim(Generation generation) {
 
 Result<void> BackupService::take_over(const Shadow& shadow, Generation generation) {
     FMVM_TRY(standby_->run(shadow, generation, *arbiter_));
+    stays_ = nullptr;
     user_.took_over(std::move(standby_), std::move(arbiter_), generation);
     return {};
 }

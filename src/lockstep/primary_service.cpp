@@ -2,6 +2,7 @@
 #include "lockstep/primary_service.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 
@@ -72,8 +73,20 @@ void PrimaryService::start() {
     thread_.start();
 }
 
-void PrimaryService::switch_over(std::function<void(bool)> answer) {
-    thread_.post([this, answer = std::move(answer)] { answer(primary_->switch_over()); });
+void PrimaryService::switch_over(Stays stays) {
+    thread_.post([this, stays = std::move(stays)] {
+        if (primary_->switch_over()) {
+            stays_ = stays;
+        } else {
+            stays("no backup is in step");
+        }
+    });
+}
+
+void PrimaryService::generation_changed(Generation generation) {
+    generation_ = generation;
+    if (const Stays stays = std::exchange(stays_, nullptr))
+        stays("the backup was lost meanwhile, and the guest goes on without one");
 }
 
 void PrimaryService::guest_ended(const std::string& reason) {

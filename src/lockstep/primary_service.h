@@ -41,8 +41,11 @@ class PrimaryService : public PrimaryHost {
 
     // Before the machine starts.
     void start();
-    // Any thread. The answer comes on the replication thread: false when nobody follows.
-    void switch_over(std::function<void(bool)> answer);
+    // Why the guest is not moved after all.
+    using Stays = std::function<void(const std::string& why)>;
+    // Any thread. One at a time. `stays` is called on the replication thread, now or later, when
+    // the guest runs on here; otherwise the guest's end here (EndHandler) is the answer.
+    void switch_over(Stays stays);
     void guest_ended(const std::string& reason);
     std::string summary() const { return stats_.summary(); }
     // Any thread.
@@ -52,7 +55,7 @@ class PrimaryService : public PrimaryHost {
 
     TimePoint now() override { return std::chrono::steady_clock::now(); }
     void claim(Generation generation) override;
-    void generation_changed(Generation generation) override { generation_ = generation; }
+    void generation_changed(Generation generation) override;
     void drain_output() override { drain_(); }
     void want_connection() override;
     void finished(PrimaryEnd end, const std::string& why) override;
@@ -78,6 +81,7 @@ class PrimaryService : public PrimaryHost {
     std::unique_ptr<Primary> primary_;
     std::unique_ptr<Connector> connector_;
     std::optional<TimePoint> connect_at_;
+    Stays stays_;  // set while a switchover is under way
     bool connect_failure_told_ = false;
     std::atomic<bool> output_told_{false};
 };
