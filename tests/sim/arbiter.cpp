@@ -14,9 +14,9 @@ void SimArbiter::claim(Process& process, Generation generation,
     timeline_.after(timeline_.rng().between(least_, most_), [this, &process, generation, answer] {
         const Result<Claim> claim = decide(process, generation);
         timeline_.note("arbiter to {}: {} {}", process.name(), generation,
-                       !claim.ok()            ? claim.error().message()
+                       !claim.ok()                   ? claim.error().message()
                        : claim.value() == Claim::won ? "won"
-                                              : "lost");
+                                                     : "lost");
         process.at(timeline_.now() + timeline_.rng().between(least_, most_),
                    [answer, claim] { answer(claim); });
     });

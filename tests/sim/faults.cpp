@@ -19,7 +19,7 @@ class Planner {
     Planner(World& world, std::uint64_t seed) : world_(world), rng_(~seed) {}
 
     void plan() {
-        if (rng_.one_in(4)) world_.network().set_weight(100);
+        if (rng_.one_in(4)) world_.network().set_weight(rng_.one_in(2) ? 100 : 2000);
         if (rng_.one_in(4)) world_.network().set_delay(50us, 8ms);
         if (rng_.one_in(4)) world_.arbiter().set_delay(1ms, 200ms);
         if (rng_.one_in(3)) world_.arbiter().set_errors(2);

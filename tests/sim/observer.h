@@ -31,11 +31,17 @@ class Observer {
         for (const std::uint8_t byte : bytes) {
             if (position < seen_.size() && static_cast<std::uint8_t>(seen_[position]) != byte)
                 timeline_.broken("{} contradicts byte {}", who, position);
-            if (position == seen_.size()) append(static_cast<char>(byte));
+            if (position == seen_.size()) {
+                append(static_cast<char>(byte));
+            } else {
+                ++repeated_;
+            }
             ++position;
         }
     }
     std::uint64_t end() const { return seen_.size(); }
+    // Bytes that were shown once more.
+    std::uint64_t repeated() const { return repeated_; }
     std::uint64_t lines() const { return seen_.size() / line_bytes; }
 
   private:
@@ -49,6 +55,7 @@ class Observer {
 
     Timeline& timeline_;
     std::string seen_;
+    std::uint64_t repeated_ = 0;
 };
 
 }  // namespace fmvm::sim

@@ -80,6 +80,8 @@ void SimPrimary::finished(PrimaryEnd end, const std::string& why) {
 }
 
 void SimPrimary::exit_when_written(unsigned tries) {
+    if (primary_.deadline() != TimePoint::max())
+        world_.timeline().broken("the primary wants to be woken after its end");
     if (tries != 0 && console_.unwritten() != 0) {
         process_.after(5ms, [this, tries] { exit_when_written(tries - 1); });
         return;
