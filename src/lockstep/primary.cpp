@@ -410,6 +410,7 @@ void Primary::go_alone() {
 void Primary::finish(PrimaryEnd end, const std::string& why) {
     if (std::exchange(state_, State::finished) == State::finished) return;
     if (channel_) channel_->close();
+    channel_.reset();
     detector_.reset();
     claim_again_.reset();
     more_work_ = false;
