@@ -70,6 +70,7 @@ TEST_CASE("simulation: an acknowledgement is lost with the connection", "[scenar
     World& world = scenario.world;
     world.when(1, Moment::before_send, FrameType::ack,
                [&] { world.network().cut(tell_primary, tell_backup); });
+    world.run_for(100ms);
     scenario.settle();
     CHECK(world.arbiter().newest() == 2);
     CHECK(world.running() == 1);
@@ -179,6 +180,7 @@ TEST_CASE("simulation: the backup dies during the initial copy, for good", "[sce
     for (unsigned step = 1; step <= 30; ++step) {
         Scenario scenario(seeded(step));
         World& world = scenario.world;
+        world.network().set_weight(1000);  // else all of it is on its way at once
         world.when_any(1, step, [&] { world.kill_backup(Death::flushing, std::nullopt); });
         world.run_for(20ms);
         INFO("step " << step);
@@ -189,9 +191,12 @@ TEST_CASE("simulation: the backup dies during the initial copy, for good", "[sce
 
 TEST_CASE("simulation: the guest ends during the initial copy", "[scenario]") {
     Settings settings;
-    settings.guest_steps = 40;
+    settings.guest_steps = 90;
     Scenario scenario(settings);
+    scenario.world.network().set_weight(1000);
     scenario.world.network().set_delay(20ms, 30ms);
+    REQUIRE(scenario.world.run_until(
+        [&] { return scenario.world.primary().end() == PrimaryEnd::guest_ended; }));
     scenario.settle();
     CHECK(scenario.world.guest_ended());
 }
@@ -227,7 +232,8 @@ TEST_CASE("simulation: a claim of our own does not silence us", "[scenario]") {
 TEST_CASE("simulation: a full queue makes nobody spin", "[scenario]") {
     Scenario scenario;
     World& world = scenario.world;
-    world.network().set_weight(2000);
+    // Some of these fill the queue with exactly one epoch.
+    world.network().set_weight(GENERATE(range(300u, 6000u, 50u)));
     scenario.begin();
     world.network().freeze(0);
     world.run_for(70ms);
