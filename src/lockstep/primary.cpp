@@ -71,7 +71,9 @@ Primary::TimePoint Primary::deadline() const {
     TimePoint due = TimePoint::max();
     if (claim_again_) due = std::min(due, *claim_again_);
     if (channel_) due = std::min(due, last_sent_ + options_.heartbeat);
-    if (state_ == State::following && !packing_ && may_cut())
+    // With a full queue pump() waits for it to drain, whatever is due.
+    const bool has_room = channel_ && channel_->queued_bytes() < channel_high_water;
+    if (state_ == State::following && !packing_ && may_cut() && has_room)
         due = std::min(due, policy_.next_cut(gate_.waiting_since()));
     return due;
 }
