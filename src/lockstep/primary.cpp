@@ -59,6 +59,7 @@ void Primary::guest_ended(const std::string& reason) {
     last_ = Last::guest_end;
     end_reason_ = reason;
     if (state_ == State::alone || state_ == State::greeting || state_ == State::copying) {
+        gate_.open();  // nobody could take over: what waits is as good as committed
         if (channel_) send(EndedMessage{reason});
         finish(PrimaryEnd::guest_ended, reason);
         return;
@@ -362,7 +363,10 @@ void Primary::peer_lost(const std::string& reason) {
     }
     // Nobody could take over yet.
     log::info("primary", "no backup at {}: {}", peer_, reason);
-    if (was == State::copying) source_.end();
+    if (was == State::copying) {
+        gate_.open();
+        source_.end();
+    }
     state_ = State::alone;
     host_.want_connection();
 }
