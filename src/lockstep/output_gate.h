@@ -59,6 +59,8 @@ class OutputGate : public OutputSink {
     std::uint64_t position() const;
     // Every byte before this has left this process.
     std::uint64_t shown() const;
+    // Nothing that was let go is still on its way out of this process.
+    bool all_shown() const { return downstream_.unwritten() == 0; }
 
     // From room_limit on the guest is told to wait. One that does not wait loses what would exceed
     // held_bytes_max, and that is reported once; so one epoch's output always fits one message.

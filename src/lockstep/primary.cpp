@@ -117,16 +117,22 @@ bool Primary::step() {
 }
 
 bool Primary::copy_step() {
-    Result<Body> body = source_.next_initial_pages();
-    if (!body.ok()) {
-        finish(PrimaryEnd::failed, body.error().message());
-        return false;
+    if (!copied_) {
+        Result<Body> body = source_.next_initial_pages();
+        if (!body.ok()) {
+            finish(PrimaryEnd::failed, body.error().message());
+            return false;
+        }
+        copied_ = body->empty();
+        if (!copied_) {
+            send(FrameType::pages, std::move(*body));
+            crash_point("initial-copy");
+            return true;
+        }
     }
-    if (!body->empty()) {
-        send(FrameType::pages, std::move(*body));
-        crash_point("initial-copy");
-        return true;
-    }
+    // What the guest said before it was protected is in no epoch: a backup that took over could
+    // not show it. So it goes out first; tick() looks again.
+    if (!gate_.all_shown()) return false;
     state_ = State::following;
     cut();
     return true;
@@ -285,6 +291,7 @@ Result<void> Primary::handle_welcome(const Frame& frame) {
         return {};
     }
     log::info("primary", "copying memory to {}", peer_);
+    copied_ = false;
     epoch_ = 0;
     packing_ = false;
     sent_.clear();
