@@ -34,7 +34,10 @@ Result<Claim> SimArbiter::decide(const Process& process, Generation generation) 
 
 Result<bool> SimArbiter::is_newest(const Process& process, Generation own) const {
     if (!reachable(process.side())) return Error("the arbiter cannot be reached");
-    return own == newest();
+    for (Generation newer = own + 1; newer <= newest(); ++newer) {
+        if (winners_[newer - 1] != &process) return false;
+    }
+    return true;
 }
 
 }  // namespace fmvm::sim

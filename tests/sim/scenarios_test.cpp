@@ -82,7 +82,7 @@ TEST_CASE("simulation: committed, the acknowledgement lost, and the primary dies
     scenario.begin();
     World& world = scenario.world;
     world.when(1, Moment::before_send, FrameType::ack, [&] { world.kill_primary(death); });
-    world.run_for(1ms);
+    world.run_for(60ms);
     scenario.settle();
     CHECK(scenario.backup_runs());
 }
@@ -93,7 +93,7 @@ TEST_CASE("simulation: the backup dies between commit and acknowledgement", "[sc
     scenario.begin();
     World& world = scenario.world;
     world.when(1, Moment::before_send, FrameType::ack, [&] { world.kill_backup(death, 50ms); });
-    scenario.world.run_for(50ms);
+    scenario.world.run_for(60ms);
     scenario.settle();
     CHECK(world.is_protected());
     CHECK(world.arbiter().newest() == 2);
