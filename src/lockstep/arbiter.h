@@ -30,7 +30,8 @@ class Arbiter {
     // Claims `generation`. An error means: not known; the caller must not run alone, and may ask
     // again (a claim that was won before, by the same side, is won again).
     virtual Result<Claim> claim(Generation generation) = 0;
-    // False when somebody has won a newer generation than `own`. Cheap: asked before every output.
+    // False when somebody else has won a newer generation than `own`. A newer one of our own, of
+    // which we may not have heard yet, is no reason to be silent. Cheap: asked before every output.
     virtual Result<bool> is_newest(Generation own) = 0;
     // The guest of `own` has ended in an orderly way: a new start is no second life.
     virtual Result<void> mark_ended(Generation own) = 0;

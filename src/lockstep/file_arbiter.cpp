@@ -234,7 +234,10 @@ Result<Claim> FileArbiter::claim(Generation generation) {
 }
 
 Result<bool> FileArbiter::is_newest(Generation own) {
-    if (FMVM_TRY(exists(claim_path(own + 1)))) return false;
+    // A newer claim of our own: won already, only the answer is still on its way.
+    for (; FMVM_TRY(exists(claim_path(own + 1))); ++own) {
+        if (FMVM_TRY(read(ArbiterRecord::Kind::claim, own + 1)).side != side_) return false;
+    }
     // A directory that is not there any more, or an empty mount point, holds no newer claim either.
     const std::string evidence = own == 0 ? directory_ : claim_path(own);
     if (!FMVM_TRY(exists(evidence))) return gone_error(evidence);

@@ -12,8 +12,11 @@ namespace fmvm::lockstep {
 
 static_assert(OutputGate::held_bytes_max <= output_bytes_max);
 
-OutputGate::OutputGate(OutputSink& downstream, std::uint64_t position)
-    : downstream_(downstream), held_position_(position), closed_position_(position) {}
+OutputGate::OutputGate(OutputSink& downstream, std::uint64_t position, Now now)
+    : downstream_(downstream),
+      now_(std::move(now)),
+      held_position_(position),
+      closed_position_(position) {}
 
 void OutputGate::write(std::span<const std::uint8_t> bytes) {
     bool begins_to_wait = false;
@@ -32,7 +35,7 @@ void OutputGate::write(std::span<const std::uint8_t> bytes) {
         }
         held_.insert(held_.end(), bytes.begin(), bytes.end());
         begins_to_wait = !waiting_since_;
-        if (begins_to_wait) waiting_since_ = Clock::now();
+        if (begins_to_wait) waiting_since_ = now_();
     }
     if (begins_to_wait && waiting_handler_) waiting_handler_();
 }

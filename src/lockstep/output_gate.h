@@ -25,9 +25,10 @@ namespace fmvm::lockstep {
 class OutputGate : public OutputSink {
   public:
     using Clock = std::chrono::steady_clock;
+    using Now = std::function<Clock::time_point()>;  // the simulation has its own time
 
     // The sink must outlive the gate. `position`: of the next byte; not 0 for a restored guest.
-    explicit OutputGate(OutputSink& downstream, std::uint64_t position = 0);
+    explicit OutputGate(OutputSink& downstream, std::uint64_t position = 0, Now now = Clock::now);
 
     void write(std::span<const std::uint8_t> bytes) override;
     bool has_room() const override;
@@ -58,6 +59,8 @@ class OutputGate : public OutputSink {
     std::uint64_t position() const;
     // Every byte before this has left this process.
     std::uint64_t shown() const;
+    // Nothing that was let go is still on its way out of this process.
+    bool all_shown() const { return downstream_.unwritten() == 0; }
 
     // From room_limit on the guest is told to wait. One that does not wait loses what would exceed
     // held_bytes_max, and that is reported once; so one epoch's output always fits one message.
@@ -68,6 +71,7 @@ class OutputGate : public OutputSink {
     void release_locked(std::uint64_t position);
 
     OutputSink& downstream_;
+    Now now_;
     std::function<void()> waiting_handler_;
     std::function<void()> room_handler_;
 

@@ -63,6 +63,7 @@ void Primary::guest_ended(const std::string& reason) {
     last_ = Last::guest_end;
     end_reason_ = reason;
     if (state_ == State::alone || state_ == State::greeting || state_ == State::copying) {
+        gate_.open();  // nobody could take over: what waits is as good as committed
         if (channel_) send(EndedMessage{reason});
         finish(PrimaryEnd::guest_ended, reason);
         return;
@@ -75,7 +76,9 @@ Primary::TimePoint Primary::deadline() const {
     TimePoint due = TimePoint::max();
     if (claim_again_) due = std::min(due, *claim_again_);
     if (channel_) due = std::min(due, looked_ + options_.heartbeat);
-    if (state_ == State::following && !packing_ && may_cut())
+    // With a full queue pump() waits for it to drain, whatever is due.
+    const bool has_room = channel_ && channel_->queued_bytes() < channel_high_water;
+    if (state_ == State::following && !packing_ && may_cut() && has_room)
         due = std::min(due, policy_.next_cut(waiting_since()));
     return due;
 }
@@ -117,16 +120,22 @@ bool Primary::step() {
 }
 
 bool Primary::copy_step() {
-    Result<Body> body = source_.next_initial_pages();
-    if (!body.ok()) {
-        finish(PrimaryEnd::failed, body.error().message());
-        return false;
+    if (!copied_) {
+        Result<Body> body = source_.next_initial_pages();
+        if (!body.ok()) {
+            finish(PrimaryEnd::failed, body.error().message());
+            return false;
+        }
+        copied_ = body->empty();
+        if (!copied_) {
+            send(FrameType::pages, std::move(*body));
+            crash_point("initial-copy");
+            return true;
+        }
     }
-    if (!body->empty()) {
-        send(FrameType::pages, std::move(*body));
-        crash_point("initial-copy");
-        return true;
-    }
+    // What the guest said before it was protected is in no epoch: a backup that took over could
+    // not show it. So it goes out first; tick() looks again.
+    if (!gate_.all_shown()) return false;
     state_ = State::following;
     cut();
     return true;
@@ -297,6 +306,7 @@ Result<void> Primary::handle_welcome(const Frame& frame) {
     }
     detector_.emplace(options_.lost_after, options_.heartbeat, host_.now());
     log::info("primary", "copying memory to {}", peer_);
+    copied_ = false;
     epoch_ = 0;
     packing_ = false;
     sent_.clear();
@@ -378,7 +388,10 @@ void Primary::peer_lost(const std::string& reason) {
     }
     // Nobody could take over yet.
     log::info("primary", "no backup at {}: {}", peer_, reason);
-    if (was == State::copying) source_.end();
+    if (was == State::copying) {
+        gate_.open();
+        source_.end();
+    }
     state_ = State::alone;
     host_.want_connection();
 }
@@ -428,6 +441,7 @@ void Primary::go_alone() {
 void Primary::finish(PrimaryEnd end, const std::string& why) {
     if (std::exchange(state_, State::finished) == State::finished) return;
     if (channel_) channel_->close();
+    channel_.reset();
     detector_.reset();
     claim_again_.reset();
     more_work_ = false;

@@ -151,6 +151,7 @@ class Primary : public ChannelUser {
     TimePoint looked_{};  // when the detector was last asked
     std::string peer_;
 
+    bool copied_ = false;       // the initial copy is done
     EpochId epoch_ = 0;         // the last one cut on this connection
     bool packing_ = false;      // its pages are still being sent
     std::uint64_t digest_ = 0;  // of its bodies so far

@@ -101,6 +101,17 @@ TEST_CASE("file arbiter: a claim won before is won again, until somebody goes on
     CHECK(bench.alpha->claim(2).value() == Claim::lost);
 }
 
+TEST_CASE("file arbiter: a newer claim of our own does not supersede us", "[arbiter]") {
+    const Bench bench;
+    CHECK(bench.alpha->claim(1).value() == Claim::won);
+    CHECK(bench.alpha->claim(2).value() == Claim::won);
+    CHECK(bench.alpha->is_newest(1).value());  // the answer to the second may still be on its way
+    CHECK_FALSE(bench.beta->is_newest(1).value());
+    CHECK(bench.beta->claim(3).value() == Claim::won);
+    CHECK_FALSE(bench.alpha->is_newest(1).value());
+    CHECK_FALSE(bench.alpha->is_newest(2).value());
+}
+
 TEST_CASE("file arbiter: generations have no gaps", "[arbiter]") {
     const Bench bench;
     CHECK(bench.alpha->claim(1).ok());

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/console.h"
+
+namespace fmvm::sim {
+
+namespace {
+
+constexpr Duration retry = 5ms;
+constexpr Duration drain_limit = 1s;
+
+}  // namespace
+
+Console::Console(Timeline& timeline, Process& process, const SimArbiter& arbiter,
+                 Observer& observer, std::function<lockstep::Generation()> generation, Check check)
+    : timeline_(timeline),
+      process_(process),
+      arbiter_(arbiter),
+      observer_(observer),
+      generation_(std::move(generation)),
+      check_(std::move(check)) {}
+
+void Console::write(std::span<const std::uint8_t> bytes) {
+    if (bytes.empty() || !process_.alive()) return;
+    pending_.insert(pending_.end(), bytes.begin(), bytes.end());
+    write_later(timeline_.rng().between(0us, 500us));
+}
+
+void Console::write_later(Duration delay) {
+    if (std::exchange(waking_, true)) return;
+    process_.after(delay, [this] {
+        waking_ = false;
+        const Written written = write_piece();
+        if (written == Written::some) write_later(timeline_.rng().between(0us, 300us));
+        if (written == Written::not_yet) write_later(retry);
+    });
+}
+
+Console::Written Console::write_piece() {
+    if (pending_.empty()) return Written::all;
+    if (process_.now() < stalled_until_) return Written::not_yet;
+    const Result<bool> newest = arbiter_.is_newest(process_, generation_());
+    if (!newest.ok()) return Written::not_yet;
+    const bool revoked = !newest.value();
+    const std::size_t count =
+        revoked ? pending_.size() : 1 + timeline_.rng().below(pending_.size());
+    const auto last = pending_.begin() + static_cast<std::ptrdiff_t>(count);
+    if (revoked) {
+        timeline_.note("{} drops {} bytes of output", process_.name(), count);
+    } else {
+        check_(position_ + count);
+        observer_.sees(process_.name(), position_, std::span(pending_).first(count));
+    }
+    pending_.erase(pending_.begin(), last);
+    position_ += count;
+    return pending_.empty() ? Written::all : Written::some;
+}
+
+void Console::drain() {
+    const TimePoint limit = process_.now() + drain_limit;
+    while (process_.alive() && process_.now() < limit) {
+        const Written written = write_piece();
+        if (written == Written::all) return;
+        if (written == Written::not_yet) process_.spend(retry);
+    }
+}
+
+}  // namespace fmvm::sim

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// A simulated process: it runs events one after the other, may be at work or stopped (SIGSTOP) for
+// a while, during which they wait, and may die. Its clock goes on meanwhile, as the real one does.
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include "sim/timeline.h"
+
+namespace fmvm::sim {
+
+class Process {
+  public:
+    // side: 0 for the primary's host, 1 for the backup's. id: never used again by another.
+    Process(Timeline& timeline, std::string name, int side, int id)
+        : timeline_(timeline), name_(std::move(name)), side_(side), id_(id) {}
+    Process(const Process&) = delete;
+    Process& operator=(const Process&) = delete;
+
+    const std::string& name() const { return name_; }
+    int side() const { return side_; }
+    int id() const { return id_; }
+    bool alive() const { return alive_; }
+    void die() { alive_ = false; }
+
+    TimePoint now() const { return std::max(timeline_.now(), free_at_); }
+    // The event under way takes this long.
+    void spend(Duration work) { free_at_ = now() + work; }
+    void pause(Duration length) { free_at_ = std::max(free_at_, timeline_.now() + length); }
+    void wake() { free_at_ = timeline_.now(); }
+
+    // Runs `task` at `when` or as soon afterwards as this process runs; never once it is dead.
+    void at(TimePoint when, std::function<void()> task) {
+        timeline_.at(when, [this, task = std::move(task)]() mutable {
+            if (!alive_) return;
+            if (timeline_.now() < free_at_) {
+                at(free_at_, std::move(task));
+                return;
+            }
+            task();
+            if (alive_ && after_each_) after_each_();
+        });
+    }
+    void post(std::function<void()> task) { at(now(), std::move(task)); }
+    void after(Duration delay, std::function<void()> task) { at(now() + delay, std::move(task)); }
+    // Runs after every event, as a loop that arms its timer anew.
+    void after_each(std::function<void()> hook) { after_each_ = std::move(hook); }
+
+  private:
+    Timeline& timeline_;
+    std::string name_;
+    int side_;
+    int id_;
+    bool alive_ = true;
+    TimePoint free_at_{};
+    std::function<void()> after_each_;
+};
+
+// One timer, as ReplicationThread keeps it: asked for its deadline after every event.
+class Timer {
+  public:
+    Timer(Process& process, std::function<TimePoint()> deadline, std::function<void()> tick)
+        : process_(process), deadline_(std::move(deadline)), tick_(std::move(tick)) {
+        process_.after_each([this] { arm(); });
+    }
+
+  private:
+    void arm() {
+        const TimePoint due = deadline_();
+        if (due == armed_) return;
+        armed_ = due;
+        const unsigned turn = ++turn_;
+        if (due == TimePoint::max()) return;
+        process_.at(std::max(due, process_.now()), [this, turn] {
+            if (turn != turn_) return;
+            armed_ = TimePoint::max();
+            tick_();
+        });
+    }
+
+    Process& process_;
+    std::function<TimePoint()> deadline_;
+    std::function<void()> tick_;
+    TimePoint armed_ = TimePoint::max();
+    unsigned turn_ = 0;
+};
+
+}  // namespace fmvm::sim

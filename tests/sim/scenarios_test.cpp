@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+// Orders of events that are worth a name. The rules of World hold in each; what is checked here
+// is who goes on.
+#include <catch2/catch.hpp>
+
+#include "base/log.h"
+#include "sim/sim_backup.h"
+#include "sim/sim_primary.h"
+
+using namespace fmvm;
+using namespace fmvm::sim;
+using lockstep::Backup;
+using lockstep::FrameType;
+using lockstep::OnBackupLost;
+using lockstep::Primary;
+using lockstep::PrimaryEnd;
+using lockstep::SyncMode;
+
+namespace {
+
+// A protected guest that has run for a while.
+class Scenario {
+  public:
+    explicit Scenario(Settings settings = {}) : world(settings) {
+        log::set_level(log::Level::error);
+    }
+
+    void begin() {
+        REQUIRE(world.run_until_protected());
+        world.run_for(100ms);
+        REQUIRE(world.timeline().failure() == "");
+    }
+    void settle() {
+        world.settle();
+        CHECK(world.timeline().failure() == "");
+    }
+    bool backup_runs() { return world.backup().state() == Backup::State::running; }
+    bool primary_runs() { return world.primary().runs(); }
+
+    World world;
+};
+
+Settings seeded(std::uint64_t seed) {
+    Settings settings;
+    settings.seed = seed;
+    return settings;
+}
+
+}  // namespace
+
+TEST_CASE("simulation: a quiet day", "[scenario]") {
+    const SyncMode mode = GENERATE(SyncMode::kemari, SyncMode::epoch, SyncMode::adaptive);
+    Settings settings;
+    settings.mode = mode;
+    Scenario scenario(settings);
+    scenario.begin();
+    scenario.world.run_for(1s);
+    scenario.settle();
+    CHECK(scenario.world.is_protected());
+    CHECK(scenario.world.arbiter().newest() == 1);
+    CHECK(scenario.world.observer().lines() > 50);
+    CHECK(scenario.world.observer().repeated() == 0);
+}
+
+TEST_CASE("simulation: an acknowledgement is lost with the connection", "[scenario]") {
+    const bool tell_primary = GENERATE(true, false);
+    const bool tell_backup = GENERATE(true, false);
+    Scenario scenario;
+    scenario.begin();
+    World& world = scenario.world;
+    world.when(1, Moment::before_send, FrameType::ack,
+               [&] { world.network().cut(tell_primary, tell_backup); });
+    world.run_for(100ms);
+    scenario.settle();
+    CHECK(world.arbiter().newest() == 2);
+    CHECK(world.running() == 1);
+}
+
+TEST_CASE("simulation: committed, the acknowledgement lost, and the primary dies", "[scenario]") {
+    const Death death = GENERATE(Death::flushing, Death::cutting, Death::silent);
+    Scenario scenario;
+    scenario.begin();
+    World& world = scenario.world;
+    world.when(1, Moment::before_send, FrameType::ack, [&] { world.kill_primary(death); });
+    world.run_for(60ms);
+    scenario.settle();
+    CHECK(scenario.backup_runs());
+}
+
+TEST_CASE("simulation: the backup dies between commit and acknowledgement", "[scenario]") {
+    const Death death = GENERATE(Death::flushing, Death::cutting, Death::silent);
+    Scenario scenario;
+    scenario.begin();
+    World& world = scenario.world;
+    world.when(1, Moment::before_send, FrameType::ack, [&] { world.kill_backup(death, 50ms); });
+    scenario.world.run_for(60ms);
+    scenario.settle();
+    CHECK(world.is_protected());
+    CHECK(world.arbiter().newest() == 2);
+}
+
+TEST_CASE("simulation: both claim at once, and one goes on", "[scenario]") {
+    unsigned primaries = 0;
+    unsigned backups = 0;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        Scenario scenario(seeded(seed));
+        scenario.begin();
+        scenario.world.network().cut(true, true);
+        scenario.settle();
+        CHECK(scenario.primary_runs() != scenario.backup_runs());
+        primaries += scenario.primary_runs() ? 1 : 0;
+        backups += scenario.backup_runs() ? 1 : 0;
+    }
+    CHECK(primaries > 0);
+    CHECK(backups > 0);
+}
+
+TEST_CASE("simulation: a frozen primary comes back to acknowledgements", "[scenario]") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        Scenario scenario(seeded(seed));
+        scenario.begin();
+        World& world = scenario.world;
+        world.when(0, Moment::after_send, FrameType::commit,
+                   [&] { world.primary().process().pause(2s); });
+        REQUIRE(world.run_until([&] { return scenario.backup_runs(); }));
+        world.run_for(100ms);
+        scenario.settle();
+        CHECK(world.primary().end() == PrimaryEnd::superseded);
+        CHECK(scenario.backup_runs());
+    }
+}
+
+TEST_CASE("simulation: a switchover loses and repeats nothing", "[scenario]") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        Scenario scenario(seeded(seed));
+        scenario.begin();
+        scenario.world.primary().ask_to_switch_over();
+        REQUIRE(scenario.world.run_until([&] { return scenario.backup_runs(); }));
+        scenario.settle();
+        CHECK(scenario.world.primary().end() == PrimaryEnd::handed_over);
+        CHECK(scenario.world.observer().repeated() == 0);
+    }
+}
+
+TEST_CASE("simulation: a switchover with a death at each step", "[scenario]") {
+    const int side = GENERATE(0, 1);
+    const Death death = GENERATE(Death::flushing, Death::cutting, Death::silent);
+    for (unsigned step = 1; step <= 60; ++step) {
+        Scenario scenario(seeded(step));
+        scenario.begin();
+        World& world = scenario.world;
+        world.primary().ask_to_switch_over();
+        world.when_any(side, step, [&] {
+            side == 0 ? world.kill_primary(death) : world.kill_backup(death, 20ms);
+        });
+        world.run_for(100ms);
+        INFO("step " << step);
+        scenario.settle();
+        if (side == 0) CHECK(scenario.backup_runs());
+    }
+}
+
+TEST_CASE("simulation: kemari's guest stands until the acknowledgement", "[scenario]") {
+    Settings settings;
+    settings.mode = SyncMode::kemari;
+    Scenario scenario(settings);
+    scenario.begin();
+    World& world = scenario.world;
+    world.network().freeze(1);
+    world.run_for(60ms);
+    const std::uint64_t steps = world.primary().guest().steps();
+    world.run_for(20ms);
+    CHECK(world.primary().guest().steps() == steps);
+    scenario.settle();
+    CHECK(world.is_protected());
+    CHECK(world.primary().guest().steps() > steps);
+}
+
+TEST_CASE("simulation: the backup dies during the initial copy, for good", "[scenario]") {
+    for (unsigned step = 1; step <= 30; ++step) {
+        Scenario scenario(seeded(step));
+        World& world = scenario.world;
+        world.network().set_weight(1000);  // else all of it is on its way at once
+        world.when_any(1, step, [&] { world.kill_backup(Death::flushing, std::nullopt); });
+        world.run_for(20ms);
+        INFO("step " << step);
+        scenario.settle();
+        CHECK(scenario.primary_runs());
+    }
+}
+
+TEST_CASE("simulation: the guest ends during the initial copy", "[scenario]") {
+    Settings settings;
+    settings.guest_steps = 90;
+    Scenario scenario(settings);
+    scenario.world.network().set_weight(1000);
+    scenario.world.network().set_delay(20ms, 30ms);
+    REQUIRE(scenario.world.run_until(
+        [&] { return scenario.world.primary().end() == PrimaryEnd::guest_ended; }));
+    scenario.settle();
+    CHECK(scenario.world.guest_ended());
+}
+
+TEST_CASE("simulation: what waited in the console before the first commit", "[scenario]") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        Scenario scenario(seeded(seed));
+        World& world = scenario.world;
+        world.network().set_delay(5ms, 10ms);
+        world.primary().console().stall(300ms);
+        REQUIRE(world.run_until_protected());
+        world.kill_primary(Death::flushing);
+        scenario.settle();
+        CHECK(scenario.backup_runs());
+    }
+}
+
+TEST_CASE("simulation: a claim of our own does not silence us", "[scenario]") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        Scenario scenario(seeded(seed));
+        scenario.begin();
+        World& world = scenario.world;
+        world.arbiter().set_delay(30ms, 50ms);
+        world.primary().console().stall(60ms);
+        world.run_for(20ms);
+        world.kill_backup(Death::flushing, std::nullopt);
+        world.run_for(200ms);
+        scenario.settle();
+        CHECK(scenario.primary_runs());
+    }
+}
+
+TEST_CASE("simulation: a full queue makes nobody spin", "[scenario]") {
+    Scenario scenario;
+    World& world = scenario.world;
+    // Some of these fill the queue with exactly one epoch.
+    world.network().set_weight(GENERATE(range(300u, 6000u, 50u)));
+    scenario.begin();
+    world.network().freeze(0);
+    world.run_for(70ms);
+    scenario.settle();
+    CHECK(world.is_protected());
+}
+
+TEST_CASE("simulation: stop when the backup is lost", "[scenario]") {
+    Settings settings;
+    settings.on_backup_lost = OnBackupLost::stop;
+    Scenario scenario(settings);
+    scenario.begin();
+    scenario.world.kill_backup(Death::silent, std::nullopt);
+    scenario.world.run_for(500ms);
+    scenario.settle();
+    CHECK(scenario.world.primary().end() == PrimaryEnd::backup_lost);
+    CHECK(scenario.world.lost());
+}
+
+TEST_CASE("simulation: without the arbiter nobody runs alone", "[scenario]") {
+    Scenario scenario;
+    scenario.begin();
+    World& world = scenario.world;
+    for (const int side : {0, 1})
+        world.arbiter().set_reachable(side, false);
+    world.network().cut(true, true);
+    world.run_for(20ms);
+    const std::uint64_t shown = world.observer().end();
+    world.run_for(1s);
+    CHECK(world.observer().end() == shown);
+    CHECK(world.arbiter().newest() == 1);
+    scenario.settle();
+    CHECK(world.arbiter().newest() == 2);
+}
+
+TEST_CASE("simulation: the guest ends, and the backup is told", "[scenario]") {
+    Settings settings;
+    settings.guest_steps = 300;
+    Scenario scenario(settings);
+    scenario.begin();
+    scenario.settle();
+    REQUIRE(scenario.world.run_until([&] { return scenario.world.guest_ended(); }));
+    scenario.settle();
+    CHECK(scenario.world.primary().end() == PrimaryEnd::guest_ended);
+    CHECK_FALSE(scenario.world.backup().process().alive());
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Many bad days. FMVM_SIM_SEEDS=10000: more of them; FMVM_SIM_SEED=17: that one, with its log.
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <iostream>
+
+#include "base/log.h"
+#include "sim/faults.h"
+
+using namespace fmvm::sim;
+
+namespace {
+
+// What came of it, for the figures at the end.
+struct Outcome {
+    std::string failure;
+    bool ended = false;
+    bool lost = false;
+    fmvm::lockstep::Generation generation = 0;
+};
+
+Outcome live_through(std::uint64_t seed, bool log) {
+    Settings settings = settings_of(seed);
+    settings.keep_log = log;
+    World world(settings);
+    plan_faults(world, seed);
+    world.run_for(fault_time);
+    world.settle();
+    for (const std::string& line : world.timeline().log())
+        std::cerr << line << '\n';
+    return {world.timeline().failure(), world.guest_ended(), world.lost(),
+            world.arbiter().newest()};
+}
+
+std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
+    const char* const text = std::getenv(name);
+    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+}  // namespace
+
+TEST_CASE("simulation: whatever happens, the rules hold", "[seeds]") {
+    fmvm::log::set_level(fmvm::log::Level::error);
+    if (const std::uint64_t seed = number_from("FMVM_SIM_SEED", 0); seed != 0) {
+        CHECK(live_through(seed, true).failure == "");
+        return;
+    }
+    const std::uint64_t seeds = number_from("FMVM_SIM_SEEDS", 500);
+    std::uint64_t failed = 0, ended = 0, lost = 0, decided = 0;
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+        const Outcome outcome = live_through(seed, false);
+        ended += outcome.ended ? 1 : 0;
+        lost += outcome.lost ? 1 : 0;
+        decided += outcome.generation > 1 ? 1 : 0;
+        if (outcome.failure.empty()) continue;
+        if (++failed <= 10)
+            std::cerr << "FMVM_SIM_SEED=" << seed << ": " << outcome.failure << '\n';
+    }
+    std::cerr << seeds << " seeds: " << failed << " failed; a side went on alone in " << decided
+              << ", the guest ended in " << ended << " and was lost in " << lost << '\n';
+    CHECK(failed == 0);
+}

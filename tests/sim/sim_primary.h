@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The primary's process: the real state machine and output gate around the toy guest, and what
+// PrimaryService and the program do around them.
+#pragma once
+
+#include <optional>
+
+#include "lockstep/epoch_stats.h"
+#include "lockstep/output_gate.h"
+#include "lockstep/primary.h"
+#include "sim/console.h"
+#include "sim/toy_source.h"
+#include "sim/world.h"
+
+namespace fmvm::sim {
+
+class SimPrimary : public lockstep::PrimaryHost {
+  public:
+    explicit SimPrimary(World& world);
+
+    Process& process() { return process_; }
+    const Process& process() const { return process_; }
+    Console& console() { return console_; }
+    lockstep::Primary& machine() { return primary_; }
+    lockstep::Primary::State state() const { return primary_.state(); }
+    const std::optional<lockstep::PrimaryEnd>& end() const { return end_; }
+    const ToyGuest& guest() const { return guest_; }
+    bool runs() const { return process_.alive() && !end_; }
+    void ask_to_switch_over();
+
+    TimePoint now() override { return process_.now(); }
+    void claim(lockstep::Generation generation) override;
+    void generation_changed(lockstep::Generation generation) override { generation_ = generation; }
+    void drain_output() override { console_.drain(); }
+    void want_connection() override;
+    void finished(lockstep::PrimaryEnd end, const std::string& why) override;
+
+  private:
+    static lockstep::PrimaryOptions options(const Settings& settings);
+    void run_guest();
+    void exit_when_written(unsigned tries);
+
+    World& world_;
+    Process process_;
+    lockstep::Generation generation_ = 1;
+    Console console_;
+    ToyRam ram_;
+    lockstep::OutputGate gate_;
+    ToyGuest guest_;
+    ToySource source_;
+    lockstep::EpochStats stats_;
+    lockstep::Primary primary_;
+    std::optional<Timer> timer_;
+    bool end_told_ = false;
+    std::optional<lockstep::PrimaryEnd> end_;
+};
+
+}  // namespace fmvm::sim

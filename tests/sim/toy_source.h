@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checkpoints of the toy guest: what Checkpointer does with a machine, in small.
+#pragma once
+
+#include <map>
+
+#include "lockstep/checkpoint_source.h"
+#include "sim/process.h"
+#include "sim/toy_guest.h"
+
+namespace fmvm::sim {
+
+class ToySource : public lockstep::CheckpointSource {
+  public:
+    ToySource(Process& process, ToyGuest& guest, ToyRam& ram, lockstep::OutputGate& gate)
+        : process_(process), guest_(guest), ram_(ram), gate_(gate) {}
+
+    bool guest_stands() const { return stands_; }
+
+    Result<void> begin() override;
+    Result<lockstep::Body> next_initial_pages() override;
+    double initial_progress() const override { return 0; }
+    Result<void> cut(lockstep::EpochId epoch, bool stay_stopped) override;
+    lockstep::Body next_pages() override;
+    const std::vector<std::uint8_t>& state() const override { return state_; }
+    const lockstep::OutputGate::EpochOutput& output() const override { return output_; }
+    const std::vector<std::uint64_t>& digests() const override { return digests_; }
+    const lockstep::CutReport& report() const override { return report_; }
+    const lockstep::PageCounts& counts() const override { return counts_; }
+    void resume() override { stands_ = false; }
+    void end() override { stands_ = false; }
+
+  private:
+    using Page = std::vector<std::uint8_t>;
+
+    Process& process_;
+    ToyGuest& guest_;
+    ToyRam& ram_;
+    lockstep::OutputGate& gate_;
+    bool stands_ = false;
+
+    PageSet to_send_{toy_pages};  // of this round of the initial copy
+    unsigned round_ = 0;
+
+    lockstep::EpochId epoch_ = 0;
+    std::map<PageIndex, Page> staged_;
+    std::map<PageIndex, Page> sent_;  // what the backup has for a page
+    std::vector<std::uint8_t> state_;
+    lockstep::OutputGate::EpochOutput output_;
+    std::vector<std::uint64_t> digests_;
+    lockstep::CutReport report_;
+    lockstep::PageCounts counts_;
+};
+
+}  // namespace fmvm::sim
