@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::chrono::milliseconds linger_max{200};
 constexpr std::size_t gather_max = 32;  // frames per system call
+constexpr std::chrono::milliseconds bytes_told_every{5};
 constexpr std::size_t unread_bytes_max = 32 * mib;
 
 Tcp::endpoint to_asio(const Endpoint& endpoint) {
@@ -206,6 +207,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     void told_bytes(std::optional<Frame> frame) {
         if (!frame) {
+            // Often enough to count as life, not so often as to keep the user awake.
+            const auto now = std::chrono::steady_clock::now();
+            if (now - told_bytes_at_ < bytes_told_every) return;
+            told_bytes_at_ = now;
             tell([](Subscriber& subscriber) { subscriber.user->bytes_received(); });
             return;
         }
@@ -243,6 +248,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::atomic<bool> paused_{false};     // not reading, because of those
     std::uint64_t next_sequence_ = 0;
     std::chrono::milliseconds heartbeat_{0};
+    std::chrono::steady_clock::time_point told_bytes_at_{};
     bool sent_lately_ = false;
     bool writing_ = false;
     bool closing_ = false;

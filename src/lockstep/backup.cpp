@@ -69,11 +69,11 @@ void Backup::bytes_received() {
 }
 
 void Backup::frame_received(Frame frame) {
-    const Result<void> handled = handle(frame);
+    const Result<void> handled = handle(std::move(frame));
     if (!handled.ok()) refuse(handled.error().message());
 }
 
-Result<void> Backup::handle(const Frame& frame) {
+Result<void> Backup::handle(Frame frame) {
     if (state_ == State::greeting && frame.type != FrameType::hello)
         return Error("the first message must be a hello");
     if (state_ == State::deciding && frame.type != FrameType::heartbeat)
@@ -82,7 +82,7 @@ Result<void> Backup::handle(const Frame& frame) {
         case FrameType::hello:
             return handle_hello(frame);
         case FrameType::pages:
-            return shadow_->stage_pages(frame);
+            return shadow_->stage_pages(std::move(frame));
         case FrameType::state:
             return shadow_->stage_state(frame);
         case FrameType::output:

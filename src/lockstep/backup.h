@@ -73,7 +73,7 @@ class Backup : public ChannelUser {
     void channel_lost(const std::string& reason) override;
 
   private:
-    Result<void> handle(const Frame& frame);
+    Result<void> handle(Frame frame);
     Result<void> handle_hello(const Frame& frame);
     Result<void> handle_commit(const Frame& frame);
     Result<void> handle_switch_over(const Frame& frame);

@@ -266,6 +266,7 @@ void Checkpointer::digest_pages() {
 
 Body Checkpointer::next_pages() {
     Body body = begin_pages_body(epoch_);
+    body.reserve(body_target + page_record_max);
     const std::size_t header_size = body.size();
     while (next_staged_ < staged_.size() && body.size() < body_target)
         pack(staged_[next_staged_++], body);

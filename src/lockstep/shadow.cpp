@@ -30,14 +30,14 @@ void Shadow::account(const Frame& frame) {
     digest_ = chain_digest(digest_, frame.digest);
 }
 
-Result<void> Shadow::stage_pages(const Frame& frame) {
-    const PagesBody pages = FMVM_TRY(parse_pages_body(frame.body, ram_.page_count()));
+Result<void> Shadow::stage_pages(Frame frame) {
+    PagesBody pages = FMVM_TRY(parse_pages_body(frame.body, ram_.page_count()));
     FMVM_TRY(check_epoch(pages.epoch));
     if (committed_ == 0) return apply_records(ram_, pages);
     records_ += pages.records.size();
     if (records_ > ram_.page_count()) return Error("it sent more pages than there are");
     account(frame);
-    pages_.push_back(frame.body);
+    pages_.push_back({std::move(frame.body), std::move(pages)});
     return {};
 }
 
@@ -115,11 +115,8 @@ Result<void> Shadow::commit(const CommitMessage& commit) {
 }
 
 Result<void> Shadow::apply() {
-    for (const std::vector<std::uint8_t>& body : unapplied_) {
-        Result<PagesBody> pages = parse_pages_body(body, ram_.page_count());
-        FMVM_CHECK(pages.ok());  // it was checked when it was staged
-        FMVM_TRY(apply_records(ram_, *pages));
-    }
+    for (const StagedPages& pages : unapplied_)
+        FMVM_TRY(apply_records(ram_, pages.content));
     unapplied_.clear();
     const Result<void> verified = verify();
     unverified_.clear();

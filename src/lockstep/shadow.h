@@ -34,7 +34,7 @@ class Shadow {
     explicit Shadow(ShadowRam& ram) : ram_(ram) {}
 
     // A message of the epoch under way. An error means that the peer breaks the protocol.
-    Result<void> stage_pages(const Frame& frame);
+    Result<void> stage_pages(Frame frame);
     Result<void> stage_state(const Frame& frame);
     Result<void> stage_output(const Frame& frame);
     Result<void> stage_digests(const Frame& frame);
@@ -63,13 +63,19 @@ class Shadow {
     void account(const Frame& frame);
     Result<void> verify() const;
 
+    // A body that was checked, and its records, which point into it.
+    struct StagedPages {
+        std::vector<std::uint8_t> body;
+        PagesBody content;
+    };
+
     ShadowRam& ram_;
     EpochId committed_ = 0;
     std::vector<std::uint8_t> state_;
     Tail tail_;
 
     // The epoch under way.
-    std::vector<std::vector<std::uint8_t>> pages_;  // bodies, checked
+    std::vector<StagedPages> pages_;
     std::uint64_t records_ = 0;
     std::uint64_t digest_ = 0;
     std::vector<std::uint8_t> next_state_;
@@ -79,7 +85,7 @@ class Shadow {
     std::vector<std::uint64_t> next_digests_;
 
     // Committed, not yet applied.
-    std::vector<std::vector<std::uint8_t>> unapplied_;
+    std::vector<StagedPages> unapplied_;
     std::vector<std::uint64_t> unverified_;
 };
 
