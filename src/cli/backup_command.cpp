@@ -158,6 +158,7 @@ class BackupRun : public lockstep::BackupUser {
                                   switchover_->ok(R"("result": "the guest runs here")");
                               switchover_.reset();
                               connect_console();
+                              if (end_) control_.stop();
                           });
     }
 
@@ -220,14 +221,15 @@ class BackupRun : public lockstep::BackupUser {
         }
     }
 
+    // A guest that ends at once does so before took_over() has given the machine to this thread.
     void machine_ended(GuestEnd reason) {
         end_ = reason;
-        control_.stop();
+        if (standby_) control_.stop();
     }
 
     int finish() {
         service_.reset();
-        if (!end_) return status_;
+        if (!end_ || !standby_) return status_;
         Machine& machine = *standby_->built().machine;
         machine.halt_vcpus();
         if (*end_ != GuestEnd::unsupported) {

@@ -43,9 +43,10 @@ class Builder {
         : options_(options), machine_(machine), status_(status) {}
 
     void add_power() {
-        const EndRequest end = [&machine = machine_](GuestEnd reason) {
-            machine.request_end(reason);
-        };
+        auto& state = machine_.own(std::make_unique<PowerState>(
+            [&machine = machine_](GuestEnd reason) { machine.request_end(reason); }));
+        machine_.add_state("power", state);
+        const EndRequest end = [&state](GuestEnd reason) { state.end(reason); };
         auto& power = machine_.own(std::make_unique<AcpiPower>(end));
         machine_.ports().attach(layout::acpi_sleep_control_port, AcpiPower::register_count, power);
         auto& data = machine_.own(std::make_unique<I8042Port>(I8042Port::Kind::data, end));

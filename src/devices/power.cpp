@@ -17,7 +17,27 @@ constexpr std::uint8_t sleep_type_mask = 0x7;
 constexpr std::uint8_t pulse_command = 0xf0;
 constexpr std::uint8_t pulse_reset_line = 0x01;
 
+constexpr std::uint8_t asked_power_off = 1;
+constexpr std::uint8_t asked_reset = 2;
+
 }  // namespace
+
+// First noted, then carried out: a machine that stands because of it is saved with it.
+void PowerState::end(GuestEnd how) {
+    asked_ = how == GuestEnd::reset ? asked_reset : asked_power_off;
+    request_end_(how);
+}
+
+void PowerState::save(ByteWriter& out) const {
+    out.u8(asked_);
+}
+
+Result<void> PowerState::restore(ByteReader& in) {
+    const std::uint8_t asked = in.u8();
+    if (!in.done() || asked > asked_reset) return Error("it is malformed");
+    if (asked != 0) end(asked == asked_reset ? GuestEnd::reset : GuestEnd::power_off);
+    return {};
+}
 
 void AcpiPower::read(std::uint64_t, std::span<std::uint8_t> data) {
     std::fill(data.begin(), data.end(), std::uint8_t{0});

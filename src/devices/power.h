@@ -4,6 +4,7 @@
 // thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 
@@ -13,6 +14,24 @@
 namespace fmvm {
 
 using EndRequest = std::function<void(GuestEnd)>;
+
+// The end that the guest asked for, as state: where a machine is restored that had ended, but whose
+// end nobody outside was told, it ends again. (A guest that has switched itself off only halts.)
+class PowerState : public Snapshottable {
+  public:
+    explicit PowerState(EndRequest request_end) : request_end_(std::move(request_end)) {}
+
+    // power_off or reset. Any vCPU thread.
+    void end(GuestEnd how);
+
+    std::uint32_t state_version() const override { return 1; }
+    void save(ByteWriter& out) const override;
+    Result<void> restore(ByteReader& in) override;
+
+  private:
+    EndRequest request_end_;
+    std::atomic<std::uint8_t> asked_{0};  // 0: for nothing; 1: power_off; 2: reset
+};
 
 // Ports layout::acpi_sleep_control_port .. acpi_reset_port.
 class AcpiPower : public BusDevice {

@@ -341,6 +341,7 @@ Result<void> Primary::handle_ack(const Frame& frame) {
 void Primary::last_epoch_acknowledged() {
     if (last_ == Last::guest_end) {
         host_.drain_output();
+        crash_point("guest-ended");
         send(EndedMessage{end_reason_});
         finish(PrimaryEnd::guest_ended, end_reason_);
         return;

@@ -32,7 +32,7 @@ PrimaryService::PrimaryService(Machine& machine, OutputGate& gate, Arbiter& arbi
       options_(std::move(options)),
       drain_(std::move(drain)),
       on_end_(std::move(on_end)),
-      generation_(options_.primary.generation) {}
+      generation_(std::make_shared<std::atomic<Generation>>(options_.primary.generation)) {}
 
 Result<void> PrimaryService::set_up(const Kvm& kvm, std::vector<WriteGate*> write_gates) {
     if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
@@ -84,7 +84,7 @@ void PrimaryService::switch_over(Stays stays) {
 }
 
 void PrimaryService::generation_changed(Generation generation) {
-    generation_ = generation;
+    *generation_ = generation;
     if (const Stays stays = std::exchange(stays_, nullptr))
         stays("the backup was lost meanwhile, and the guest goes on without one");
 }
@@ -94,7 +94,7 @@ void PrimaryService::guest_ended(const std::string& reason) {
 }
 
 Result<bool> PrimaryService::may_emit() {
-    return arbiter_.is_newest(generation_);
+    return arbiter_.is_newest(*generation_);
 }
 
 void PrimaryService::claim(Generation generation) {

@@ -49,7 +49,9 @@ class PrimaryService : public PrimaryHost {
     void guest_ended(const std::string& reason);
     std::string summary() const { return stats_.summary(); }
     // Any thread.
-    Generation generation() const { return generation_; }
+    Generation generation() const { return *generation_; }
+    // The same for who may ask after the service is gone: the console shows its last output then.
+    std::shared_ptr<const std::atomic<Generation>> shared_generation() const { return generation_; }
     // Whether this side may still let output out. Any thread; asks the arbiter.
     Result<bool> may_emit();
 
@@ -74,7 +76,7 @@ class PrimaryService : public PrimaryHost {
     PrimaryServiceOptions options_;
     Drain drain_;
     EndHandler on_end_;
-    std::atomic<Generation> generation_;
+    const std::shared_ptr<std::atomic<Generation>> generation_;
     EpochStats stats_;
     std::unique_ptr<DirtyLog> log_;
     std::unique_ptr<Checkpointer> checkpointer_;

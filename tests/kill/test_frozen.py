@@ -55,6 +55,16 @@ class Frozen(PairTestCase):
                 self.assert_took_over(pair, primary, backup)
                 self.end(pair, backup)
 
+    def test_stopped_right_after_the_backup_is_lost(self):
+        """What the gate held is on its way to the console while everything is torn down."""
+        for _ in range(3):
+            pair = self.pair(COUNTER, lost_after="400ms")
+            primary, backup = pair.start()
+            backup.signal(signal.SIGSTOP)
+            primary.wait_log("running unprotected")
+            self.end(pair, primary)
+            COUNTER.judge(bytes(primary.console))
+
     def test_shorter_than_the_limit_is_no_loss(self):
         pair = self.pair(COUNTER, lost_after="20s")
         primary, backup = pair.start()

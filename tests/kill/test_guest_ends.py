@@ -39,6 +39,18 @@ class GuestEnds(PairTestCase):
                 self.assertEqual(bytes(backup.console), b"")
                 pair.check()
 
+    def test_of_both_at_once(self):
+        """The guest ends, and the primary dies before it has told its backup."""
+        for end, status in ENDS:
+            with self.subTest(end=end):
+                pair = self.pair(counting(100, end))
+                backup = pair.start_backup()
+                primary = pair.start_primary(crash_at="guest-ended")
+                check_status(primary, -signal.SIGKILL)
+                check_status(backup, status)
+                self.assert_all_shown(pair.joined(primary, backup).stream, 100)
+                pair.check()
+
     def test_on_the_backup(self):
         for end, status in ENDS:
             with self.subTest(end=end):

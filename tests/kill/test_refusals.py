@@ -265,7 +265,7 @@ class Mismatch(PairTestCase):
         image = pair.directory / "disk.img"
         with open(image, "wb") as file:
             file.truncate(1 << 20)
-        backup = pair.start_backup("--disk", f"path={image}")
+        backup = pair.start_backup("--disk", f"path={image}", "--block", "shared")
         primary = pair.start_primary()
         sentence = "the primary has 0 disks, this backup 1"
         backup.wait_log(sentence)

@@ -88,3 +88,34 @@ TEST_CASE("power: the i8042 pulse", "[power]") {
     write(data, 0, 0xfe);
     CHECK(ends.seen.empty());
 }
+
+TEST_CASE("power: an end that was asked for is state", "[power]") {
+    for (const GuestEnd how : {GuestEnd::power_off, GuestEnd::reset}) {
+        Ends ends;
+        PowerState power(ends.handler());
+        power.end(how);
+        CHECK(ends.seen == std::vector{how});
+        ByteWriter out;
+        power.save(out);
+
+        Ends restored_ends;
+        PowerState restored(restored_ends.handler());
+        ByteReader in(out.bytes());
+        REQUIRE(restored.restore(in).ok());
+        CHECK(restored_ends.seen == std::vector{how});
+    }
+}
+
+TEST_CASE("power: a guest that runs is restored running; nonsense is refused", "[power]") {
+    Ends ends;
+    PowerState power(ends.handler());
+    ByteWriter out;
+    power.save(out);
+    ByteReader in(out.bytes());
+    CHECK(power.restore(in).ok());
+    for (const std::vector<std::uint8_t>& bytes : {std::vector<std::uint8_t>{}, {3}, {255}}) {
+        ByteReader hostile(bytes);
+        CHECK_FALSE(power.restore(hostile).ok());
+    }
+    CHECK(ends.seen.empty());
+}
