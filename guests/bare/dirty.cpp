@@ -25,6 +25,7 @@ class Stopwatch {
         const uint64_t now = rdtsc();
         if (now - last_ > gap_) gap_ = now - last_;
         last_ = now;
+        ++laps_;
     }
     // Leaves out a wanted sleep that should have ended at `due`.
     void skip_to(uint64_t due) {
@@ -40,11 +41,13 @@ class Stopwatch {
     }
     uint64_t largest() const { return largest_; }
     uint64_t now() const { return last_; }
+    uint64_t laps() const { return laps_; }
 
   private:
     uint64_t last_ = rdtsc();
     uint64_t gap_ = 0;
     uint64_t largest_ = 0;
+    uint64_t laps_ = 0;
 };
 
 class WorkingSet {
@@ -119,7 +122,7 @@ void report(const WorkingSet& set, Stopwatch& watch, const Clock& clock) {
     Text line;
     line << "dirty pass=" << set.pass() - 1 << " tsc=" << watch.now() << " gap_us=" << clock.us(gap)
          << " gap_max_us=" << clock.us(watch.largest()) << " sum=" << Hex{set.checksum(), 16}
-         << '\n';
+         << " laps=" << watch.laps() << '\n';
     // Byte by byte, each a step: a silence while the line goes out is seen as well.
     serial.write(line.view(), [&] { watch.lap(); });
 }

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "cli/control_socket.h"
 #include "cli/guest_session.h"
 #include "cli/host_facts.h"
 #include "cli/protected_guest.h"
@@ -45,8 +46,9 @@ class MachineRam : public lockstep::ShadowRam {
 class StandbyMachine : public lockstep::Standby {
   public:
     // on_end: as Machine::on_end().
-    StandbyMachine(BuiltMachine built, std::function<void(GuestEnd)> on_end)
-        : built_(std::move(built)), ram_(built_.machine->memory()) {
+    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
+                   std::function<void(GuestEnd)> on_end)
+        : built_(std::move(built)), disks_(std::move(disks)), ram_(built_.machine->memory()) {
         built_.machine->on_end(std::move(on_end));
     }
 
@@ -54,6 +56,7 @@ class StandbyMachine : public lockstep::Standby {
 
     Result<void> run(const Shadow& shadow, Generation generation, Arbiter& arbiter) override {
         const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
+        FMVM_TRY(lock_disks());
         FMVM_TRY(built_.machine->restore(image));
         guard_console(built_, arbiter, [generation] { return generation; });
         built_.gate->write(shadow.tail().bytes);
@@ -64,7 +67,18 @@ class StandbyMachine : public lockstep::Standby {
     BuiltMachine& built() { return built_; }
 
   private:
+    // The dead primary's lock goes with its last I/O; that of a frozen one when it wakes up, finds
+    // itself superseded and ends, or is killed.
+    Result<void> lock_disks() const {
+        for (std::size_t i = 0; i < built_.disks.size(); ++i)
+            FMVM_TRY(built_.disks[i]->lock(disks_[i].path, disk_wait));
+        return {};
+    }
+
+    static constexpr std::chrono::seconds disk_wait{60};
+
     BuiltMachine built_;
+    const std::vector<DiskOptions> disks_;
     MachineRam ram_;
 };
 
@@ -93,6 +107,8 @@ class BackupRun : public lockstep::BackupUser {
           signals_(control_, SIGTERM, SIGINT, SIGHUP) {}
 
     Result<void> prepare() {
+        control_socket_ = FMVM_TRY(open_control(control_, options_.machine.control));
+        if (control_socket_) serve(*control_socket_);
         service_ = FMVM_TRY(lockstep::BackupService::create(options_.listen, *this));
         log::notice("backup", "listening on {}", service_->endpoint().text());
         return {};
@@ -116,11 +132,11 @@ class BackupRun : public lockstep::BackupUser {
         machine.cpus = hello.shape.vcpus;
         FMVM_TRY(check_host(hello.shape));
         ExitStatus ignored = ExitStatus::failure;
-        BuiltMachine built = FMVM_TRY(build_standby(kvm_, machine, ignored));
+        BuiltMachine built = FMVM_TRY(build_machine(kvm_, machine, Purpose::stand_by, ignored));
         FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
         FMVM_TRY(directory_.record(hello.vm, hello.generation));
-        return std::unique_ptr<lockstep::Standby>(
-            std::make_unique<StandbyMachine>(std::move(built), [this](GuestEnd reason) {
+        return std::unique_ptr<lockstep::Standby>(std::make_unique<StandbyMachine>(
+            std::move(built), options_.machine.disks, [this](GuestEnd reason) {
                 boost::asio::post(control_, [this, reason] { machine_ended(reason); });
             }));
     }
@@ -138,6 +154,9 @@ class BackupRun : public lockstep::BackupUser {
                               standby_ = std::static_pointer_cast<StandbyMachine>(standby);
                               arbiter_ = arbiter;
                               generation_ = generation;
+                              if (switchover_)
+                                  switchover_->ok(R"("result": "the guest runs here")");
+                              switchover_.reset();
                               connect_console();
                           });
     }
@@ -169,6 +188,19 @@ class BackupRun : public lockstep::BackupUser {
         if (missing.empty()) return {};
         return make_error(
             "the guest was started with CPU features that the backup's host lacks ({})", missing);
+    }
+
+    void serve(ControlSocket& socket) {
+        socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
+            if (switchover_) return reply.error("a switchover is under way");
+            switchover_ = reply;
+            service_->ask_for_switch_over([this](const std::string& why) {
+                boost::asio::post(control_, [this, why] {
+                    if (switchover_) switchover_->error(why);
+                    switchover_.reset();
+                });
+            });
+        });
     }
 
     void connect_console() {
@@ -214,6 +246,8 @@ class BackupRun : public lockstep::BackupUser {
     const std::string side_ = make_side_name();
     boost::asio::io_context control_{1};
     boost::asio::signal_set signals_;
+    std::unique_ptr<ControlSocket> control_socket_;
+    std::optional<ControlReply> switchover_;
     std::shared_ptr<Arbiter> arbiter_;
     std::shared_ptr<StandbyMachine> standby_;
     Generation generation_ = 0;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cli/backup_command.h"
 #include "cli/check_command.h"
+#include "cli/control_words.h"
 #include "cli/exit_status.h"
 #include "cli/primary_command.h"
 #include "cli/protection_words.h"
@@ -27,6 +28,9 @@ constexpr const char* main_footer = R"(
 Examples:
   fmvm check
   fmvm run --kernel vmlinux --cmdline "console=ttyS0 root=/dev/vda" --disk path=disk.img
+  fmvm run --kernel vmlinux --disk path=disk.img --control vm.sock
+  fmvm snapshot --control vm.sock --to saved --stop
+  fmvm run --restore saved --disk path=disk.img
   fmvm run --help)";
 
 constexpr const char* run_footer = R"(
@@ -35,6 +39,9 @@ Sizes: 512M, 2G, 1TiB (K, M, G, T, with or without B or iB, powers of 1024); a b
 A configuration file holds the same keys as one JSON object; the command line wins, key by key:
   {"kernel": "vmlinux", "memory": "512M", "cpus": 1, "console": "stdio",
    "disks": [{"path": "disk.img", "readonly": false}, "path=data.img,direct"]}
+
+--restore goes on with a guest that `fmvm snapshot --stop` left in a directory. Memory, CPUs and
+kernel come from there; the disks must be the same, in the same order, as they were then.
 
 At the console: Ctrl-A x stops the machine, Ctrl-A h prints help, Ctrl-A a sends Ctrl-A.
 SIGTERM and SIGINT stop it as well.
@@ -57,6 +64,8 @@ Exit status:
 CLI::App* add_run(CLI::App& app, RunWords& words) {
     CLI::App* const run = app.add_subcommand("run", "Run a virtual machine in the foreground");
     add_machine_options(*run, words);
+    add_option(*run, "--restore", words.restore, "DIR",
+               "Go on with the guest of this snapshot, instead of a kernel");
     run->allow_extras();
     run->footer(run_footer);
     return run;
@@ -83,10 +92,13 @@ struct CommandLine {
     CLI::App app{"fmvm runs virtual machines on /dev/kvm and keeps them alive.", "fmvm"};
     RunWords run_words;
     ProtectionWords primary_words, backup_words;
+    ControlWords snapshot_words, switchover_words;
     bool as_json = false;
     CLI::App* run = nullptr;
     CLI::App* primary = nullptr;
     CLI::App* backup = nullptr;
+    CLI::App* snapshot = nullptr;
+    CLI::App* switchover = nullptr;
     CLI::App* check = nullptr;
 
     CommandLine() {
@@ -97,6 +109,8 @@ struct CommandLine {
         run = add_run(app, run_words);
         primary = add_primary(app, primary_words);
         backup = add_backup(app, backup_words);
+        switchover = add_switchover(app, switchover_words);
+        snapshot = add_snapshot(app, snapshot_words);
         check = app.add_subcommand("check", "Report what this host can do for fmvm");
         check->add_flag("--json", as_json, "Report as JSON");
         check->allow_extras();
@@ -147,6 +161,16 @@ int dispatch(int argc, char** argv) {
             backup_options(line.backup_words),
             [](const BackupCommandOptions& o) -> const RunOptions& { return o.machine; },
             backup_command);
+    }
+    if (line.snapshot->parsed()) {
+        const Result<SnapshotOptions> options = snapshot_options(line.snapshot_words);
+        if (!options.ok()) return usage_error(options.error().message());
+        return snapshot_command(options.value());
+    }
+    if (line.switchover->parsed()) {
+        const Result<SwitchoverOptions> options = switchover_options(line.switchover_words);
+        if (!options.ok()) return usage_error(options.error().message());
+        return switchover_command(options.value());
     }
     return usage_error("no command is given; see fmvm --help");
 }

@@ -100,6 +100,8 @@ Result<T> parsed_string(const JsonValue& value, Result<T> (*parse)(std::string_v
 
 Result<void> apply_member(GivenOptions& given, const JsonValue& member) {
     const std::string& key = member.key;
+    if (key == "restore") return assign(given.restore, string_of(member), member);
+    if (key == "control") return assign(given.control, string_of(member), member);
     if (key == "kernel") return assign(given.kernel, string_of(member), member);
     if (key == "initrd") return assign(given.initrd, string_of(member), member);
     if (key == "cmdline") return assign(given.cmdline, string_of(member), member);
@@ -117,7 +119,7 @@ Result<void> apply_member(GivenOptions& given, const JsonValue& member) {
         return {};
     }
     return located(member, Error("unknown key; kernel, initrd, cmdline, memory, cpus, disks, "
-                                 "console, host-quirks, verbose are known"));
+                                 "console, control, restore, host-quirks, verbose are known"));
 }
 
 Result<GivenOptions> interpret(const JsonValue& root) {

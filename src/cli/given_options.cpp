@@ -134,6 +134,7 @@ Result<void> check_console(const ConsoleOptions& console) {
 void take_devices(GivenOptions& given, RunOptions& options) {
     options.disks = std::move(given.disks).value_or(std::vector<DiskOptions>());
     options.console = std::move(given.console).value_or(ConsoleOptions());
+    options.control = std::move(given.control).value_or(std::string());
     options.verbosity = given.verbosity.value_or(options.verbosity);
 }
 
@@ -164,6 +165,28 @@ Result<void> check_conflicts(const RunOptions& options) {
     return {};
 }
 
+// A snapshot brings along what the guest was started with.
+Result<void> check_restore(const GivenOptions& given) {
+    FMVM_TRY(check_path("restore", *given.restore));
+    const char* const extra = given.kernel         ? "kernel"
+                              : given.initrd       ? "initrd"
+                              : given.cmdline      ? "cmdline"
+                              : given.memory_bytes ? "memory"
+                              : given.cpus         ? "cpus"
+                                                   : nullptr;
+    if (extra == nullptr) return {};
+    return make_error("{}: comes from the snapshot when a guest is restored; leave it out", extra);
+}
+
+Result<void> check_kernel(const GivenOptions& given) {
+    if (!given.kernel) {
+        return Error("no kernel given; add --kernel PATH, or \"kernel\" to the configuration file");
+    }
+    FMVM_TRY(check_path("kernel", *given.kernel));
+    if (given.initrd) FMVM_TRY(check_path("initrd", *given.initrd));
+    return {};
+}
+
 template <typename T>
 void prefer(std::optional<T>& ours, std::optional<T>& theirs) {
     if (!ours) ours = std::move(theirs);
@@ -172,6 +195,8 @@ void prefer(std::optional<T>& ours, std::optional<T>& theirs) {
 }  // namespace
 
 GivenOptions merge(GivenOptions command_line, GivenOptions file) {
+    prefer(command_line.restore, file.restore);
+    prefer(command_line.control, file.control);
     prefer(command_line.kernel, file.kernel);
     prefer(command_line.initrd, file.initrd);
     prefer(command_line.cmdline, file.cmdline);
@@ -185,14 +210,12 @@ GivenOptions merge(GivenOptions command_line, GivenOptions file) {
 }
 
 Result<RunOptions> complete(GivenOptions given, std::uint64_t host_memory_bytes) {
-    if (!given.kernel) {
-        return Error("no kernel given; add --kernel PATH, or \"kernel\" to the configuration file");
-    }
-    FMVM_TRY(check_path("kernel", *given.kernel));
-    if (given.initrd) FMVM_TRY(check_path("initrd", *given.initrd));
+    FMVM_TRY(given.restore ? check_restore(given) : check_kernel(given));
+    if (given.control) FMVM_TRY(check_path("control", *given.control));
 
     RunOptions options;
-    options.kernel = std::move(*given.kernel);
+    options.restore = std::move(given.restore).value_or(std::string());
+    options.kernel = std::move(given.kernel).value_or(std::string());
     options.initrd = std::move(given.initrd).value_or(std::string());
     options.cmdline = std::move(given.cmdline).value_or(std::string());
     options.memory_bytes = given.memory_bytes.value_or(options.memory_bytes);
@@ -211,6 +234,7 @@ Result<RunOptions> complete(GivenOptions given, std::uint64_t host_memory_bytes)
 
 Result<RunOptions> complete_devices(GivenOptions given) {
     RunOptions options;
+    if (given.control) FMVM_TRY(check_path("control", *given.control));
     take_devices(given, options);
     FMVM_TRY(check_disks(options.disks));
     FMVM_TRY(check_console(options.console));

@@ -14,6 +14,8 @@
 namespace fmvm::cli {
 
 struct GivenOptions {
+    std::optional<std::string> restore;
+    std::optional<std::string> control;
     std::optional<std::string> kernel;
     std::optional<std::string> initrd;
     std::optional<std::string> cmdline;

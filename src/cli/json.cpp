@@ -155,6 +155,12 @@ Result<JsonValue> parse_json(std::string_view text) {
     return std::move(builder).finish();
 }
 
+const JsonValue* find_member(const JsonValue& value, std::string_view key) {
+    if (value.kind != JsonValue::Kind::object) return nullptr;
+    const auto found = std::ranges::find(value.children, key, &JsonValue::key);
+    return found == value.children.end() ? nullptr : &*found;
+}
+
 std::string json_quote(std::string_view text) {
     return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }

@@ -39,6 +39,9 @@ inline constexpr std::size_t json_depth_max = 8;
 // Errors, among them a key that stands twice in one object, are error_at() where they are.
 Result<JsonValue> parse_json(std::string_view text);
 
+// The member of an object; nullptr: there is none, or `value` is no object.
+const JsonValue* find_member(const JsonValue& value, std::string_view key);
+
 // text as a JSON string, quoted and escaped; invalid UTF-8 is replaced.
 std::string json_quote(std::string_view text);
 

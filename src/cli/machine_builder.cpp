@@ -23,13 +23,15 @@ namespace fmvm::cli {
 
 namespace {
 
-Result<UniqueFd> open_console(const ConsoleOptions& console) {
+// A restored guest goes on where the console file ends, another one begins it anew.
+Result<UniqueFd> open_console(const ConsoleOptions& console, bool restored) {
     if (console.kind == ConsoleKind::stdio)
         return UniqueFd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
     const bool file = console.kind == ConsoleKind::file;
     const std::string path = file ? console.path : "/dev/null";
-    UniqueFd fd(::open(path.c_str(),
-                       O_WRONLY | O_CLOEXEC | O_NOCTTY | (file ? O_CREAT | O_TRUNC : 0), 0644));
+    const int for_file = O_CREAT | (restored ? O_APPEND : O_TRUNC);
+    UniqueFd fd(
+        ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | (file ? for_file : 0), 0644));
     if (!fd) return errno_error(errno, fmt::format("console {}: cannot be opened", path));
     return fd;
 }
@@ -53,14 +55,14 @@ class Builder {
     }
 
     // After everything else that can fail: opening the console empties the file of the last run.
-    Result<void> add_console(BuiltMachine& built, ConsoleGate gate) {
+    Result<void> add_console(BuiltMachine& built, Purpose purpose) {
         IrqLine& irq = FMVM_TRY(new_irq(layout::serial_irq)).get();
         status_ = ExitStatus::usage;
-        UniqueFd console = FMVM_TRY(open_console(options_.console));
+        UniqueFd console = FMVM_TRY(open_console(options_.console, options_.kernel.empty()));
         built.console =
             &machine_.own(std::make_unique<ConsoleOutput>(machine_.loop(), std::move(console)));
         OutputSink* sink = built.console;
-        if (gate == ConsoleGate::open) {
+        if (purpose != Purpose::run) {
             built.gate = &machine_.own(std::make_unique<lockstep::OutputGate>(*built.console));
             sink = built.gate;
         }
@@ -72,18 +74,26 @@ class Builder {
         return {};
     }
 
-    Result<void> add_disk(const DiskOptions& disk) {
+    Result<void> add_disk(BuiltMachine& built, const DiskOptions& disk, Purpose purpose) {
         status_ = ExitStatus::usage;
-        DiskImage image = FMVM_TRY(
-            DiskImage::open(disk.path, {.read_only = disk.readonly, .direct = disk.direct}));
+        DiskImage image =
+            FMVM_TRY(DiskImage::open(disk.path, {.read_only = disk.readonly,
+                                                 .direct = disk.direct,
+                                                 .lock = purpose != Purpose::stand_by}));
         status_ = ExitStatus::failure;
         const std::uint32_t alignment = image.memory_alignment;
         const std::string section = fmt::format("disk{}", machine_.shape().disks.size());
         machine_.describe_disk({image.size, image.block_size, image.read_only, disk.serial});
-        std::unique_ptr<BlockBackend> backend =
-            FMVM_TRY(UringBackend::create(machine_.loop(), std::move(image)));
+        auto uring = FMVM_TRY(UringBackend::create(machine_.loop(), std::move(image)));
+        built.disks.push_back(&uring->image());
+        std::unique_ptr<BlockBackend> backend = std::move(uring);
         if (alignment > 1) {
             backend = std::make_unique<AlignedBackend>(std::move(backend), alignment);
+        }
+        if (purpose != Purpose::run) {
+            auto gate = std::make_unique<lockstep::WriteGate>(machine_.loop(), std::move(backend));
+            built.write_gates.push_back(gate.get());
+            backend = std::move(gate);
         }
         auto& device = machine_.own(std::make_unique<BlockDevice>(
             machine_.memory(), machine_.loop(), std::move(backend), disk.serial));
@@ -164,48 +174,34 @@ Result<void> check_host(const Kvm& kvm, const RunOptions& options) {
 }
 
 // Everything but the console.
-Result<void> add_devices(Builder& builder, const RunOptions& options) {
+Result<void> add_devices(Builder& builder, BuiltMachine& built, const RunOptions& options,
+                         Purpose purpose) {
     builder.add_power();
     for (const DiskOptions& disk : options.disks)
-        FMVM_TRY(builder.add_disk(disk));
+        FMVM_TRY(builder.add_disk(built, disk, purpose));
     return builder.add_rng();
-}
-
-Result<BuiltMachine> create_machine(const Kvm& kvm, const RunOptions& options, Ring0Kind ring0) {
-    BuiltMachine built;
-    built.machine =
-        FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
-                                       .vcpus = options.cpus,
-                                       .ring0_emulated = ring0 == Ring0Kind::emulated}));
-    return built;
 }
 
 }  // namespace
 
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, ConsoleGate gate,
+Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Purpose purpose,
                                    ExitStatus& status) {
     status = ExitStatus::failure;
     FMVM_TRY(check_host(kvm, options));
     const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
-    BuiltMachine built = FMVM_TRY(create_machine(kvm, options, ring0));
-    if (options.host_quirks == HostQuirks::automatic) {
+    const bool boots = !options.kernel.empty();
+    BuiltMachine built;
+    if (options.host_quirks == HostQuirks::automatic && boots) {
         built.quirks = host_quirk_parameters(ring0, options.cmdline);
     }
+    built.machine =
+        FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
+                                       .vcpus = options.cpus,
+                                       .ring0_emulated = ring0 == Ring0Kind::emulated}));
     Builder builder(options, *built.machine, status);
-    FMVM_TRY(add_devices(builder, options));
-    FMVM_TRY(builder.load(built.quirks));
-    FMVM_TRY(builder.add_console(built, gate));
-    return built;
-}
-
-Result<BuiltMachine> build_standby(const Kvm& kvm, const RunOptions& options, ExitStatus& status) {
-    status = ExitStatus::failure;
-    FMVM_TRY(check_host(kvm, options));
-    const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
-    BuiltMachine built = FMVM_TRY(create_machine(kvm, options, ring0));
-    Builder builder(options, *built.machine, status);
-    FMVM_TRY(add_devices(builder, options));
-    FMVM_TRY(builder.add_console(built, ConsoleGate::open));
+    FMVM_TRY(add_devices(builder, built, options, purpose));
+    if (boots) FMVM_TRY(builder.load(built.quirks));
+    FMVM_TRY(builder.add_console(built, purpose));
     return built;
 }
 

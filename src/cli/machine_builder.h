@@ -4,13 +4,16 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/exit_status.h"
 #include "cli/run_options.h"
+#include "devices/block/disk_image.h"
 #include "devices/console_output.h"
 #include "devices/serial.h"
 #include "lockstep/output_gate.h"
+#include "lockstep/write_gate.h"
 #include "vmm/machine.h"
 
 namespace fmvm::cli {
@@ -20,18 +23,24 @@ struct BuiltMachine {
     std::unique_ptr<Machine> machine;
     Serial* serial = nullptr;
     ConsoleOutput* console = nullptr;
-    lockstep::OutputGate* gate = nullptr;  // between the two, open; none unless asked for
+    // Of a machine that is protected, or waits to go on with a protected guest; open at first.
+    lockstep::OutputGate* gate = nullptr;
+    std::vector<lockstep::WriteGate*> write_gates;
+    std::vector<const DiskImage*> disks;
     std::string quirks;  // what was added to the kernel command line for this host
 };
 
-enum class ConsoleGate { none, open };
+// What a machine is built for: whether its output passes through gates, and its disks are locked.
+enum class Purpose {
+    run,       // alone: no gates
+    protect,   // as a primary
+    stand_by,  // to go on with a protected guest: its primary still has the disks
+};
 
-// The machine with its devices, kernel loaded, boot vCPU at the entry point. On failure
-// `status` says what the process is to exit with: the input or this host is to blame.
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, ConsoleGate gate,
+// The machine with its devices, kernel loaded, boot vCPU at the entry point; or, when no kernel is
+// given, empty, for a state to be restored. On failure `status` says what the process is to exit
+// with: the input or this host is to blame.
+Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Purpose purpose,
                                    ExitStatus& status);
-
-// The same without a kernel: a machine that waits for the state of another.
-Result<BuiltMachine> build_standby(const Kvm& kvm, const RunOptions& options, ExitStatus& status);
 
 }  // namespace fmvm::cli

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "cli/control_socket.h"
 #include "cli/guest_session.h"
 #include "cli/protected_guest.h"
 #include "cli/report_error.h"
@@ -34,7 +35,12 @@ constexpr std::chrono::milliseconds drain_limit{1000};
 // The backup may take this long to learn that the guest has ended; then we go all the same.
 constexpr std::chrono::seconds farewell_limit{10};
 
-VmId draw_vm_id() {
+// Who has claimed before is the same guest, started again; a new one draws its identity.
+Result<VmId> choose_vm_id(const ArbiterOptions& arbiter) {
+    if (!arbiter.none) {
+        const std::optional<VmId> known = FMVM_TRY(lockstep::file_arbiter_owner(arbiter.path));
+        if (known) return *known;
+    }
     VmId id{};
     FMVM_CHECK(::getrandom(id.data(), id.size(), 0) == static_cast<ssize_t>(id.size()));
     return id;
@@ -52,6 +58,13 @@ Result<Generation> begin_generation(Arbiter& arbiter, bool restart) {
     if (FMVM_TRY(arbiter.claim(newest + 1)) == Claim::lost)
         return make_error("generation {} was won by another side just now", newest + 1);
     return newest + 1;
+}
+
+// It was won for nothing; the next start need not ask whether this one is still running.
+int report_not_begun(Arbiter& arbiter, Generation generation, const Error& error) {
+    const Result<void> marked = arbiter.mark_ended(generation);
+    if (!marked.ok()) log::warning("primary", "{}", marked.error().message());
+    return report_error(error.message(), ExitStatus::failure);
 }
 
 // What came of the guest, and of its protection.
@@ -84,8 +97,9 @@ int report_outcome(const Outcome& outcome, const std::string& report) {
 // posted to it.
 class PrimaryRun {
   public:
-    PrimaryRun(BuiltMachine& built, Arbiter& arbiter)
-        : built_(built),
+    PrimaryRun(BuiltMachine& built, Arbiter& arbiter, boost::asio::io_context& control)
+        : control_(control),
+          built_(built),
           arbiter_(arbiter),
           signals_(control_, SIGTERM, SIGINT, SIGHUP),
           requests_(control_, SIGUSR1),
@@ -94,7 +108,7 @@ class PrimaryRun {
     Result<void> prepare(const Kvm& kvm, lockstep::PrimaryServiceOptions options) {
         Machine& machine = *built_.machine;
         service_ = FMVM_TRY(PrimaryService::create(
-            kvm, machine, *built_.gate, arbiter_, std::move(options),
+            kvm, machine, *built_.gate, built_.write_gates, arbiter_, std::move(options),
             [this] { built_.console->drain(drain_limit); },
             [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
         guard_console(built_, arbiter_, [this] { return service_->generation(); });
@@ -102,6 +116,16 @@ class PrimaryRun {
             boost::asio::post(control_, [this, reason] { guest_ended(reason); });
         });
         return {};
+    }
+
+    void serve(ControlSocket& socket) {
+        socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
+            if (switchover_) return reply.error("a switchover is under way");
+            switchover_ = reply;
+            service_->switch_over([this](const std::string& why) {
+                boost::asio::post(control_, [this, why] { answer_switchover(false, why); });
+            });
+        });
     }
 
     Outcome run() {
@@ -156,8 +180,21 @@ class PrimaryRun {
         boost::asio::post(control_, [this, end, why] {
             outcome_.end = end;
             outcome_.why = why;
-            control_.stop();
+            answer_switchover(end == PrimaryEnd::handed_over, why);
+            // One more round, so that the answer gets out.
+            boost::asio::post(control_, [this] { control_.stop(); });
         });
+    }
+
+    // To who asked for it, if anybody did.
+    void answer_switchover(bool done, const std::string& result) {
+        const std::optional<ControlReply> reply = std::exchange(switchover_, std::nullopt);
+        if (!reply) return;
+        if (done) {
+            reply->ok(fmt::format("\"result\": {}", json_quote(result)));
+        } else {
+            reply->error(result);
+        }
     }
 
     void mark_ended(Generation generation) {
@@ -166,12 +203,13 @@ class PrimaryRun {
         if (!marked.ok()) log::warning("primary", "{}", marked.error().message());
     }
 
+    boost::asio::io_context& control_;
     BuiltMachine& built_;
     Arbiter& arbiter_;
-    boost::asio::io_context control_{1};
     boost::asio::signal_set signals_;
     boost::asio::signal_set requests_;
     boost::asio::steady_timer farewell_;
+    std::optional<ControlReply> switchover_;
     std::unique_ptr<PrimaryService> service_;
     Outcome outcome_;
 };
@@ -199,30 +237,36 @@ int primary_command(const PrimaryCommandOptions& options) {
     prepare_process();
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
-    const VmId vm = draw_vm_id();
-    Result<std::unique_ptr<Arbiter>> arbiter = open_arbiter(options.arbiter, vm, make_side_name());
+    boost::asio::io_context control(1);
+    Result<std::unique_ptr<ControlSocket>> control_socket =
+        open_control(control, options.machine.control);
+    if (!control_socket.ok())
+        return report_error(control_socket.error().message(), ExitStatus::usage);
+    Result<VmId> vm = choose_vm_id(options.arbiter);
+    if (!vm.ok()) return report_error(vm.error().message(), ExitStatus::usage);
+    Result<std::unique_ptr<Arbiter>> arbiter = open_arbiter(options.arbiter, *vm, make_side_name());
     if (!arbiter.ok()) return report_error(arbiter.error().message(), ExitStatus::usage);
     ExitStatus status = ExitStatus::failure;
-    Result<BuiltMachine> built = build_machine(*kvm, options.machine, ConsoleGate::open, status);
+    Result<BuiltMachine> built = build_machine(*kvm, options.machine, Purpose::protect, status);
     if (!built.ok()) return report_error(built.error().message(), status);
     tell_quirks(*built);
 
-    const Result<Generation> generation = begin_generation(**arbiter, options.restart);
+    Result<Generation> generation = begin_generation(**arbiter, options.restart);
     if (!generation.ok()) return report_error(generation.error().message(), ExitStatus::usage);
     std::optional<Outcome> outcome;
     std::string report;
     {
-        PrimaryRun run(*built, **arbiter);
+        PrimaryRun run(*built, **arbiter, control);
         const Result<void> prepared =
-            run.prepare(*kvm, service_options(options, *built->machine, vm, generation.value()));
-        if (!prepared.ok()) return report_error(prepared.error().message(), ExitStatus::failure);
+            run.prepare(*kvm, service_options(options, *built->machine, *vm, generation.value()));
+        if (!prepared.ok()) return report_not_begun(**arbiter, *generation, prepared.error());
         std::optional<RawTerminal> terminal;
         if (options.machine.console.kind == ConsoleKind::stdio) {
             const Result<void> connected = connect_input(*built);
-            if (!connected.ok())
-                return report_error(connected.error().message(), ExitStatus::failure);
+            if (!connected.ok()) return report_not_begun(**arbiter, *generation, connected.error());
             terminal.emplace(STDIN_FILENO);
         }
+        if (*control_socket) run.serve(**control_socket);
         outcome = run.run();
         report = built->machine->report();
         built->machine.reset();  // writes what is left of the console

@@ -26,6 +26,18 @@ Result<lockstep::OnBackupLost> parse_on_backup_lost(std::string_view text) {
     return make_error("'{}' is not continue or stop", text);
 }
 
+Result<BlockMode> parse_block_mode(std::string_view text) {
+    if (text == "shared") return BlockMode::shared;
+    return make_error("'{}' is not shared", text);
+}
+
+Result<void> check_block_mode(BlockMode mode, const RunOptions& machine) {
+    if (mode != BlockMode::none || machine.disks.empty()) return {};
+    return Error(
+        "--disk: say how the disks get to the other side; add --block shared when both "
+        "sides see the same image");
+}
+
 Result<std::chrono::microseconds> parse_duration(std::string_view text) {
     constexpr std::uint64_t hour_us = 3'600'000'000;
     std::uint64_t number = 0;

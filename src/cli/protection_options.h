@@ -13,6 +13,12 @@
 
 namespace fmvm::cli {
 
+// How a protected guest's disks get to the other side.
+enum class BlockMode {
+    none,    // not said: then there may be no disks
+    shared,  // both sides see one and the same image
+};
+
 struct ArbiterOptions {
     bool none = false;  // asked for by name
     std::string path;   // file:PATH
@@ -24,6 +30,7 @@ struct PrimaryCommandOptions {
     ArbiterOptions arbiter;
     bool insecure_plaintext = false;
     bool restart = false;  // begin anew although the last run did not end in an orderly way
+    BlockMode block = BlockMode::none;
     std::chrono::milliseconds heartbeat{20};
     std::chrono::milliseconds lost_after{200};
     lockstep::EpochPolicyOptions policy;
@@ -36,6 +43,7 @@ struct BackupCommandOptions {
     RunOptions machine;  // disks, console and verbosity; the rest is the primary's to say
     lockstep::Endpoint listen;
     std::string directory;
+    BlockMode block = BlockMode::none;
     ArbiterOptions arbiter;
     bool insecure_plaintext = false;
 };
@@ -46,6 +54,10 @@ Result<ArbiterOptions> parse_arbiter(std::string_view text);
 Result<lockstep::SyncMode> parse_sync(std::string_view text);
 // continue | stop
 Result<lockstep::OnBackupLost> parse_on_backup_lost(std::string_view text);
+// shared
+Result<BlockMode> parse_block_mode(std::string_view text);
+// Disks need a mode.
+Result<void> check_block_mode(BlockMode mode, const RunOptions& machine);
 // 50ms, 200us, 1s; more than 0, at most an hour
 Result<std::chrono::microseconds> parse_duration(std::string_view text);
 Result<lockstep::Endpoint> parse_endpoint(std::string_view text);

@@ -85,6 +85,8 @@ Result<ArbiterOptions> arbiter_options(const ProtectionWords& words) {
 void add_common(CLI::App& app, ProtectionWords& words) {
     add_option(app, "--arbiter", words.arbiter, "file:PATH|none",
                "Who decides which side goes on alone; the same for both (needed)");
+    add_option(app, "--block", words.block, "shared",
+               "How disks get to the other side: both see the same image (needed with --disk)");
     app.add_flag("--insecure-plaintext", words.insecure_plaintext,
                  "Let guest memory cross the network unencrypted");
     app.allow_extras();
@@ -138,10 +140,14 @@ CLI::App* add_backup(CLI::App& app, ProtectionWords& words) {
 Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words) {
     PrimaryCommandOptions options;
     options.machine = FMVM_TRY(machine_options(words.machine));
+    if (!options.machine.restore.empty())
+        return Error("restore: a primary starts its guest from a kernel; leave it out");
     std::optional<lockstep::Endpoint> backup;
     FMVM_TRY(apply(backup, "--backup", words.backup, parse_endpoint));
     options.backup = FMVM_TRY(needed(std::move(backup), "no backup given; add --backup ADDR:PORT"));
     options.arbiter = FMVM_TRY(arbiter_options(words));
+    FMVM_TRY(replace(options.block, "--block", words.block, parse_block_mode));
+    FMVM_TRY(check_block_mode(options.block, options.machine));
     options.insecure_plaintext = words.insecure_plaintext;
     options.restart = words.restart;
     FMVM_TRY(check_plaintext("--backup", options.backup, options.insecure_plaintext));
@@ -178,6 +184,8 @@ Result<BackupCommandOptions> backup_options(const ProtectionWords& words) {
     options.directory =
         FMVM_TRY(needed(std::move(directory), "no directory given; add --dir PATH"));
     options.arbiter = FMVM_TRY(arbiter_options(words));
+    FMVM_TRY(replace(options.block, "--block", words.block, parse_block_mode));
+    FMVM_TRY(check_block_mode(options.block, options.machine));
     options.insecure_plaintext = words.insecure_plaintext;
     FMVM_TRY(check_plaintext("--listen", options.listen, options.insecure_plaintext));
     return options;

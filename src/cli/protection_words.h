@@ -9,8 +9,8 @@ namespace fmvm::cli {
 
 struct ProtectionWords {
     RunWords machine;
-    std::vector<std::string> backup, listen, directory, arbiter, heartbeat, lost_after, sync, epoch,
-        output_delay, on_backup_lost, staging, compress, hot_pages, verify, trace;
+    std::vector<std::string> backup, listen, block, directory, arbiter, heartbeat, lost_after, sync,
+        epoch, output_delay, on_backup_lost, staging, compress, hot_pages, verify, trace;
     bool insecure_plaintext = false;
     bool restart = false;
 };

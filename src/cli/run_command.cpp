@@ -10,10 +10,14 @@
 #include <optional>
 
 #include "base/log.h"
+#include "cli/control_socket.h"
 #include "cli/exit_status.h"
 #include "cli/guest_session.h"
+#include "cli/host_facts.h"
 #include "cli/machine_builder.h"
 #include "cli/report_error.h"
+#include "cli/snapshot.h"
+#include "cli/snapshot_command.h"
 #include "cli/terminal.h"
 
 namespace fmvm::cli {
@@ -42,19 +46,41 @@ GuestEnd run_until_end(Machine& machine, boost::asio::io_context& control,
     return end;
 }
 
+// A machine of the snapshot's size with the options' devices, put where the guest stopped.
+Result<BuiltMachine> restore_machine(const Kvm& kvm, RunOptions options, ExitStatus& status) {
+    status = ExitStatus::usage;
+    const Snapshot snapshot = FMVM_TRY(open_snapshot(options.restore));
+    if (const std::uint64_t host = FMVM_TRY(host_memory_bytes());
+        snapshot.size.memory_bytes > host) {
+        return make_error("snapshot {}: its {} MiB of memory are more than this host has ({} MiB)",
+                          options.restore, snapshot.size.memory_bytes / mib, host / mib);
+    }
+    options.memory_bytes = snapshot.size.memory_bytes;
+    options.cpus = snapshot.size.vcpus;
+    BuiltMachine built = FMVM_TRY(build_machine(kvm, options, Purpose::run, status));
+    status = ExitStatus::usage;
+    FMVM_TRY(restore_snapshot(snapshot, *built.machine));
+    return built;
+}
+
 }  // namespace
 
 int run_command(const RunOptions& options) {
     prepare_process();
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
+    boost::asio::io_context control(1);
+    Result<std::unique_ptr<ControlSocket>> control_socket = open_control(control, options.control);
+    if (!control_socket.ok())
+        return report_error(control_socket.error().message(), ExitStatus::usage);
     ExitStatus status = ExitStatus::failure;
-    Result<BuiltMachine> built = build_machine(*kvm, options, ConsoleGate::none, status);
+    Result<BuiltMachine> built = options.restore.empty()
+                                     ? build_machine(*kvm, options, Purpose::run, status)
+                                     : restore_machine(*kvm, options, status);
     if (!built.ok()) return report_error(built.error().message(), status);
     tell_quirks(*built);
 
     // Before the terminal is changed: from here on these signals end in an orderly way.
-    boost::asio::io_context control(1);
     boost::asio::signal_set signals(control, SIGTERM, SIGINT, SIGHUP);
     std::optional<RawTerminal> terminal;
     if (options.console.kind == ConsoleKind::stdio) {
@@ -62,10 +88,12 @@ int run_command(const RunOptions& options) {
         if (!connected.ok()) return report_error(connected.error().message(), ExitStatus::failure);
         terminal.emplace(STDIN_FILENO);
     }
+    if (*control_socket) serve_snapshots(**control_socket, *built->machine);
     const GuestEnd end = run_until_end(*built->machine, control, signals);
     // From here a second signal ends the process at once, should a disk never answer.
     terminal.reset();
     signals.clear();
+    control_socket->reset();
     const std::string report = built->machine->report();
     built->machine.reset();  // writes what is left of the console
     return report_end(end, report);

@@ -29,6 +29,8 @@ struct ConsoleOptions {
 enum class HostQuirks { automatic, off };
 
 struct RunOptions {
+    std::string restore;  // a snapshot's directory; empty: none, and there is a kernel
+    std::string control;  // path of the control socket; empty: none
     std::string kernel;
     std::string initrd;  // empty: none
     std::string cmdline;

@@ -15,6 +15,8 @@ Result<std::string> as_it_is(std::string_view text) {
 
 Result<GivenOptions> options_of(const RunWords& words) {
     GivenOptions given;
+    FMVM_TRY(apply(given.restore, "--restore", words.restore, as_it_is));
+    FMVM_TRY(apply(given.control, "--control", words.control, as_it_is));
     FMVM_TRY(apply(given.kernel, "--kernel", words.kernel, as_it_is));
     FMVM_TRY(apply(given.initrd, "--initrd", words.initrd, as_it_is));
     FMVM_TRY(apply(given.cmdline, "--cmdline", words.cmdline, as_it_is));
@@ -45,6 +47,8 @@ void add_device_options(CLI::App& app, RunWords& words) {
                "A virtio disk: raw image file or block device; repeatable");
     add_option(app, "--console", words.console, "stdio|file:PATH|null",
                "Where the serial console goes (default stdio)");
+    add_option(app, "--control", words.control, "PATH",
+               "Take commands on a Unix socket, made there");
     app.add_flag("-v,--verbose", words.verbosity, "Say more on stderr; twice for debugging");
 }
 

@@ -16,7 +16,8 @@ namespace fmvm::cli {
 
 // The words behind each option, as often as they stood.
 struct RunWords {
-    std::vector<std::string> kernel, initrd, cmdline, memory, cpus, disk, console, config, quirks;
+    std::vector<std::string> restore, control, kernel, initrd, cmdline, memory, cpus, disk, console,
+        config, quirks;
     int verbosity = 0;
 };
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -49,6 +50,10 @@ class Arbiter {
 // up to half a minute, and is_newest() would answer from that.
 Result<std::unique_ptr<Arbiter>> create_file_arbiter(const std::string& path, const VmId& vm,
                                                      const std::string& side);
+
+// The VM whose claims lie beside `path`; nothing when there are none yet. A VM keeps its identity
+// from one start to the next by this.
+Result<std::optional<VmId>> file_arbiter_owner(const std::string& path);
 
 // --arbiter none: every claim is won. A cut link can leave two running.
 std::unique_ptr<Arbiter> create_no_arbiter();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/asio_channel.h"
 
+#include <atomic>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -9,6 +10,8 @@
 #include <boost/asio/write.hpp>
 #include <charconv>
 #include <deque>
+
+#include "lockstep/protocol.h"
 
 namespace fmvm::lockstep {
 
@@ -20,51 +23,75 @@ namespace {
 
 constexpr std::chrono::milliseconds linger_max{200};
 constexpr std::size_t gather_max = 32;  // frames per system call
+constexpr std::size_t unread_bytes_max = 32 * mib;
 
 Tcp::endpoint to_asio(const Endpoint& endpoint) {
     return {asio::ip::make_address(endpoint.address), endpoint.port};
 }
 
-// Lives until its last operation has ended, whatever its owner does.
+// Where the user of a channel is told things: its own thread, and only while it wants to be.
+struct Subscriber {
+    explicit Subscriber(asio::io_context& user_context) : context(user_context) {}
+    asio::io_context& context;
+    ChannelUser* user = nullptr;  // the user's thread only
+};
+
+// The connection itself. Lives on the network thread, until its last operation has ended.
 class Connection : public std::enable_shared_from_this<Connection> {
   public:
-    explicit Connection(Tcp::socket socket)
-        : socket_(std::move(socket)), timer_(socket_.get_executor()) {
+    Connection(Tcp::socket socket, std::shared_ptr<Subscriber> subscriber)
+        : socket_(std::move(socket)),
+          closing_timer_(socket_.get_executor()),
+          heartbeat_timer_(socket_.get_executor()),
+          subscriber_(std::move(subscriber)) {
         ErrorCode ignored;
         socket_.set_option(Tcp::no_delay(true), ignored);
         const auto remote = socket_.remote_endpoint(ignored);
         peer_ = Endpoint{remote.address().to_string(), remote.port()}.text();
     }
 
-    void start(ChannelUser& user) {
-        user_ = &user;
-        receive();
+    // Any thread.
+    const std::string& peer() const { return peer_; }
+    std::size_t queued_bytes() const { return queued_; }
+    template <typename Task>
+    void post(Task task) {
+        asio::post(socket_.get_executor(), [self = shared_from_this(), task] { task(*self); });
+    }
+    void send(FrameType type, std::vector<std::uint8_t> body, std::uint64_t digest) {
+        queued_ += frame_header_size + body.size();
+        asio::post(socket_.get_executor(),
+                   [self = shared_from_this(), type, digest, body = std::move(body)]() mutable {
+                       self->enqueue(type, std::move(body), digest);
+                   });
     }
 
-    std::uint64_t send(FrameType type, std::vector<std::uint8_t> body) {
-        const std::uint64_t digest = body_digest(body);
-        if (lost_ || closing_) return digest;
-        queued_ += frame_header_size + body.size();
-        const FrameHeader header = make_frame_header(type, next_sequence_++, body, digest);
-        queue_.push_back({header, std::move(body)});
-        if (!writing_) write();
-        return digest;
+    // Network thread, as all that follows.
+    void receive() {
+        paused_ = unread_ > unread_bytes_max;
+        if (lost_ || paused_) return;
+        const std::span<std::uint8_t> space = decoder_.space();
+        socket_.async_read_some(
+            asio::buffer(space.data(), space.size()),
+            [self = shared_from_this()](const ErrorCode& error, std::size_t count) {
+                self->received(error, count);
+            });
+    }
+
+    void keep_alive(std::chrono::milliseconds interval) {
+        heartbeat_ = interval;
+        beat();
     }
 
     void close() {
-        user_ = nullptr;
         if (lost_ || closing_) return;
         closing_ = true;
         if (!writing_) {
             shut();
             return;
         }
-        timer_.expires_after(linger_max);
-        timer_.async_wait([self = shared_from_this()](const ErrorCode&) { self->shut(); });
+        closing_timer_.expires_after(linger_max);
+        closing_timer_.async_wait([self = shared_from_this()](const ErrorCode&) { self->shut(); });
     }
-
-    std::size_t queued_bytes() const { return queued_; }
-    const std::string& peer() const { return peer_; }
 
   private:
     struct Outgoing {
@@ -72,18 +99,52 @@ class Connection : public std::enable_shared_from_this<Connection> {
         std::vector<std::uint8_t> body;
     };
 
+    // Tells the user, on its thread, unless it has closed the channel by then.
+    template <typename Tell>
+    void tell(Tell tell) {
+        asio::post(subscriber_->context, [subscriber = subscriber_, tell]() mutable {
+            if (subscriber->user != nullptr) tell(*subscriber);
+        });
+    }
+
+    void enqueue(FrameType type, std::vector<std::uint8_t> body, std::uint64_t digest) {
+        if (lost_ || closing_) return;
+        const FrameHeader header = make_frame_header(type, next_sequence_++, body, digest);
+        queue_.push_back({header, std::move(body)});
+        if (!writing_) write();
+    }
+
+    // A sign of life when nothing else was sent for an interval: this thread does nothing that
+    // takes long, so a large epoch or a slow cut does not look like a death.
+    void beat() {
+        heartbeat_timer_.expires_after(heartbeat_);
+        heartbeat_timer_.async_wait([self = shared_from_this()](const ErrorCode& error) {
+            if (error || self->lost_ || self->closing_) return;
+            if (!std::exchange(self->sent_lately_, false) && !self->writing_) {
+                const std::vector<std::uint8_t> body = HeartbeatMessage{}.encode();
+                self->queued_ += frame_header_size + body.size();
+                self->enqueue(FrameType::heartbeat, body, body_digest(body));
+                self->sent_lately_ = false;
+            }
+            self->beat();
+        });
+    }
+
     void shut() {
         ErrorCode ignored;
         socket_.shutdown(Tcp::socket::shutdown_both, ignored);
         socket_.close(ignored);
-        timer_.cancel();
+        closing_timer_.cancel();
+        heartbeat_timer_.cancel();
         lost_ = true;
     }
 
     void lose(const std::string& reason) {
         if (lost_) return;
         shut();
-        if (user_ != nullptr) std::exchange(user_, nullptr)->channel_lost(reason);
+        tell([reason](Subscriber& subscriber) {
+            std::exchange(subscriber.user, nullptr)->channel_lost(reason);
+        });
     }
 
     void lose(const ErrorCode& error) {
@@ -93,6 +154,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     void write() {
         writing_ = true;
+        sent_lately_ = true;
         std::vector<asio::const_buffer> buffers;
         in_flight_ = 0;
         for (const Outgoing& frame : queue_) {
@@ -124,23 +186,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
             shut();
             return;
         }
-        if (was_above && queued_ <= channel_low_water && user_ != nullptr) user_->channel_drained();
-    }
-
-    void receive() {
-        if (lost_ || user_ == nullptr) return;
-        // Bodies are read into place; headers and what follows them through a small buffer would
-        // cost a copy for little, because frames are large where it matters.
-        const std::span<std::uint8_t> space = decoder_.space();
-        socket_.async_read_some(
-            asio::buffer(space.data(), space.size()),
-            [self = shared_from_this()](const ErrorCode& error, std::size_t count) {
-                self->received(error, count);
-            });
+        if (was_above && queued_ <= channel_low_water)
+            tell([](Subscriber& subscriber) { subscriber.user->channel_drained(); });
     }
 
     void received(const ErrorCode& error, std::size_t count) {
-        if (user_ == nullptr) return;
         if (error) {
             lose(error);
             return;
@@ -150,46 +200,105 @@ class Connection : public std::enable_shared_from_this<Connection> {
             lose(frame.error().message());
             return;
         }
-        user_->bytes_received();
-        if (user_ != nullptr && frame->has_value()) user_->frame_received(std::move(**frame));
+        told_bytes(std::move(*frame));
         receive();
     }
 
+    void told_bytes(std::optional<Frame> frame) {
+        if (!frame) {
+            tell([](Subscriber& subscriber) { subscriber.user->bytes_received(); });
+            return;
+        }
+        const std::size_t bytes = frame->body.size();
+        unread_ += bytes;
+        asio::post(subscriber_->context,
+                   [self = shared_from_this(), bytes, frame = std::move(*frame)]() mutable {
+                       Subscriber& subscriber = *self->subscriber_;
+                       if (subscriber.user != nullptr) subscriber.user->bytes_received();
+                       if (subscriber.user != nullptr)
+                           subscriber.user->frame_received(std::move(frame));
+                       self->consumed(bytes);
+                   });
+    }
+
+    // User's thread: what it has read makes room for more.
+    void consumed(std::size_t bytes) {
+        unread_ -= bytes;
+        if (!paused_ || unread_ > unread_bytes_max / 2) return;
+        post([](Connection& connection) {
+            if (connection.paused_) connection.receive();
+        });
+    }
+
     Tcp::socket socket_;
-    asio::steady_timer timer_;
-    ChannelUser* user_ = nullptr;
+    asio::steady_timer closing_timer_;
+    asio::steady_timer heartbeat_timer_;
+    const std::shared_ptr<Subscriber> subscriber_;
     std::string peer_;
     FrameDecoder decoder_;
     std::deque<Outgoing> queue_;
-    std::size_t queued_ = 0;
-    std::size_t in_flight_ = 0;  // frames of the queue that are being written
+    std::atomic<std::size_t> queued_{0};
+    std::size_t in_flight_ = 0;           // frames of the queue that are being written
+    std::atomic<std::size_t> unread_{0};  // bytes of frames that the user has not been told yet
+    std::atomic<bool> paused_{false};     // not reading, because of those
     std::uint64_t next_sequence_ = 0;
+    std::chrono::milliseconds heartbeat_{0};
+    bool sent_lately_ = false;
     bool writing_ = false;
     bool closing_ = false;
     bool lost_ = false;
 };
 
+// The user's end of a connection; on the user's thread.
 class AsioChannel : public Channel {
   public:
-    explicit AsioChannel(Tcp::socket socket)
-        : connection_(std::make_shared<Connection>(std::move(socket))) {}
-    ~AsioChannel() override { connection_->close(); }
-    void start(ChannelUser& user) override { connection_->start(user); }
+    // The socket moves over to the network thread.
+    AsioChannel(Tcp::socket socket, const ChannelThreads& threads)
+        : subscriber_(std::make_shared<Subscriber>(threads.user)) {
+        const Tcp protocol = socket.local_endpoint().protocol();
+        connection_ = std::make_shared<Connection>(
+            Tcp::socket(threads.network, protocol, socket.release()), subscriber_);
+    }
+    ~AsioChannel() override { close(); }
+    void start(ChannelUser& user) override {
+        subscriber_->user = &user;
+        connection_->post([](Connection& connection) { connection.receive(); });
+    }
     std::uint64_t send(FrameType type, std::vector<std::uint8_t> body) override {
-        return connection_->send(type, std::move(body));
+        const std::uint64_t digest = body_digest(body);
+        connection_->send(type, std::move(body), digest);
+        return digest;
+    }
+    void keep_alive(std::chrono::milliseconds interval) override {
+        connection_->post([interval](Connection& connection) { connection.keep_alive(interval); });
     }
     std::size_t queued_bytes() const override { return connection_->queued_bytes(); }
-    void close() override { connection_->close(); }
+    void close() override {
+        subscriber_->user = nullptr;
+        connection_->post([](Connection& connection) { connection.close(); });
+    }
     std::string peer() const override { return connection_->peer(); }
 
   private:
+    const std::shared_ptr<Subscriber> subscriber_;
     std::shared_ptr<Connection> connection_;
 };
 
+// A peer that is gone again already is an error, too.
+Result<std::unique_ptr<Channel>> make_channel(Tcp::socket socket, const ChannelThreads& threads,
+                                              ErrorCode error) {
+    if (!error) socket.remote_endpoint(error);
+    if (error) return Error(error.message());
+    return std::unique_ptr<Channel>(std::make_unique<AsioChannel>(std::move(socket), threads));
+}
+
 class ConnectAttempt : public std::enable_shared_from_this<ConnectAttempt> {
   public:
-    ConnectAttempt(asio::io_context& context, Connector::Handler handler)
-        : socket_(context), timer_(context), handler_(std::move(handler)) {}
+    ConnectAttempt(const ChannelThreads& threads, Connector::Handler handler)
+        : threads_(threads),
+          socket_(threads.user),
+          timer_(threads.user),
+          handler_(std::move(handler)) {}
 
     void begin(const Endpoint& endpoint, unsigned limit_ms) {
         timer_.expires_after(std::chrono::milliseconds(limit_ms));
@@ -214,14 +323,13 @@ class ConnectAttempt : public std::enable_shared_from_this<ConnectAttempt> {
         const Connector::Handler handler = std::exchange(handler_, nullptr);
         ErrorCode ignored;
         timer_.cancel();
-        if (error) {
-            socket_.close(ignored);
-            handler(Error(error.message()));
-        } else {
-            handler(std::unique_ptr<Channel>(std::make_unique<AsioChannel>(std::move(socket_))));
-        }
+        Result<std::unique_ptr<Channel>> channel =
+            make_channel(std::move(socket_), threads_, error);
+        socket_.close(ignored);
+        handler(std::move(channel));
     }
 
+    const ChannelThreads threads_;
     Tcp::socket socket_;
     asio::steady_timer timer_;
     Connector::Handler handler_;
@@ -240,8 +348,9 @@ class AsioConnector : public Connector {
 
 class AsioListener : public Listener {
   public:
-    AsioListener(asio::io_context& context, Handler handler)
-        : state_(std::make_shared<State>(State{Tcp::acceptor(context), std::move(handler)})) {}
+    AsioListener(const ChannelThreads& threads, Handler handler)
+        : state_(std::make_shared<State>(
+              State{threads, Tcp::acceptor(threads.user), std::move(handler)})) {}
     ~AsioListener() override {
         state_->handler = nullptr;
         ErrorCode ignored;
@@ -268,6 +377,7 @@ class AsioListener : public Listener {
 
   private:
     struct State {
+        ChannelThreads threads;
         Tcp::acceptor acceptor;
         Handler handler;
     };
@@ -275,7 +385,9 @@ class AsioListener : public Listener {
     static void accept(const std::shared_ptr<State>& state) {
         state->acceptor.async_accept([state](const ErrorCode& error, Tcp::socket socket) {
             if (!state->handler) return;
-            if (!error) state->handler(std::make_unique<AsioChannel>(std::move(socket)));
+            Result<std::unique_ptr<Channel>> channel =
+                make_channel(std::move(socket), state->threads, error);
+            if (channel.ok()) state->handler(std::move(channel).value());
             // Out of descriptors, or a peer that went away: no reason to stop listening.
             if (state->acceptor.is_open()) accept(state);
         });
@@ -318,16 +430,17 @@ Result<Endpoint> Endpoint::parse(const std::string& text) {
     return endpoint;
 }
 
-std::unique_ptr<Connector> Connector::connect(asio::io_context& context, const Endpoint& endpoint,
-                                              unsigned limit_ms, Handler handler) {
-    auto attempt = std::make_shared<ConnectAttempt>(context, std::move(handler));
+std::unique_ptr<Connector> Connector::connect(const ChannelThreads& threads,
+                                              const Endpoint& endpoint, unsigned limit_ms,
+                                              Handler handler) {
+    auto attempt = std::make_shared<ConnectAttempt>(threads, std::move(handler));
     attempt->begin(endpoint, limit_ms);
     return std::make_unique<AsioConnector>(std::move(attempt));
 }
 
-Result<std::unique_ptr<Listener>> Listener::listen(asio::io_context& context,
+Result<std::unique_ptr<Listener>> Listener::listen(const ChannelThreads& threads,
                                                    const Endpoint& endpoint, Handler handler) {
-    auto listener = std::make_unique<AsioListener>(context, std::move(handler));
+    auto listener = std::make_unique<AsioListener>(threads, std::move(handler));
     FMVM_TRY(listener->open(endpoint));
     return std::unique_ptr<Listener>(std::move(listener));
 }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Channels over TCP (Boost.Asio): connecting, listening, sending and receiving frames.
 //
+// A channel's user lives on its own thread, the replication thread, which may be busy for a while
+// (cutting, packing, applying). Sending, receiving and heartbeats happen on a network thread that
+// never is. What a user has not read yet is bounded: then nothing more is read from the socket.
+//
 // TCP_NODELAY is set: Nagle's algorithm and delayed acknowledgements would add 40 ms to an epoch.
 #pragma once
 
@@ -26,12 +30,18 @@ struct Endpoint {
     static Result<Endpoint> parse(const std::string& text);
 };
 
-// Calls back once, on the context's thread, with a channel or the reason why there is none.
+// The loops of those two threads.
+struct ChannelThreads {
+    boost::asio::io_context& user;
+    boost::asio::io_context& network;
+};
+
+// Calls back once, on the user's thread, with a channel or the reason why there is none.
 // `limit_ms` bounds the attempt. Destroying the connector gives the attempt up.
 class Connector {
   public:
     using Handler = std::function<void(Result<std::unique_ptr<Channel>>)>;
-    static std::unique_ptr<Connector> connect(boost::asio::io_context& context,
+    static std::unique_ptr<Connector> connect(const ChannelThreads& threads,
                                               const Endpoint& endpoint, unsigned limit_ms,
                                               Handler handler);
     virtual ~Connector() = default;
@@ -41,7 +51,7 @@ class Connector {
 class Listener {
   public:
     using Handler = std::function<void(std::unique_ptr<Channel>)>;
-    static Result<std::unique_ptr<Listener>> listen(boost::asio::io_context& context,
+    static Result<std::unique_ptr<Listener>> listen(const ChannelThreads& threads,
                                                     const Endpoint& endpoint, Handler handler);
     virtual ~Listener() = default;
     // With the port that the system chose for port 0.

@@ -32,7 +32,7 @@ void Backup::connected(std::unique_ptr<Channel> channel) {
     peer_ = channel_->peer();
     state_ = State::greeting;
     heartbeat_ = greeting_look;
-    last_sent_ = host_.now();
+    looked_ = host_.now();
     detector_.emplace(greeting_max, greeting_look, host_.now());
     channel_->start(*this);
 }
@@ -40,7 +40,7 @@ void Backup::connected(std::unique_ptr<Channel> channel) {
 Backup::TimePoint Backup::deadline() const {
     TimePoint due = TimePoint::max();
     if (claim_again_) due = *claim_again_;
-    if (channel_) due = std::min(due, last_sent_ + heartbeat_);
+    if (channel_) due = std::min(due, looked_ + heartbeat_);
     return due;
 }
 
@@ -50,17 +50,17 @@ void Backup::tick() {
         claim_again_.reset();
         host_.claim(hello_.generation + 1);
     }
-    if (!channel_) return;
-    if (detector_->is_lost(now)) {
+    looked_ = now;
+    if (channel_ && detector_->is_lost(now)) {
         channel_->close();
         primary_lost("nothing was heard of it for too long");
-    } else if (now >= last_sent_ + heartbeat_) {
-        if (state_ == State::greeting) {
-            last_sent_ = now;  // nothing to say yet
-        } else {
-            send(HeartbeatMessage{});
-        }
     }
+}
+
+bool Backup::ask_for_switch_over() {
+    if (state_ != State::following || !channel_) return false;
+    channel_->send(FrameType::ask_switch_over, {});
+    return true;
 }
 
 void Backup::bytes_received() {
@@ -76,6 +76,8 @@ void Backup::frame_received(Frame frame) {
 Result<void> Backup::handle(const Frame& frame) {
     if (state_ == State::greeting && frame.type != FrameType::hello)
         return Error("the first message must be a hello");
+    if (state_ == State::deciding && frame.type != FrameType::heartbeat)
+        return Error("a message after the switch-over");
     switch (frame.type) {
         case FrameType::hello:
             return handle_hello(frame);
@@ -118,6 +120,7 @@ Result<void> Backup::handle_hello(const Frame& frame) {
     heartbeat_ = std::chrono::milliseconds(hello_.heartbeat_ms);
     detector_.emplace(std::chrono::milliseconds(hello_.lost_after_ms), heartbeat_, host_.now());
     state_ = State::receiving;
+    channel_->keep_alive(heartbeat_);
     send(WelcomeMessage{});
     log::info("backup", "receiving the guest of {} generation={}", peer_, hello_.generation);
     return {};

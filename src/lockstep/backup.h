@@ -61,6 +61,8 @@ class Backup : public ChannelUser {
     // Somebody has connected.
     void connected(std::unique_ptr<Channel> channel);
     void claimed(Result<Claim> claim);
+    // Asks the primary to move the guest here. False: there is none that this side follows.
+    bool ask_for_switch_over();
     // At deadline() or later.
     void tick();
     TimePoint deadline() const;
@@ -78,7 +80,6 @@ class Backup : public ChannelUser {
     Result<void> handle_ended(const Frame& frame);
     template <typename Message>
     void send(const Message& message) {
-        last_sent_ = host_.now();
         channel_->send(Message::type, message.encode());
     }
     void refuse(const std::string& reason);
@@ -92,7 +93,7 @@ class Backup : public ChannelUser {
     std::string peer_;
     std::optional<FailureDetector> detector_;
     std::chrono::milliseconds heartbeat_{0};
-    TimePoint last_sent_{};
+    TimePoint looked_{};  // when the detector was last asked
     HelloMessage hello_;
     std::optional<Shadow> shadow_;
     std::optional<TimePoint> claim_again_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/backup_service.h"
 
+#include <utility>
+
 namespace fmvm::lockstep {
 
 Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& listen,
@@ -8,7 +10,7 @@ Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& lis
     std::unique_ptr<BackupService> service(new BackupService(user));
     BackupService& self = *service;
     self.listener_ = FMVM_TRY(Listener::listen(
-        self.thread_.context(), listen,
+        self.thread_.channel_threads(), listen,
         [&self](std::unique_ptr<Channel> channel) { self.backup_.connected(std::move(channel)); }));
     return service;
 }
@@ -25,6 +27,16 @@ void BackupService::start() {
     thread_.start();
 }
 
+void BackupService::ask_for_switch_over(Stays stays) {
+    thread_.post([this, stays = std::move(stays)] {
+        if (backup_.ask_for_switch_over()) {
+            stays_ = stays;
+        } else {
+            stays("this backup is not in step with a primary");
+        }
+    });
+}
+
 Result<ShadowRam*> BackupService::prepare(const HelloMessage& hello) {
     std::unique_ptr<Arbiter> arbiter = FMVM_TRY(user_.arbiter(hello));
     if (!FMVM_TRY(arbiter->is_newest(hello.generation))) {
@@ -38,6 +50,8 @@ Result<ShadowRam*> BackupService::prepare(const HelloMessage& hello) {
 
 void BackupService::discard() {
     standby_.reset();
+    if (const Stays stays = std::exchange(stays_, nullptr))
+        stays("the primary was lost meanwhile, and its guest does not run here");
 }
 
 void BackupService::claim(Generation generation) {
@@ -47,6 +61,7 @@ void BackupService::claim(Generation generation) {
 
 Result<void> BackupService::take_over(const Shadow& shadow, Generation generation) {
     FMVM_TRY(standby_->run(shadow, generation, *arbiter_));
+    stays_ = nullptr;
     user_.took_over(std::move(standby_), std::move(arbiter_), generation);
     return {};
 }

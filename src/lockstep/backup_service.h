@@ -48,6 +48,11 @@ class BackupService : public BackupHost {
     ~BackupService() override;
 
     void start();
+    // Why the guest does not come here after all.
+    using Stays = std::function<void(const std::string& why)>;
+    // Any thread. One at a time. `stays` is called on the replication thread, now or later, when
+    // the guest does not come; otherwise took_over(), guest_ended() or failed() is the answer.
+    void ask_for_switch_over(Stays stays);
     // Where it listens, with the port that the system chose.
     Endpoint endpoint() const { return listener_->endpoint(); }
 
@@ -68,6 +73,7 @@ class BackupService : public BackupHost {
     std::unique_ptr<Standby> standby_;
     Backup backup_;
     std::unique_ptr<Listener> listener_;
+    Stays stays_;  // set while a switchover is under way
 };
 
 }  // namespace fmvm::lockstep

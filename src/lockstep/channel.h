@@ -3,6 +3,7 @@
 // lose, delay and cut. Everything happens on one thread, the replication thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -37,6 +38,8 @@ class Channel {
     // Takes the body and sends it after what was sent before; nowhere after a loss. Returns the
     // body's digest.
     virtual std::uint64_t send(FrameType type, std::vector<std::uint8_t> body) = 0;
+    // From now on the peer hears something at least once in an interval, however busy the user is.
+    virtual void keep_alive(std::chrono::milliseconds interval) = 0;
     // Bytes that wait to be sent.
     virtual std::size_t queued_bytes() const = 0;
     // Sends what waits (for a short while), then closes. The user is not told anything any more.

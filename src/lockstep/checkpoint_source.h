@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 
 #include "base/result.h"
 #include "lockstep/output_gate.h"
@@ -57,6 +58,11 @@ class CheckpointSource {
     virtual const std::vector<std::uint64_t>& digests() const = 0;  // of each page; or none
     virtual const CutReport& report() const = 0;
     virtual const PageCounts& counts() const = 0;
+
+    // The backup has committed the cut of `epoch`: output that the source itself holds may go.
+    virtual void committed(EpochId epoch) = 0;
+    // Since when such output has been waiting that no cut has taken; nothing when there is none.
+    virtual std::optional<std::chrono::steady_clock::time_point> waiting_since() const = 0;
 
     // After a cut with stay_stopped. Without effect when the guest runs.
     virtual void resume() = 0;

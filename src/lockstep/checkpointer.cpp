@@ -42,18 +42,21 @@ class Laps {
 
 Result<std::unique_ptr<Checkpointer>> Checkpointer::create(Machine& machine, DirtyLog& log,
                                                            OutputGate& gate,
+                                                           std::vector<WriteGate*> write_gates,
                                                            const CheckpointerOptions& options) {
     PageStore store = FMVM_TRY(PageStore::create(options.store_bytes));
     return std::unique_ptr<Checkpointer>(
-        new Checkpointer(machine, log, gate, options, std::move(store)));
+        new Checkpointer(machine, log, gate, std::move(write_gates), options, std::move(store)));
 }
 
 Checkpointer::Checkpointer(Machine& machine, DirtyLog& log, OutputGate& gate,
-                           const CheckpointerOptions& options, PageStore store)
+                           std::vector<WriteGate*> write_gates, const CheckpointerOptions& options,
+                           PageStore store)
     : machine_(machine),
       memory_(machine.memory()),
       log_(log),
       gate_(gate),
+      write_gates_(std::move(write_gates)),
       options_(options),
       store_(std::move(store)),
       to_send_(memory_.page_count()),
@@ -84,7 +87,6 @@ Result<void> Checkpointer::begin() {
         const QuiesceGuard guard(machine_);
         FMVM_TRY(log_.start());
         memory_.take_dirty_marks();
-        gate_.hold();
     }
     to_send_.insert_all();
     pending_.clear();
@@ -181,7 +183,7 @@ Result<void> Checkpointer::cut(EpochId epoch, bool stay_stopped) {
     report_.copy = laps.lap();
     StateImage image = FMVM_TRY(machine_.save());
     state_ = image.encode();
-    output_ = gate_.close_epoch();
+    output_ = close_gates();
     report_.state = laps.lap();
     digest_pages();
     report_.digest = laps.lap();
@@ -227,6 +229,31 @@ void Checkpointer::copy_pages() {
             std::memcpy(store_.bytes(slot).data(), memory_.page(page).data(), page_size);
         }
     });
+}
+
+// From the first cut on, output waits for its epoch's commit; before it, nobody could contradict
+// it.
+OutputGate::EpochOutput Checkpointer::close_gates() {
+    gate_.hold();
+    for (WriteGate* gate : write_gates_) {
+        gate->hold();
+        gate->close_epoch(epoch_);
+    }
+    return gate_.close_epoch();
+}
+
+void Checkpointer::committed(EpochId epoch) {
+    for (WriteGate* gate : write_gates_)
+        gate->commit(epoch);
+}
+
+std::optional<Clock::time_point> Checkpointer::waiting_since() const {
+    std::optional<Clock::time_point> earliest;
+    for (const WriteGate* gate : write_gates_) {
+        const std::optional<Clock::time_point> since = gate->waiting_since();
+        if (since && (!earliest || *since < *earliest)) earliest = since;
+    }
+    return earliest;
 }
 
 void Checkpointer::digest_pages() {
@@ -290,6 +317,8 @@ void Checkpointer::end() {
     const Result<void> stopped = log_.stop();
     if (!stopped.ok()) log::warning("primary", "{}", stopped.error().message());
     forget_copies();
+    for (WriteGate* gate : write_gates_)
+        gate->open();
     resume();
 }
 

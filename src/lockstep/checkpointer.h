@@ -19,6 +19,7 @@
 #include "lockstep/page_codec.h"
 #include "lockstep/page_store.h"
 #include "lockstep/sent_copies.h"
+#include "lockstep/write_gate.h"
 #include "vmm/dirty_log.h"
 #include "vmm/machine.h"
 #include "vmm/state_image.h"
@@ -34,9 +35,10 @@ struct CheckpointerOptions {
 
 class Checkpointer : public CheckpointSource {
   public:
-    // Machine, log and gate outlive this.
+    // Machine, log and gates outlive this.
     static Result<std::unique_ptr<Checkpointer>> create(Machine& machine, DirtyLog& log,
                                                         OutputGate& gate,
+                                                        std::vector<WriteGate*> write_gates,
                                                         const CheckpointerOptions& options);
     ~Checkpointer() override;
 
@@ -50,6 +52,8 @@ class Checkpointer : public CheckpointSource {
     const std::vector<std::uint64_t>& digests() const override { return digests_; }
     const CutReport& report() const override { return report_; }
     const PageCounts& counts() const override { return counts_; }
+    void committed(EpochId epoch) override;
+    std::optional<std::chrono::steady_clock::time_point> waiting_since() const override;
     void resume() override;
     void end() override;
 
@@ -60,7 +64,8 @@ class Checkpointer : public CheckpointSource {
     };
 
     Checkpointer(Machine& machine, DirtyLog& log, OutputGate& gate,
-                 const CheckpointerOptions& options, PageStore store);
+                 std::vector<WriteGate*> write_gates, const CheckpointerOptions& options,
+                 PageStore store);
     std::vector<PageIndex> next_initial_chunk();
     Result<void> finish_initial_round();
     Result<void> collect(PageSet& pages);
@@ -70,11 +75,13 @@ class Checkpointer : public CheckpointSource {
     void pack(const Staged& staged, Body& body);
     void count(PageEncoding encoding);
     void forget_copies();
+    OutputGate::EpochOutput close_gates();
 
     Machine& machine_;
     GuestMemory& memory_;
     DirtyLog& log_;
     OutputGate& gate_;
+    const std::vector<WriteGate*> write_gates_;
     const CheckpointerOptions options_;
     PageStore store_;
     std::unique_ptr<SentCopies> copies_;

@@ -113,6 +113,8 @@ class FileArbiter : public Arbiter {
     Result<bool> is_newest(Generation own) override;
     Result<void> mark_ended(Generation own) override;
     Result<bool> has_ended(Generation generation) override;
+    // Whose newest claim it is; nothing without claims.
+    Result<std::optional<VmId>> owner() const;
 
   private:
     std::string claim_path(Generation generation) const {
@@ -122,6 +124,8 @@ class FileArbiter : public Arbiter {
         return claim_path(generation) + ".ended";
     }
     std::optional<Generation> generation_of(std::string_view name) const;
+    Result<Generation> find_newest() const;
+    Result<ArbiterRecord> read_any(ArbiterRecord::Kind kind, Generation generation) const;
     Result<ArbiterRecord> read(ArbiterRecord::Kind kind, Generation generation) const;
     Result<bool> place(ArbiterRecord::Kind kind, Generation generation) const;
 
@@ -144,7 +148,8 @@ std::optional<Generation> FileArbiter::generation_of(std::string_view name) cons
     return generation;
 }
 
-Result<ArbiterRecord> FileArbiter::read(ArbiterRecord::Kind kind, Generation generation) const {
+// Whichever VM's it is.
+Result<ArbiterRecord> FileArbiter::read_any(ArbiterRecord::Kind kind, Generation generation) const {
     const std::string path =
         kind == ArbiterRecord::Kind::claim ? claim_path(generation) : ended_path(generation);
     const std::string text = FMVM_TRY(read_file(path));
@@ -153,12 +158,17 @@ Result<ArbiterRecord> FileArbiter::read(ArbiterRecord::Kind kind, Generation gen
         return make_error("arbiter {}: is not what fmvm wrote; choose another --arbiter path",
                           path);
     }
-    if (record->vm != vm_) {
+    return *record;
+}
+
+Result<ArbiterRecord> FileArbiter::read(ArbiterRecord::Kind kind, Generation generation) const {
+    ArbiterRecord record = FMVM_TRY(read_any(kind, generation));
+    if (record.vm != vm_) {
         return make_error(
             "arbiter {}: belongs to another virtual machine; give each its own --arbiter path",
-            path);
+            claim_path(generation));
     }
-    return *record;
+    return record;
 }
 
 // Makes the file, whole and durable; false when there already is one, which stays.
@@ -187,6 +197,18 @@ Result<bool> FileArbiter::place(ArbiterRecord::Kind kind, Generation generation)
 }
 
 Result<Generation> FileArbiter::newest() {
+    const Generation found = FMVM_TRY(find_newest());
+    if (found != 0) FMVM_TRY(read(ArbiterRecord::Kind::claim, found));
+    return found;
+}
+
+Result<std::optional<VmId>> FileArbiter::owner() const {
+    const Generation found = FMVM_TRY(find_newest());
+    if (found == 0) return std::optional<VmId>{};
+    return std::optional<VmId>{FMVM_TRY(read_any(ArbiterRecord::Kind::claim, found)).vm};
+}
+
+Result<Generation> FileArbiter::find_newest() const {
     DIR* const directory = ::opendir(directory_.c_str());
     if (directory == nullptr) return file_error(errno, directory_, "directory cannot be read");
     Generation found = 0;
@@ -196,7 +218,6 @@ Result<Generation> FileArbiter::newest() {
     const int error_number = errno;
     ::closedir(directory);
     if (error_number != 0) return file_error(error_number, directory_, "directory cannot be read");
-    if (found != 0) FMVM_TRY(read(ArbiterRecord::Kind::claim, found));
     return found;
 }
 
@@ -239,6 +260,10 @@ Result<bool> FileArbiter::has_ended(Generation generation) {
 }
 
 }  // namespace
+
+Result<std::optional<VmId>> file_arbiter_owner(const std::string& path) {
+    return FileArbiter(path, VmId{}, "reader").owner();
+}
 
 Result<std::unique_ptr<Arbiter>> create_file_arbiter(const std::string& path, const VmId& vm,
                                                      const std::string& side) {

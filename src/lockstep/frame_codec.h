@@ -29,24 +29,25 @@ namespace fmvm::lockstep {
 
 inline constexpr std::uint16_t protocol_version = 1;
 inline constexpr std::size_t frame_header_size = 40;
-inline constexpr std::size_t frame_body_max = 1 * mib;
+inline constexpr std::size_t frame_body_max = 4 * mib;  // the state of 64 vCPUs
 inline constexpr std::uint16_t optional_frame_bit = 0x8000;
 
 enum class FrameType : std::uint16_t {
     invalid = 0,
-    hello = 1,         // primary: who I am, what the machine is like
-    welcome = 2,       // backup: I am ready for it
-    refuse = 3,        // either: I will not go on with you, and why; then the connection ends
-    pages = 4,         // primary: pages of the epoch under way
-    state = 5,         // primary: a piece of the state image of the epoch under way
-    output = 6,        // primary: console bytes that the epoch under way emitted
-    commit = 7,        // primary: the epoch is complete
-    ack = 8,           // backup: the epoch is committed here
-    heartbeat = 9,     // either
-    digests = 10,      // primary: digests of a piece of RAM at the cut (verify mode)
-    switch_over = 11,  // primary: the last epoch was the last; take over
-    switched = 12,     // backup: the generation is mine, the guest runs here
-    ended = 13,        // primary: the guest has ended; do not take over
+    hello = 1,             // primary: who I am, what the machine is like
+    welcome = 2,           // backup: I am ready for it
+    refuse = 3,            // either: I will not go on with you, and why; then the connection ends
+    pages = 4,             // primary: pages of the epoch under way
+    state = 5,             // primary: a piece of the state image of the epoch under way
+    output = 6,            // primary: console bytes that the epoch under way emitted
+    commit = 7,            // primary: the epoch is complete
+    ack = 8,               // backup: the epoch is committed here
+    heartbeat = 9,         // either
+    digests = 10,          // primary: digests of a piece of RAM at the cut (verify mode)
+    switch_over = 11,      // primary: the last epoch was the last; take over
+    switched = 12,         // backup: the generation is mine, the guest runs here
+    ended = 13,            // primary: the guest has ended; do not take over
+    ask_switch_over = 14,  // backup: its operator wants the guest to move here
 };
 
 struct Frame {

@@ -11,12 +11,9 @@ bool HotPages::logged(PageIndex index, EpochId epoch) {
         --hot_count_;
     }
     const auto now = static_cast<std::uint32_t>(epoch);
-    const bool in_a_row = page.streak != 0 && now == page.last_epoch + 1;
-    page.streak = in_a_row ? static_cast<std::uint8_t>(page.streak + 1) : std::uint8_t{1};
+    page.again = page.last_epoch != 0 && now - page.last_epoch <= hot_within;
     page.last_epoch = now;
-    if (page.streak < hot_after) return true;
-    page.streak = hot_after;
-    if (hot_count_ == hot_max_) return true;
+    if (!page.again || hot_count_ == hot_max_) return true;
     page.hot = true;
     page.unchanged = 0;
     ++hot_count_;

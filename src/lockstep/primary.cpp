@@ -17,6 +17,8 @@ constexpr std::size_t sent_epochs_max = 2;
 // How long pump() works before others (heartbeats, frames of the peer) have their turn.
 constexpr std::chrono::milliseconds slice{5};
 constexpr std::chrono::milliseconds claim_retry{500};
+// A backup builds a whole machine before it says welcome.
+constexpr std::chrono::seconds greeting_max{5};
 
 }  // namespace
 
@@ -36,8 +38,10 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
     channel_ = std::move(channel);
     peer_ = channel_->peer();
     state_ = State::greeting;
-    detector_.emplace(options_.lost_after, options_.heartbeat, host_.now());
+    detector_.emplace(greeting_max, options_.heartbeat, host_.now());
+    channel_->keep_alive(options_.heartbeat);
     channel_->start(*this);
+    looked_ = host_.now();
     HelloMessage hello;
     hello.vm = options_.vm;
     hello.generation = options_.generation;
@@ -71,11 +75,11 @@ Primary::TimePoint Primary::deadline() const {
     if (more_work_) return TimePoint::min();
     TimePoint due = TimePoint::max();
     if (claim_again_) due = std::min(due, *claim_again_);
-    if (channel_) due = std::min(due, last_sent_ + options_.heartbeat);
+    if (channel_) due = std::min(due, looked_ + options_.heartbeat);
     // With a full queue pump() waits for it to drain, whatever is due.
     const bool has_room = channel_ && channel_->queued_bytes() < channel_high_water;
     if (state_ == State::following && !packing_ && may_cut() && has_room)
-        due = std::min(due, policy_.next_cut(gate_.waiting_since()));
+        due = std::min(due, policy_.next_cut(waiting_since()));
     return due;
 }
 
@@ -85,13 +89,12 @@ void Primary::tick() {
         claim_again_.reset();
         host_.claim(options_.generation + 1);
     }
+    looked_ = now;
     if (channel_ && detector_->is_lost(now)) {
         drop_channel("nothing was heard of it for too long");
         return;
     }
     pump();
-    if (channel_ && host_.now() >= last_sent_ + options_.heartbeat)
-        send(HeartbeatMessage{gate_.shown()});
 }
 
 void Primary::pump() {
@@ -161,7 +164,14 @@ bool Primary::may_cut() const {
 
 bool Primary::cut_due() const {
     if (!may_cut()) return false;
-    return last_ != Last::no || host_.now() >= policy_.next_cut(gate_.waiting_since());
+    return last_ != Last::no || host_.now() >= policy_.next_cut(waiting_since());
+}
+
+std::optional<Primary::TimePoint> Primary::waiting_since() const {
+    const std::optional<TimePoint> console = gate_.waiting_since();
+    const std::optional<TimePoint> other = source_.waiting_since();
+    if (!console || !other) return console ? console : other;
+    return std::min(*console, *other);
 }
 
 void Primary::cut() {
@@ -238,7 +248,6 @@ void Primary::send_digests() {
 }
 
 std::uint64_t Primary::send(FrameType type, Body body) {
-    last_sent_ = host_.now();
     bytes_ += body.size() + frame_header_size;
     const std::uint64_t digest = channel_->send(type, std::move(body));
     const bool part_of_epoch = type == FrameType::pages || type == FrameType::state ||
@@ -271,6 +280,11 @@ Result<void> Primary::handle(const Frame& frame) {
         case FrameType::heartbeat:
             FMVM_TRY(HeartbeatMessage::decode(frame.body));
             return {};
+        case FrameType::ask_switch_over:
+            if (!frame.body.empty()) return Error("a malformed wish to switch over");
+            log::info("primary", "{} asks to switch over", peer_);
+            switch_over();
+            return {};
         case FrameType::refuse: {
             const RefuseMessage refusal = FMVM_TRY(RefuseMessage::decode(frame.body));
             return make_error("it refuses: {}", refusal.reason);
@@ -290,6 +304,7 @@ Result<void> Primary::handle_welcome(const Frame& frame) {
         finish(PrimaryEnd::failed, begun.error().message());
         return {};
     }
+    detector_.emplace(options_.lost_after, options_.heartbeat, host_.now());
     log::info("primary", "copying memory to {}", peer_);
     copied_ = false;
     epoch_ = 0;
@@ -309,6 +324,7 @@ Result<void> Primary::handle_ack(const Frame& frame) {
     if (ack.epoch == 1) log::notice("primary", "protected by {}", peer_);
     crash_point("after-ack");
     gate_.release(sent.output_end);
+    source_.committed(sent.epoch);
     const TimePoint now = host_.now();
     sent.record.acknowledged = now - sent.cut_began;
     policy_.acknowledged(sent.record.acknowledged);
@@ -341,7 +357,9 @@ Result<void> Primary::handle_switched(const Frame& frame) {
     const SwitchedMessage switched = FMVM_TRY(SwitchedMessage::decode(frame.body));
     if (state_ != State::handing_over || switched.generation <= options_.generation)
         return Error("it took over out of turn");
-    finish(PrimaryEnd::handed_over, fmt::format("the guest runs on {}", peer_));
+    const std::chrono::duration<double, std::milli> stood = host_.now() - cut_began_;
+    finish(PrimaryEnd::handed_over,
+           fmt::format("the guest runs on {}; it stood for {:.1f} ms", peer_, stood.count()));
     return {};
 }
 

@@ -116,6 +116,7 @@ class Primary : public ChannelUser {
     bool follow_step();
     bool may_cut() const;
     bool cut_due() const;
+    std::optional<TimePoint> waiting_since() const;
     void cut();
     void send_rest_of_checkpoint();
     void send_state();
@@ -147,7 +148,7 @@ class Primary : public ChannelUser {
     State state_ = State::alone;
     std::unique_ptr<Channel> channel_;
     std::optional<FailureDetector> detector_;
-    TimePoint last_sent_{};
+    TimePoint looked_{};  // when the detector was last asked
     std::string peer_;
 
     bool copied_ = false;       // the initial copy is done

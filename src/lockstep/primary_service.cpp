@@ -2,6 +2,7 @@
 #include "lockstep/primary_service.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 
@@ -14,13 +15,12 @@ constexpr unsigned connect_limit_ms = 2000;
 
 }  // namespace
 
-Result<std::unique_ptr<PrimaryService>> PrimaryService::create(const Kvm& kvm, Machine& machine,
-                                                               OutputGate& gate, Arbiter& arbiter,
-                                                               PrimaryServiceOptions options,
-                                                               Drain drain, EndHandler on_end) {
+Result<std::unique_ptr<PrimaryService>> PrimaryService::create(
+    const Kvm& kvm, Machine& machine, OutputGate& gate, std::vector<WriteGate*> write_gates,
+    Arbiter& arbiter, PrimaryServiceOptions options, Drain drain, EndHandler on_end) {
     std::unique_ptr<PrimaryService> service(new PrimaryService(
         machine, gate, arbiter, std::move(options), std::move(drain), std::move(on_end)));
-    FMVM_TRY(service->set_up(kvm));
+    FMVM_TRY(service->set_up(kvm, std::move(write_gates)));
     return service;
 }
 
@@ -34,10 +34,11 @@ PrimaryService::PrimaryService(Machine& machine, OutputGate& gate, Arbiter& arbi
       on_end_(std::move(on_end)),
       generation_(options_.primary.generation) {}
 
-Result<void> PrimaryService::set_up(const Kvm& kvm) {
+Result<void> PrimaryService::set_up(const Kvm& kvm, std::vector<WriteGate*> write_gates) {
     if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
     log_ = FMVM_TRY(create_bitmap_dirty_log(kvm, machine_.vm(), machine_.memory()));
-    checkpointer_ = FMVM_TRY(Checkpointer::create(machine_, *log_, gate_, options_.checkpointer));
+    checkpointer_ =
+        FMVM_TRY(Checkpointer::create(machine_, *log_, gate_, write_gates, options_.checkpointer));
     primary_ = std::make_unique<Primary>(options_.primary, *checkpointer_, gate_, stats_, *this);
     thread_.set_timer(
         [this] {
@@ -48,15 +49,19 @@ Result<void> PrimaryService::set_up(const Kvm& kvm) {
             if (connect_at_ && now() >= *connect_at_) connect();
             primary_->tick();
         });
-    // A burst of output posts once.
-    gate_.on_waiting([this] {
-        if (output_told_.exchange(true)) return;
-        thread_.post([this] {
-            output_told_ = false;
-            primary_->output_waiting();
-        });
-    });
+    gate_.on_waiting([this] { tell_output(); });
+    for (WriteGate* gate : write_gates)
+        gate->on_waiting([this] { tell_output(); });
     return {};
+}
+
+// From any thread; a burst of output posts once.
+void PrimaryService::tell_output() {
+    if (output_told_.exchange(true)) return;
+    thread_.post([this] {
+        output_told_ = false;
+        primary_->output_waiting();
+    });
 }
 
 PrimaryService::~PrimaryService() {
@@ -68,8 +73,20 @@ void PrimaryService::start() {
     thread_.start();
 }
 
-void PrimaryService::switch_over(std::function<void(bool)> answer) {
-    thread_.post([this, answer = std::move(answer)] { answer(primary_->switch_over()); });
+void PrimaryService::switch_over(Stays stays) {
+    thread_.post([this, stays = std::move(stays)] {
+        if (primary_->switch_over()) {
+            stays_ = stays;
+        } else {
+            stays("no backup is in step");
+        }
+    });
+}
+
+void PrimaryService::generation_changed(Generation generation) {
+    generation_ = generation;
+    if (const Stays stays = std::exchange(stays_, nullptr))
+        stays("the backup was lost meanwhile, and the guest goes on without one");
 }
 
 void PrimaryService::guest_ended(const std::string& reason) {
@@ -92,7 +109,7 @@ void PrimaryService::want_connection() {
 void PrimaryService::connect() {
     connect_at_.reset();
     connector_ =
-        Connector::connect(thread_.context(), options_.backup, connect_limit_ms,
+        Connector::connect(thread_.channel_threads(), options_.backup, connect_limit_ms,
                            [this](Result<std::unique_ptr<Channel>> channel) {
                                if (channel.ok()) {
                                    connect_failure_told_ = false;

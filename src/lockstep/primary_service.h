@@ -33,17 +33,19 @@ class PrimaryService : public PrimaryHost {
     // Writes out what the console still holds, within a limit, while the guest stands.
     using Drain = std::function<void()>;
 
-    // Machine, gate and arbiter outlive the service.
-    static Result<std::unique_ptr<PrimaryService>> create(const Kvm& kvm, Machine& machine,
-                                                          OutputGate& gate, Arbiter& arbiter,
-                                                          PrimaryServiceOptions options,
-                                                          Drain drain, EndHandler on_end);
+    // Machine, gates and arbiter outlive the service.
+    static Result<std::unique_ptr<PrimaryService>> create(
+        const Kvm& kvm, Machine& machine, OutputGate& gate, std::vector<WriteGate*> write_gates,
+        Arbiter& arbiter, PrimaryServiceOptions options, Drain drain, EndHandler on_end);
     ~PrimaryService() override;
 
     // Before the machine starts.
     void start();
-    // Any thread. The answer comes on the replication thread: false when nobody follows.
-    void switch_over(std::function<void(bool)> answer);
+    // Why the guest is not moved after all.
+    using Stays = std::function<void(const std::string& why)>;
+    // Any thread. One at a time. `stays` is called on the replication thread, now or later, when
+    // the guest runs on here; otherwise the guest's end here (EndHandler) is the answer.
+    void switch_over(Stays stays);
     void guest_ended(const std::string& reason);
     std::string summary() const { return stats_.summary(); }
     // Any thread.
@@ -53,7 +55,7 @@ class PrimaryService : public PrimaryHost {
 
     TimePoint now() override { return std::chrono::steady_clock::now(); }
     void claim(Generation generation) override;
-    void generation_changed(Generation generation) override { generation_ = generation; }
+    void generation_changed(Generation generation) override;
     void drain_output() override { drain_(); }
     void want_connection() override;
     void finished(PrimaryEnd end, const std::string& why) override;
@@ -61,7 +63,8 @@ class PrimaryService : public PrimaryHost {
   private:
     PrimaryService(Machine& machine, OutputGate& gate, Arbiter& arbiter,
                    PrimaryServiceOptions options, Drain drain, EndHandler on_end);
-    Result<void> set_up(const Kvm& kvm);
+    Result<void> set_up(const Kvm& kvm, std::vector<WriteGate*> write_gates);
+    void tell_output();
     void connect();
 
     ReplicationThread thread_;  // first: sockets must go before its context
@@ -78,6 +81,7 @@ class PrimaryService : public PrimaryHost {
     std::unique_ptr<Primary> primary_;
     std::unique_ptr<Connector> connector_;
     std::optional<TimePoint> connect_at_;
+    Stays stays_;  // set while a switchover is under way
     bool connect_failure_told_ = false;
     std::atomic<bool> output_told_{false};
 };

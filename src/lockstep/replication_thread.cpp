@@ -12,7 +12,14 @@ namespace fmvm::lockstep {
 
 namespace asio = boost::asio;
 
+namespace {
+
+constexpr std::chrono::milliseconds farewell{20};
+
+}  // namespace
+
 struct ReplicationThread::Parts {
+    asio::io_context network{1};
     asio::io_context context{1};
     asio::steady_timer timer{context};
     asio::thread_pool helper{1};
@@ -20,6 +27,7 @@ struct ReplicationThread::Parts {
     std::function<void()> tick;
     TimePoint armed = TimePoint::max();
     std::thread thread;
+    std::thread network_thread;
 };
 
 ReplicationThread::ReplicationThread() : parts_(std::make_unique<Parts>()) {}
@@ -28,8 +36,8 @@ ReplicationThread::~ReplicationThread() {
     stop();
 }
 
-asio::io_context& ReplicationThread::context() {
-    return parts_->context;
+ChannelThreads ReplicationThread::channel_threads() {
+    return {parts_->context, parts_->network};
 }
 
 void ReplicationThread::set_timer(std::function<TimePoint()> deadline, std::function<void()> tick) {
@@ -39,6 +47,10 @@ void ReplicationThread::set_timer(std::function<TimePoint()> deadline, std::func
 
 void ReplicationThread::start() {
     parts_->thread = std::thread([this] { run(); });
+    parts_->network_thread = std::thread([this] {
+        const auto work = asio::make_work_guard(parts_->network);
+        parts_->network.run();
+    });
 }
 
 void ReplicationThread::stop() {
@@ -46,6 +58,15 @@ void ReplicationThread::stop() {
     parts_->helper.join();
     parts_->context.stop();
     if (parts_->thread.joinable()) parts_->thread.join();
+    stop_network();
+}
+
+// What was sent last (why we go) still gets a moment to leave.
+void ReplicationThread::stop_network() {
+    if (!parts_->network_thread.joinable()) return;
+    asio::steady_timer limit(parts_->network, farewell);
+    limit.async_wait([this](const boost::system::error_code&) { parts_->network.stop(); });
+    parts_->network_thread.join();
 }
 
 void ReplicationThread::post(std::function<void()> task) {

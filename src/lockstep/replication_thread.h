@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thread on which a primary's or backup's state machine lives: an Asio loop, one timer, and a
-// helper thread for questions to the arbiter, which may take as long as a shared mount takes.
+// The thread on which a primary's or backup's state machine lives: an Asio loop and one timer; with
+// it a network thread for its channels, and a helper thread for questions to the arbiter, which may
+// take as long as a shared mount takes.
 #pragma once
 
 #include <chrono>
@@ -8,10 +9,7 @@
 #include <memory>
 
 #include "lockstep/arbiter.h"
-
-namespace boost::asio {
-class io_context;
-}
+#include "lockstep/asio_channel.h"
 
 namespace fmvm::lockstep {
 
@@ -24,7 +22,8 @@ class ReplicationThread {
     ReplicationThread(const ReplicationThread&) = delete;
     ReplicationThread& operator=(const ReplicationThread&) = delete;
 
-    boost::asio::io_context& context();
+    // The loop of the thread itself, and of the one that carries its channels.
+    ChannelThreads channel_threads();
 
     // Runs `tick` on the thread at `deadline()`, which is asked after everything that ran there
     // (max(): not at all; in the past: at once). Set before start().
@@ -42,6 +41,7 @@ class ReplicationThread {
     struct Parts;
     void run();
     void arm();
+    void stop_network();
     std::unique_ptr<Parts> parts_;
 };
 

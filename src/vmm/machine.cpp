@@ -49,7 +49,7 @@ Result<void> Machine::create_vcpus(const Kvm& kvm) {
         FMVM_TRY(vcpu.set_cpuid(cpuid));
         if (id == 0) {
             shape_.cpuid = cpuid;
-            FMVM_TRY(vcpu_access_.probe_msrs(vcpu.fd()));
+            FMVM_TRY(vcpu_access_.probe(vcpu.fd()));
         }
         vcpu_cpuid_.push_back(std::move(cpuid));
         vcpus_.push_back(std::make_unique<VcpuThread>(

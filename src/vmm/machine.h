@@ -40,6 +40,14 @@ struct MachineConfig {
     bool ring0_emulated = false;
 };
 
+// What a machine must have for a state image to be restored in it.
+struct MachineSize {
+    std::uint64_t memory_bytes = 0;
+    unsigned vcpus = 0;
+};
+// Checked: it is one that a machine can have.
+Result<MachineSize> machine_size(const StateImage& image);
+
 class Machine;
 
 // While it lives, vCPUs and devices stand still; when it goes, they run on, if they ran before.

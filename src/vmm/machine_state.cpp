@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Machine::save() and restore(): which sections there are, and in which order they are put back.
 #include "base/units.h"
+#include "vmm/layout.h"
 #include "vmm/machine.h"
 #include "vmm/vm_state.h"
 
@@ -42,6 +43,19 @@ Error malformed(std::string_view name) {
 
 }  // namespace
 
+Result<MachineSize> machine_size(const StateImage& image) {
+    ByteReader in(FMVM_TRY(section_of(image, machine_section, machine_version))->payload);
+    MachineSize size;
+    size.memory_bytes = in.u64();
+    size.vcpus = in.u32();
+    if (!in.done() || size.memory_bytes < layout::memory_size_min ||
+        size.memory_bytes > layout::memory_size_max || !is_aligned(size.memory_bytes, page_size) ||
+        size.vcpus == 0 || size.vcpus > layout::vcpu_count_max) {
+        return malformed(machine_section);
+    }
+    return size;
+}
+
 void Machine::add_state(std::string name, Snapshottable& device) {
     stateful_devices_.push_back({std::move(name), &device});
 }
@@ -75,16 +89,12 @@ Result<StateImage> Machine::save() {
 
 // Nothing is missing, nothing is left over, all is of a version that can be read.
 Result<void> Machine::check_sections(const StateImage& image) const {
-    const StateSection& machine = *FMVM_TRY(section_of(image, machine_section, machine_version));
-    ByteReader in(machine.payload);
-    const std::uint64_t memory_bytes = in.u64();
-    const std::uint32_t vcpus = in.u32();
-    if (!in.done()) return malformed(machine_section);
-    if (memory_bytes != shape_.memory_bytes || vcpus != shape_.vcpus) {
+    const MachineSize size = FMVM_TRY(machine_size(image));
+    if (size.memory_bytes != shape_.memory_bytes || size.vcpus != shape_.vcpus) {
         return make_error(
             "the state image is of a machine with {} KiB of memory and {} CPUs; this one has {} "
             "KiB and {}",
-            memory_bytes / kib, vcpus, shape_.memory_bytes / kib, shape_.vcpus);
+            size.memory_bytes / kib, size.vcpus, shape_.memory_bytes / kib, shape_.vcpus);
     }
     for (std::size_t id = 0; id < vcpus_.size(); ++id)
         FMVM_TRY(section_of(image, vcpu_section(id), VcpuState::version));
@@ -119,7 +129,7 @@ Result<void> Machine::restore_vcpus(const StateImage& image) {
         if (!restored.ok()) return in_section(name, restored.error());
         if (id == 0) {
             shape_.cpuid = state.cpuid;
-            FMVM_TRY(vcpu_access_.probe_msrs(fd));
+            FMVM_TRY(vcpu_access_.probe(fd));
         }
         vcpu_cpuid_[id] = std::move(state.cpuid);
     }

@@ -101,8 +101,7 @@ Result<VcpuState> VcpuStateAccess::save(int fd, std::vector<kvm_cpuid_entry2> cp
     if (has_xcrs_) FMVM_TRY(get(fd, KVM_GET_XCRS, &state.xcrs, "KVM_GET_XCRS"));
     FMVM_TRY(get(fd, KVM_GET_DEBUGREGS, &state.debugregs, "KVM_GET_DEBUGREGS"));
     FMVM_TRY(get(fd, KVM_GET_LAPIC, &state.lapic, "KVM_GET_LAPIC"));
-    const int khz = retry_ioctl(fd, KVM_GET_TSC_KHZ, 0UL);
-    state.tsc_khz = khz > 0 ? static_cast<std::uint32_t>(khz) : 0;
+    state.tsc_khz = tsc_khz_;
     state.msrs = FMVM_TRY(save_msrs(fd));
     FMVM_TRY(get(fd, KVM_GET_VCPU_EVENTS, &state.events, "KVM_GET_VCPU_EVENTS"));
     return state;
@@ -110,7 +109,9 @@ Result<VcpuState> VcpuStateAccess::save(int fd, std::vector<kvm_cpuid_entry2> cp
 
 // KVM reads MSRs in order and stops at the first that it lists but cannot read (those of features
 // that this guest does not have); such are struck off the list.
-Result<void> VcpuStateAccess::probe_msrs(int fd) {
+Result<void> VcpuStateAccess::probe(int fd) {
+    const int khz = retry_ioctl(fd, KVM_GET_TSC_KHZ, 0UL);
+    tsc_khz_ = khz > 0 ? static_cast<std::uint32_t>(khz) : 0;
     std::vector<std::uint32_t> indices = msr_indices_;
     while (true) {
         MsrList list(indices.size());

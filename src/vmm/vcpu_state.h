@@ -38,9 +38,10 @@ class VcpuStateAccess {
   public:
     static Result<VcpuStateAccess> create(const Kvm& kvm, const Vm& vm);
 
-    // Finds out which MSRs a vCPU with the CPUID that this one was given has. Before the first
-    // save(), and again after a restore() that changed the CPUID; not during a cut, it is slow.
-    Result<void> probe_msrs(int vcpu_fd);
+    // Finds out what stays the same while the guest runs: which MSRs a vCPU with this one's CPUID
+    // has, and its TSC frequency. Before the first save(), and again after a restore(), which may
+    // change both; not during a cut, it is slow.
+    Result<void> probe(int vcpu_fd);
     // cpuid: what the vCPU was given.
     Result<VcpuState> save(int vcpu_fd, std::vector<kvm_cpuid_entry2> cpuid);
     // On a vCPU that has never run. Refuses, with the reason, what this host cannot provide.
@@ -56,6 +57,7 @@ class VcpuStateAccess {
     std::vector<kvm_cpuid_entry2> supported_cpuid_;
     std::vector<std::uint32_t> msr_indices_;  // all that this KVM may have
     MsrList msrs_{0};                         // those that these vCPUs have
+    std::uint32_t tsc_khz_ = 0;               // 0: unknown
     std::size_t xsave_words_ = 0;
     bool has_xsave2_ = false;
     bool has_xcrs_ = false;

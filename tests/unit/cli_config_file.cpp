@@ -32,6 +32,7 @@ TEST_CASE("configuration: every key") {
     const GivenOptions given = parse_config(R"({
         "kernel": "vmlinux", "initrd": "i.cpio", "cmdline": "console=ttyS0 \"x\"",
         "memory": "1G", "cpus": 2, "console": "file:log", "host-quirks": "off", "verbose": 2,
+        "control": "vm.sock", "restore": "saved",
         "disks": [{"path": "a,b.img", "readonly": true, "direct": true, "serial": "s"},
                   "path=c.img,readonly", {"path": "d.img"}]
     })",
@@ -43,6 +44,8 @@ TEST_CASE("configuration: every key") {
     CHECK(given.memory_bytes == gib);
     CHECK(given.cpus == 2U);
     CHECK(given.console == ConsoleOptions{ConsoleKind::file, "log"});
+    CHECK(given.control == "vm.sock");
+    CHECK(given.restore == "saved");
     CHECK(given.host_quirks == HostQuirks::off);
     CHECK(given.verbosity == 2);
     REQUIRE(given.disks->size() == 3);

@@ -71,6 +71,32 @@ TEST_CASE("a kernel is needed") {
     CHECK(contains(error_of(empty), "kernel: the path is empty"));
 }
 
+TEST_CASE("a snapshot brings along what the guest was started with") {
+    GivenOptions given;
+    given.restore = "saved";
+    given.control = "vm.sock";
+    const RunOptions options = complete(given, host_memory).value();
+    CHECK(options.restore == "saved");
+    CHECK(options.control == "vm.sock");
+    CHECK(options.kernel.empty());
+    const auto refused = [&](std::string_view name, auto member, auto value) {
+        GivenOptions with = given;
+        with.*member = value;
+        CHECK(contains(error_of(with), std::string(name) + ": comes from the snapshot"));
+    };
+    refused("kernel", &GivenOptions::kernel, "vmlinux");
+    refused("initrd", &GivenOptions::initrd, "initrd");
+    refused("cmdline", &GivenOptions::cmdline, "quiet");
+    refused("memory", &GivenOptions::memory_bytes, 256 * mib);
+    refused("cpus", &GivenOptions::cpus, 1U);
+    given.control = "";
+    CHECK(contains(error_of(given), "control: the path is empty"));
+    given.restore = "";
+    CHECK(contains(error_of(given), "restore: the path is empty"));
+    given.kernel = "vmlinux";
+    CHECK(contains(error_of(merge(given, {})), "restore"));
+}
+
 TEST_CASE("the command line wins, key by key, and replaces all disks") {
     GivenOptions command_line = with_kernel();
     command_line.memory_bytes = gib;

@@ -284,6 +284,19 @@ TEST_CASE("file arbiter: two processes race, each generation has one winner", "[
     CHECK(bench.alpha->newest().value() == last);
 }
 
+TEST_CASE("file arbiter: the claims tell whose they are", "[arbiter]") {
+    const Bench bench;
+    const std::string path = bench.directory.file("vm");
+    CHECK(!file_arbiter_owner(path).value().has_value());
+    REQUIRE(bench.alpha->claim(1).value() == Claim::won);
+    CHECK(file_arbiter_owner(path).value() == vm_a);
+    REQUIRE(bench.alpha->claim(2).value() == Claim::won);
+    CHECK(file_arbiter_owner(path).value() == vm_a);
+    bench.directory.write("vm.3", "not a claim");
+    CHECK_FALSE(file_arbiter_owner(path).ok());
+    CHECK_FALSE(file_arbiter_owner(bench.directory.file("nowhere/vm")).ok());
+}
+
 TEST_CASE("no arbiter: every claim is won", "[arbiter]") {
     const auto arbiter = create_no_arbiter();
     CHECK(arbiter->newest().value() == 0);

@@ -30,6 +30,7 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
     std::uint64_t features() const override;
     std::vector<std::uint16_t> queue_sizes() const override { return {queue_size_max}; }
     std::span<const std::uint8_t> config() const override { return config_; }
+    std::string_view identity() const override { return serial_; }
 
     void activate(VirtioTransport& transport, std::uint64_t driver_features,
                   const std::vector<Virtqueue::State>& queues) override;

@@ -28,7 +28,6 @@ void BlockDevice::save(ByteWriter& out) const {
         if (slot->busy) requests.push_back(slot.get());
     }
     std::ranges::sort(requests, {}, &InFlight::sequence);
-    out.text(serial_);
     out.u32(static_cast<std::uint32_t>(requests.size()));
     for (const InFlight* request : requests) {
         out.u8(static_cast<std::uint8_t>(request->op));
@@ -76,10 +75,6 @@ bool BlockDevice::read_requests(ByteReader& in, const Virtqueue::State& queue,
 
 Result<void> BlockDevice::restore(VirtioTransport& transport, std::uint64_t,
                                   const std::vector<Virtqueue::State>& queues, ByteReader& in) {
-    if (const std::string serial = in.text(block_id_size); in.ok() && serial != serial_) {
-        return make_error("the guest knows this disk by the serial '{}', not '{}'", serial,
-                          serial_);
-    }
     std::vector<SavedRequest> requests;
     if (!queues[0].layout.ready || !read_requests(in, queues[0], requests))
         return Error("its requests in flight are malformed");

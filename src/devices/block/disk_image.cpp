@@ -43,9 +43,10 @@ int try_lock(int fd, short type) {
 }
 
 // Open file description locks: they belong to this opening, not to the process.
-Result<void> lock_image(int fd, const std::string& path, const DiskImage::Options& options) {
-    const auto deadline = std::chrono::steady_clock::now() + options.lock_wait;
-    while (try_lock(fd, options.read_only ? F_RDLCK : F_WRLCK) != 0) {
+Result<void> lock_image(int fd, const std::string& path, bool read_only,
+                        std::chrono::milliseconds wait) {
+    const auto deadline = std::chrono::steady_clock::now() + wait;
+    while (try_lock(fd, read_only ? F_RDLCK : F_WRLCK) != 0) {
         if (errno != EAGAIN && errno != EACCES) {
             return errno_error(errno, fmt::format("disk {}: cannot be locked", path));
         }
@@ -120,13 +121,18 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
             "(truncate -s %{} {})",
             path, image.size, image.block_size, image.block_size, path);
     }
-    FMVM_TRY(lock_image(image.fd.get(), path, options));
+    if (options.lock)
+        FMVM_TRY(lock_image(image.fd.get(), path, options.read_only, options.lock_wait));
     // It was for the opening only: what io_uring makes of it, from EAGAIN to waiting on our thread,
     // depends on kernel and file system.
     if (::fcntl(image.fd.get(), F_SETFL, flags & ~O_NONBLOCK) != 0) {
         return errno_error(errno, fmt::format("disk {}: cannot be prepared", path));
     }
     return image;
+}
+
+Result<void> DiskImage::lock(const std::string& path, std::chrono::milliseconds wait) const {
+    return lock_image(fd.get(), path, read_only, wait);
 }
 
 void DiskImage::unlock() const {

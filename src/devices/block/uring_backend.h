@@ -28,6 +28,8 @@ class UringBackend : public BlockBackend {
     // those operations are not called any more.
     ~UringBackend() override;
 
+    const DiskImage& image() const { return image_; }
+
     std::uint64_t capacity() const override { return image_.size; }
     std::uint32_t block_size() const override { return image_.block_size; }
     bool read_only() const override { return image_.read_only; }

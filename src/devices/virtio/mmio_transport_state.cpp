@@ -10,6 +10,8 @@ namespace fmvm {
 
 namespace {
 
+constexpr std::size_t identity_bytes_max = 256;
+
 void write_layout(ByteWriter& out, const QueueLayout& layout) {
     out.u16(layout.size);
     out.flag(layout.ready);
@@ -55,6 +57,7 @@ void MmioTransport::save(ByteWriter& out) const {
     out.u32(device_.device_id());
     out.u64(device_features_);
     out.blob(device_.config());
+    out.text(device_.identity());
     State now = state();
     const bool active = !now.resetting && !device_.queue_states().empty();
     if (now.resetting) now = fresh_state();
@@ -95,9 +98,10 @@ Result<void> MmioTransport::restore(ByteReader& in) {
     const std::uint32_t id = in.u32();
     const std::uint64_t features = in.u64();
     const auto config = in.blob();
+    const std::string identity = in.text(identity_bytes_max);
     if (!in.ok()) return malformed();
     if (id != device_.device_id() || features != device_features_ ||
-        !std::ranges::equal(config, device_.config())) {
+        !std::ranges::equal(config, device_.config()) || identity != device_.identity()) {
         return make_error(
             "the guest knows another {}; give it the one that it had, with the same size and "
             "options",

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/byte_codec.h"
@@ -38,6 +39,8 @@ class VirtioDevice {
     virtual std::uint64_t features() const = 0;   // offered, the general ones included
     virtual std::vector<std::uint16_t> queue_sizes() const = 0;
     virtual std::span<const std::uint8_t> config() const = 0;
+    // What else a driver knows the device by (a disk's serial).
+    virtual std::string_view identity() const { return {}; }
 
     // Loop thread. The driver is ready: one state per queue, those not ready included. The device
     // looks at every queue at once, since notifications may have come earlier.

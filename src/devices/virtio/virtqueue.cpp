@@ -36,7 +36,9 @@ bool passed_event(std::uint16_t event, std::uint16_t index, std::uint16_t old) {
 
 }  // namespace
 
-Virtqueue::Virtqueue(GuestMemory& memory, const State& state) : memory_(memory), state_(state) {}
+Virtqueue::Virtqueue(GuestMemory& memory, const State& state) : memory_(memory), state_(state) {
+    if (state.broken) broken_reason_ = "a queue was broken already when its state was taken";
+}
 
 bool Virtqueue::fail(const char* reason) {
     state_.broken = true;

@@ -80,7 +80,7 @@ class Virtqueue {
 
     GuestMemory& memory_;
     State state_;
-    const char* broken_reason_ = "a queue was broken before its state was taken";
+    const char* broken_reason_ = "";
 };
 
 }  // namespace fmvm

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/control_client.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/unique_fd.h"
+#include "base/units.h"
+
+namespace fmvm::cli {
+
+namespace {
+
+constexpr std::size_t answer_bytes_max = 16 * mib;
+
+Result<UniqueFd> connect_to(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.empty() || path.size() >= sizeof address.sun_path)
+        return make_error("control {}: this is not the path of a socket", path);
+    path.copy(address.sun_path, path.size());
+    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!fd) return errno_error(errno, "cannot make a socket");
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+        return make_error("control {}: no running fmvm can be reached there: {}", path,
+                          std::strerror(errno));
+    }
+    return fd;
+}
+
+Result<std::string> exchange(int fd, const std::string& request) {
+    std::string_view left = request;
+    while (!left.empty()) {
+        const ssize_t sent = ::send(fd, left.data(), left.size(), MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0) return errno_error(errno, "the request could not be sent");
+        left.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    std::string answer;
+    char buffer[4096];
+    while (true) {
+        const ssize_t got = ::recv(fd, buffer, sizeof buffer, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && errno != ECONNRESET) return errno_error(errno, "no answer came");
+        if (got <= 0) return answer;
+        answer.append(buffer, static_cast<std::size_t>(got));
+        if (answer.size() > answer_bytes_max) return Error("the answer is too long");
+    }
+}
+
+}  // namespace
+
+Result<JsonValue> control_request(const std::string& path, const std::string& request) {
+    const UniqueFd fd = FMVM_TRY(connect_to(path));
+    std::string answer = FMVM_TRY(exchange(fd.get(), request + '\n'));
+    if (answer.empty() || answer.back() != '\n')
+        return make_error("control {}: fmvm ended before it answered", path);
+    answer.pop_back();
+    const std::size_t last_line = answer.rfind('\n') + 1;
+    Result<JsonValue> value = parse_json(std::string_view(answer).substr(last_line));
+    if (!value.ok()) return make_error("control {}: the answer is not JSON", path);
+    if (const JsonValue* const error = find_member(*value, "error")) return Error(error->text);
+    return value;
+}
+
+}  // namespace fmvm::cli

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/control_words.h"
+
+namespace fmvm::cli {
+
+namespace {
+
+constexpr const char* snapshot_footer = R"(
+The directory is made by the running fmvm: `state` (CPUs and devices) and `ram`. Disks are not in
+it; with --stop they are as the guest left them, and fmvm run --restore goes on with both. Without
+--stop the guest goes on, and changes them: copy them before, for example from a file system
+snapshot.
+
+Exit status: 0 when the snapshot is complete, 1 when there is none, 2 for bad usage.)";
+
+constexpr const char* switchover_footer = R"(
+Nothing that the guest shows is lost or repeated. The side that ran the guest ends with status 0
+when the other runs it. It prints for how long the guest stood.
+
+Exit status: 0 when the guest runs on the other side, 1 when it does not, 2 for bad usage.)";
+
+void add_control(CLI::App& command, ControlWords& words, const char* help) {
+    add_option(command, "--control", words.control, "PATH", help);
+    command.allow_extras();
+}
+
+}  // namespace
+
+CLI::App* add_snapshot(CLI::App& app, ControlWords& words) {
+    CLI::App* const snapshot =
+        app.add_subcommand("snapshot", "Save a running guest to a directory");
+    add_control(*snapshot, words, "The socket that fmvm run --control made (needed)");
+    add_option(*snapshot, "--to", words.to, "DIR", "The directory to be made (needed)");
+    snapshot->add_flag("--stop", words.stop, "End the guest, so that it can go on elsewhere");
+    snapshot->footer(snapshot_footer);
+    return snapshot;
+}
+
+CLI::App* add_switchover(CLI::App& app, ControlWords& words) {
+    CLI::App* const switchover =
+        app.add_subcommand("switchover", "Move a protected guest to its backup on purpose");
+    add_control(*switchover, words,
+                "The socket that fmvm primary or fmvm backup --control made (needed)");
+    switchover->footer(switchover_footer);
+    return switchover;
+}
+
+Result<SnapshotOptions> snapshot_options(const ControlWords& words) {
+    const std::string* const control = FMVM_TRY(single("--control", words.control));
+    const std::string* const to = FMVM_TRY(single("--to", words.to));
+    if (control == nullptr || to == nullptr || to->empty())
+        return Error("--control PATH and --to DIR are needed; see fmvm snapshot --help");
+    return SnapshotOptions{*control, *to, words.stop};
+}
+
+Result<SwitchoverOptions> switchover_options(const ControlWords& words) {
+    const std::string* const control = FMVM_TRY(single("--control", words.control));
+    if (control == nullptr || control->empty())
+        return Error("--control PATH is needed; see fmvm switchover --help");
+    return SwitchoverOptions{*control};
+}
+
+}  // namespace fmvm::cli

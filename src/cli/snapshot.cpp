@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/snapshot.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <optional>
+
+#include "vmm/ram_file.h"
+
+namespace fmvm::cli {
+
+namespace {
+
+constexpr std::string_view ram_section = "ram";
+constexpr std::uint32_t ram_version = 1;
+constexpr std::uint64_t state_bytes_max = 64 * mib;
+
+// A directory that goes away again unless it was renamed into place.
+class UnfinishedDirectory {
+  public:
+    explicit UnfinishedDirectory(std::string path) : path_(std::move(path)) {}
+    ~UnfinishedDirectory() {
+        std::error_code ignored;
+        if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+    }
+    UnfinishedDirectory(const UnfinishedDirectory&) = delete;
+    UnfinishedDirectory& operator=(const UnfinishedDirectory&) = delete;
+
+    const std::string& path() const { return path_; }
+    Result<void> rename_to(const std::string& target) {
+        if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) != 0)
+            return errno_error(errno, "it cannot be renamed into place");
+        path_.clear();
+        return {};
+    }
+
+  private:
+    std::string path_;
+};
+
+Result<UniqueFd> create_file(const std::string& path) {
+    UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!fd) return errno_error(errno, fmt::format("{} cannot be created", path));
+    return fd;
+}
+
+Result<void> write_all(int fd, std::span<const std::uint8_t> bytes) {
+    while (!bytes.empty()) {
+        const ssize_t done = ::write(fd, bytes.data(), bytes.size());
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return errno_error(errno, "the state cannot be written");
+        bytes = bytes.subspan(static_cast<std::size_t>(done));
+    }
+    return {};
+}
+
+Result<void> sync(int fd) {
+    if (::fsync(fd) != 0) return errno_error(errno, "it cannot be written to the disk");
+    return {};
+}
+
+Result<void> sync_directory(const std::string& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return errno_error(errno, fmt::format("{} cannot be opened", path));
+    return sync(fd.get());
+}
+
+Result<void> write_snapshot(Machine& machine, const std::string& directory, AfterSnapshot after) {
+    std::error_code ignored;
+    if (std::filesystem::exists(std::filesystem::symlink_status(directory, ignored)))
+        return Error("it exists already; give a new directory, or remove it");
+    UnfinishedDirectory unfinished(fmt::format("{}.unfinished-{}", directory, ::getpid()));
+    if (::mkdir(unfinished.path().c_str(), 0700) != 0)
+        return errno_error(errno, fmt::format("{} cannot be made", unfinished.path()));
+    const UniqueFd ram = FMVM_TRY(create_file(unfinished.path() + "/ram"));
+    const UniqueFd state = FMVM_TRY(create_file(unfinished.path() + "/state"));
+
+    std::optional<QuiesceGuard> guard(std::in_place, machine);
+    StateImage image = FMVM_TRY(machine.save());
+    ByteWriter about_ram;
+    about_ram.u64(machine.memory().total_bytes());
+    about_ram.u64(FMVM_TRY(write_ram_file(machine.memory(), ram.get())));
+    // Who goes on need not wait for the disk. Who is to stop goes on only if the snapshot fails.
+    if (after == AfterSnapshot::go_on) guard.reset();
+    image.add(ram_section, ram_version, about_ram.take());
+    FMVM_TRY(write_all(state.get(), image.encode()));
+    FMVM_TRY(sync(ram.get()));
+    FMVM_TRY(sync(state.get()));
+    FMVM_TRY(sync_directory(unfinished.path()));
+    FMVM_TRY(unfinished.rename_to(directory));
+    // From here on another process may go on with the guest, so this one must not.
+    if (after == AfterSnapshot::stop) machine.request_end(GuestEnd::stopped);
+    const std::string parent = std::filesystem::path(directory).parent_path().string();
+    return sync_directory(parent.empty() ? "." : parent);
+}
+
+Result<std::vector<std::uint8_t>> read_state(const std::string& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) return errno_error(errno, "its file `state` cannot be opened");
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
+        static_cast<std::uint64_t>(status.st_size) > state_bytes_max) {
+        return Error("its file `state` is not a state image of fmvm");
+    }
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(status.st_size));
+    std::size_t size = 0;
+    while (size < bytes.size()) {
+        const ssize_t done = ::read(fd.get(), bytes.data() + size, bytes.size() - size);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return errno_error(errno, "its file `state` cannot be read");
+        if (done == 0) break;
+        size += static_cast<std::size_t>(done);
+    }
+    bytes.resize(size);
+    return bytes;
+}
+
+Result<Snapshot> read_snapshot(const std::string& directory) {
+    Snapshot snapshot;
+    snapshot.directory = directory;
+    const std::vector<std::uint8_t> state = FMVM_TRY(read_state(directory + "/state"));
+    snapshot.state = FMVM_TRY(StateImage::decode(state));
+    snapshot.size = FMVM_TRY(machine_size(snapshot.state));
+    const StateSection about_ram = snapshot.state.take(ram_section);
+    ByteReader in(about_ram.payload);
+    const std::uint64_t ram_bytes = in.u64();
+    snapshot.ram_digest = in.u64();
+    if (about_ram.version != ram_version || !in.done() || ram_bytes != snapshot.size.memory_bytes) {
+        return Error("what its state says about guest memory is malformed");
+    }
+    snapshot.ram = UniqueFd(::open((directory + "/ram").c_str(), O_RDONLY | O_CLOEXEC));
+    if (!snapshot.ram) return errno_error(errno, "its file `ram` cannot be opened");
+    return snapshot;
+}
+
+Result<void> restore_into(const Snapshot& snapshot, Machine& machine) {
+    FMVM_TRY(read_ram_file(machine.memory(), snapshot.ram.get(), snapshot.ram_digest));
+    return machine.restore(snapshot.state);
+}
+
+Error in_snapshot(const std::string& directory, const Error& error) {
+    return make_error("snapshot {}: {}", directory, error.message());
+}
+
+}  // namespace
+
+Result<void> take_snapshot(Machine& machine, const std::string& directory, AfterSnapshot after) {
+    const Result<void> written = write_snapshot(machine, directory, after);
+    if (!written.ok()) return in_snapshot(directory, written.error());
+    return {};
+}
+
+Result<Snapshot> open_snapshot(const std::string& directory) {
+    Result<Snapshot> snapshot = read_snapshot(directory);
+    if (!snapshot.ok()) return in_snapshot(directory, snapshot.error());
+    return snapshot;
+}
+
+Result<void> restore_snapshot(const Snapshot& snapshot, Machine& machine) {
+    const Result<void> restored = restore_into(snapshot, machine);
+    if (!restored.ok()) return in_snapshot(snapshot.directory, restored.error());
+    return {};
+}
+
+}  // namespace fmvm::cli

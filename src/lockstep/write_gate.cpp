@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/write_gate.h"
+
+#include <vector>
+
+namespace fmvm::lockstep {
+
+void WriteGate::submit(BlockOperation& operation) {
+    bool hold = false;
+    bool begins_to_wait = false;
+    const bool changes_disk = operation.op != BlockOp::read && operation.op != BlockOp::flush;
+    {
+        const std::lock_guard lock(mutex_);
+        hold = holding_ && changes_disk;
+        if (hold) held_.push_back({&operation, open_epoch});
+        begins_to_wait = hold && !waiting_since_;
+        if (begins_to_wait) waiting_since_ = std::chrono::steady_clock::now();
+    }
+    if (!hold) inner_->submit(operation);
+    if (begins_to_wait && waiting_handler_) waiting_handler_();
+}
+
+std::optional<WriteGate::TimePoint> WriteGate::waiting_since() const {
+    const std::lock_guard lock(mutex_);
+    return waiting_since_;
+}
+
+void WriteGate::hold() {
+    const std::lock_guard lock(mutex_);
+    holding_ = true;
+}
+
+void WriteGate::close_epoch(EpochId epoch) {
+    const std::lock_guard lock(mutex_);
+    waiting_since_.reset();
+    for (auto held = held_.rbegin(); held != held_.rend() && held->epoch == open_epoch; ++held)
+        held->epoch = epoch;
+}
+
+void WriteGate::commit(EpochId epoch) {
+    loop_.post([this, epoch] { release(epoch); });
+}
+
+void WriteGate::open() {
+    {
+        const std::lock_guard lock(mutex_);
+        holding_ = false;
+        waiting_since_.reset();
+    }
+    loop_.post([this] { release(open_epoch); });
+}
+
+void WriteGate::release(EpochId epoch) {
+    std::vector<BlockOperation*> ready;
+    {
+        const std::lock_guard lock(mutex_);
+        while (!held_.empty() && held_.front().epoch <= epoch) {
+            ready.push_back(held_.front().operation);
+            held_.pop_front();
+        }
+    }
+    // Outside the lock: an operation may complete at once, and its owner submit the next.
+    for (BlockOperation* operation : ready)
+        inner_->submit(*operation);
+    inner_->flush_submissions();
+}
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/ram_file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace fmvm {
+
+namespace {
+
+constexpr std::size_t chunk_bytes = 1 * mib;
+
+using Bytes = std::span<const std::uint8_t>;
+
+bool is_zero(Bytes page) {
+    return page[0] == 0 && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
+}
+
+class Digest {
+  public:
+    Digest() : state_(XXH3_createState()) { XXH3_64bits_reset(state_.get()); }
+    void add(std::uint64_t page_index, Bytes page) {
+        XXH3_64bits_update(state_.get(), &page_index, sizeof page_index);
+        XXH3_64bits_update(state_.get(), page.data(), page.size());
+    }
+    std::uint64_t value() const { return XXH3_64bits_digest(state_.get()); }
+
+  private:
+    struct Free {
+        void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
+    };
+    std::unique_ptr<XXH3_state_t, Free> state_;
+};
+
+Result<void> write_at(int fd, Bytes bytes, std::uint64_t offset) {
+    while (!bytes.empty()) {
+        const ssize_t done = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return errno_error(errno, "cannot write guest memory");
+        bytes = bytes.subspan(static_cast<std::size_t>(done));
+        offset += static_cast<std::uint64_t>(done);
+    }
+    return {};
+}
+
+Result<void> read_at(int fd, std::span<std::uint8_t> bytes, std::uint64_t offset) {
+    while (!bytes.empty()) {
+        const ssize_t done = ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return errno_error(errno, "cannot read guest memory");
+        if (done == 0) return Error("the file of guest memory became shorter while it was read");
+        bytes = bytes.subspan(static_cast<std::size_t>(done));
+        offset += static_cast<std::uint64_t>(done);
+    }
+    return {};
+}
+
+// Writes the pages of a chunk that hold something, neighbours together.
+Result<void> write_chunk(int fd, Bytes chunk, std::uint64_t offset, Digest& digest) {
+    std::size_t at = 0;
+    while (at < chunk.size()) {
+        std::size_t end = at;
+        while (end < chunk.size() && !is_zero(chunk.subspan(end, page_size))) {
+            digest.add((offset + end) / page_size, chunk.subspan(end, page_size));
+            end += page_size;
+        }
+        if (end != at) FMVM_TRY(write_at(fd, chunk.subspan(at, end - at), offset + at));
+        at = end + page_size;
+    }
+    return {};
+}
+
+void take_pages(const MemoryRegion& region, Bytes chunk, std::uint64_t offset, Digest& digest) {
+    for (std::size_t at = 0; at < chunk.size(); at += page_size) {
+        const Bytes page = chunk.subspan(at, page_size);
+        if (is_zero(page)) continue;  // it stays untouched, and costs no memory
+        const std::uint64_t index = (offset + at) / page_size;
+        digest.add(index, page);
+        std::ranges::copy(page, region.host + (index - region.first_page) * page_size);
+    }
+}
+
+// Where the next data begins, at page granularity; `limit`: nowhere before it.
+std::uint64_t next_data(int fd, std::uint64_t offset, std::uint64_t limit) {
+    const off_t found = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
+    // ENXIO: none. Anything else: a file system that does not know holes; all is data.
+    if (found < 0) return errno == ENXIO ? limit : offset;
+    return std::min(static_cast<std::uint64_t>(found) / page_size * page_size, limit);
+}
+
+}  // namespace
+
+Result<std::uint64_t> write_ram_file(const GuestMemory& memory, int fd) {
+    Digest digest;
+    // Out of the guest's memory first: what is hashed must be what is written.
+    std::vector<std::uint8_t> copy(chunk_bytes);
+    for (const MemoryRegion& region : memory.regions()) {
+        for (std::uint64_t at = 0; at < region.size; at += chunk_bytes) {
+            const auto size =
+                static_cast<std::size_t>(std::min<std::uint64_t>(chunk_bytes, region.size - at));
+            std::copy_n(region.host + at, size, copy.begin());
+            FMVM_TRY(write_chunk(fd, Bytes(copy).first(size), region.first_page * page_size + at,
+                                 digest));
+        }
+    }
+    if (::ftruncate(fd, static_cast<off_t>(memory.total_bytes())) != 0)
+        return errno_error(errno, "cannot set the size of the file of guest memory");
+    return digest.value();
+}
+
+Result<void> read_ram_file(GuestMemory& memory, int fd, std::uint64_t expected) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0) return errno_error(errno, "cannot read guest memory");
+    if (!S_ISREG(status.st_mode) ||
+        static_cast<std::uint64_t>(status.st_size) != memory.total_bytes()) {
+        return make_error("the file of guest memory has {} bytes instead of {}", status.st_size,
+                          memory.total_bytes());
+    }
+    Digest digest;
+    std::vector<std::uint8_t> copy(chunk_bytes);
+    for (const MemoryRegion& region : memory.regions()) {
+        std::uint64_t at = region.first_page * page_size;
+        const std::uint64_t end = at + region.size;
+        while ((at = next_data(fd, at, end)) < end) {
+            const auto size =
+                static_cast<std::size_t>(std::min<std::uint64_t>(chunk_bytes, end - at));
+            FMVM_TRY(read_at(fd, std::span(copy).first(size), at));
+            take_pages(region, Bytes(copy).first(size), at, digest);
+            at += size;
+        }
+    }
+    if (digest.value() != expected)
+        return Error("guest memory is damaged: its checksum does not fit its content");
+    return {};
+}
+
+}  // namespace fmvm

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Many kills at random moments, with a summary: the big run before a release.
+
+    tests/kill/kill_many.py [--kills 1000] [--seed S] [--victim primary|backup] [--guest NAME]
+                            [--first N] [--fmvm PATH] [--guests DIRECTORY]
+
+Kill number N of a seed is the same whatever else is run: --seed S --first N --kills 1 repeats it.
+The silence is what a reader of the console sees: from SIGKILL to the first line that the dead side
+had not shown. A failure is described and counted; the run goes on. Exit status 0: none failed.
+"""
+
+import argparse
+import pathlib
+import random
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+import pair as pairs  # noqa: E402
+from fmvm_process import REPOSITORY, settings  # noqa: E402
+from killing import LATEST_S, kill_backup, kill_primary  # noqa: E402
+
+BUILD = REPOSITORY / "build/release"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--victim", choices=("primary", "backup"), default="primary")
+    parser.add_argument("--guest", choices=[work.name for work in pairs.WORKLOADS])
+    parser.add_argument("--memory", default="32M")
+    parser.add_argument("--verify", type=int, default=5)
+    parser.add_argument("--fmvm", type=pathlib.Path, default=BUILD / "fmvm")
+    parser.add_argument("--guests", type=pathlib.Path, default=BUILD / "guests/bare")
+    return parser.parse_args()
+
+
+def percentile(values, part):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0
+
+
+def summary(silences):
+    for name, values in silences.items():
+        milliseconds = [value * 1000 for value in values]
+        print(f"{name:12} {len(values):5} kills  silence, ms: "
+              f"p50 {percentile(milliseconds, 0.5):7.1f}  p90 {percentile(milliseconds, 0.9):7.1f}  "
+              f"p99 {percentile(milliseconds, 0.99):7.1f}  max {max(milliseconds):7.1f}")
+
+
+def main():
+    given = arguments()
+    settings.fmvm, settings.guests = given.fmvm.resolve(), given.guests.resolve()
+    kill = kill_primary if given.victim == "primary" else kill_backup
+    workloads = [work for work in pairs.WORKLOADS if given.guest in (None, work.name)]
+    silences, failed = {}, []
+    print(f"seed {given.seed}: kills {given.first} to {given.first + given.kills - 1} "
+          f"of the {given.victim}", flush=True)
+    for number in range(given.first, given.first + given.kills):
+        workload = workloads[number % len(workloads)]
+        moment = random.Random(f"{given.seed}/{number}").uniform(0, LATEST_S)
+        try:
+            done = kill(workload, moment, memory=given.memory, verify=given.verify)
+        except AssertionError as error:
+            failed.append(number)
+            print(f"{number} {workload.name} after {moment * 1000:.0f} ms: FAILED {error}",
+                  flush=True)
+            continue
+        silences.setdefault(workload.name, []).append(done.silence_s)
+        print(f"{number} {workload.name} after {moment * 1000:.0f} ms: silence "
+              f"{done.silence_s * 1000:.1f} ms, {done.repeated} bytes repeated", flush=True)
+    if len(silences) > 1:
+        silences["all"] = [value for values in list(silences.values()) for value in values]
+    summary(silences)
+    print(f"seed {given.seed}: {given.kills - len(failed)} of {given.kills} went well"
+          + (f"; FAILED: {failed}" if failed else ""))
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()

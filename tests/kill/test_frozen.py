@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGSTOP of a side for longer than --lost-after, then SIGCONT: what a paused host looks like."""
+
+import pathlib
+import random
+import signal
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from fmvm_process import SUPERSEDED, main  # noqa: E402
+from killing import check_status  # noqa: E402
+from pair import COUNTER, DIRTY_4, SMP, PairTestCase  # noqa: E402
+
+SEED = 20260102
+
+
+class Frozen(PairTestCase):
+    def test_primary(self):
+        """The backup takes over; the old primary halts and shows nothing any more."""
+        moments = random.Random(SEED)
+        for workload in (COUNTER, DIRTY_4, SMP, COUNTER):
+            moment = moments.uniform(0, 1)
+            with self.subTest(guest=workload.name, moment=moment):
+                pair = self.pair(workload, lost_after="400ms")
+                primary, backup = pair.start()
+                time.sleep(moment)
+                primary.signal(signal.SIGSTOP)
+                self.assert_took_over(pair, primary, backup)
+                shown = bytes(primary.console)
+                primary.signal(signal.SIGCONT)
+                check_status(primary, SUPERSEDED)
+                self.assertEqual(bytes(primary.console), shown)
+                self.assertIn("halted: the backup has taken over", primary.log())
+                backup.wait_lines(5)
+                self.assert_took_over(pair, primary, backup)
+                self.end(pair, backup)
+
+    def test_backup(self):
+        """The primary goes on alone; the backup does not take over, and follows again."""
+        for workload in (COUNTER, DIRTY_4):
+            with self.subTest(guest=workload.name):
+                pair = self.pair(workload, lost_after="400ms")
+                primary, backup = pair.start()
+                backup.signal(signal.SIGSTOP)
+                self.assert_goes_on_alone(pair, primary, backup)
+                time.sleep(3)  # the primary keeps calling meanwhile
+                protected = primary.log().count("protected by")
+                backup.signal(signal.SIGCONT)
+                backup.wait_log("goes on alone; waiting for it to connect again")
+                primary.wait_log("protected by", protected + 1)
+                primary.wait_lines(10)
+                self.assertNotIn("took over", backup.log())
+                primary.process.kill()
+                self.assert_took_over(pair, primary, backup)
+                self.end(pair, backup)
+
+    def test_shorter_than_the_limit_is_no_loss(self):
+        pair = self.pair(COUNTER, lost_after="20s")
+        primary, backup = pair.start()
+        for side in (primary, backup):
+            side.signal(signal.SIGSTOP)
+            time.sleep(1)
+            side.signal(signal.SIGCONT)
+            primary.wait_lines(20)
+        for side in (primary, backup):
+            self.assertNotIn("lost", side.log())
+        self.assertEqual(bytes(backup.console), b"")
+        self.end(pair, primary, backup)
+
+
+if __name__ == "__main__":
+    main()

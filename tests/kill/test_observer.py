@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The observer itself: it must see a gap, a contradiction and a wrong sum, and allow a repetition.
+"""
+
+import pathlib
+import sys
+import unittest
+import zlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from fmvm_process import main  # noqa: E402
+from observer import Contradiction, join, judge_counter, judge_dirty, judge_smp  # noqa: E402
+
+
+def counter(first, last, clock=1000):
+    lines = [f"counter {n} {clock + n}" for n in range(first, last + 1)]
+    return "".join(f"{line} {zlib.crc32(line.encode()):08x}\n" for line in lines).encode()
+
+
+def dirty(number, clock, total="a"):
+    return f"dirty pass={number} tsc={clock} gap_us=1 gap_max_us=1 sum={total * 16}\n".encode()
+
+
+class Observer(unittest.TestCase):
+    def refused(self, first, second, judge=judge_counter):
+        with self.assertRaises(Contradiction):
+            join(first, second, judge)
+
+    def test_a_repeated_tail_is_allowed_wherever_it_begins(self):
+        whole = counter(1, 60)
+        for shown in range(800, 1000):
+            for repeated in (0, 1, 5, 23, 24, 25, 100, 700):
+                joined = join(whole[:shown], whole[shown - repeated:], judge_counter)
+                self.assertEqual(joined.stream, whole)
+                self.assertEqual(joined.repeated, repeated)
+
+    def test_everything_may_be_repeated_and_more_may_be_to_come(self):
+        whole = counter(1, 40)
+        self.assertEqual(join(whole[:900], whole, judge_counter).stream, whole)
+        self.assertEqual(join(whole[:900], whole[500:600], judge_counter).stream, whole[:900])
+        self.assertEqual(join(whole[:900], b"", judge_counter).stream, whole[:900])
+
+    def test_a_gap_is_seen(self):
+        whole = counter(1, 60)
+        for gap in (1, 10, len(counter(1, 1)), 300):
+            self.refused(whole[:800], whole[800 + gap:])
+
+    def test_a_line_told_differently_is_seen(self):
+        self.refused(counter(1, 20), counter(20, 25, clock=1001))
+        self.refused(counter(1, 20), counter(18, 25, clock=5000))
+
+    def test_a_wrong_checksum_is_seen(self):
+        self.refused(counter(1, 5).replace(b"counter 3 1003", b"counter 3 1004"), b"")
+
+    def test_fresh_lines_are_those_not_shown_whole(self):
+        whole = counter(1, 10)
+        line = len(counter(1, 1))
+        second = whole[3 * line:]
+        joined = join(whole[:5 * line + 7], second, judge_counter)
+        self.assertEqual(joined.fresh_lines(second), 10 - 5)
+        self.assertEqual(joined.fresh_end(second), 3 * line)
+
+    def test_dirty_passes_never_fall_and_have_one_sum(self):
+        judge_dirty(dirty(1, 1) + dirty(1, 2) + dirty(3, 3, "b"))
+        self.refused(dirty(1, 1) + dirty(3, 2), dirty(2, 3), judge_dirty)
+        self.refused(dirty(1, 1), dirty(1, 2, "b"), judge_dirty)
+        self.refused(dirty(1, 1), b"dirty: FAILED checksum differs in pass 2\n", judge_dirty)
+
+    def test_smp_counts_every_addition_once(self):
+        judge_smp(b"smp: cpus=2\nsmp round=1 sum=2000\nsmp round=3 sum=6500\n")
+        self.refused(b"smp round=1 sum=1999\n", b"", judge_smp)
+        self.refused(b"smp round=1 sum=3001\n", b"", judge_smp)
+        self.refused(b"smp round=2 sum=4000\n", b"smp round=2 sum=4001\n", judge_smp)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is not let in, and what is not begun: strangers, a second primary, wrong configurations."""
+
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from fmvm_process import OK, USAGE, VmTestCase, guest, main, settings  # noqa: E402
+from killing import check_status  # noqa: E402
+from pair import COUNTER, Pair, PairTestCase, free_port  # noqa: E402
+
+SEED = 20260103
+HEADER = 40  # src/lockstep/frame_codec.h
+
+
+def is_disconnected(connection, timeout):
+    """Whether the other side ends the connection in time, whatever it says before."""
+    connection.settimeout(timeout)
+    try:
+        while connection.recv(65536):
+            pass
+        return True
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def record_hello(pair):
+    """The bytes with which a real primary introduces itself."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        pair.through = server.getsockname()[1]
+        primary = pair.start_primary(name="recorded")
+        connection, _ = server.accept()
+        with connection:
+            hello = connection.recv(65536)
+            while len(hello) < HEADER + int.from_bytes(hello[8:12], "little"):
+                hello += connection.recv(65536)
+    primary.stop()
+    pair.through = pair.port
+    return hello[:HEADER + int.from_bytes(hello[8:12], "little")]
+
+
+class Strangers(PairTestCase):
+    def setUp(self):
+        recorder = Pair(COUNTER)
+        try:
+            self.hello = record_hello(recorder)
+        finally:
+            recorder.close()
+        self.random = random.Random(SEED)
+
+    def things_to_say(self):
+        return {
+            "nothing": b"",
+            "one byte": b"F",
+            "half a header": self.hello[:HEADER // 2],
+            "half a hello": self.hello[:-len(self.hello) // 2],
+            "garbage": self.random.randbytes(100000),
+            "HTTP": b"GET / HTTP/1.0\r\n\r\n",
+            "damaged header": self.hello[:17] + b"\xff" + self.hello[18:],
+            "damaged body": self.hello[:-3] + b"\xff" + self.hello[-2:],
+            "two hellos": self.hello + self.hello,
+            "hello and garbage": self.hello + self.random.randbytes(5000),
+            "hello, then nothing": self.hello,
+        }
+
+    def test_at_the_backup(self):
+        """Disconnected with one line in the log; the real primary can connect all the same."""
+        for name, bytes_ in self.things_to_say().items():
+            with self.subTest(says=name):
+                pair = self.pair(COUNTER)
+                backup = pair.start_backup()
+                before = backup.log().count("warning")
+                with socket.create_connection(("127.0.0.1", pair.port)) as stranger:
+                    try:
+                        stranger.sendall(bytes_)
+                    except ConnectionError:
+                        pass
+                    self.assertTrue(is_disconnected(stranger, 20), "it is still connected")
+                backup.wait(lambda backup=backup, before=before:
+                            backup.log().count("warning") > before, "no word about it")
+                self.assertEqual(backup.log().count("warning"), before + 1, backup.log())
+                self.assertNotIn("took over", backup.log())
+                # A whole hello made it the backup of that guest: another one is refused for good.
+                if bytes_.startswith(self.hello):
+                    backup.stop()
+                    backup = pair.start_backup(name="backup2")
+                primary = pair.start_primary()
+                primary.wait_log("protected by")
+                primary.wait_lines(10)
+                primary.signal(signal.SIGKILL)
+                self.assert_took_over(pair, primary, backup)
+                self.end(pair, backup)
+
+    def test_beside_a_real_primary(self):
+        """The backup has its primary already; the guest does not notice."""
+        pair = self.pair(COUNTER)
+        primary, backup = pair.start()
+        for name, bytes_ in self.things_to_say().items():
+            with self.subTest(says=name), \
+                    socket.create_connection(("127.0.0.1", pair.port)) as stranger:
+                try:
+                    stranger.sendall(bytes_)
+                except ConnectionError:
+                    pass
+                self.assertTrue(is_disconnected(stranger, 20), "it is still connected")
+        primary.wait_lines(20)
+        self.assertNotIn("lost", primary.log())
+        primary.signal(signal.SIGKILL)
+        self.assert_took_over(pair, primary, backup)
+        with socket.create_connection(("127.0.0.1", pair.port)) as stranger:
+            self.assertTrue(is_disconnected(stranger, 20))
+        self.end(pair, backup)
+
+    def test_instead_of_the_backup(self):
+        """A primary that reaches a stranger goes on, unprotected, and tries again."""
+        for name, bytes_ in self.things_to_say().items():
+            if name == "HTTP":
+                bytes_ = b"SSH-2.0-OpenSSH_9.2p1\r\n"
+            pair = self.pair(COUNTER, lost_after="300ms")
+            with self.subTest(says=name), \
+                    socket.create_server(("127.0.0.1", pair.port)) as server:
+                primary = pair.start_primary()
+                for _ in range(2):  # it comes again
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.sendall(bytes_)
+                        self.assertTrue(is_disconnected(connection, 20), "it is still connected")
+                server.close()
+                backup = pair.start_backup()
+                primary.wait_log("protected by")
+                pair.workload.judge(bytes(primary.console))
+                self.end(pair, primary, backup)
+
+    def test_many_connections(self):
+        """As many as there may be at a time, and more; none of them stays."""
+        pair = self.pair(COUNTER)
+        backup = pair.start_backup()
+        strangers = [socket.create_connection(("127.0.0.1", pair.port)) for _ in range(200)]
+        for stranger in strangers:
+            self.assertTrue(is_disconnected(stranger, 60))
+            stranger.close()
+        descriptors = len(os.listdir(f"/proc/{backup.process.pid}/fd"))
+        self.assertLess(descriptors, 50)
+        primary = pair.start_primary()
+        primary.wait_log("protected by")
+        self.end(pair, primary, backup)
+
+
+class SecondPrimary(PairTestCase):
+    def test_of_another_guest(self):
+        pair = self.pair(COUNTER)
+        primary, backup = pair.start()
+        other = self.pair(COUNTER)
+        other.through = pair.port
+        second = other.start_primary(name="other")
+        second.wait_log("it refuses: another primary is connected")
+        primary.wait_lines(20)
+        self.assertNotIn("lost", primary.log())
+        second.stop()
+        primary.signal(signal.SIGKILL)
+        self.assert_took_over(pair, primary, backup)
+        self.end(pair, backup)
+
+    def test_of_the_same_guest(self):
+        """The arbiter knows that the guest runs."""
+        pair = self.pair(COUNTER)
+        primary, backup = pair.start()
+        second = pair.start_primary(name="second")
+        check_status(second, USAGE)
+        self.assertEqual(bytes(second.console), b"")
+        primary.wait_lines(20)
+        self.end(pair, primary, backup)
+
+
+class Configuration(VmTestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = pathlib.Path(directory.name)
+
+    def assert_usage(self, arguments, *names):
+        done = subprocess.run([str(settings.fmvm), *map(str, arguments)], capture_output=True,
+                              stdin=subprocess.DEVNULL, text=True, timeout=60)
+        said = f"{arguments}: {done.stderr}"
+        self.assertEqual(done.returncode, USAGE, said)
+        self.assertTrue(done.stderr.startswith("fmvm: "), said)
+        self.assertEqual(done.stderr.count("\n"), 1, said)
+        for name in names:
+            self.assertIn(name, done.stderr)
+
+    def primary(self, **changes):
+        options = {"--backup": "127.0.0.1:9", "--arbiter": f"file:{self.directory}/arbiter",
+                   "--kernel": guest("counter")} | changes
+        return ["primary"] + [word for pair in options.items() if pair[1] for word in pair]
+
+    def backup(self, **changes):
+        options = {"--listen": f"127.0.0.1:{free_port()}", "--dir": self.directory / "b",
+                   "--arbiter": f"file:{self.directory}/arbiter"} | changes
+        return ["backup"] + [word for pair in options.items() if pair[1] for word in pair]
+
+    def test_of_a_primary(self):
+        for change, names in (
+                ({"--backup": None}, ["--backup"]),
+                ({"--arbiter": None}, ["--arbiter"]),
+                ({"--kernel": None}, ["--kernel"]),
+                ({"--backup": "127.0.0.1"}, ["--backup", "ADDRESS:PORT"]),
+                ({"--backup": "somewhere:7000"}, ["--backup", "ADDRESS:PORT"]),
+                ({"--backup": "10.1.2.3:7000"}, ["--backup", "--insecure-plaintext"]),
+                ({"--arbiter": "etcd:x"}, ["--arbiter", "etcd:x"]),
+                ({"--arbiter": "file:/nowhere/arbiter"}, ["/nowhere/"]),
+                ({"--arbiter": f"file:{self.directory}/"}, ["file"]),
+                ({"--sync": "always"}, ["--sync"]),
+                ({"--epoch": "50"}, ["--epoch"]),
+                ({"--epoch": "0ms"}, ["--epoch"]),
+                ({"--heartbeat": "1s", "--lost-after": "1s"}, ["--lost-after"]),
+                ({"--verify": "-1"}, ["--verify"]),
+                ({"--staging": "1K"}, ["--staging"]),
+                ({"--compress": "zip"}, ["--compress"]),
+                ({"--on-backup-lost": "cry"}, ["--on-backup-lost"]),
+                ({"--control": "/nowhere/socket"}, ["/nowhere/socket"])):
+            with self.subTest(change=change):
+                self.assert_usage(self.primary(**change), *names)
+
+    def test_of_a_backup(self):
+        (self.directory / "file").write_bytes(b"")
+        for change, names in (
+                ({"--listen": None}, ["--listen"]),
+                ({"--dir": None}, ["--dir"]),
+                ({"--arbiter": None}, ["--arbiter"]),
+                ({"--listen": "0.0.0.0:7000"}, ["--listen", "--insecure-plaintext"]),
+                ({"--listen": "[::]:7000"}, ["--listen", "--insecure-plaintext"]),
+                ({"--listen": "127.0.0.1:70000"}, ["--listen"]),
+                ({"--dir": "/nowhere/b"}, ["--dir", "/nowhere/b"]),
+                ({"--dir": self.directory / "file"}, ["--dir"]),
+                ({"--arbiter": "maybe"}, ["--arbiter"])):
+            with self.subTest(change=change):
+                self.assert_usage(self.backup(**change), *names)
+
+    def test_of_a_backup_whose_port_is_in_use(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = f"127.0.0.1:{server.getsockname()[1]}"
+            self.assert_usage(self.backup(**{"--listen": address}), address)
+
+    def test_of_a_backup_whose_directory_is_in_use(self):
+        pair = Pair(COUNTER)
+        try:
+            pair.start_backup()
+            self.assert_usage(self.backup(**{"--dir": pair.directory / "backup"}), "in use")
+        finally:
+            pair.close()
+
+
+class Mismatch(PairTestCase):
+    def test_of_disks(self):
+        """One sentence on both sides; the guest goes on unprotected."""
+        pair = self.pair(COUNTER)
+        image = pair.directory / "disk.img"
+        with open(image, "wb") as file:
+            file.truncate(1 << 20)
+        backup = pair.start_backup("--disk", f"path={image}")
+        primary = pair.start_primary()
+        sentence = "the primary has 0 disks, this backup 1"
+        backup.wait_log(sentence)
+        primary.wait_log(f"it refuses: {sentence}")
+        primary.wait_lines(10)
+        self.end(pair, primary, backup)
+
+    def test_of_guests(self):
+        """A backup is for one guest."""
+        pair = self.pair(COUNTER)
+        primary, backup = pair.start()
+        primary.stop()
+        check_status(backup, OK)
+        other = self.pair(COUNTER)
+        (pair.directory / "backup").rename(other.directory / "backup")
+        backup = other.start_backup()
+        primary = other.start_primary()
+        backup.wait_log("is for another guest; give an empty one")
+        primary.wait_log("it refuses: this backup's directory")
+        primary.wait_lines(10)
+        self.end(other, primary, backup)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A primary and its backups as real processes, watched by one reader.
+
+One thread reads all consoles and logs, so that their order means something: when a side shows its
+first byte, everything that the others had shown before is taken first. From then on it is the
+owner of the guest, and a byte from a side that was the owner before is a violation.
+"""
+
+import dataclasses
+import os
+import pathlib
+import random
+import selectors
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import typing
+
+import observer
+from fmvm_process import STOPPED, VmTestCase, guest, settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    name: str
+    guest: str
+    cmdline: str
+    judge: typing.Callable
+    options: tuple = ()
+
+
+COUNTER = Workload("counter", "counter", "rate=200", observer.judge_counter)
+COUNTER_IRQ = Workload("counter-irq", "counter", "rate=200 tx=irq", observer.judge_counter)
+DIRTY_4 = Workload("dirty-4", "dirty", "mib=4 report_ms=30", observer.judge_dirty)
+DIRTY_1 = Workload("dirty-1", "dirty", "mib=1 bytes=64 report_ms=30", observer.judge_dirty)
+SMP = Workload("smp", "smp", "cpus=2 rounds=0 report_ms=30", observer.judge_smp, ("--cpus", 2))
+WORKLOADS = (COUNTER, DIRTY_4, SMP, DIRTY_1, COUNTER_IRQ)
+
+
+class Side:
+    """One fmvm process. `chunks`: when the console had grown to what length."""
+
+    def __init__(self, watch, name, arguments, environment):
+        self.name = name
+        self.watch = watch
+        self.console = bytearray()
+        self.errors = bytearray()
+        self.chunks = []
+        self.began = False  # it has shown something
+        self.process = subprocess.Popen(
+            [str(settings.fmvm), *map(str, arguments)], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment})
+        watch.add(self)
+
+    def log(self):
+        return self.errors.decode(errors="replace")
+
+    def wait(self, condition, what, timeout=60):
+        """Waits until the condition holds; at once an error when the process has ended without."""
+        self.watch.wait(lambda: condition() or self.ended(), timeout,
+                        lambda: f"{self.name}: {what}\n{self.description()}")
+        if not condition():
+            raise AssertionError(f"{self.name} ended: {what}\n{self.description()}")
+
+    def wait_log(self, text, count=1, timeout=60):
+        self.wait(lambda: self.log().count(text) >= count, f"no {text!r} in its log", timeout)
+
+    def wait_lines(self, more, timeout=60):
+        """Waits for `more` lines from now on."""
+        wanted = self.console.count(b"\n") + more
+        self.wait(lambda: self.console.count(b"\n") >= wanted, f"no {more} more lines", timeout)
+
+    def ended(self):
+        return self.process.poll() is not None and not self.watch.reads(self)
+
+    def signal(self, number):
+        """Sends it; when."""
+        now = time.monotonic()
+        self.process.send_signal(number)
+        return now
+
+    def finish(self, timeout=60):
+        """Waits for its end; the exit status."""
+        self.watch.wait(self.ended, timeout,
+                        lambda: f"{self.name} still runs\n{self.description()}")
+        return self.process.returncode
+
+    def stop(self, timeout=60):
+        self.signal(signal.SIGTERM)
+        return self.finish(timeout)
+
+    def shown_at(self, position):
+        """When the reader saw the console's byte before `position`."""
+        return next(when for when, length in self.chunks if length >= position)
+
+    def description(self):
+        return (f"--- console of {self.name} ends:\n"
+                f"{self.console[-800:].decode(errors='replace')}\n"
+                f"--- log of {self.name} ends:\n{self.log()[-2500:]}")
+
+
+class Watch:
+    def __init__(self):
+        self.owner = None
+        self.violations = []
+        self.sides = []
+        self._changed = threading.Condition()
+        self._open = {}  # descriptor -> (side, is it the console?)
+        self._selector = selectors.DefaultSelector()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def add(self, side):
+        with self._changed:
+            self.sides.append(side)
+            for stream, is_console in ((side.process.stdout, True), (side.process.stderr, False)):
+                os.set_blocking(stream.fileno(), False)
+                self._open[stream.fileno()] = (side, is_console)
+                self._selector.register(stream.fileno(), selectors.EVENT_READ)
+
+    def reads(self, side):
+        return any(of is side for of, _ in self._open.values())
+
+    def wait(self, condition, timeout, describe):
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while not condition():
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"not within {timeout} s: {describe()}")
+                self._changed.wait(0.1)
+
+    def close(self):
+        self._closing = True
+        self._thread.join()
+        self._selector.close()
+        for side in self.sides:
+            side.process.stdout.close()
+            side.process.stderr.close()
+
+    def _run(self):
+        while not self._closing:
+            # epoll: processes may be added meanwhile.
+            ready = [key.fd for key, _ in self._selector.select(0.1)]
+            with self._changed:
+                for descriptor in ready:
+                    self._take(descriptor)
+                self._changed.notify_all()
+
+    def _take(self, descriptor):
+        """Reads all that is there."""
+        while descriptor in self._open:
+            side, is_console = self._open[descriptor]
+            try:
+                data = os.read(descriptor, 65536)
+            except BlockingIOError:
+                return
+            if not data:
+                self._selector.unregister(descriptor)
+                del self._open[descriptor]
+            elif is_console:
+                self._console(side, data)
+            else:
+                side.errors += data
+
+    def _console(self, side, data):
+        now = time.monotonic()
+        if not side.began:
+            side.began = True
+            for other, (of, is_console) in list(self._open.items()):
+                if of is not side and is_console:
+                    self._take(other)  # shown before, or at the very moment: no violation
+            self.owner = side
+        elif side is not self.owner:
+            self.violations.append(f"{side.name} shows {bytes(data)!r} "
+                                   f"although {self.owner.name} runs the guest")
+        side.console += data
+        side.chunks.append((now, len(side.console)))
+
+
+def free_port():
+    """A port that no outgoing connection of anybody is given."""
+    while True:
+        port = random.randrange(10000, 30000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+class Pair:
+    """Starts the sides of one guest. `through`: the port that the primary connects to, when a
+    proxy stands between."""
+
+    def __init__(self, workload, verify=5, memory="32M", lost_after="2s", through=None):
+        self.workload = workload
+        self.watch = Watch()
+        self.port = free_port()
+        self.through = through or self.port
+        self._temporary = tempfile.TemporaryDirectory(prefix="fmvm-kill-")
+        self.directory = pathlib.Path(self._temporary.name)
+        self.primary_options = ("--memory", memory, "--verify", verify, "--lost-after", lost_after)
+
+    def start_backup(self, *options, name="backup", crash_at=None):
+        backup = self._start(
+            name, "backup", "--listen", f"127.0.0.1:{self.port}", "--dir",
+            self.directory / name, *options, crash_at=crash_at)
+        backup.wait_log("listening on")
+        return backup
+
+    def start_primary(self, *options, name="primary", crash_at=None):
+        return self._start(
+            name, "primary", "--backup", f"127.0.0.1:{self.through}", "--kernel",
+            guest(self.workload.guest), "--cmdline", self.workload.cmdline, "--trace",
+            self.directory / f"{name}.trace", *self.workload.options, *self.primary_options,
+            *options, crash_at=crash_at)
+
+    def start(self, *options):
+        """Both, in step: (primary, backup)."""
+        backup = self.start_backup()
+        primary = self.start_primary(*options)
+        primary.wait_log("protected by")
+        return primary, backup
+
+    def _start(self, name, command, *arguments, crash_at=None):
+        environment = {"FMVM_CRASH_AT": crash_at} if crash_at else {}
+        return Side(self.watch, name,
+                    [command, "--arbiter", f"file:{self.directory}/arbiter", "-v", *arguments],
+                    environment)
+
+    def joined(self, first, second):
+        return observer.join(first.console, second.console, self.workload.judge)
+
+    def wait_fresh(self, first, second, lines=5, timeout=60):
+        """Waits until `second` has shown lines that `first` had not; both as one stream."""
+        deadline = time.monotonic() + timeout
+        while True:
+            joined = self.joined(first, second)
+            if joined.fresh_lines(second.console) >= lines:
+                return joined
+            if time.monotonic() > deadline or second.ended():
+                raise AssertionError(f"{second.name} does not go on\n{self.description()}")
+            time.sleep(0.05)
+
+    def check(self):
+        """What holds whatever happened."""
+        if self.watch.violations:
+            raise AssertionError("\n".join(self.watch.violations) + self.description())
+        for side in self.watch.sides:
+            for line in side.log().splitlines():
+                if "RAM differs" in line or "terminate called" in line or "FMVM_CHECK" in line:
+                    raise AssertionError(f"{side.name}: {line}\n{self.description()}")
+
+    def description(self):
+        return "\n".join(side.description() for side in self.watch.sides)
+
+    def close(self):
+        for side in self.watch.sides:
+            if side.process.poll() is None:
+                side.process.kill()
+            side.process.wait()
+        self.watch.close()
+        self._temporary.cleanup()
+
+
+class PairTestCase(VmTestCase):
+    def pair(self, *arguments, **options):
+        pair = Pair(*arguments, **options)
+        self.addCleanup(pair.close)
+        return pair
+
+    def assert_took_over(self, pair, primary, backup):
+        """The backup goes on with the guest, and nothing is missing; the joined stream."""
+        backup.wait_log("took over: the guest runs here")
+        # Each time that the primary went on alone was a generation of its own.
+        generation = 2 + primary.log().count("running unprotected")
+        self.assertIn(f"runs here generation={generation}", backup.log(), pair.description())
+        return pair.wait_fresh(primary, backup)
+
+    def assert_goes_on_alone(self, pair, primary, backup, count=1):
+        """The primary runs, unprotected, and the backup shows nothing."""
+        primary.wait_log("running unprotected", count)
+        primary.wait_lines(5)
+        self.assertEqual(bytes(backup.console), b"", pair.description())
+        pair.workload.judge(bytes(primary.console))
+
+    def end(self, pair, running, *others):
+        """Stops the side that runs the guest, then the others, and checks what always holds."""
+        status = running.stop()
+        self.assertEqual(status, STOPPED, running.description())
+        for side in others:
+            side.stop()
+        pair.check()

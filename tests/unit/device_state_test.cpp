@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// Devices go on where others stopped: the conformance suite for each, and what the guest sees.
+#include <array>
+#include <boost/asio/io_context.hpp>
+
+#include "base/log.h"
+#include "devices/rng_device.h"
+#include "devices/serial.h"
+#include "devices/virtio/mmio_transport.h"
+#include "support/block_bench.h"
+#include "support/state_conformance.h"
+
+using namespace fmvm;
+using namespace fmvm::test;
+
+namespace {
+
+using State = std::vector<std::uint8_t>;
+
+constexpr std::uint64_t ram_bytes = 128 * kib;
+constexpr std::uint64_t features = virtio_f_version_1 | virtio_f_indirect_desc | virtio_f_event_idx;
+
+class SerialSubject : public StateSubject {
+  public:
+    Serial& component() override { return serial; }
+    void exercise() override {
+        for (std::uint64_t offset = 0; offset < Serial::register_count; ++offset) {
+            std::array<std::uint8_t, 1> data{};
+            serial.read(offset, data);
+            serial.write(offset, data);
+        }
+        serial.output_ready();
+    }
+    void set(std::uint64_t offset, std::uint8_t value) { serial.write(offset, std::array{value}); }
+
+    FakeIrq irq;
+    FakeSink sink;
+    Serial serial{irq, sink};
+};
+
+// A transport with its device; the loop's work is done by hand, on the calling thread.
+class VirtioSubject : public StateSubject {
+  public:
+    explicit VirtioSubject(const Bytes& memory) {
+        if (!memory.empty()) ram.poke_bytes(GuestAddress(0), memory);
+    }
+    MmioTransport& component() override { return *transport; }
+    void work() {
+        loop.context().restart();
+        loop.context().poll();
+    }
+    void exercise() override { work(); }
+    Bytes memory() const { return ram.peek_bytes(GuestAddress(0), ram_bytes); }
+    bool start(const QueueLayout& layout) {
+        return TransportDriver(*transport).start(features, {layout});
+    }
+
+    GuestRam ram{ram_bytes};
+    FakeIrq irq;
+    EventLoop loop;
+    std::unique_ptr<MmioTransport> transport;
+};
+
+class RngSubject : public VirtioSubject {
+  public:
+    explicit RngSubject(const Bytes& memory = {}) : VirtioSubject(memory) {
+        transport = MmioTransport::create("rng", loop, device, irq).value();
+    }
+    ~RngSubject() override { transport.reset(); }
+    RngDevice device{ram.memory()};
+};
+
+class BlockSubject : public VirtioSubject {
+  public:
+    explicit BlockSubject(const Bytes& memory = {}, std::string serial = "state")
+        : VirtioSubject(memory), device(ram.memory(), loop, disk.maker()(loop), std::move(serial)) {
+        transport = MmioTransport::create("disk", loop, device, irq).value();
+        disk.backend->hold(true);
+    }
+    ~BlockSubject() override { transport.reset(); }
+    void exercise() override {
+        work();
+        device.poll();
+        disk.backend->release_all();
+        device.poll();
+        device.prepare_to_sleep();
+    }
+    MemoryDisk disk{256 * kib};
+    BlockDevice device;
+};
+
+struct InFlightBench {
+    InFlightBench() {
+        REQUIRE(source.start(queue.layout()));
+        source.work();
+        requests = {
+            driver.write(8, Bytes(1024, 1)), driver.read(16, 512),  driver.flush(),
+            driver.write_zeroes(24, 2, 1),   driver.discard(32, 4), driver.write(8, Bytes(512, 2))};
+        source.device.queue_notified(0);
+        REQUIRE(source.disk.backend->held().size() == requests.size());
+    }
+    BlockSubject source;
+    FakeQueue queue{source.ram, 64};
+    BlockDriver driver{queue};
+    std::vector<BlockDriver::Request> requests;
+};
+
+struct Quiet {
+    Quiet() { log::set_level(log::Level::error); }
+    ~Quiet() { log::set_level(log::Level::notice); }
+};
+
+}  // namespace
+
+TEST_CASE("serial: conformance of its state", "[serial][state]") {
+    SerialSubject source;
+    source.set(7, 0x5a);
+    source.set(1, 0x03);
+    source.set(2, 0x01);
+    source.set(4, 0x0b);
+    source.serial.receive(std::array<std::uint8_t, 3>{'a', 'b', 'c'});
+    check_state_conformance(saved_state(source.serial),
+                            [] { return std::make_unique<SerialSubject>(); });
+}
+
+TEST_CASE("serial: what stands is signalled again", "[serial][state]") {
+    SerialSubject source;
+    SerialSubject target;
+    SECTION("a received byte") {
+        source.set(1, 0x01);
+        source.serial.receive(std::array<std::uint8_t, 1>{'x'});
+        REQUIRE(restore_state(target.serial, saved_state(source.serial)));
+        CHECK(target.irq.count() == 1);
+        std::array<std::uint8_t, 1> data{};
+        target.serial.read(0, data);
+        CHECK(data[0] == 'x');
+    }
+    SECTION("a wait for the sink is over") {
+        source.set(1, 0x02);
+        source.sink.room = false;
+        source.set(0, 'x');
+        CHECK(source.serial.state().waiting_for_sink);
+        REQUIRE(restore_state(target.serial, saved_state(source.serial)));
+        CHECK(target.irq.count() == 1);
+        CHECK_FALSE(target.serial.state().waiting_for_sink);
+    }
+    SECTION("nothing") {
+        REQUIRE(restore_state(target.serial, saved_state(source.serial)));
+        CHECK(target.irq.count() == 0);
+    }
+}
+
+TEST_CASE("rng: conformance of its state", "[rng][state]") {
+    const Quiet quiet;
+    RngSubject source;
+    FakeQueue queue(source.ram, 8);
+    const bool started = GENERATE(false, true);
+    if (started) {
+        REQUIRE(source.start(queue.layout()));
+        source.work();
+        queue.chain().writable(32).submit();
+        source.device.queue_notified(0);
+        queue.chain().writable(32).submit();  // waits for the one that goes on
+    }
+    check_state_conformance(saved_state(*source.transport),
+                            [&] { return std::make_unique<RngSubject>(source.memory()); });
+    if (!started) return;
+    RngSubject target(source.memory());
+    REQUIRE(restore_state(*target.transport, saved_state(*source.transport)));
+    CHECK(target.irq.count() == 1);  // for the first request
+    target.work();
+    CHECK(target.ram.peek_acquire(queue.layout().used + 2) == 2);
+}
+
+TEST_CASE("block device: conformance of its state", "[block][state]") {
+    const Quiet quiet;
+    InFlightBench bench;
+    check_state_conformance(saved_state(*bench.source.transport),
+                            [&] { return std::make_unique<BlockSubject>(bench.source.memory()); });
+}
+
+TEST_CASE("block device: requests in flight are done again, first and in order", "[block][state]") {
+    InFlightBench bench;
+    bench.driver.write(40, Bytes(512, 9));  // not taken yet
+    BlockSubject target(bench.source.memory());
+    REQUIRE(restore_state(*target.transport, saved_state(*bench.source.transport)));
+    CHECK(target.disk.backend->submitted() == 0);  // nothing before the machine runs
+    target.device.poll();
+    const auto& held = target.disk.backend->held();
+    REQUIRE(held.size() == bench.requests.size() + 1);
+    constexpr BlockOp ops[] = {BlockOp::write,        BlockOp::read,    BlockOp::flush,
+                               BlockOp::write_zeroes, BlockOp::discard, BlockOp::write,
+                               BlockOp::write};
+    constexpr std::uint64_t sectors[] = {8, 16, 0, 24, 32, 8, 40};
+    for (std::size_t i = 0; i < held.size(); ++i) {
+        CHECK(held[i]->op == ops[i]);
+        CHECK(held[i]->offset == sectors[i] * 512);
+    }
+    target.exercise();
+    CHECK(target.ram.peek_acquire(bench.queue.layout().used + 2) == bench.requests.size() + 1);
+    CHECK((*target.disk.image)[8 * 512] == 2);
+    CHECK((*target.disk.image)[9 * 512] == 1);
+    CHECK((*target.disk.image)[40 * 512] == 9);
+    for (const auto& request : bench.requests)
+        CHECK(target.ram.peek<std::uint8_t>(request.status) == blk_ok);
+    CHECK(target.irq.count() != 0);
+}
+
+TEST_CASE("block device: a reset before the restored requests ran waits for them",
+          "[block][state]") {
+    InFlightBench bench;
+    BlockSubject target(bench.source.memory());
+    REQUIRE(restore_state(*target.transport, saved_state(*bench.source.transport)));
+    bool done = false;
+    target.device.reset([&] { done = true; });
+    CHECK_FALSE(done);
+    target.disk.backend->release_all();
+    target.device.poll();
+    CHECK(done);
+}
+
+TEST_CASE("transport: an activation on its way arrives at the device that goes on",
+          "[transport][state]") {
+    BlockSubject source;
+    FakeQueue queue(source.ram, 16);
+    REQUIRE(source.start(queue.layout()));  // the loop has not run: the device knows nothing yet
+    BlockDriver driver(queue);
+    driver.flush();
+    BlockSubject target(source.memory());
+    REQUIRE(restore_state(*target.transport, saved_state(*source.transport)));
+    CHECK(target.device.queue_states().empty());
+    target.work();
+    CHECK(target.device.queue_states().size() == 1);
+    CHECK(target.disk.backend->held().size() == 1);
+}
+
+TEST_CASE("transport: another device is refused", "[transport][state]") {
+    const BlockSubject source;
+    const State state = saved_state(*source.transport);
+    RngSubject rng;
+    CHECK_FALSE(restore_state(*rng.transport, state));
+    BlockSubject other_serial({}, "other");
+    CHECK_FALSE(restore_state(*other_serial.transport, state));
+    ByteReader in(state);
+    const Result<void> refused = rng.transport->restore(in);
+    CHECK_THAT(refused.error().message(), Catch::Contains("another rng"));
+}
