@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "lockstep/protocol.h"
+
 namespace fmvm::sim {
 
 using lockstep::Channel;
@@ -26,6 +28,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::size_t queued(int side) const {
         return ends_[static_cast<std::size_t>(side)].out.size() * network_.weight();
     }
+    void keep_alive(int side, Duration interval);
     void close(int side);
     void died(const Process& process, Death death);
     void cut(std::array<bool, 2> tell);
@@ -41,6 +44,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
         std::vector<std::uint8_t> out;  // on its way
         bool out_ends = false;          // the end of the stream follows
         bool moving = false;
+        bool sent_lately = false;
         std::vector<std::uint8_t> arrived;  // in the receiver's buffer
         std::size_t taken = 0;              // of `arrived`
         bool in_ends = false;
@@ -53,6 +57,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void truncate(End& from) {
         if (!from.out.empty()) from.out.resize(rng().below(from.out.size() + 1));
     }
+    void enqueue(int side, FrameType type, std::span<const std::uint8_t> body);
     void moved(int from);
     void wake(int side);
     void read(int side);
@@ -68,14 +73,32 @@ std::uint64_t Connection::send(int side, FrameType type, const std::vector<std::
     const std::uint64_t digest = lockstep::body_digest(body);
     network_.moment(*self.process, Moment::before_send, type, body);
     if (self.gone || !self.process->alive()) return digest;
-    const auto header = lockstep::make_frame_header(type, self.sequence++, body, digest);
-    if (!broken_) {
-        self.out.insert(self.out.end(), header.begin(), header.end());
-        self.out.insert(self.out.end(), body.begin(), body.end());
-        move(side);
-    }
+    enqueue(side, type, body);
     network_.moment(*self.process, Moment::after_send, type, body);
     return digest;
+}
+
+void Connection::enqueue(int side, FrameType type, std::span<const std::uint8_t> body) {
+    End& self = end(side);
+    self.sent_lately = true;
+    if (broken_) return;
+    const auto header = lockstep::make_frame_header(type, self.sequence++, body);
+    self.out.insert(self.out.end(), header.begin(), header.end());
+    self.out.insert(self.out.end(), body.begin(), body.end());
+    move(side);
+}
+
+// From a thread of its own: work does not silence it, a stop of the process does.
+void Connection::keep_alive(int side, Duration interval) {
+    network_.timeline().after(interval, [self = shared_from_this(), side, interval] {
+        End& sender = self->end(side);
+        if (sender.gone) return;
+        if (!sender.process->stopped() && !std::exchange(sender.sent_lately, false)) {
+            self->enqueue(side, FrameType::heartbeat, lockstep::HeartbeatMessage{}.encode());
+            sender.sent_lately = false;
+        }
+        self->keep_alive(side, interval);
+    });
 }
 
 void Connection::close(int side) {
@@ -202,6 +225,9 @@ class SimChannel : public Channel {
     void start(ChannelUser& user) override { connection_->start(side_, user); }
     std::uint64_t send(FrameType type, std::vector<std::uint8_t> body) override {
         return connection_->send(side_, type, body);
+    }
+    void keep_alive(std::chrono::milliseconds interval) override {
+        connection_->keep_alive(side_, interval);
     }
     std::size_t queued_bytes() const override { return connection_->queued(side_); }
     void close() override { connection_->close(side_); }

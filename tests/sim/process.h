@@ -27,8 +27,13 @@ class Process {
     TimePoint now() const { return std::max(timeline_.now(), free_at_); }
     // The event under way takes this long.
     void spend(Duration work) { free_at_ = now() + work; }
-    void pause(Duration length) { free_at_ = std::max(free_at_, timeline_.now() + length); }
-    void wake() { free_at_ = timeline_.now(); }
+    // All of its threads stand.
+    void pause(Duration length) {
+        stopped_until_ = timeline_.now() + length;
+        free_at_ = std::max(free_at_, stopped_until_);
+    }
+    bool stopped() const { return timeline_.now() < stopped_until_; }
+    void wake() { free_at_ = stopped_until_ = timeline_.now(); }
 
     // Runs `task` at `when` or as soon afterwards as this process runs; never once it is dead.
     void at(TimePoint when, std::function<void()> task) {
@@ -54,6 +59,7 @@ class Process {
     int id_;
     bool alive_ = true;
     TimePoint free_at_{};
+    TimePoint stopped_until_{};
     std::function<void()> after_each_;
 };
 

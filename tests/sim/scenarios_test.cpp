@@ -276,6 +276,7 @@ TEST_CASE("simulation: the guest ends, and the backup is told", "[scenario]") {
     scenario.begin();
     scenario.settle();
     REQUIRE(scenario.world.run_until([&] { return scenario.world.guest_ended(); }));
+    scenario.world.run_for(100ms);
     scenario.settle();
     CHECK(scenario.world.primary().end() == PrimaryEnd::guest_ended);
     CHECK_FALSE(scenario.world.backup().process().alive());

@@ -27,6 +27,8 @@ class ToySource : public lockstep::CheckpointSource {
     const std::vector<std::uint64_t>& digests() const override { return digests_; }
     const lockstep::CutReport& report() const override { return report_; }
     const lockstep::PageCounts& counts() const override { return counts_; }
+    void committed(lockstep::EpochId) override {}
+    std::optional<TimePoint> waiting_since() const override { return std::nullopt; }
     void resume() override { stands_ = false; }
     void end() override { stands_ = false; }
 
