@@ -61,6 +61,7 @@ class Timeline {
         auto event = events_.extract(events_.begin());
         quiet_events_ = event.key().first == now_ ? quiet_events_ + 1 : 0;
         if (quiet_events_ > spin_limit) broken("time stands still: somebody spins");
+        if (++events_run_ > events_max) broken("it never ends");
         now_ = event.key().first;
         event.mapped()();
         return failure_.empty();
@@ -88,12 +89,14 @@ class Timeline {
   private:
     static constexpr TimePoint start{1000s};
     static constexpr unsigned spin_limit = 20'000;
+    static constexpr std::uint64_t events_max = 1'000'000;  // some hundred times what is usual
 
     TimePoint now_ = start;
     Rng rng_;
     std::map<std::pair<TimePoint, std::uint64_t>, std::function<void()>> events_;
     std::uint64_t next_ = 0;
     unsigned quiet_events_ = 0;
+    std::uint64_t events_run_ = 0;
     bool logging_ = false;
     std::vector<std::string> log_;
     std::string failure_;
