@@ -27,7 +27,10 @@ Result<Claim> SimArbiter::decide(const Process& process, Generation generation) 
     const bool errs = errors_ != 0 && timeline_.rng().one_in(errors_);
     if (errs && timeline_.rng().one_in(2)) return Error("the arbiter fails before");
     if (generation > newest() + 1) timeline_.broken("a claim of {} skips one", generation);
-    if (generation == newest() + 1) winners_.push_back(&process);
+    if (generation == newest() + 1) {
+        winners_.push_back(&process);
+        if (on_won_) on_won_();
+    }
     if (errs) return Error("the arbiter fails after");
     return generation == newest() && owner() == &process ? Claim::won : Claim::lost;
 }

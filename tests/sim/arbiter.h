@@ -20,6 +20,8 @@ class SimArbiter {
     Result<bool> is_newest(const Process& process, lockstep::Generation own) const;
     // The guest starts: this process wins generation 1.
     void begin(const Process& process) { winners_.push_back(&process); }
+    // Called when a generation is won, be it by somebody who has died since.
+    void on_won(std::function<void()> handler) { on_won_ = std::move(handler); }
     void mark_ended() { ended_ = true; }
 
     lockstep::Generation newest() const { return winners_.size(); }
@@ -45,6 +47,7 @@ class SimArbiter {
     Duration most_ = 2ms;
     unsigned errors_ = 0;
     bool ended_ = false;
+    std::function<void()> on_won_;
 };
 
 }  // namespace fmvm::sim

@@ -56,8 +56,9 @@ class Timeline {
         events_.emplace(std::pair(std::max(when, now_), next_++), std::move(task));
     }
     void after(Duration delay, std::function<void()> task) { at(now_ + delay, std::move(task)); }
-    // Runs the next event; false when a rule is broken.
+    // Runs the next event; false when a rule is broken, or nothing is left that could happen.
     bool run_one() {
+        if (events_.empty()) return false;
         auto event = events_.extract(events_.begin());
         quiet_events_ = event.key().first == now_ ? quiet_events_ + 1 : 0;
         if (quiet_events_ > spin_limit) broken("time stands still: somebody spins");

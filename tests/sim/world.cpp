@@ -44,6 +44,7 @@ World::World(const Settings& settings)
     network_.on_moment([this](Process& process, Moment moment, FrameType type, auto body) {
         at_moment(process, moment, type, body);
     });
+    arbiter_.on_won([this] { look_for_survivors(); });
     start_backup();
     primary_ = std::make_unique<SimPrimary>(*this);
     arbiter_.begin(primary_->process());
