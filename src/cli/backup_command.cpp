@@ -263,6 +263,7 @@ class BackupRun : public lockstep::BackupUser {
 
 int backup_command(const BackupCommandOptions& options) {
     prepare_process();
+    keep_message_memory();
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
     Result<StateDirectory> directory = StateDirectory::open(options.directory);

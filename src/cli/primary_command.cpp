@@ -236,6 +236,7 @@ lockstep::PrimaryServiceOptions service_options(const PrimaryCommandOptions& opt
 
 int primary_command(const PrimaryCommandOptions& options) {
     prepare_process();
+    keep_message_memory();
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
     boost::asio::io_context control(1);

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/protected_guest.h"
 
+#include <malloc.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
 namespace fmvm::cli {
+
+void keep_message_memory() {
+    constexpr int largest_message = 8 << 20;
+    constexpr int kept_free = 64 << 20;
+    ::mallopt(M_MMAP_THRESHOLD, largest_message);
+    ::mallopt(M_TRIM_THRESHOLD, kept_free);
+}
 
 std::string make_side_name() {
     char host[256] = {};

@@ -11,6 +11,10 @@
 
 namespace fmvm::cli {
 
+// Keeps freed memory for the next message: a protected guest sends and receives hundreds of large
+// ones a second, and mapping each anew would cost more than copying it. Once, at the start.
+void keep_message_memory();
+
 // "hostname:pid:random": what a side is called at the arbiter; no two processes share it.
 std::string make_side_name();
 

@@ -148,6 +148,7 @@ Result<void> Checkpointer::finish_initial_round() {
         FMVM_TRY(collect(to_send_));
     }
     const std::uint64_t left = to_send_.size();
+    store_.provide(left);
     // A round that hardly shrinks the rest is the guest's own speed: more of them would not help.
     const bool shrinks = left < round_total_ * 3 / 4;
     if (left <= initial_rest_pages || !shrinks || ++round_ == initial_rounds_max) {
@@ -273,6 +274,7 @@ Body Checkpointer::next_pages() {
     if (next_staged_ == staged_.size()) {
         staged_.clear();
         next_staged_ = 0;
+        store_.provide(report_.pages_found + report_.pages_found / 4);
         // Pages that did not fit were read from the standing guest; now it may go on.
         if (!std::exchange(fits_, true) && !stay_stopped_) resume();
     }

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace fmvm::lockstep {
@@ -22,6 +23,7 @@ PageStore::PageStore(PageStore&& other) noexcept
     : base_(std::exchange(other.base_, nullptr)),
       capacity_(other.capacity_),
       used_(other.used_),
+      provided_(other.provided_),
       free_(std::move(other.free_)) {}
 
 PageStore::~PageStore() {
@@ -35,6 +37,13 @@ PageStore::Slot PageStore::allocate() {
         return slot;
     }
     return used_ < capacity_ ? used_++ : none;
+}
+
+void PageStore::provide(std::size_t count) {
+    const std::size_t fresh = count > free_.size() ? count - free_.size() : 0;
+    const auto until = std::min<std::size_t>(capacity_, used_ + fresh);
+    for (; provided_ < until; ++provided_)
+        base_[std::uint64_t{provided_} * page_size] = 0;
 }
 
 }  // namespace fmvm::lockstep

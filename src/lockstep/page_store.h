@@ -27,6 +27,8 @@ class PageStore {
     // none: the budget is used up. Slots freed last are given first, because they are warm.
     Slot allocate();
     void free(Slot slot) { free_.push_back(slot); }
+    // Lets the host provide the memory of the next `count` slots now rather than during a cut.
+    void provide(std::size_t count);
     std::size_t free_count() const { return free_.size() + (capacity_ - used_); }
 
     std::span<std::uint8_t, page_size> bytes(Slot slot) {
@@ -39,7 +41,8 @@ class PageStore {
 
     std::uint8_t* base_;
     std::uint32_t capacity_;
-    std::uint32_t used_ = 0;  // slots below this were given out at least once
+    std::uint32_t used_ = 0;      // slots below this were given out at least once
+    std::uint32_t provided_ = 0;  // slots below this have memory
     std::vector<Slot> free_;
 };
 
