@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// Channels over real TCP on the loopback: the two loops run on threads of their own, as in fmvm.
+#include "lockstep/asio_channel.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <catch2/catch.hpp>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "lockstep/protocol.h"
+
+namespace fmvm::lockstep {
+
+namespace {
+
+constexpr std::chrono::seconds limit{20};
+
+// A user's and a network loop with their threads.
+class Loops {
+  public:
+    Loops()
+        : user_work_(boost::asio::make_work_guard(user)),
+          network_work_(boost::asio::make_work_guard(network)),
+          user_thread_([this] { user.run(); }),
+          network_thread_([this] { network.run(); }) {}
+    ~Loops() {
+        user.stop();
+        user_thread_.join();
+        network.stop();
+        network_thread_.join();
+    }
+    ChannelThreads threads() { return {user, network}; }
+    void on_user(std::function<void()> task) {
+        std::mutex mutex;
+        std::condition_variable changed;
+        bool done = false;
+        boost::asio::post(user, [&] {
+            task();
+            const std::lock_guard lock(mutex);
+            done = true;
+            changed.notify_one();
+        });
+        std::unique_lock lock(mutex);
+        REQUIRE(changed.wait_for(lock, limit, [&] { return done; }));
+    }
+
+    boost::asio::io_context network{1};
+    boost::asio::io_context user{1};
+
+  private:
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> user_work_;
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> network_work_;
+    std::thread user_thread_;
+    std::thread network_thread_;
+};
+
+// Remembers what it was told.
+class Recorder : public ChannelUser {
+  public:
+    void frame_received(Frame frame) override {
+        change([&] { frames.push_back(std::move(frame)); });
+    }
+    void bytes_received() override {
+        change([&] { ++signs_of_life; });
+    }
+    void channel_drained() override {
+        change([&] { drained = true; });
+    }
+    void channel_lost(const std::string& reason) override {
+        change([&] { lost = reason; });
+    }
+    template <typename Condition>
+    bool wait(Condition condition) {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, limit, condition);
+    }
+
+    std::vector<Frame> frames;
+    int signs_of_life = 0;
+    bool drained = false;
+    std::string lost;
+
+  private:
+    template <typename Change>
+    void change(Change change) {
+        const std::lock_guard lock(mutex_);
+        change();
+        changed_.notify_all();
+    }
+    std::mutex mutex_;
+    std::condition_variable changed_;
+};
+
+// Both ends of a connection, each with its loops; the accepted end is started, too.
+struct Connected {
+    Loops near_loops, far_loops;
+    Recorder near, far;
+    std::unique_ptr<Listener> listener;
+    std::unique_ptr<Connector> connector;
+    std::unique_ptr<Channel> near_channel, far_channel;
+    std::mutex mutex;
+    std::condition_variable changed;
+
+    Connected() {
+        far_loops.on_user([this] {
+            listener = Listener::listen(far_loops.threads(), {"127.0.0.1", 0},
+                                        [this](std::unique_ptr<Channel> channel) {
+                                            const std::lock_guard lock(mutex);
+                                            far_channel = std::move(channel);
+                                            far_channel->start(far);
+                                            changed.notify_all();
+                                        })
+                           .value();
+        });
+        const Endpoint endpoint = listener->endpoint();
+        near_loops.on_user([this, endpoint] {
+            connector = Connector::connect(near_loops.threads(), endpoint, 5000,
+                                           [this](Result<std::unique_ptr<Channel>> channel) {
+                                               const std::lock_guard lock(mutex);
+                                               near_channel = std::move(channel).value();
+                                               near_channel->start(near);
+                                               changed.notify_all();
+                                           });
+        });
+        std::unique_lock lock(mutex);
+        REQUIRE(changed.wait_for(lock, limit, [this] { return near_channel && far_channel; }));
+    }
+    ~Connected() {
+        near_loops.on_user([this] { near_channel.reset(), connector.reset(); });
+        far_loops.on_user([this] { far_channel.reset(), listener.reset(); });
+    }
+};
+
+}  // namespace
+
+TEST_CASE("channel: frames arrive whole and in order, both ways", "[channel]") {
+    Connected pair;
+    pair.near_loops.on_user([&] {
+        for (std::uint8_t i = 0; i < 100; ++i)
+            pair.near_channel->send(FrameType::pages, std::vector<std::uint8_t>(i * 1000U, i));
+    });
+    pair.far_loops.on_user([&] { pair.far_channel->send(FrameType::ack, AckMessage{7}.encode()); });
+    REQUIRE(pair.far.wait([&] { return pair.far.frames.size() == 100; }));
+    for (std::size_t i = 0; i < 100; ++i) {
+        CHECK(pair.far.frames[i].body.size() == i * 1000);
+        CHECK((i == 0 || pair.far.frames[i].body.back() == i));
+    }
+    REQUIRE(pair.near.wait([&] { return pair.near.frames.size() == 1; }));
+    CHECK(AckMessage::decode(pair.near.frames[0].body).value().epoch == 7);
+}
+
+TEST_CASE("channel: a busy user does not silence it", "[channel]") {
+    Connected pair;
+    pair.near_loops.on_user([&] {
+        pair.near_channel->keep_alive(std::chrono::milliseconds(2));
+        // Busy: nothing of this loop runs meanwhile.
+        CHECK(pair.far.wait([&] { return pair.far.frames.size() >= 3; }));
+    });
+    CHECK(pair.far.frames[0].type == FrameType::heartbeat);
+}
+
+TEST_CASE("channel: what a user does not read is bounded, and comes when it does", "[channel]") {
+    Connected pair;
+    constexpr std::size_t frames = 80;
+    const std::size_t size = 1 * mib;
+    pair.far_loops.on_user([&] {  // the reader is busy while far more is sent than may wait
+        pair.near_loops.on_user([&] {
+            for (std::size_t i = 0; i < frames; ++i)
+                pair.near_channel->send(FrameType::pages, std::vector<std::uint8_t>(size));
+        });
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        CHECK(pair.near_channel->queued_bytes() > (frames - 60) * size);
+    });
+    REQUIRE(pair.far.wait([&] { return pair.far.frames.size() == frames; }));
+    REQUIRE(pair.near.wait([&] { return pair.near.drained; }));
+}
+
+TEST_CASE("channel: the end of one side is the loss of the other", "[channel]") {
+    Connected pair;
+    pair.near_loops.on_user([&] {
+        pair.near_channel->send(FrameType::ended, EndedMessage{"done"}.encode());
+        pair.near_channel->close();
+    });
+    REQUIRE(pair.far.wait([&] { return !pair.far.lost.empty(); }));
+    REQUIRE(pair.far.frames.size() == 1);  // what was sent before still came
+    CHECK(pair.far.lost == "the peer closed the connection");
+    CHECK(pair.near.lost.empty());
+}
+
+TEST_CASE("channel: a stranger that sends garbage is a loss", "[channel]") {
+    Connected pair;
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(pair.listener->endpoint().port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    // It replaces the accepted end of the pair.
+    REQUIRE(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    const std::string garbage(100, 'x');
+    REQUIRE(::write(fd, garbage.data(), garbage.size()) == 100);
+    REQUIRE(pair.far.wait([&] { return pair.far.lost == "it does not speak fmvm's protocol"; }));
+    ::close(fd);
+}
+
+TEST_CASE("channel: nobody listens", "[channel]") {
+    Loops loops;
+    std::unique_ptr<Connector> connector;
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::string error;
+    loops.on_user([&] {
+        connector = Connector::connect(loops.threads(), {"127.0.0.1", 1}, 5000,
+                                       [&](Result<std::unique_ptr<Channel>> channel) {
+                                           const std::lock_guard lock(mutex);
+                                           error = channel.error().message();
+                                           changed.notify_all();
+                                       });
+    });
+    {
+        std::unique_lock lock(mutex);
+        REQUIRE(changed.wait_for(lock, limit, [&] { return !error.empty(); }));
+    }
+    CHECK(error == "Connection refused");
+    loops.on_user([&] { connector.reset(); });
+}
+
+TEST_CASE("channel: addresses", "[channel]") {
+    CHECK(Endpoint::parse("127.0.0.1:7000").value().port == 7000);
+    CHECK(Endpoint::parse("[::1]:7000").value().address == "::1");
+    CHECK(Endpoint::parse("[::1]:7000").value().text() == "[::1]:7000");
+    CHECK(Endpoint::parse("127.8.0.1:1").value().is_loopback());
+    CHECK_FALSE(Endpoint::parse("10.0.0.1:1").value().is_loopback());
+    for (const char* bad : {"", ":", "7000", "host:7000", "1.2.3.4", "1.2.3.4:", "1.2.3.4:65536",
+                            "1.2.3.4:-1", "1.2.3.4:7x", "[::1]7000", "1.2.3:1"}) {
+        CHECK_FALSE(Endpoint::parse(bad).ok());
+    }
+}
+
+}  // namespace fmvm::lockstep
