@@ -31,7 +31,9 @@ Examples:
   fmvm run --kernel vmlinux --disk path=disk.img --control vm.sock
   fmvm snapshot --control vm.sock --to saved --stop
   fmvm run --restore saved --disk path=disk.img
-  fmvm run --help)";
+  fmvm backup --listen 127.0.0.1:7000 --dir b --arbiter file:/shared/vm1
+  fmvm primary --backup 127.0.0.1:7000 --arbiter file:/shared/vm1 --kernel vmlinux
+  fmvm run --help, fmvm primary --help, ...)";
 
 constexpr const char* run_footer = R"(
 Sizes: 512M, 2G, 1TiB (K, M, G, T, with or without B or iB, powers of 1024); a bare number is MiB.

@@ -129,6 +129,7 @@ bool Primary::copy_step() {
         copied_ = body->empty();
         if (!copied_) {
             send(FrameType::pages, std::move(*body));
+            host_.copying(source_.initial_progress());
             crash_point("initial-copy");
             return true;
         }

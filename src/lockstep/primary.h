@@ -64,6 +64,8 @@ class PrimaryHost {
     virtual void generation_changed(Generation generation) = 0;
     // Writes out what console output was released, waiting a short while; the guest stands.
     virtual void drain_output() = 0;
+    // How much of this round of the initial copy is done, 0 to 1.
+    virtual void copying(double) {}
     // The backup is gone or was refused: try to get a connection.
     virtual void want_connection() = 0;
     // The guest must not run any more here. Once, and the last call.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/primary_service.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <utility>
 
 #include "base/log.h"
@@ -12,6 +15,7 @@ namespace {
 
 constexpr std::chrono::milliseconds connect_retry{500};
 constexpr unsigned connect_limit_ms = 2000;
+constexpr std::chrono::milliseconds progress_interval{200};
 
 }  // namespace
 
@@ -100,6 +104,13 @@ Result<bool> PrimaryService::may_emit() {
 void PrimaryService::claim(Generation generation) {
     thread_.claim(arbiter_, generation,
                   [this](Result<Claim> claim) { primary_->claimed(std::move(claim)); });
+}
+
+// For somebody who watches; a pipe gets only the log.
+void PrimaryService::copying(double share) {
+    if (now() - progress_shown_ < progress_interval || ::isatty(STDERR_FILENO) != 1) return;
+    progress_shown_ = now();
+    fmt::print(stderr, "\rcopying memory to the backup: {:3.0f} %\r", share * 100);
 }
 
 void PrimaryService::want_connection() {

@@ -59,6 +59,7 @@ class PrimaryService : public PrimaryHost {
     void claim(Generation generation) override;
     void generation_changed(Generation generation) override;
     void drain_output() override { drain_(); }
+    void copying(double share) override;
     void want_connection() override;
     void finished(PrimaryEnd end, const std::string& why) override;
 
@@ -85,6 +86,7 @@ class PrimaryService : public PrimaryHost {
     std::optional<TimePoint> connect_at_;
     Stays stays_;  // set while a switchover is under way
     bool connect_failure_told_ = false;
+    TimePoint progress_shown_{};
     std::atomic<bool> output_told_{false};
 };
 

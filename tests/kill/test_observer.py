@@ -18,7 +18,7 @@ def counter(first, last, clock=1000):
 
 
 def dirty(number, clock, total="a"):
-    return f"dirty pass={number} tsc={clock} gap_us=1 gap_max_us=1 sum={total * 16}\n".encode()
+    return f"dirty pass={number} tsc={clock} gap_us=1 gap_max_us=1 sum={total * 16} laps=1\n".encode()
 
 
 class Observer(unittest.TestCase):

@@ -55,7 +55,7 @@ def judge_dirty(stream):
         if line.startswith("dirty: "):
             continue
         match = re.fullmatch(
-            r"dirty pass=(\d+) tsc=(\d+) gap_us=\d+ gap_max_us=\d+ sum=([0-9a-f]{16})", line)
+            r"dirty pass=(\d+) tsc=(\d+) gap_us=\d+ gap_max_us=\d+ sum=([0-9a-f]{16}) laps=\d+", line)
         require(match, f"not a line of the guest: {line!r}, after pass {last}")
         number = int(match[1])
         require(number >= last, f"{line!r} comes after pass {last}")
