@@ -37,6 +37,7 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
     if (state_ != State::alone || last_ != Last::no) return;
     channel_ = std::move(channel);
     peer_ = channel_->peer();
+    commit_sent_ = false;
     state_ = State::greeting;
     detector_.emplace(greeting_max, options_.heartbeat, host_.now());
     channel_->keep_alive(options_.heartbeat);
@@ -203,6 +204,7 @@ void Primary::send_rest_of_checkpoint() {
     commit.output_end = source_.output().position + source_.output().bytes.size();
     commit.output_shown = gate_.shown();
     crash_point("before-commit");
+    commit_sent_ = true;
     send(commit);
     crash_point("after-commit");
     EpochRecord record;
@@ -383,19 +385,19 @@ void Primary::peer_lost(const std::string& reason) {
     detector_.reset();
     more_work_ = false;
     lost_reason_ = reason;
-    if (was == State::following || was == State::handing_over) {
+    if (commit_sent_) {
         log::warning("primary", "lost the backup {}: {}", peer_, reason);
         decide();
         return;
     }
     // Nobody could take over yet.
     log::info("primary", "no backup at {}: {}", peer_, reason);
-    if (was == State::copying) {
-        gate_.open();
-        source_.end();
+    if (was == State::greeting) {
+        state_ = State::alone;
+        host_.want_connection();
+    } else {
+        run_alone();
     }
-    state_ = State::alone;
-    host_.want_connection();
 }
 
 void Primary::decide() {
@@ -421,10 +423,17 @@ void Primary::claimed(Result<Claim> claim) {
     }
 }
 
-// Nobody else runs this guest, nor ever will under this generation: what waits may go.
+// Nobody else runs this guest, nor ever will under this generation.
 void Primary::go_alone() {
     ++options_.generation;
     host_.generation_changed(options_.generation);
+    run_alone();
+    if (state_ == State::alone)
+        log::warning("primary", "running unprotected generation={}", options_.generation);
+}
+
+// What waits may go, because no backup could contradict it.
+void Primary::run_alone() {
     packing_ = false;
     sent_.clear();
     gate_.open();
@@ -436,7 +445,6 @@ void Primary::go_alone() {
     last_ = Last::no;
     last_cut_ = false;
     source_.end();
-    log::warning("primary", "running unprotected generation={}", options_.generation);
     host_.want_connection();
 }
 

@@ -138,6 +138,7 @@ class Primary : public ChannelUser {
     void peer_lost(const std::string& reason);
     void decide();
     void go_alone();
+    void run_alone();
     void finish(PrimaryEnd end, const std::string& why);
 
     PrimaryOptions options_;
@@ -154,6 +155,7 @@ class Primary : public ChannelUser {
     std::string peer_;
 
     bool copied_ = false;       // the initial copy is done
+    bool commit_sent_ = false;  // on this connection: from then on the backup could take over
     EpochId epoch_ = 0;         // the last one cut on this connection
     bool packing_ = false;      // its pages are still being sent
     std::uint64_t digest_ = 0;  // of its bodies so far
