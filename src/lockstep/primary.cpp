@@ -128,6 +128,7 @@ bool Primary::copy_step() {
             return false;
         }
         copied_ = body->empty();
+        if (copied_) gate_.hold();  // what comes from now on belongs to the first epoch
         if (!copied_) {
             send(FrameType::pages, std::move(*body));
             host_.copying(source_.initial_progress());
@@ -146,11 +147,11 @@ bool Primary::copy_step() {
 bool Primary::follow_step() {
     if (packing_) {
         Body body = source_.next_pages();
+        crash_point("mid-pages");
         if (body.empty()) {
             send_rest_of_checkpoint();
         } else {
             send(FrameType::pages, std::move(body));
-            crash_point("mid-pages");
         }
         return true;
     }

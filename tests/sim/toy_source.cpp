@@ -18,7 +18,6 @@ constexpr Duration work_per_cut = 100us;
 
 Result<void> ToySource::begin() {
     if (stands_) return Error("begun while the guest stands");
-    gate_.hold();
     to_send_.insert_all();
     guest_.take_dirty();
     round_ = 0;
@@ -56,6 +55,7 @@ Result<void> ToySource::cut(lockstep::EpochId epoch, bool stay_stopped) {
         staged_[page] = Page(bytes.begin(), bytes.end());
     });
     state_ = guest_.save();
+    gate_.hold();
     output_ = gate_.close_epoch();
     digests_.clear();
     if (epoch % verify_every != 0) return {};
