@@ -105,7 +105,7 @@ Result<void> Backup::handle(Frame frame) {
             return make_error("the primary ends the connection: {}", refusal.reason);
         }
         default:
-            if ((static_cast<std::uint16_t>(frame.type) & optional_frame_bit) != 0) return {};
+            if (is_optional(frame.type)) return {};
             return make_error("a message of type {}, which a primary does not send",
                               static_cast<unsigned>(frame.type));
     }

@@ -145,7 +145,8 @@ Result<void> Checkpointer::finish_initial_round() {
     to_send_.clear();
     {
         const QuiesceGuard guard(machine_);
-        FMVM_TRY(collect(to_send_));
+        FMVM_TRY(log_.collect(to_send_));
+        add_marks(to_send_);
     }
     const std::uint64_t left = to_send_.size();
     store_.provide(left);
@@ -161,12 +162,11 @@ Result<void> Checkpointer::finish_initial_round() {
     return {};
 }
 
-Result<void> Checkpointer::collect(PageSet& pages) {
-    FMVM_TRY(log_.collect(pages));
+// Pages that the VMM itself wrote.
+void Checkpointer::add_marks(PageSet& pages) {
     const std::vector<std::uint64_t> marks = memory_.take_dirty_marks();
     for (std::size_t i = 0; i < marks.size(); ++i)
         pages.words()[i] |= marks[i];
-    return {};
 }
 
 Result<void> Checkpointer::cut(EpochId epoch, bool stay_stopped) {
@@ -196,18 +196,12 @@ Result<void> Checkpointer::cut(EpochId epoch, bool stay_stopped) {
 Result<void> Checkpointer::take_dirty_set() {
     dirty_.clear();
     FMVM_TRY(log_.collect(dirty_));
-    to_watch_.clear();
-    bool any = false;
-    dirty_.for_each([&](PageIndex page) {
-        if (!hot_->logged(page, epoch_)) return;
-        to_watch_.insert(page);
-        any = true;
+    dirty_.for_each([this](PageIndex page) {
+        if (hot_->logged(page, epoch_)) to_watch_.insert(page);
     });
-    if (any) FMVM_TRY(log_.watch(to_watch_));
+    FMVM_TRY(log_.watch(to_watch_));
     to_watch_.clear();
-    const std::vector<std::uint64_t> marks = memory_.take_dirty_marks();
-    for (std::size_t i = 0; i < marks.size(); ++i)
-        dirty_.words()[i] |= marks[i];
+    add_marks(dirty_);
     dirty_.merge(pending_);
     pending_.clear();
     return {};

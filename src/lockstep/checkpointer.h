@@ -68,7 +68,7 @@ class Checkpointer : public CheckpointSource {
                  PageStore store);
     std::vector<PageIndex> next_initial_chunk();
     Result<void> finish_initial_round();
-    Result<void> collect(PageSet& pages);
+    void add_marks(PageSet& pages);
     Result<void> take_dirty_set();
     void copy_pages();
     void digest_pages();

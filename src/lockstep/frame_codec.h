@@ -50,6 +50,11 @@ enum class FrameType : std::uint16_t {
     ask_switch_over = 14,  // backup: its operator wants the guest to move here
 };
 
+// Who does not know the type skips such a frame.
+constexpr bool is_optional(FrameType type) {
+    return (static_cast<std::uint16_t>(type) & optional_frame_bit) != 0;
+}
+
 struct Frame {
     FrameType type = FrameType::invalid;
     std::vector<std::uint8_t> body;

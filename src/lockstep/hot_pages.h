@@ -29,10 +29,8 @@ class HotPages {
     // Beside the guest, for a page that the cut copied: whether its content had changed.
     void compared(PageIndex page, bool changed);
 
-    bool is_hot(PageIndex page) const { return pages_[page].hot; }
     // Written again lately: a copy of it will be of use at the next cut.
     bool is_warm(PageIndex page) const { return pages_[page].hot || pages_[page].again; }
-    std::size_t hot_count() const { return hot_count_; }
 
     // Written again within so many epochs, a page becomes hot; unchanged for so many, it cools.
     static constexpr std::uint32_t hot_within = 8;

@@ -127,14 +127,14 @@ bool Primary::copy_step() {
             finish(PrimaryEnd::failed, body.error().message());
             return false;
         }
-        copied_ = body->empty();
-        if (copied_) gate_.hold();  // what comes from now on belongs to the first epoch
-        if (!copied_) {
+        if (!body->empty()) {
             send(FrameType::pages, std::move(*body));
             host_.copying(source_.initial_progress());
             crash_point("initial-copy");
             return true;
         }
+        copied_ = true;
+        gate_.hold();  // what comes from now on belongs to the first epoch
     }
     // What the guest said before it was protected is in no epoch: a backup that took over could
     // not show it. So it goes out first; tick() looks again.
@@ -251,13 +251,12 @@ void Primary::send_digests() {
     }
 }
 
-std::uint64_t Primary::send(FrameType type, Body body) {
+void Primary::send(FrameType type, Body body) {
     bytes_ += body.size() + frame_header_size;
     const std::uint64_t digest = channel_->send(type, std::move(body));
     const bool part_of_epoch = type == FrameType::pages || type == FrameType::state ||
                                type == FrameType::output || type == FrameType::digests;
     if (part_of_epoch && state_ == State::following) digest_ = chain_digest(digest_, digest);
-    return digest;
 }
 
 void Primary::bytes_received() {
@@ -294,7 +293,7 @@ Result<void> Primary::handle(const Frame& frame) {
             return make_error("it refuses: {}", refusal.reason);
         }
         default:
-            if ((static_cast<std::uint16_t>(frame.type) & optional_frame_bit) != 0) return {};
+            if (is_optional(frame.type)) return {};
             return make_error("it sent a message of type {}, which a backup does not send",
                               static_cast<unsigned>(frame.type));
     }
@@ -343,14 +342,13 @@ Result<void> Primary::handle_ack(const Frame& frame) {
 }
 
 void Primary::last_epoch_acknowledged() {
+    host_.drain_output();
     if (last_ == Last::guest_end) {
-        host_.drain_output();
         crash_point("guest-ended");
         send(EndedMessage{end_reason_});
         finish(PrimaryEnd::guest_ended, end_reason_);
         return;
     }
-    host_.drain_output();
     crash_point("switch-over");
     // The guest stands; what was released has been written: nothing is repeated on the other side.
     send(HeartbeatMessage{gate_.shown()});

@@ -97,10 +97,6 @@ void PrimaryService::guest_ended(const std::string& reason) {
     thread_.post([this, reason] { primary_->guest_ended(reason); });
 }
 
-Result<bool> PrimaryService::may_emit() {
-    return arbiter_.is_newest(*generation_);
-}
-
 void PrimaryService::claim(Generation generation) {
     thread_.claim(arbiter_, generation,
                   [this](Result<Claim> claim) { primary_->claimed(std::move(claim)); });

@@ -52,8 +52,6 @@ class PrimaryService : public PrimaryHost {
     Generation generation() const { return *generation_; }
     // The same for who may ask after the service is gone: the console shows its last output then.
     std::shared_ptr<const std::atomic<Generation>> shared_generation() const { return generation_; }
-    // Whether this side may still let output out. Any thread; asks the arbiter.
-    Result<bool> may_emit();
 
     TimePoint now() override { return std::chrono::steady_clock::now(); }
     void claim(Generation generation) override;

@@ -36,7 +36,6 @@ class SentCopies {
             }
         }
     }
-    std::size_t size() const { return kept_.size(); }
 
   private:
     void drop_at(std::size_t index);

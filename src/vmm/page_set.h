@@ -30,11 +30,6 @@ class PageSet {
         for (std::size_t i = 0; i < words_.size() && i < other.words_.size(); ++i)
             words_[i] |= other.words_[i];
     }
-    bool empty() const {
-        for (const std::uint64_t word : words_)
-            if (word != 0) return false;
-        return true;
-    }
     std::uint64_t size() const {
         std::uint64_t count = 0;
         for (const std::uint64_t word : words_)
