@@ -5,9 +5,10 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
-#include <algorithm>
 #include <memory>
 #include <string>
+
+#include "base/text.h"
 
 namespace fmvm::log {
 
@@ -34,11 +35,6 @@ spdlog::logger& logger() {
     return *instance;
 }
 
-bool is_control(char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte < 0x20 || byte == 0x7f;
-}
-
 }  // namespace
 
 Level level_for_verbosity(int verbosity) {
@@ -51,10 +47,8 @@ void set_level(Level level) {
 }
 
 std::string format_line(Level level, std::string_view component, std::string_view message) {
-    std::string line =
-        fmt::format("{} {}: {}", level_names[static_cast<int>(level)], component, message);
-    std::replace_if(line.begin(), line.end(), is_control, '?');
-    return line;
+    return without_controls(
+        fmt::format("{} {}: {}", level_names[static_cast<int>(level)], component, message));
 }
 
 void write(Level level, std::string_view component, std::string_view message) {

@@ -232,10 +232,7 @@ class BackupRun : public lockstep::BackupUser {
         if (!end_ || !standby_) return status_;
         Machine& machine = *standby_->built().machine;
         machine.halt_vcpus();
-        if (*end_ != GuestEnd::unsupported) {
-            const Result<void> marked = arbiter_->mark_ended(generation_);
-            if (!marked.ok()) log::warning("backup", "{}", marked.error().message());
-        }
+        if (*end_ != GuestEnd::unsupported) mark_ended(*arbiter_, generation_, "backup");
         terminal_.reset();
         const std::string report = machine.report();
         standby_.reset();  // writes what is left of the console

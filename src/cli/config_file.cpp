@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/file_io.h"
 #include "base/unique_fd.h"
 #include "cli/json.h"
 #include "cli/option_values.h"
@@ -138,13 +139,9 @@ Result<std::string> read_text(const std::string& path) {
     if (!fd) return errno_error(errno, what);
     std::string text(config_size_max + 1, '\0');
     std::size_t size = 0;
-    while (size < text.size()) {
-        const ssize_t got = ::read(fd.get(), text.data() + size, text.size() - size);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return errno_error(errno, what);
-        if (got == 0) break;
-        size += static_cast<std::size_t>(got);
-    }
+    if (const int failure = read_up_to(fd.get(), std::as_writable_bytes(std::span(text)), size);
+        failure != 0)
+        return errno_error(failure, what);
     if (size > config_size_max) return make_error("{}: it is larger than 1 MiB", what);
     text.resize(size);
     return text;

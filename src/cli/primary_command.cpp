@@ -2,7 +2,6 @@
 #include "cli/primary_command.h"
 
 #include <signal.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -13,6 +12,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "base/random.h"
 #include "cli/control_socket.h"
 #include "cli/guest_session.h"
 #include "cli/protected_guest.h"
@@ -41,9 +41,7 @@ Result<VmId> choose_vm_id(const ArbiterOptions& arbiter) {
         const std::optional<VmId> known = FMVM_TRY(lockstep::file_arbiter_owner(arbiter.path));
         if (known) return *known;
     }
-    VmId id{};
-    FMVM_CHECK(::getrandom(id.data(), id.size(), 0) == static_cast<ssize_t>(id.size()));
-    return id;
+    return random_value<VmId>();
 }
 
 // The generation under which the guest starts here. Refused while another side may run it.
@@ -62,8 +60,7 @@ Result<Generation> begin_generation(Arbiter& arbiter, bool restart) {
 
 // It was won for nothing; the next start need not ask whether this one is still running.
 int report_not_begun(Arbiter& arbiter, Generation generation, const Error& error) {
-    const Result<void> marked = arbiter.mark_ended(generation);
-    if (!marked.ok()) log::warning("primary", "{}", marked.error().message());
+    mark_ended(arbiter, generation, "primary");
     return report_error(error.message(), ExitStatus::failure);
 }
 
@@ -139,7 +136,9 @@ class PrimaryRun {
         const Generation generation = service_->generation();
         service_.reset();
         built_.machine->halt_vcpus();
-        if (outcome_.end == PrimaryEnd::guest_ended) mark_ended(generation);
+        // A guest that this host could not go on with has not ended: another host may.
+        if (outcome_.end == PrimaryEnd::guest_ended && outcome_.guest != GuestEnd::unsupported)
+            mark_ended(arbiter_, generation, "primary");
         return outcome_;
     }
 
@@ -196,12 +195,6 @@ class PrimaryRun {
         } else {
             reply->error(result);
         }
-    }
-
-    void mark_ended(Generation generation) {
-        if (outcome_.guest == GuestEnd::unsupported) return;
-        const Result<void> marked = arbiter_.mark_ended(generation);
-        if (!marked.ok()) log::warning("primary", "{}", marked.error().message());
     }
 
     boost::asio::io_context& control_;

@@ -2,10 +2,10 @@
 #include "cli/protected_guest.h"
 
 #include <malloc.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/random.h"
 
 namespace fmvm::cli {
 
@@ -19,9 +19,7 @@ void keep_message_memory() {
 std::string make_side_name() {
     char host[256] = {};
     ::gethostname(host, sizeof host - 1);
-    std::uint64_t random = 0;
-    FMVM_CHECK(::getrandom(&random, sizeof random, 0) == sizeof random);
-    return fmt::format("{}:{}:{:016x}", host, ::getpid(), random);
+    return fmt::format("{}:{}:{:016x}", host, ::getpid(), random_value<std::uint64_t>());
 }
 
 Result<std::unique_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& options,
@@ -30,6 +28,12 @@ Result<std::unique_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& op
     if (!options.none) return lockstep::create_file_arbiter(options.path, vm, side);
     log::notice("arbiter", "none: after a cut link two sides may run this guest at once");
     return lockstep::create_no_arbiter();
+}
+
+void mark_ended(lockstep::Arbiter& arbiter, lockstep::Generation generation,
+                std::string_view component) {
+    const Result<void> marked = arbiter.mark_ended(generation);
+    if (!marked.ok()) log::warning(component, "{}", marked.error().message());
 }
 
 void guard_console(BuiltMachine& built, lockstep::Arbiter& arbiter,

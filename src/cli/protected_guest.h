@@ -22,6 +22,11 @@ Result<std::unique_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& op
                                                         const lockstep::VmId& vm,
                                                         const std::string& side);
 
+// The generation's guest has ended in an orderly way: the next start need not ask whether it is
+// still running. A failure is logged by `component`.
+void mark_ended(lockstep::Arbiter& arbiter, lockstep::Generation generation,
+                std::string_view component);
+
 // Output leaves only while `generation` is the newest. The arbiter outlives the machine.
 void guard_console(BuiltMachine& built, lockstep::Arbiter& arbiter,
                    std::function<lockstep::Generation()> generation);

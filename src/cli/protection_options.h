@@ -28,7 +28,6 @@ struct PrimaryCommandOptions {
     RunOptions machine;
     lockstep::Endpoint backup;
     ArbiterOptions arbiter;
-    bool insecure_plaintext = false;
     bool restart = false;  // begin anew although the last run did not end in an orderly way
     BlockMode block = BlockMode::none;
     std::chrono::milliseconds heartbeat{20};
@@ -45,7 +44,6 @@ struct BackupCommandOptions {
     std::string directory;
     BlockMode block = BlockMode::none;
     ArbiterOptions arbiter;
-    bool insecure_plaintext = false;
 };
 
 // file:PATH | none

@@ -148,9 +148,8 @@ Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words) {
     options.arbiter = FMVM_TRY(arbiter_options(words));
     FMVM_TRY(replace(options.block, "--block", words.block, parse_block_mode));
     FMVM_TRY(check_block_mode(options.block, options.machine));
-    options.insecure_plaintext = words.insecure_plaintext;
     options.restart = words.restart;
-    FMVM_TRY(check_plaintext("--backup", options.backup, options.insecure_plaintext));
+    FMVM_TRY(check_plaintext("--backup", options.backup, words.insecure_plaintext));
     FMVM_TRY(replace(options.policy.mode, "--sync", words.sync, parse_sync));
     FMVM_TRY(replace(options.policy.interval_max, "--epoch", words.epoch, parse_duration));
     FMVM_TRY(
@@ -186,8 +185,7 @@ Result<BackupCommandOptions> backup_options(const ProtectionWords& words) {
     options.arbiter = FMVM_TRY(arbiter_options(words));
     FMVM_TRY(replace(options.block, "--block", words.block, parse_block_mode));
     FMVM_TRY(check_block_mode(options.block, options.machine));
-    options.insecure_plaintext = words.insecure_plaintext;
-    FMVM_TRY(check_plaintext("--listen", options.listen, options.insecure_plaintext));
+    FMVM_TRY(check_plaintext("--listen", options.listen, words.insecure_plaintext));
     return options;
 }
 

@@ -3,15 +3,15 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
+#include <utility>
+
+#include "base/text.h"
 
 namespace fmvm::cli {
 
 int report_error(std::string message, ExitStatus status) {
-    std::ranges::replace_if(
-        message, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-    fmt::print(stderr, "fmvm: {}\n", message);
+    fmt::print(stderr, "fmvm: {}\n", without_controls(std::move(message)));
     return to_int(status);
 }
 

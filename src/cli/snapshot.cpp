@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/file_io.h"
 #include "vmm/ram_file.h"
 
 namespace fmvm::cli {
@@ -47,25 +48,16 @@ Result<UniqueFd> create_file(const std::string& path) {
     return fd;
 }
 
-Result<void> write_all(int fd, std::span<const std::uint8_t> bytes) {
-    while (!bytes.empty()) {
-        const ssize_t done = ::write(fd, bytes.data(), bytes.size());
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return errno_error(errno, "the state cannot be written");
-        bytes = bytes.subspan(static_cast<std::size_t>(done));
-    }
-    return {};
-}
-
 Result<void> sync(int fd) {
     if (::fsync(fd) != 0) return errno_error(errno, "it cannot be written to the disk");
     return {};
 }
 
-Result<void> sync_directory(const std::string& path) {
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd) return errno_error(errno, fmt::format("{} cannot be opened", path));
-    return sync(fd.get());
+Result<void> make_durable(const std::string& directory) {
+    const int failure = sync_directory(directory);
+    if (failure != 0)
+        return errno_error(failure, fmt::format("{} cannot be made durable", directory));
+    return {};
 }
 
 Result<void> write_snapshot(Machine& machine, const std::string& directory, AfterSnapshot after) {
@@ -86,15 +78,17 @@ Result<void> write_snapshot(Machine& machine, const std::string& directory, Afte
     // Who goes on need not wait for the disk. Who is to stop goes on only if the snapshot fails.
     if (after == AfterSnapshot::go_on) guard.reset();
     image.add(ram_section, ram_version, about_ram.take());
-    FMVM_TRY(write_all(state.get(), image.encode()));
+    const std::vector<std::uint8_t> encoded = image.encode();
+    if (const int failure = write_all(state.get(), std::as_bytes(std::span(encoded))); failure != 0)
+        return errno_error(failure, "the state cannot be written");
     FMVM_TRY(sync(ram.get()));
     FMVM_TRY(sync(state.get()));
-    FMVM_TRY(sync_directory(unfinished.path()));
+    FMVM_TRY(make_durable(unfinished.path()));
     FMVM_TRY(unfinished.rename_to(directory));
     // From here on another process may go on with the guest, so this one must not.
     if (after == AfterSnapshot::stop) machine.request_end(GuestEnd::stopped);
     const std::string parent = std::filesystem::path(directory).parent_path().string();
-    return sync_directory(parent.empty() ? "." : parent);
+    return make_durable(parent.empty() ? "." : parent);
 }
 
 Result<std::vector<std::uint8_t>> read_state(const std::string& path) {
@@ -107,13 +101,9 @@ Result<std::vector<std::uint8_t>> read_state(const std::string& path) {
     }
     std::vector<std::uint8_t> bytes(static_cast<std::size_t>(status.st_size));
     std::size_t size = 0;
-    while (size < bytes.size()) {
-        const ssize_t done = ::read(fd.get(), bytes.data() + size, bytes.size() - size);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return errno_error(errno, "its file `state` cannot be read");
-        if (done == 0) break;
-        size += static_cast<std::size_t>(done);
-    }
+    if (const int failure = read_up_to(fd.get(), std::as_writable_bytes(std::span(bytes)), size);
+        failure != 0)
+        return errno_error(failure, "its file `state` cannot be read");
     bytes.resize(size);
     return bytes;
 }

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "base/byte_codec.h"
+#include "base/file_io.h"
 
 namespace fmvm::cli {
 
@@ -79,9 +80,11 @@ Result<void> StateDirectory::record(const lockstep::VmId& vm, lockstep::Generati
     const std::string path = path_ + record_name;
     const std::string draft = path + ".new";
     const UniqueFd fd(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    const bool written =
-        fd && ::write(fd.get(), out.bytes().data(), out.size()) == static_cast<ssize_t>(out.size());
-    if (!written || ::fsync(fd.get()) != 0 || ::rename(draft.c_str(), path.c_str()) != 0 ||
+    if (!fd) return directory_error(errno, draft, "cannot be created");
+    if (const int failure = write_all(fd.get(), std::as_bytes(std::span(out.bytes())));
+        failure != 0)
+        return directory_error(failure, draft, "cannot be written");
+    if (::fsync(fd.get()) != 0 || ::rename(draft.c_str(), path.c_str()) != 0 ||
         ::fsync(lock_.get()) != 0) {
         return directory_error(errno, path, "cannot be written");
     }

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.h"
+
 namespace fmvm::lockstep {
 
 namespace {
@@ -40,9 +42,6 @@ bool parse_vm(std::string_view text, VmId& vm) {
 }  // namespace
 
 bool ArbiterRecord::is_valid_side(std::string_view side) {
-    const auto is_control = [](char c) {
-        return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    };
     return !side.empty() && side.size() <= side_bytes_max && std::ranges::none_of(side, is_control);
 }
 

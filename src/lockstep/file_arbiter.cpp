@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,8 @@
 #include <ctime>
 #include <optional>
 
+#include "base/file_io.h"
+#include "base/random.h"
 #include "base/unique_fd.h"
 #include "lockstep/arbiter.h"
 #include "lockstep/arbiter_record.h"
@@ -35,21 +36,9 @@ Error gone_error(const std::string& path) {
                       path);
 }
 
-// So that names made or removed in it last.
-Result<void> sync_directory(const std::string& directory) {
-    const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0)
-        return file_error(errno, directory, "directory cannot be made durable");
-    return {};
-}
-
 Result<void> write_file(int fd, std::string_view text, const std::string& path) {
-    while (!text.empty()) {
-        const ssize_t written = ::write(fd, text.data(), text.size());
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) return file_error(errno, path, "cannot be written");
-        text.remove_prefix(static_cast<std::size_t>(written));
-    }
+    if (const int failure = write_all(fd, std::as_bytes(std::span(text))); failure != 0)
+        return file_error(failure, path, "cannot be written");
     if (::fsync(fd) != 0) return file_error(errno, path, "cannot be made durable");
     return {};
 }
@@ -64,13 +53,9 @@ Result<std::string> read_file(const std::string& path) {
         return make_error("arbiter {}: is not a file; choose another --arbiter path", path);
     std::string text(ArbiterRecord::bytes_max + 1, '\0');
     std::size_t length = 0;
-    while (length < text.size()) {
-        const ssize_t got = ::read(fd.get(), text.data() + length, text.size() - length);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return file_error(errno, path, "cannot be read");
-        if (got == 0) break;
-        length += static_cast<std::size_t>(got);
-    }
+    if (const int failure = read_up_to(fd.get(), std::as_writable_bytes(std::span(text)), length);
+        failure != 0)
+        return file_error(failure, path, "cannot be read");
     text.resize(length);
     return text;
 }
@@ -92,9 +77,7 @@ class Draft {
 
   private:
     static std::string random_suffix() {
-        std::uint64_t number = 0;
-        FMVM_CHECK(::getrandom(&number, sizeof number, 0) == sizeof number);
-        return fmt::format(".draft-{:016x}", number);
+        return fmt::format(".draft-{:016x}", random_value<std::uint64_t>());
     }
     std::string path_;
 };
@@ -192,7 +175,8 @@ Result<bool> FileArbiter::place(ArbiterRecord::Kind kind, Generation generation)
         placed = failure == 0;
     }
     // Also when the file was there: whoever made it may not have come this far.
-    FMVM_TRY(sync_directory(directory_));
+    if (const int failure = sync_directory(directory_); failure != 0)
+        return file_error(failure, directory_, "directory cannot be made durable");
     return placed;
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/byte_codec.h"
+#include "base/bytes.h"
 #include "lockstep/delta.h"
 
 namespace fmvm::lockstep {
@@ -75,11 +76,6 @@ bool payload_fits(const PageRecord& record) {
 }
 
 }  // namespace
-
-bool is_zero(PageBytes page) {
-    // A page that starts with a zero and equals itself one byte further on is all zeroes.
-    return page[0] == 0 && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
-}
 
 PageEncoding append_page(std::vector<std::uint8_t>& body, PageIndex page, PageBytes now,
                          const std::uint8_t* before, const PageCompression& compression) {

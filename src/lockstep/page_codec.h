@@ -29,8 +29,6 @@ using PageBytes = std::span<const std::uint8_t, page_size>;
 inline constexpr std::size_t page_record_header = 7;
 inline constexpr std::size_t page_record_max = page_record_header + page_size;
 
-bool is_zero(PageBytes page);
-
 // How pages are made smaller; each can be switched off to measure what it brings.
 struct PageCompression {
     bool delta = true;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/byte_codec.h"
+#include "base/text.h"
 
 namespace fmvm::lockstep {
 
@@ -16,14 +17,8 @@ Result<T> checked(T message, const ByteReader& in, const char* name) {
 }
 
 // Reasons are shown to people and written to logs: they neither flood nor drive a terminal.
-bool is_control(char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-}
-
 void put_reason(ByteWriter& out, const std::string& reason) {
-    std::string text = reason.substr(0, reason_bytes_max);
-    std::ranges::replace_if(text, is_control, '?');
-    out.text(text);
+    out.text(without_controls(reason.substr(0, reason_bytes_max)));
 }
 
 std::string take_reason(ByteReader& in) {

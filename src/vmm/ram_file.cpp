@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/bytes.h"
+
 namespace fmvm {
 
 namespace {
@@ -15,10 +17,6 @@ namespace {
 constexpr std::size_t chunk_bytes = 1 * mib;
 
 using Bytes = std::span<const std::uint8_t>;
-
-bool is_zero(Bytes page) {
-    return page[0] == 0 && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
-}
 
 class Digest {
   public:

@@ -218,16 +218,6 @@ TEST_CASE("pages: the encoding that suits", "[pages]") {
     CHECK(check_transfer(text, noise, all_compression) == PageEncoding::raw);
 }
 
-TEST_CASE("pages: zero means all zeroes", "[pages]") {
-    Page page{};
-    CHECK(is_zero(page));
-    for (std::size_t i = 0; i < page.size(); ++i) {
-        page[i] = 1;
-        REQUIRE_FALSE(is_zero(page));
-        page[i] = 0;
-    }
-}
-
 TEST_CASE("pages: many records in one body, later ones over earlier ones", "[pages]") {
     Random random(5);
     std::vector<Page> pages(40);

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What read(2), write(2) and fsync(2) leave to their callers: parts, interruptions, directories.
+// Each returns 0 or an errno; the caller knows what to say about it. Any thread.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace fmvm {
+
+int write_all(int fd, std::span<const std::byte> bytes);
+// Reads until the file ends or `space` is full; `count` is how much that was.
+int read_up_to(int fd, std::span<std::byte> space, std::size_t& count);
+
+// Makes names that were made, renamed or removed in the directory durable.
+int sync_directory(const std::string& path);
+
+}  // namespace fmvm
