@@ -58,7 +58,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void post(Task task) {
         asio::post(socket_.get_executor(), [self = shared_from_this(), task] { task(*self); });
     }
-    void send(FrameType type, std::vector<std::uint8_t> body, std::uint64_t digest) {
+    void send(FrameType type, GatheredBody body, std::uint64_t digest) {
         queued_ += frame_header_size + body.size();
         asio::post(socket_.get_executor(),
                    [self = shared_from_this(), type, digest, body = std::move(body)]() mutable {
@@ -97,7 +97,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   private:
     struct Outgoing {
         FrameHeader header;
-        std::vector<std::uint8_t> body;
+        GatheredBody body;
     };
 
     // Tells the user, on its thread, unless it has closed the channel by then.
@@ -108,11 +108,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
         });
     }
 
-    void enqueue(FrameType type, std::vector<std::uint8_t> body, std::uint64_t digest) {
-        if (lost_ || closing_) return;
-        const FrameHeader header = make_frame_header(type, next_sequence_++, body, digest);
+    void enqueue(FrameType type, GatheredBody body, std::uint64_t digest) {
+        if (lost_ || closing_) {
+            release(std::move(body));
+            return;
+        }
+        const FrameHeader header = make_frame_header(type, next_sequence_++, body.size(), digest);
         queue_.push_back({header, std::move(body)});
         if (!writing_) write();
+    }
+
+    // On the user's thread, where what it refers to belongs.
+    void release(GatheredBody body) {
+        if (body.refers()) asio::post(subscriber_->context, [body = std::move(body)] {});
     }
 
     // A sign of life when nothing else was sent for an interval: this thread does nothing that
@@ -138,6 +146,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
         closing_timer_.cancel();
         heartbeat_timer_.cancel();
         lost_ = true;
+        if (!writing_) release_all();
+    }
+
+    void release_all() {
+        for (Outgoing& frame : queue_)
+            release(std::move(frame.body));
+        queue_.clear();
     }
 
     void lose(const std::string& reason) {
@@ -161,10 +176,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
         for (const Outgoing& frame : queue_) {
             if (in_flight_ == gather_max) break;
             buffers.emplace_back(asio::buffer(frame.header));
-            if (!frame.body.empty()) buffers.emplace_back(asio::buffer(frame.body));
+            frame.body.each_piece([&](std::span<const std::uint8_t> piece) {
+                buffers.emplace_back(piece.data(), piece.size());
+            });
             ++in_flight_;
         }
-        asio::async_write(socket_, buffers,
+        // Asio's own condition would hand the kernel 64 KiB at a time.
+        const auto until_written = [](const ErrorCode& error, std::size_t) {
+            return error ? std::size_t{0} : std::size_t{frame_body_max};
+        };
+        asio::async_write(socket_, std::move(buffers), until_written,
                           [self = shared_from_this()](const ErrorCode& error, std::size_t) {
                               self->written(error);
                           });
@@ -172,13 +193,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     void written(const ErrorCode& error) {
         writing_ = false;
-        if (error) {
+        if (error || lost_) {
             lose(error);
+            release_all();
             return;
         }
         const bool was_above = queued_ > channel_low_water;
         for (; in_flight_ != 0; --in_flight_) {
             queued_ -= frame_header_size + queue_.front().body.size();
+            release(std::move(queue_.front().body));
             queue_.pop_front();
         }
         if (!queue_.empty()) {
@@ -270,8 +293,8 @@ class AsioChannel : public Channel {
         subscriber_->user = &user;
         connection_->post([](Connection& connection) { connection.receive(); });
     }
-    std::uint64_t send(FrameType type, std::vector<std::uint8_t> body) override {
-        const std::uint64_t digest = body_digest(body);
+    std::uint64_t send(FrameType type, GatheredBody body) override {
+        const std::uint64_t digest = body.digest();
         connection_->send(type, std::move(body), digest);
         return digest;
     }

@@ -6,9 +6,9 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "lockstep/frame_codec.h"
+#include "lockstep/gathered_body.h"
 
 namespace fmvm::lockstep {
 
@@ -36,8 +36,8 @@ class Channel {
     // From now on `user` is told; frames that came before are kept for it.
     virtual void start(ChannelUser& user) = 0;
     // Takes the body and sends it after what was sent before; nowhere after a loss. Returns the
-    // body's digest.
-    virtual std::uint64_t send(FrameType type, std::vector<std::uint8_t> body) = 0;
+    // body's digest. What the body refers to is released on the user's thread.
+    virtual std::uint64_t send(FrameType type, GatheredBody body) = 0;
     // From now on the peer hears something at least once in an interval, however busy the user is.
     virtual void keep_alive(std::chrono::milliseconds interval) = 0;
     // Bytes that wait to be sent.

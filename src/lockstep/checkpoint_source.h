@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/result.h"
+#include "lockstep/gathered_body.h"
 #include "lockstep/output_gate.h"
 #include "lockstep/protocol.h"
 
@@ -44,14 +45,14 @@ class CheckpointSource {
     virtual Result<void> begin() = 0;
     // The guest runs. The next `pages` body of the initial copy for epoch 1; empty when what is
     // left is little enough for a cut.
-    virtual Result<Body> next_initial_pages() = 0;
+    virtual Result<GatheredBody> next_initial_pages() = 0;
     // How much of the initial copy is done, 0 to 1, and in which round of it.
     virtual double initial_progress() const = 0;
 
     // Stops the guest, captures everything, and lets it go on, unless `stay_stopped`.
     virtual Result<void> cut(EpochId epoch, bool stay_stopped) = 0;
     // The next `pages` body of the last cut; empty when there is none left.
-    virtual Body next_pages() = 0;
+    virtual GatheredBody next_pages() = 0;
     // Of the last cut:
     virtual const std::vector<std::uint8_t>& state() const = 0;  // an encoded StateImage
     virtual const OutputGate::EpochOutput& output() const = 0;

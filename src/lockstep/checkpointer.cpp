@@ -45,14 +45,14 @@ Result<std::unique_ptr<Checkpointer>> Checkpointer::create(Machine& machine, Dir
                                                            OutputGate& gate,
                                                            std::vector<WriteGate*> write_gates,
                                                            const CheckpointerOptions& options) {
-    PageStore store = FMVM_TRY(PageStore::create(options.store_bytes));
+    std::shared_ptr<PageStore> store = FMVM_TRY(PageStore::create(options.store_bytes));
     return std::unique_ptr<Checkpointer>(
         new Checkpointer(machine, log, gate, std::move(write_gates), options, std::move(store)));
 }
 
 Checkpointer::Checkpointer(Machine& machine, DirtyLog& log, OutputGate& gate,
                            std::vector<WriteGate*> write_gates, const CheckpointerOptions& options,
-                           PageStore store)
+                           std::shared_ptr<PageStore> store)
     : machine_(machine),
       memory_(machine.memory()),
       log_(log),
@@ -71,11 +71,11 @@ Checkpointer::~Checkpointer() = default;
 
 void Checkpointer::forget_copies() {
     for (const Staged& staged : staged_) {
-        if (staged.slot != PageStore::none) store_.free(staged.slot);
+        if (staged.slot != PageStore::none) store_->free(staged.slot);
     }
     staged_.clear();
     if (copies_) copies_->make_room(SIZE_MAX, [](PageIndex) { return false; });
-    copies_ = std::make_unique<SentCopies>(store_, memory_.page_count());
+    copies_ = std::make_unique<SentCopies>(*store_, memory_.page_count());
     // Each hot page takes two slots: the copy sent last and the one just staged.
     const std::size_t hot_max = options_.hot_pages ? options_.store_bytes / page_size * 2 / 5 : 0;
     hot_ = std::make_unique<HotPages>(memory_.page_count(), hot_max);
@@ -104,14 +104,14 @@ double Checkpointer::initial_progress() const {
                : static_cast<double>(round_done_) / static_cast<double>(round_total_);
 }
 
-Result<Body> Checkpointer::next_initial_pages() {
+Result<GatheredBody> Checkpointer::next_initial_pages() {
     Body body = begin_pages_body(1);
     const std::size_t header_size = body.size();
     while (body.size() == header_size) {
         const std::vector<PageIndex> pages = next_initial_chunk();
         if (pages.empty()) {
             FMVM_TRY(finish_initial_round());
-            if (initial_done_) return Body{};
+            if (initial_done_) return GatheredBody{};
             continue;
         }
         // First watched, then copied: what is written from now on is in the log.
@@ -125,7 +125,7 @@ Result<Body> Checkpointer::next_initial_pages() {
             append_page(body, page, live_page_, nullptr, options_.compression);
         }
     }
-    return body;
+    return GatheredBody(std::move(body));
 }
 
 // The next few pages of the round, put into to_watch_ as well; none when the round is over.
@@ -150,7 +150,7 @@ Result<void> Checkpointer::finish_initial_round() {
         add_marks(to_send_);
     }
     const std::uint64_t left = to_send_.size();
-    store_.provide(left);
+    store_->provide(left);
     // A round that hardly shrinks the rest is the guest's own speed: more of them would not help.
     const bool shrinks = left < round_total_ * 3 / 4;
     if (left <= initial_rest_pages || !shrinks || ++round_ == initial_rounds_max) {
@@ -217,12 +217,12 @@ void Checkpointer::copy_pages() {
     copies_->make_room(found, [this](PageIndex page) { return dirty_.contains(page); });
     staged_.reserve(found);
     dirty_.for_each([this](PageIndex page) {
-        const PageStore::Slot slot = store_.allocate();
+        const PageStore::Slot slot = store_->allocate();
         staged_.push_back({page, slot});
         if (slot == PageStore::none) {
             fits_ = false;
         } else {
-            std::memcpy(store_.bytes(slot).data(), memory_.page(page).data(), page_size);
+            std::memcpy(store_->bytes(slot).data(), memory_.page(page).data(), page_size);
         }
     });
 }
@@ -260,44 +260,56 @@ void Checkpointer::digest_pages() {
         digests_.push_back(XXH3_64bits(memory_.page(page).data(), page_size));
 }
 
-Body Checkpointer::next_pages() {
-    Body body = begin_pages_body(epoch_);
-    body.reserve(body_target + page_record_max);
+GatheredBody Checkpointer::next_pages() {
+    GatheredBody body(begin_pages_body(epoch_));
+    const auto lease = std::make_shared<SlotLease>(store_);
     const std::size_t header_size = body.size();
     while (next_staged_ < staged_.size() && body.size() < body_target)
-        pack(staged_[next_staged_++], body);
+        pack(staged_[next_staged_++], body, *lease);
+    if (body.refers()) body.keep(lease);
     if (next_staged_ == staged_.size()) {
         staged_.clear();
         next_staged_ = 0;
-        store_.provide(report_.pages_found + report_.pages_found / 4);
+        store_->provide(report_.pages_found + report_.pages_found / 4);
         // Pages that did not fit were read from the standing guest; now it may go on.
         if (!std::exchange(fits_, true) && !stay_stopped_) resume();
     }
-    if (body.size() == header_size) body.clear();
+    if (body.size() == header_size) return {};
     return body;
 }
 
-void Checkpointer::pack(const Staged& staged, Body& body) {
+void Checkpointer::pack(const Staged& staged, GatheredBody& body, SlotLease& lease) {
     const bool in_store = staged.slot != PageStore::none;
     const PageBytes now =
-        in_store ? PageBytes(store_.bytes(staged.slot)) : PageBytes(memory_.page(staged.page));
+        in_store ? PageBytes(store_->bytes(staged.slot)) : PageBytes(memory_.page(staged.page));
     const PageStore::Slot before_slot = copies_->find(staged.page);
     const std::uint8_t* before =
-        before_slot == PageStore::none ? nullptr : store_.bytes(before_slot).data();
+        before_slot == PageStore::none ? nullptr : store_->bytes(before_slot).data();
     if (before != nullptr && std::memcmp(before, now.data(), page_size) == 0) {
         ++counts_.unchanged;
         hot_->compared(staged.page, false);
-        if (in_store) store_.free(staged.slot);
+        if (in_store) store_->free(staged.slot);
         return;
     }
-    count(append_page(body, staged.page, now, before, options_.compression));
+    count(append(staged, now, before, body, lease));
     hot_->compared(staged.page, true);
     if (in_store && hot_->is_warm(staged.page)) {
         copies_->keep(staged.page, staged.slot);
     } else {
         copies_->drop(staged.page);
-        if (in_store) store_.free(staged.slot);
+        if (in_store) store_->free(staged.slot);
     }
+}
+
+PageEncoding Checkpointer::append(const Staged& staged, PageBytes now, const std::uint8_t* before,
+                                  GatheredBody& body, SlotLease& lease) {
+    // The guest will go on and change what did not fit into the store.
+    if (staged.slot == PageStore::none)
+        return append_page(body.own(), staged.page, now, before, options_.compression);
+    const PageEncoding encoding =
+        append_page_in_place(body, staged.page, now, before, options_.compression);
+    if (encoding == PageEncoding::raw) lease.add(staged.slot);
+    return encoding;
 }
 
 void Checkpointer::count(PageEncoding encoding) {

@@ -43,10 +43,10 @@ class Checkpointer : public CheckpointSource {
     ~Checkpointer() override;
 
     Result<void> begin() override;
-    Result<Body> next_initial_pages() override;
+    Result<GatheredBody> next_initial_pages() override;
     double initial_progress() const override;
     Result<void> cut(EpochId epoch, bool stay_stopped) override;
-    Body next_pages() override;
+    GatheredBody next_pages() override;
     const std::vector<std::uint8_t>& state() const override { return state_; }
     const OutputGate::EpochOutput& output() const override { return output_; }
     const std::vector<std::uint64_t>& digests() const override { return digests_; }
@@ -65,14 +65,16 @@ class Checkpointer : public CheckpointSource {
 
     Checkpointer(Machine& machine, DirtyLog& log, OutputGate& gate,
                  std::vector<WriteGate*> write_gates, const CheckpointerOptions& options,
-                 PageStore store);
+                 std::shared_ptr<PageStore> store);
     std::vector<PageIndex> next_initial_chunk();
     Result<void> finish_initial_round();
     void add_marks(PageSet& pages);
     Result<void> take_dirty_set();
     void copy_pages();
     void digest_pages();
-    void pack(const Staged& staged, Body& body);
+    void pack(const Staged& staged, GatheredBody& body, SlotLease& lease);
+    PageEncoding append(const Staged& staged, PageBytes now, const std::uint8_t* before,
+                        GatheredBody& body, SlotLease& lease);
     void count(PageEncoding encoding);
     void forget_copies();
     OutputGate::EpochOutput close_gates();
@@ -83,7 +85,7 @@ class Checkpointer : public CheckpointSource {
     OutputGate& gate_;
     const std::vector<WriteGate*> write_gates_;
     const CheckpointerOptions options_;
-    PageStore store_;
+    const std::shared_ptr<PageStore> store_;
     std::unique_ptr<SentCopies> copies_;
     std::unique_ptr<HotPages> hot_;
     std::unique_ptr<QuiesceGuard> standing_;

@@ -31,17 +31,17 @@ std::uint64_t body_digest(std::span<const std::uint8_t> body) {
 
 FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
                               std::span<const std::uint8_t> body) {
-    return make_frame_header(type, sequence, body, digest(body));
+    return make_frame_header(type, sequence, body.size(), digest(body));
 }
 
-FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
-                              std::span<const std::uint8_t> body, std::uint64_t digest_of_body) {
-    FMVM_CHECK(body.size() <= frame_body_max);
+FrameHeader make_frame_header(FrameType type, std::uint64_t sequence, std::size_t body_size,
+                              std::uint64_t digest_of_body) {
+    FMVM_CHECK(body_size <= frame_body_max);
     ByteWriter out;
     out.u32(magic);
     out.u16(protocol_version);
     out.u16(static_cast<std::uint16_t>(type));
-    out.u32(static_cast<std::uint32_t>(body.size()));
+    out.u32(static_cast<std::uint32_t>(body_size));
     out.u32(0);
     out.u64(sequence);
     out.u64(digest_of_body);

@@ -20,8 +20,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
+#include "base/buffer.h"
 #include "base/result.h"
 #include "base/units.h"
 
@@ -57,7 +57,7 @@ constexpr bool is_optional(FrameType type) {
 
 struct Frame {
     FrameType type = FrameType::invalid;
-    std::vector<std::uint8_t> body;
+    Buffer body;
     std::uint64_t digest = 0;  // XXH3-64 of the body
 };
 
@@ -69,9 +69,9 @@ using FrameHeader = std::array<std::uint8_t, frame_header_size>;
 
 FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
                               std::span<const std::uint8_t> body);
-// For who has the body's digest already.
-FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
-                              std::span<const std::uint8_t> body, std::uint64_t digest_of_body);
+// For who has the body's size and digest already.
+FrameHeader make_frame_header(FrameType type, std::uint64_t sequence, std::size_t body_size,
+                              std::uint64_t digest_of_body);
 
 // Cuts a byte stream into frames. Everything is checked before a body is allocated; after an error
 // the connection is of no more use, and the decoder must not be asked again.
@@ -92,7 +92,7 @@ class FrameDecoder {
     Result<std::optional<Frame>> finish_frame();
 
     FrameHeader header_{};
-    std::vector<std::uint8_t> body_;
+    Buffer body_;
     std::size_t filled_ = 0;
     bool in_body_ = false;
     FrameType type_ = FrameType::invalid;  // of the body under way

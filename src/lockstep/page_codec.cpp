@@ -61,6 +61,21 @@ bool append_lz4(std::vector<std::uint8_t>& body, PageIndex page, PageBytes now) 
     return true;
 }
 
+// The whole record, or of a raw one all but the payload.
+PageEncoding append_record_start(std::vector<std::uint8_t>& body, PageIndex page, PageBytes now,
+                                 const std::uint8_t* before, const PageCompression& compression) {
+    if (is_zero(now)) {
+        put_header(body, page, PageEncoding::zero, 0);
+        return PageEncoding::zero;
+    }
+    if (compression.delta && before != nullptr && !differs_all_over(now, before) &&
+        append_delta(body, page, now, before))
+        return PageEncoding::delta;
+    if (compression.lz4 && append_lz4(body, page, now)) return PageEncoding::lz4;
+    put_header(body, page, PageEncoding::raw, page_size);
+    return PageEncoding::raw;
+}
+
 bool payload_fits(const PageRecord& record) {
     switch (record.encoding) {
         case PageEncoding::zero:
@@ -79,17 +94,16 @@ bool payload_fits(const PageRecord& record) {
 
 PageEncoding append_page(std::vector<std::uint8_t>& body, PageIndex page, PageBytes now,
                          const std::uint8_t* before, const PageCompression& compression) {
-    if (is_zero(now)) {
-        put_header(body, page, PageEncoding::zero, 0);
-        return PageEncoding::zero;
-    }
-    if (compression.delta && before != nullptr && !differs_all_over(now, before) &&
-        append_delta(body, page, now, before))
-        return PageEncoding::delta;
-    if (compression.lz4 && append_lz4(body, page, now)) return PageEncoding::lz4;
-    put_header(body, page, PageEncoding::raw, page_size);
-    body.insert(body.end(), now.begin(), now.end());
-    return PageEncoding::raw;
+    const PageEncoding encoding = append_record_start(body, page, now, before, compression);
+    if (encoding == PageEncoding::raw) body.insert(body.end(), now.begin(), now.end());
+    return encoding;
+}
+
+PageEncoding append_page_in_place(GatheredBody& body, PageIndex page, PageBytes now,
+                                  const std::uint8_t* before, const PageCompression& compression) {
+    const PageEncoding encoding = append_record_start(body.own(), page, now, before, compression);
+    if (encoding == PageEncoding::raw) body.refer(now);
+    return encoding;
 }
 
 std::vector<std::uint8_t> begin_pages_body(EpochId epoch) {

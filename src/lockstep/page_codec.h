@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "lockstep/gathered_body.h"
 #include "lockstep/protocol.h"
 #include "vmm/page_set.h"
 
@@ -39,6 +40,10 @@ struct PageCompression {
 // not known here.
 PageEncoding append_page(std::vector<std::uint8_t>& body, PageIndex page, PageBytes now,
                          const std::uint8_t* before, const PageCompression& compression);
+// The same, but a page that is sent as it is may stay where it lies: raw means that `now` is
+// referred to by `body`.
+PageEncoding append_page_in_place(GatheredBody& body, PageIndex page, PageBytes now,
+                                  const std::uint8_t* before, const PageCompression& compression);
 
 // One record of a body that was checked.
 struct PageRecord {

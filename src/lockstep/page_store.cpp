@@ -4,11 +4,10 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <utility>
 
 namespace fmvm::lockstep {
 
-Result<PageStore> PageStore::create(std::uint64_t bytes) {
+Result<std::shared_ptr<PageStore>> PageStore::create(std::uint64_t bytes) {
     const auto capacity = static_cast<std::uint32_t>(bytes / page_size);
     void* base = ::mmap(nullptr, capacity * page_size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -16,32 +15,29 @@ Result<PageStore> PageStore::create(std::uint64_t bytes) {
         return errno_error(errno, fmt::format("cannot reserve {} MiB to stage pages", bytes / mib));
     ::madvise(base, capacity * page_size, MADV_HUGEPAGE);
     ::madvise(base, capacity * page_size, MADV_DONTDUMP);
-    return PageStore(static_cast<std::uint8_t*>(base), capacity);
+    return std::shared_ptr<PageStore>(new PageStore(static_cast<std::uint8_t*>(base), capacity));
 }
 
-PageStore::PageStore(PageStore&& other) noexcept
-    : base_(std::exchange(other.base_, nullptr)),
-      capacity_(other.capacity_),
-      used_(other.used_),
-      provided_(other.provided_),
-      free_(std::move(other.free_)) {}
-
 PageStore::~PageStore() {
-    if (base_ != nullptr) ::munmap(base_, capacity_ * page_size);
+    ::munmap(base_, capacity_ * page_size);
 }
 
 PageStore::Slot PageStore::allocate() {
     if (!free_.empty()) {
         const Slot slot = free_.back();
         free_.pop_back();
+        users_[slot] = 1;
         return slot;
     }
-    return used_ < capacity_ ? used_++ : none;
+    if (used_ == capacity_) return none;
+    users_.push_back(1);
+    return used_++;
 }
 
 void PageStore::provide(std::size_t count) {
     const std::size_t fresh = count > free_.size() ? count - free_.size() : 0;
     const auto until = std::min<std::size_t>(capacity_, used_ + fresh);
+    provided_ = std::max(provided_, used_);  // those have memory since they were written
     for (; provided_ < until; ++provided_)
         base_[std::uint64_t{provided_} * page_size] = 0;
 }

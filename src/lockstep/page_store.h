@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -19,14 +20,18 @@ class PageStore {
     using Slot = std::uint32_t;
     static constexpr Slot none = UINT32_MAX;
 
-    static Result<PageStore> create(std::uint64_t bytes);
-    PageStore(PageStore&& other) noexcept;
-    PageStore& operator=(PageStore&&) = delete;
+    static Result<std::shared_ptr<PageStore>> create(std::uint64_t bytes);
+    PageStore(const PageStore&) = delete;
+    PageStore& operator=(const PageStore&) = delete;
     ~PageStore();
 
     // none: the budget is used up. Slots freed last are given first, because they are warm.
     Slot allocate();
-    void free(Slot slot) { free_.push_back(slot); }
+    // A second user of the slot: it is free when each has freed it.
+    void share(Slot slot) { ++users_[slot]; }
+    void free(Slot slot) {
+        if (--users_[slot] == 0) free_.push_back(slot);
+    }
     // Lets the host provide the memory of the next `count` slots now rather than during a cut.
     void provide(std::size_t count);
     std::size_t free_count() const { return free_.size() + (capacity_ - used_); }
@@ -41,9 +46,30 @@ class PageStore {
 
     std::uint8_t* base_;
     std::uint32_t capacity_;
-    std::uint32_t used_ = 0;      // slots below this were given out at least once
-    std::uint32_t provided_ = 0;  // slots below this have memory
+    std::vector<std::uint8_t> users_;  // of each slot below used_
+    std::uint32_t used_ = 0;           // slots below this were given out at least once
+    std::uint32_t provided_ = 0;       // slots below this have memory
     std::vector<Slot> free_;
+};
+
+// Slots whose content is on its way to the peer: freed with this.
+class SlotLease {
+  public:
+    explicit SlotLease(std::shared_ptr<PageStore> store) : store_(std::move(store)) {}
+    SlotLease(const SlotLease&) = delete;
+    SlotLease& operator=(const SlotLease&) = delete;
+    ~SlotLease() {
+        for (const PageStore::Slot slot : slots_)
+            store_->free(slot);
+    }
+    void add(PageStore::Slot slot) {
+        store_->share(slot);
+        slots_.push_back(slot);
+    }
+
+  private:
+    const std::shared_ptr<PageStore> store_;
+    std::vector<PageStore::Slot> slots_;
 };
 
 }  // namespace fmvm::lockstep

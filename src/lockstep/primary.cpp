@@ -122,7 +122,7 @@ bool Primary::step() {
 
 bool Primary::copy_step() {
     if (!copied_) {
-        Result<Body> body = source_.next_initial_pages();
+        Result<GatheredBody> body = source_.next_initial_pages();
         if (!body.ok()) {
             finish(PrimaryEnd::failed, body.error().message());
             return false;
@@ -146,7 +146,7 @@ bool Primary::copy_step() {
 
 bool Primary::follow_step() {
     if (packing_) {
-        Body body = source_.next_pages();
+        GatheredBody body = source_.next_pages();
         crash_point("mid-pages");
         if (body.empty()) {
             send_rest_of_checkpoint();
@@ -251,7 +251,7 @@ void Primary::send_digests() {
     }
 }
 
-void Primary::send(FrameType type, Body body) {
+void Primary::send(FrameType type, GatheredBody body) {
     bytes_ += body.size() + frame_header_size;
     const std::uint64_t digest = channel_->send(type, std::move(body));
     const bool part_of_epoch = type == FrameType::pages || type == FrameType::state ||

@@ -124,7 +124,7 @@ class Primary : public ChannelUser {
     void send_state();
     void send_output();
     void send_digests();
-    void send(FrameType type, Body body);
+    void send(FrameType type, GatheredBody body);
     template <typename Message>
     void send(const Message& message) {
         send(Message::type, message.encode());

@@ -65,7 +65,7 @@ class Shadow {
 
     // A body that was checked, and its records, which point into it.
     struct StagedPages {
-        std::vector<std::uint8_t> body;
+        Buffer body;
         PagesBody content;
     };
 

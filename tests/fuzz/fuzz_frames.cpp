@@ -33,7 +33,7 @@ constexpr std::size_t page_count = 4;
 template <typename Message>
 void check_message(const Frame& frame) {
     const Result<Message> message = Message::decode(frame.body);
-    if (message.ok()) FMVM_CHECK(message.value().encode() == frame.body);
+    if (message.ok()) FMVM_CHECK(std::ranges::equal(message.value().encode(), frame.body));
 }
 
 // The receiver of a pages or state message, and one that it sends on to.

@@ -223,8 +223,8 @@ class SimChannel : public Channel {
         : connection_(std::move(connection)), side_(side) {}
     ~SimChannel() override { connection_->close(side_); }
     void start(ChannelUser& user) override { connection_->start(side_, user); }
-    std::uint64_t send(FrameType type, std::vector<std::uint8_t> body) override {
-        return connection_->send(side_, type, body);
+    std::uint64_t send(FrameType type, lockstep::GatheredBody body) override {
+        return connection_->send(side_, type, body.flat());
     }
     void keep_alive(std::chrono::milliseconds interval) override {
         connection_->keep_alive(side_, interval);

@@ -26,7 +26,7 @@ Result<void> ToySource::begin() {
     return {};
 }
 
-Result<Body> ToySource::next_initial_pages() {
+Result<lockstep::GatheredBody> ToySource::next_initial_pages() {
     process_.spend(work_per_body);
     Body body = lockstep::begin_pages_body(1);
     unsigned taken = 0;
@@ -36,10 +36,10 @@ Result<Body> ToySource::next_initial_pages() {
         ++taken;
         lockstep::append_page(body, page, ram_.page(page), nullptr, {true, page % 2 == 0});
     }
-    if (taken != 0) return body;
+    if (taken != 0) return lockstep::GatheredBody(std::move(body));
     to_send_ = guest_.take_dirty();
     if (to_send_.size() > rest_pages && ++round_ < rounds_max) return next_initial_pages();
-    return Body{};
+    return lockstep::GatheredBody{};
 }
 
 Result<void> ToySource::cut(lockstep::EpochId epoch, bool stay_stopped) {
@@ -64,7 +64,7 @@ Result<void> ToySource::cut(lockstep::EpochId epoch, bool stay_stopped) {
     return {};
 }
 
-Body ToySource::next_pages() {
+lockstep::GatheredBody ToySource::next_pages() {
     process_.spend(work_per_body);
     Body body = lockstep::begin_pages_body(epoch_);
     const std::size_t empty = body.size();
@@ -84,7 +84,7 @@ Body ToySource::next_pages() {
         sent_[page] = std::move(staged.mapped());
     }
     if (body.size() == empty && staged_.empty()) return {};
-    return body;
+    return lockstep::GatheredBody(std::move(body));
 }
 
 }  // namespace fmvm::sim

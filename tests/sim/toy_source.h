@@ -18,10 +18,10 @@ class ToySource : public lockstep::CheckpointSource {
     bool guest_stands() const { return stands_; }
 
     Result<void> begin() override;
-    Result<lockstep::Body> next_initial_pages() override;
+    Result<lockstep::GatheredBody> next_initial_pages() override;
     double initial_progress() const override { return 0; }
     Result<void> cut(lockstep::EpochId epoch, bool stay_stopped) override;
-    lockstep::Body next_pages() override;
+    lockstep::GatheredBody next_pages() override;
     const std::vector<std::uint8_t>& state() const override { return state_; }
     const lockstep::OutputGate::EpochOutput& output() const override { return output_; }
     const std::vector<std::uint64_t>& digests() const override { return digests_; }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -154,6 +155,51 @@ TEST_CASE("channel: frames arrive whole and in order, both ways", "[channel]") {
     }
     REQUIRE(pair.near.wait([&] { return pair.near.frames.size() == 1; }));
     CHECK(AckMessage::decode(pair.near.frames[0].body).value().epoch == 7);
+}
+
+TEST_CASE("channel: what a body refers to is released on the user's thread", "[channel]") {
+    Connected pair;
+    const std::vector<std::uint8_t> page(4096, 0x5a);
+    std::atomic<int> released{0};
+    std::atomic<bool> elsewhere{false};
+    std::thread::id user_thread;
+    pair.near_loops.on_user([&] { user_thread = std::this_thread::get_id(); });
+    const auto send = [&] {
+        GatheredBody body(std::vector<std::uint8_t>{1, 2, 3});
+        for (int i = 0; i < 200; ++i) {  // more pieces than one system call takes
+            body.refer(page);
+            body.own().push_back(4);
+        }
+        body.keep(std::shared_ptr<const void>(&page, [&](const void*) {
+            if (std::this_thread::get_id() != user_thread) elsewhere = true;
+            ++released;
+        }));
+        const std::uint64_t digest = body.digest();
+        CHECK(pair.near_channel->send(FrameType::pages, std::move(body)) == digest);
+    };
+    constexpr int frames = 20;
+    pair.near_loops.on_user([&] {
+        for (int i = 0; i < frames; ++i)
+            send();
+    });
+    const auto all_released = [&](int count) {
+        for (const auto until = std::chrono::steady_clock::now() + limit;
+             released != count && std::chrono::steady_clock::now() < until;)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        return released == count;
+    };
+    SECTION("after it was sent") {
+        REQUIRE(pair.far.wait([&] { return pair.far.frames.size() == frames; }));
+        CHECK(pair.far.frames.back().body.size() == 3 + 200 * 4097);
+        CHECK(all_released(frames));
+    }
+    SECTION("and when it cannot be sent any more") {
+        pair.far_loops.on_user([&] { pair.far_channel.reset(); });
+        REQUIRE(pair.near.wait([&] { return !pair.near.lost.empty(); }));
+        pair.near_loops.on_user(send);
+        CHECK(all_released(frames + 1));
+    }
+    CHECK_FALSE(elsewhere);
 }
 
 TEST_CASE("channel: a busy user does not silence it", "[channel]") {

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bodies in pieces, and the staged pages that they refer to.
+#include "lockstep/gathered_body.h"
+
+#include <array>
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "lockstep/frame_codec.h"
+#include "lockstep/page_codec.h"
+#include "lockstep/page_store.h"
+#include "lockstep/sent_copies.h"
+
+using namespace fmvm;
+using namespace fmvm::lockstep;
+
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+Bytes random_bytes(std::mt19937_64& random, std::size_t size) {
+    Bytes bytes(size);
+    for (std::uint8_t& byte : bytes)
+        byte = static_cast<std::uint8_t>(random());
+    return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("gathered body: pieces in order, digest as of one", "[body]") {
+    std::mt19937_64 random(3);
+    for (int round = 0; round < 200; ++round) {
+        std::vector<Bytes> elsewhere(random() % 6);
+        GatheredBody body;
+        Bytes expected;
+        for (Bytes& bytes : elsewhere) {
+            const Bytes own = random_bytes(random, random() % 3 * 7);
+            bytes = random_bytes(random, random() % 5 * 900);
+            body.own().insert(body.own().end(), own.begin(), own.end());
+            body.refer(bytes);
+            expected.insert(expected.end(), own.begin(), own.end());
+            expected.insert(expected.end(), bytes.begin(), bytes.end());
+        }
+        const Bytes last = random_bytes(random, random() % 3 * 5);
+        body.own().insert(body.own().end(), last.begin(), last.end());
+        expected.insert(expected.end(), last.begin(), last.end());
+        REQUIRE(body.size() == expected.size());
+        REQUIRE(body.empty() == expected.empty());
+        REQUIRE((body.flat() == expected));
+        REQUIRE(body.digest() == body_digest(expected));
+        body.each_piece([](std::span<const std::uint8_t> piece) { REQUIRE_FALSE(piece.empty()); });
+    }
+}
+
+TEST_CASE("gathered body: a page in place travels as one that was copied", "[body][pages]") {
+    std::mt19937_64 random(4);
+    std::array<std::uint8_t, page_size> zero{}, before{}, now{};
+    for (std::uint8_t& byte : now)
+        byte = static_cast<std::uint8_t>(random());
+    before = now;
+    before[100] ^= 1;
+    const PageCompression all{true, true};
+    for (const auto& page : {zero, now}) {
+        for (const bool has_before : {false, true}) {
+            const std::uint8_t* known = has_before ? before.data() : nullptr;
+            Bytes copied = begin_pages_body(9);
+            GatheredBody in_place(begin_pages_body(9));
+            const PageEncoding encoding = append_page(copied, 5, page, known, all);
+            CHECK(append_page_in_place(in_place, 5, page, known, all) == encoding);
+            CHECK((in_place.flat() == copied));
+            CHECK(in_place.refers() == (encoding == PageEncoding::raw));
+        }
+    }
+}
+
+TEST_CASE("page store: a slot is free when its last user has freed it", "[store]") {
+    const std::shared_ptr<PageStore> store = PageStore::create(2 * page_size).value();
+    const PageStore::Slot first = store->allocate();
+    const PageStore::Slot second = store->allocate();
+    CHECK(store->allocate() == PageStore::none);
+    auto lease = std::make_unique<SlotLease>(store);
+    lease->add(first);
+    store->free(first);
+    CHECK(store->free_count() == 0);  // still on its way
+    store->free(second);
+    CHECK(store->allocate() == second);
+    lease.reset();
+    CHECK(store->allocate() == first);
+}
+
+TEST_CASE("page store: providing memory leaves what is in use alone", "[store]") {
+    const std::shared_ptr<PageStore> store = PageStore::create(8 * page_size).value();
+    const PageStore::Slot used = store->allocate();
+    const PageStore::Slot freed = store->allocate();
+    store->bytes(used)[0] = 77;
+    store->free(freed);
+    store->provide(5);
+    CHECK(store->bytes(used)[0] == 77);
+    store->provide(100);  // more than there is
+    CHECK(store->bytes(used)[0] == 77);
+}
+
+TEST_CASE("page store: lasts as long as a lease", "[store]") {
+    std::shared_ptr<PageStore> store = PageStore::create(page_size).value();
+    const PageStore::Slot slot = store->allocate();
+    const auto bytes = store->bytes(slot);
+    bytes[7] = 77;
+    SlotLease lease(store);
+    lease.add(slot);
+    store->free(slot);
+    store.reset();
+    CHECK(bytes[7] == 77);
+}
+
+TEST_CASE("sent copies: make room, spared pages last", "[store]") {
+    const std::shared_ptr<PageStore> store = PageStore::create(4 * page_size).value();
+    SentCopies copies(*store, 10);
+    for (PageIndex page = 0; page < 4; ++page)
+        copies.keep(page, store->allocate());
+    CHECK(store->free_count() == 0);
+    copies.make_room(3, [](PageIndex page) { return page == 2; });
+    CHECK(store->free_count() == 3);
+    CHECK(copies.find(2) != PageStore::none);
+    copies.make_room(4, [](PageIndex page) { return page == 2; });
+    CHECK(store->free_count() == 4);
+    CHECK(copies.find(2) == PageStore::none);
+}
