@@ -106,6 +106,8 @@ CLI::App* add_primary(CLI::App& app, ProtectionWords& words) {
                "Longest time between cuts (default 50ms)");
     add_option(*primary, "--output-delay", words.output_delay, "TIME",
                "How long output may wait to be released, in the adaptive mode (default 2ms)");
+    add_option(*primary, "--dirty-budget", words.dirty_budget, "SIZE",
+               "Cut earlier when the guest newly writes more, in the adaptive mode (default 16M)");
     add_option(*primary, "--heartbeat", words.heartbeat, "TIME", "Sign of life (default 20ms)");
     add_option(*primary, "--lost-after", words.lost_after, "TIME",
                "Silence after which a side counts as lost (default 200ms)");
@@ -154,6 +156,10 @@ Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words) {
     FMVM_TRY(replace(options.policy.interval_max, "--epoch", words.epoch, parse_duration));
     FMVM_TRY(
         replace(options.policy.output_delay, "--output-delay", words.output_delay, parse_duration));
+    std::uint64_t dirty_bytes = options.policy.dirty_budget * page_size;
+    FMVM_TRY(replace(dirty_bytes, "--dirty-budget", words.dirty_budget, parse_size));
+    if (dirty_bytes < mib) return Error("--dirty-budget: give 1M or more");
+    options.policy.dirty_budget = dirty_bytes / page_size;
     FMVM_TRY(replace_ms(options.heartbeat, "--heartbeat", words.heartbeat));
     FMVM_TRY(replace_ms(options.lost_after, "--lost-after", words.lost_after));
     if (options.lost_after < 2 * options.heartbeat)

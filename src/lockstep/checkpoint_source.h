@@ -27,6 +27,7 @@ struct CutReport {
     Duration digest{};  // verify mode only
     Duration stood{};   // all of it: how long the guest did not run
     std::uint64_t pages_found = 0;
+    std::uint64_t pages_new = 0;  // of those, not written in the epochs just before
 };
 
 // How the pages of a checkpoint travelled.

@@ -198,7 +198,9 @@ Result<void> Checkpointer::take_dirty_set() {
     dirty_.clear();
     FMVM_TRY(log_.collect(dirty_));
     dirty_.for_each([this](PageIndex page) {
-        if (hot_->logged(page, epoch_)) to_watch_.insert(page);
+        if (!hot_->logged(page, epoch_)) return;
+        to_watch_.insert(page);
+        ++report_.pages_new;
     });
     FMVM_TRY(log_.watch(to_watch_));
     to_watch_.clear();

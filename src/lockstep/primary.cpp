@@ -187,6 +187,7 @@ void Primary::cut() {
         finish(PrimaryEnd::failed, cut.error().message());
         return;
     }
+    policy_.epoch_ended(cut_began_, source_.report().pages_new);
     policy_.epoch_began(host_.now());
     packing_ = true;
     digest_ = 0;

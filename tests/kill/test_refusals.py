@@ -223,6 +223,7 @@ class Configuration(VmTestCase):
                 ({"--heartbeat": "1s", "--lost-after": "1s"}, ["--lost-after"]),
                 ({"--verify": "-1"}, ["--verify"]),
                 ({"--staging": "1K"}, ["--staging"]),
+                ({"--dirty-budget": "4K"}, ["--dirty-budget"]),
                 ({"--compress": "zip"}, ["--compress"]),
                 ({"--on-backup-lost": "cry"}, ["--on-backup-lost"]),
                 ({"--control": "/nowhere/socket"}, ["/nowhere/socket"])):

@@ -69,6 +69,41 @@ TEST_CASE("epoch policy: no epoch is longer than the longest", "[policy]") {
     CHECK(make_policy(SyncMode::kemari).next_cut(at(70ms)) == at(50ms));
 }
 
+TEST_CASE("epoch policy: a guest that writes fast gets shorter epochs", "[policy]") {
+    EpochPolicy policy({SyncMode::adaptive, 50ms, 2ms, 1000});
+    policy.epoch_began(at(0ms));
+    policy.epoch_ended(at(50ms), 1000);  // just what is allowed
+    policy.epoch_began(at(50ms));
+    CHECK(policy.next_cut(std::nullopt) == at(100ms));
+    policy.epoch_ended(at(100ms), 2000);
+    policy.epoch_began(at(100ms));
+    CHECK(policy.next_cut(std::nullopt) == at(125ms));
+    policy.epoch_ended(at(125ms), 1'000'000);  // not too short, however fast
+    policy.epoch_began(at(125ms));
+    CHECK(policy.next_cut(std::nullopt) == at(130ms));
+    policy.epoch_ended(at(130ms), 0);
+    policy.epoch_began(at(130ms));
+    CHECK(policy.next_cut(std::nullopt) == at(180ms));
+    policy.epoch_ended(at(130ms), 7);  // an epoch of no length says nothing
+    CHECK(policy.next_cut(std::nullopt) == at(180ms));
+}
+
+TEST_CASE("epoch policy: the budget never makes epochs longer, nor those of other modes shorter",
+          "[policy]") {
+    EpochPolicy brief({SyncMode::adaptive, 3ms, 2ms, 1000});
+    brief.epoch_began(at(0ms));
+    brief.epoch_ended(at(3ms), 1'000'000);
+    brief.epoch_began(at(3ms));
+    CHECK(brief.next_cut(std::nullopt) == at(6ms));
+    for (const SyncMode mode : {SyncMode::epoch, SyncMode::kemari}) {
+        EpochPolicy policy({mode, 50ms, 2ms, 1000});
+        policy.epoch_began(at(0ms));
+        policy.epoch_ended(at(50ms), 1'000'000);
+        policy.epoch_began(at(50ms));
+        CHECK(policy.next_cut(std::nullopt) == at(100ms));
+    }
+}
+
 TEST_CASE("epoch policy: output from before the epoch is overdue, not lost", "[policy]") {
     CHECK(make_policy(SyncMode::adaptive).next_cut(at(-5ms)) <= at(0ms));
     CHECK(make_policy(SyncMode::kemari).next_cut(at(-5ms)) <= at(0ms));
