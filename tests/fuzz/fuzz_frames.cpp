@@ -68,6 +68,8 @@ class Receiver {
                 return check_message<SwitchedMessage>(frame);
             case FrameType::ended:
                 return check_message<EndedMessage>(frame);
+            case FrameType::ask_switch_over:  // has no body
+                return;
             case FrameType::invalid:
                 FMVM_CHECK(false);
         }
