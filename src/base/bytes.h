@@ -14,4 +14,12 @@ inline bool is_zero(std::span<const std::uint8_t> bytes) {
            (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
+// The C library's memcpy, always: for a size it knows, g++ 12 puts a slower loop in its place
+// (`rep movsq` for a page), and its std::ranges::copy from constant bytes goes byte by byte.
+void copy_bytes(std::span<const std::uint8_t> from, std::uint8_t* to);
+
+// The same past the caches, for more than they hold: saves reading what will be overwritten.
+// Both aligned to 16 bytes, the size a multiple of 64.
+void stream_bytes(std::span<const std::uint8_t> from, std::uint8_t* to);
+
 }  // namespace fmvm

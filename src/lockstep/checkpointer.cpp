@@ -26,6 +26,8 @@ static_assert(initial_chunk_pages * page_record_max + 64 <= frame_body_max);
 // milliseconds. A guest that writes faster than we send never gets there; rounds are limited.
 constexpr std::uint64_t initial_rest_pages = 2048;
 constexpr unsigned initial_rounds_max = 6;
+// More would push one another out of the caches before they are packed.
+constexpr std::uint64_t cached_pages_max = 4096;
 
 // Time since the last lap.
 class Laps {
@@ -118,7 +120,7 @@ Result<GatheredBody> Checkpointer::next_initial_pages() {
         FMVM_TRY(log_.watch(to_watch_));
         for (const PageIndex page : pages) {
             to_watch_.erase(page);
-            std::memcpy(live_page_.data(), memory_.page(page).data(), page_size);
+            copy_bytes(memory_.page(page), live_page_.data());
             ++round_done_;
             // The backup's RAM begins as zeroes.
             if (round_ == 0 && is_zero(live_page_)) continue;
@@ -218,13 +220,14 @@ void Checkpointer::copy_pages() {
     report_.pages_found = found;
     copies_->make_room(found, [this](PageIndex page) { return dirty_.contains(page); });
     staged_.reserve(found);
-    dirty_.for_each([this](PageIndex page) {
+    const auto copy = found > cached_pages_max ? stream_bytes : copy_bytes;
+    dirty_.for_each([this, copy](PageIndex page) {
         const PageStore::Slot slot = store_->allocate();
         staged_.push_back({page, slot});
         if (slot == PageStore::none) {
             fits_ = false;
         } else {
-            std::memcpy(store_->bytes(slot).data(), memory_.page(page).data(), page_size);
+            copy(memory_.page(page), store_->bytes(slot).data());
         }
     });
 }

@@ -111,7 +111,7 @@ bool check_delta(std::span<const std::uint8_t> delta, std::size_t length) {
 void apply_delta(std::span<const std::uint8_t> delta, std::span<std::uint8_t> bytes) {
     const bool well_formed =
         walk(delta, bytes.size(), [&](std::size_t offset, std::span<const std::uint8_t> run) {
-            std::ranges::copy(run, bytes.subspan(offset).begin());
+            std::memcpy(bytes.data() + offset, run.data(), run.size());
         });
     FMVM_CHECK(well_formed);
 }

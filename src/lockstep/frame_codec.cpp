@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/byte_codec.h"
+#include "base/bytes.h"
 
 namespace fmvm::lockstep {
 
@@ -58,7 +59,7 @@ std::span<std::uint8_t> FrameDecoder::space() {
 
 Result<std::optional<Frame>> FrameDecoder::feed(std::span<const std::uint8_t>& bytes) {
     const std::size_t count = std::min(bytes.size(), wanted());
-    std::ranges::copy(bytes.first(count), space().begin());
+    copy_bytes(bytes.first(count), space().data());
     bytes = bytes.subspan(count);
     return received(count);
 }

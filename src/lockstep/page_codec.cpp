@@ -139,7 +139,7 @@ bool apply_page(const PageRecord& record, std::span<std::uint8_t, page_size> tar
             if (!is_zero(target)) std::memset(target.data(), 0, target.size());
             return true;
         case PageEncoding::raw:
-            std::ranges::copy(record.payload, target.begin());
+            copy_bytes(record.payload, target.data());
             return true;
         case PageEncoding::delta:
             apply_delta(record.payload, target);

@@ -78,7 +78,7 @@ void take_pages(const MemoryRegion& region, Bytes chunk, std::uint64_t offset, D
         if (is_zero(page)) continue;  // it stays untouched, and costs no memory
         const std::uint64_t index = (offset + at) / page_size;
         digest.add(index, page);
-        std::ranges::copy(page, region.host + (index - region.first_page) * page_size);
+        copy_bytes(page, region.host + (index - region.first_page) * page_size);
     }
 }
 
