@@ -6,9 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <xxhash.h>
-
 #include "base/byte_codec.h"
+#include "base/digest.h"
 #include "base/file_io.h"
 
 namespace fmvm::cli {
@@ -52,7 +51,7 @@ Result<void> StateDirectory::read() {
     std::copy(vm.begin(), vm.end(), known.vm.begin());
     known.generation = in.u64();
     const std::uint64_t digest = in.u64();
-    if (!in.done() || digest != XXH3_64bits(bytes.data(), record_size - 8))
+    if (!in.done() || digest != digest_of(std::span(bytes).first(record_size - 8)))
         return make_error("--dir {}: its file 'generation' is damaged; give an empty directory",
                           path_);
     known_ = known;
@@ -76,7 +75,7 @@ Result<void> StateDirectory::record(const lockstep::VmId& vm, lockstep::Generati
     ByteWriter out;
     out.raw(vm);
     out.u64(generation);
-    out.u64(XXH3_64bits(out.bytes().data(), out.size()));
+    out.u64(digest_of(out.bytes()));
     const std::string path = path_ + record_name;
     const std::string draft = path + ".new";
     const UniqueFd fd(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));

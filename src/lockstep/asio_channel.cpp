@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/asio_channel.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
@@ -11,6 +14,7 @@
 #include <charconv>
 #include <deque>
 
+#include "base/digest.h"
 #include "lockstep/protocol.h"
 
 namespace fmvm::lockstep {
@@ -25,6 +29,11 @@ constexpr std::chrono::milliseconds linger_max{200};
 constexpr std::size_t gather_max = 32;  // frames per system call
 constexpr std::chrono::milliseconds bytes_told_every{5};
 constexpr std::size_t unread_bytes_max = 32 * mib;
+
+// What passes between two heartbeats: from here on it is bulk.
+constexpr std::size_t bulk_bytes = 1 * mib;
+constexpr unsigned quiet_beats_min = 16;  // epochs leave gaps in bulk
+constexpr int urgent_niceness = -15;
 
 Tcp::endpoint to_asio(const Endpoint& endpoint) {
     return {asio::ip::make_address(endpoint.address), endpoint.port};
@@ -132,11 +141,23 @@ class Connection : public std::enable_shared_from_this<Connection> {
             if (!std::exchange(self->sent_lately_, false) && !self->writing_) {
                 const std::vector<std::uint8_t> body = HeartbeatMessage{}.encode();
                 self->queued_ += frame_header_size + body.size();
-                self->enqueue(FrameType::heartbeat, body, body_digest(body));
+                self->enqueue(FrameType::heartbeat, body, digest_of(body));
                 self->sent_lately_ = false;
             }
+            self->choose_priority();
             self->beat();
         });
+    }
+
+    // On a busy host a sign of life must not wait for its turn. Bulk may: each piece of it is such
+    // a sign, and the guest needs the CPU, too. Without the permission, nothing changes.
+    void choose_priority() {
+        const bool bulk = std::exchange(moved_bytes_, 0) >= bulk_bytes;
+        quiet_beats_ = bulk ? 0 : quiet_beats_ + 1;
+        const bool urgent = quiet_beats_ >= quiet_beats_min;
+        if (urgent == urgent_) return;
+        urgent_ = urgent;
+        ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), urgent ? urgent_niceness : 0);
     }
 
     void shut() {
@@ -200,7 +221,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
         }
         const bool was_above = queued_ > channel_low_water;
         for (; in_flight_ != 0; --in_flight_) {
-            queued_ -= frame_header_size + queue_.front().body.size();
+            const std::size_t bytes = frame_header_size + queue_.front().body.size();
+            queued_ -= bytes;
+            moved_bytes_ += bytes;
             release(std::move(queue_.front().body));
             queue_.pop_front();
         }
@@ -219,6 +242,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
             lose(error);
             return;
         }
+        moved_bytes_ += count;
         Result<std::optional<Frame>> frame = decoder_.received(count);
         if (!frame.ok()) {
             lose(frame.error().message());
@@ -272,6 +296,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::uint64_t next_sequence_ = 0;
     std::chrono::milliseconds heartbeat_{0};
     std::chrono::steady_clock::time_point told_bytes_at_{};
+    std::size_t moved_bytes_ = 0;  // since the last heartbeat was due
+    unsigned quiet_beats_ = quiet_beats_min;
+    bool urgent_ = false;
     bool sent_lately_ = false;
     bool writing_ = false;
     bool closing_ = false;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/checkpointer.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/log.h"
 
 namespace fmvm::lockstep {
@@ -262,7 +261,7 @@ void Checkpointer::digest_pages() {
     if (options_.verify_every == 0 || epoch_ % options_.verify_every != 0) return;
     digests_.reserve(memory_.page_count());
     for (PageIndex page = 0; page < memory_.page_count(); ++page)
-        digests_.push_back(XXH3_64bits(memory_.page(page).data(), page_size));
+        digests_.push_back(digest_of(memory_.page(page)));
 }
 
 GatheredBody Checkpointer::next_pages() {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/frame_codec.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "base/byte_codec.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 
 namespace fmvm::lockstep {
 
@@ -16,23 +15,17 @@ namespace {
 constexpr std::uint32_t magic = 0x4c564d46;  // "FMVL"
 constexpr std::size_t checked_header_bytes = 32;
 
-std::uint64_t digest(std::span<const std::uint8_t> bytes) {
-    return XXH3_64bits(bytes.data(), bytes.size());
-}
-
 }  // namespace
 
 std::uint64_t chain_digest(std::uint64_t before, std::uint64_t body_digest) {
-    return XXH3_64bits_withSeed(&body_digest, sizeof body_digest, before);
-}
-
-std::uint64_t body_digest(std::span<const std::uint8_t> body) {
-    return digest(body);
+    ByteWriter out;
+    out.u64(body_digest);
+    return digest_of(out.bytes(), before);
 }
 
 FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
                               std::span<const std::uint8_t> body) {
-    return make_frame_header(type, sequence, body.size(), digest(body));
+    return make_frame_header(type, sequence, body.size(), digest_of(body));
 }
 
 FrameHeader make_frame_header(FrameType type, std::uint64_t sequence, std::size_t body_size,
@@ -46,7 +39,7 @@ FrameHeader make_frame_header(FrameType type, std::uint64_t sequence, std::size_
     out.u32(0);
     out.u64(sequence);
     out.u64(digest_of_body);
-    out.u64(digest(out.bytes()));
+    out.u64(digest_of(out.bytes()));
     FrameHeader header{};
     std::ranges::copy(out.bytes(), header.begin());
     return header;
@@ -86,7 +79,8 @@ Result<void> FrameDecoder::begin_body() {
     const std::uint64_t body_digest = in.u64();
     const std::uint64_t header_digest = in.u64();
     if (found_magic != magic) return Error("it does not speak fmvm's protocol");
-    if (header_digest != digest(std::span<const std::uint8_t>(header_).first(checked_header_bytes)))
+    if (header_digest !=
+        digest_of(std::span<const std::uint8_t>(header_).first(checked_header_bytes)))
         return Error("a frame header is damaged");
     if (version != protocol_version)
         return make_error("it speaks protocol version {}, this fmvm speaks {}", version,
@@ -104,7 +98,7 @@ Result<void> FrameDecoder::begin_body() {
 }
 
 Result<std::optional<Frame>> FrameDecoder::finish_frame() {
-    if (body_digest_ != digest(body_)) return Error("a frame body is damaged");
+    if (body_digest_ != digest_of(body_)) return Error("a frame body is damaged");
     Frame frame{type_, std::exchange(body_, {}), body_digest_};
     in_body_ = false;
     filled_ = 0;

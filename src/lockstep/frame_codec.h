@@ -63,7 +63,6 @@ struct Frame {
 
 // The digest of a sequence of bodies: that of those before, and of the next one.
 std::uint64_t chain_digest(std::uint64_t before, std::uint64_t body_digest);
-std::uint64_t body_digest(std::span<const std::uint8_t> body);
 
 using FrameHeader = std::array<std::uint8_t, frame_header_size>;
 

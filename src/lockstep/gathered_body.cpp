@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/gathered_body.h"
 
-#define XXH_STATIC_LINKING_ONLY  // the state on the stack
-#include <xxhash.h>
-
-#include "lockstep/frame_codec.h"
+#include "base/digest.h"
 
 namespace fmvm::lockstep {
 
@@ -18,13 +15,10 @@ std::vector<std::uint8_t> GatheredBody::flat() const {
 }
 
 std::uint64_t GatheredBody::digest() const {
-    if (!refers()) return body_digest(own_);
-    XXH3_state_t state;
-    XXH3_64bits_reset(&state);
-    each_piece([&](std::span<const std::uint8_t> piece) {
-        XXH3_64bits_update(&state, piece.data(), piece.size());
-    });
-    return XXH3_64bits_digest(&state);
+    if (!refers()) return digest_of(own_);
+    Digest digest;
+    each_piece([&](std::span<const std::uint8_t> piece) { digest.add(piece); });
+    return digest.value();
 }
 
 }  // namespace fmvm::lockstep

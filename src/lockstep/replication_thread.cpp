@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/replication_thread.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -18,7 +15,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds farewell{20};
-constexpr int network_niceness = -15;
 
 }  // namespace
 
@@ -52,8 +48,6 @@ void ReplicationThread::set_timer(std::function<TimePoint()> deadline, std::func
 void ReplicationThread::start() {
     parts_->thread = std::thread([this] { run(); });
     parts_->network_thread = std::thread([this] {
-        // On a busy host a sign of life must not wait for its turn. Without the permission it does.
-        ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), network_niceness);
         const auto work = asio::make_work_guard(parts_->network);
         parts_->network.run();
     });

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/shadow.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 
+#include "base/digest.h"
 #include "lockstep/delta.h"
 
 namespace fmvm::lockstep {
@@ -126,7 +125,7 @@ Result<void> Shadow::apply() {
 Result<void> Shadow::verify() const {
     for (std::size_t i = 0; i < unverified_.size(); ++i) {
         const auto page = ram_.page(static_cast<PageIndex>(i));
-        if (XXH3_64bits(page.data(), page_size) != unverified_[i])
+        if (digest_of(page) != unverified_[i])
             return make_error(
                 "verify: RAM differs from the primary's at epoch {}, first in page {}", committed_,
                 i);

@@ -3,12 +3,12 @@
 
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <algorithm>
-#include <memory>
 
+#include "base/byte_codec.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 
 namespace fmvm {
 
@@ -18,21 +18,13 @@ constexpr std::size_t chunk_bytes = 1 * mib;
 
 using Bytes = std::span<const std::uint8_t>;
 
-class Digest {
-  public:
-    Digest() : state_(XXH3_createState()) { XXH3_64bits_reset(state_.get()); }
-    void add(std::uint64_t page_index, Bytes page) {
-        XXH3_64bits_update(state_.get(), &page_index, sizeof page_index);
-        XXH3_64bits_update(state_.get(), page.data(), page.size());
-    }
-    std::uint64_t value() const { return XXH3_64bits_digest(state_.get()); }
-
-  private:
-    struct Free {
-        void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
-    };
-    std::unique_ptr<XXH3_state_t, Free> state_;
-};
+// Each page that holds something, behind its index.
+void add_page(Digest& digest, std::uint64_t index, Bytes page) {
+    ByteWriter out;
+    out.u64(index);
+    digest.add(out.bytes());
+    digest.add(page);
+}
 
 Result<void> write_at(int fd, Bytes bytes, std::uint64_t offset) {
     while (!bytes.empty()) {
@@ -63,7 +55,7 @@ Result<void> write_chunk(int fd, Bytes chunk, std::uint64_t offset, Digest& dige
     while (at < chunk.size()) {
         std::size_t end = at;
         while (end < chunk.size() && !is_zero(chunk.subspan(end, page_size))) {
-            digest.add((offset + end) / page_size, chunk.subspan(end, page_size));
+            add_page(digest, (offset + end) / page_size, chunk.subspan(end, page_size));
             end += page_size;
         }
         if (end != at) FMVM_TRY(write_at(fd, chunk.subspan(at, end - at), offset + at));
@@ -77,7 +69,7 @@ void take_pages(const MemoryRegion& region, Bytes chunk, std::uint64_t offset, D
         const Bytes page = chunk.subspan(at, page_size);
         if (is_zero(page)) continue;  // it stays untouched, and costs no memory
         const std::uint64_t index = (offset + at) / page_size;
-        digest.add(index, page);
+        add_page(digest, index, page);
         copy_bytes(page, region.host + (index - region.first_page) * page_size);
     }
 }

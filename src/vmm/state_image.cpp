@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/state_image.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/digest.h"
 
 namespace fmvm {
 
@@ -53,7 +52,7 @@ std::vector<std::uint8_t> StateImage::encode() const {
         out.u32(section.version);
         out.blob(section.payload);
     }
-    out.u64(XXH3_64bits(out.bytes().data(), out.size()));
+    out.u64(digest_of(out.bytes()));
     return out.take();
 }
 
@@ -65,7 +64,7 @@ Result<StateImage> StateImage::decode(std::span<const std::uint8_t> bytes) {
     }
     const auto content = bytes.first(bytes.size() - digest_size);
     ByteReader digest(bytes.last(digest_size));
-    if (digest.u64() != XXH3_64bits(content.data(), content.size())) {
+    if (digest.u64() != digest_of(content)) {
         return Error("the state image is damaged: its checksum does not fit its content");
     }
     ByteReader in(content.subspan(magic.size()));

@@ -3,12 +3,11 @@
 // own.
 #pragma once
 
-#include <xxhash.h>
-
 #include <filesystem>
 #include <fstream>
 #include <future>
 
+#include "base/digest.h"
 #include "cli/machine_builder.h"
 #include "kvm/raw_guest.h"
 
@@ -54,14 +53,10 @@ struct RunningGuest {
         return end.wait_for(wait) == std::future_status::ready;
     }
     std::uint64_t digest() {
-        XXH3_state_t* state = XXH3_createState();
-        XXH3_64bits_reset(state);
-        for (const MemoryRegion& region : built.machine->memory().regions()) {
-            XXH3_64bits_update(state, region.host, region.size);
-        }
-        const std::uint64_t result = XXH3_64bits_digest(state);
-        XXH3_freeState(state);
-        return result;
+        Digest digest;
+        for (const MemoryRegion& region : built.machine->memory().regions())
+            digest.add({region.host, region.size});
+        return digest.value();
     }
 
     TemporaryDirectory directory;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/digest.h"
 #include "lockstep/protocol.h"
 
 namespace fmvm::sim {
@@ -70,7 +71,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
 std::uint64_t Connection::send(int side, FrameType type, const std::vector<std::uint8_t>& body) {
     End& self = end(side);
-    const std::uint64_t digest = lockstep::body_digest(body);
+    const std::uint64_t digest = digest_of(body);
     network_.moment(*self.process, Moment::before_send, type, body);
     if (self.gone || !self.process->alive()) return digest;
     enqueue(side, type, body);

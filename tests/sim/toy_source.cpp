@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/toy_source.h"
 
+#include "base/digest.h"
+
 namespace fmvm::sim {
 
 using lockstep::Body;
@@ -60,7 +62,7 @@ Result<void> ToySource::cut(lockstep::EpochId epoch, bool stay_stopped) {
     digests_.clear();
     if (epoch % verify_every != 0) return {};
     for (PageIndex page = 0; page < toy_pages; ++page)
-        digests_.push_back(lockstep::body_digest(ram_.page(page)));
+        digests_.push_back(digest_of(ram_.page(page)));
     return {};
 }
 

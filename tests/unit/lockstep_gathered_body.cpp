@@ -6,7 +6,7 @@
 #include <catch2/catch.hpp>
 #include <random>
 
-#include "lockstep/frame_codec.h"
+#include "base/digest.h"
 #include "lockstep/page_codec.h"
 #include "lockstep/page_store.h"
 #include "lockstep/sent_copies.h"
@@ -47,7 +47,7 @@ TEST_CASE("gathered body: pieces in order, digest as of one", "[body]") {
         REQUIRE(body.size() == expected.size());
         REQUIRE(body.empty() == expected.empty());
         REQUIRE((body.flat() == expected));
-        REQUIRE(body.digest() == body_digest(expected));
+        REQUIRE(body.digest() == digest_of(expected));
         body.each_piece([](std::span<const std::uint8_t> piece) { REQUIRE_FALSE(piece.empty()); });
     }
 }
