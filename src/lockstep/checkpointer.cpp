@@ -28,6 +28,11 @@ constexpr unsigned initial_rounds_max = 6;
 // More would push one another out of the caches before they are packed.
 constexpr std::uint64_t cached_pages_max = 4096;
 
+// Copying is shared with a helper in pieces of so many pages, from so many pieces on (waking the
+// helper takes as long as copying a few).
+constexpr std::size_t copy_piece_pages = 128;
+constexpr std::size_t shared_copy_pieces_min = 8;
+
 // Time since the last lap.
 class Laps {
   public:
@@ -219,16 +224,34 @@ void Checkpointer::copy_pages() {
     report_.pages_found = found;
     copies_->make_room(found, [this](PageIndex page) { return dirty_.contains(page); });
     staged_.reserve(found);
-    const auto copy = found > cached_pages_max ? stream_bytes : copy_bytes;
-    dirty_.for_each([this, copy](PageIndex page) {
+    dirty_.for_each([this](PageIndex page) {
         const PageStore::Slot slot = store_->allocate();
         staged_.push_back({page, slot});
-        if (slot == PageStore::none) {
-            fits_ = false;
-        } else {
-            copy(memory_.page(page), store_->bytes(slot).data());
-        }
+        if (slot == PageStore::none) fits_ = false;
     });
+    const std::size_t pieces = (found + copy_piece_pages - 1) / copy_piece_pages;
+    const auto copy = [this](std::size_t piece) { copy_piece(piece); };
+    if (pieces > shared_copy_pieces_min) {
+        copy_work_.run(pieces, copy);
+    } else {
+        for (std::size_t piece = 0; piece < pieces; ++piece)
+            copy(piece);
+    }
+}
+
+// This thread or its helper.
+void Checkpointer::copy_piece(std::size_t piece) {
+    const bool cached = staged_.size() <= cached_pages_max;
+    const std::size_t end = std::min(staged_.size(), (piece + 1) * copy_piece_pages);
+    for (std::size_t i = piece * copy_piece_pages; i < end; ++i) {
+        if (staged_[i].slot == PageStore::none) continue;
+        std::uint8_t* const target = store_->bytes(staged_[i].slot).data();
+        if (cached) {
+            copy_bytes(memory_.page(staged_[i].page), target);
+        } else {
+            stream_bytes(memory_.page(staged_[i].page), target);
+        }
+    }
 }
 
 // From the first cut on, output waits for its epoch's commit; before it, nobody could contradict

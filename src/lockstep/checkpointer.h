@@ -19,6 +19,7 @@
 #include "lockstep/page_codec.h"
 #include "lockstep/page_store.h"
 #include "lockstep/sent_copies.h"
+#include "lockstep/shared_work.h"
 #include "lockstep/write_gate.h"
 #include "vmm/dirty_log.h"
 #include "vmm/machine.h"
@@ -71,6 +72,7 @@ class Checkpointer : public CheckpointSource {
     void add_marks(PageSet& pages);
     Result<void> take_dirty_set();
     void copy_pages();
+    void copy_piece(std::size_t piece);
     void digest_pages();
     void pack(const Staged& staged, GatheredBody& body, SlotLease& lease);
     PageEncoding append(const Staged& staged, PageBytes now, const std::uint8_t* before,
@@ -104,6 +106,7 @@ class Checkpointer : public CheckpointSource {
     PageSet pending_;  // to be sent with the next cut although no log names them
     PageSet to_watch_;
     std::vector<Staged> staged_;
+    SharedWork copy_work_;
     std::size_t next_staged_ = 0;
     EpochId epoch_ = 0;
     bool fits_ = true;  // every page found a slot

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Work that two threads do at once: the caller and a helper, which sleeps in between. For the time
+// when the guest stands: the CPU of its vCPU is idle then.
+//
+// Threads: run() from one thread at a time.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace fmvm::lockstep {
+
+class SharedWork {
+  public:
+    SharedWork();
+    ~SharedWork();
+    SharedWork(const SharedWork&) = delete;
+    SharedWork& operator=(const SharedWork&) = delete;
+
+    using Piece = std::function<void(std::size_t index)>;
+    // Calls piece(index) once for each index below `count`, on either thread, and returns when all
+    // of them are done. A helper that is late leaves the work to the caller.
+    void run(std::size_t count, const Piece& piece);
+
+  private:
+    void help();
+    void take_pieces(std::size_t count, const Piece& piece);
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    const Piece* piece_ = nullptr;  // of the work under way
+    bool helping_ = false;
+    bool ending_ = false;
+    std::atomic<std::size_t> next_{0};
+    std::size_t count_ = 0;
+    std::thread helper_;
+};
+
+}  // namespace fmvm::lockstep
