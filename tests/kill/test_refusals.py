@@ -224,6 +224,8 @@ class Configuration(VmTestCase):
                 ({"--verify": "-1"}, ["--verify"]),
                 ({"--staging": "1K"}, ["--staging"]),
                 ({"--compress": "zip"}, ["--compress"]),
+                ({"--dirty-log": "list"}, ["--dirty-log", "'list'"]),
+                ({"--dirty-log": "ring", "--hot-pages": "on"}, ["--hot-pages", "--dirty-log"]),
                 ({"--on-backup-lost": "cry"}, ["--on-backup-lost"]),
                 ({"--control": "/nowhere/socket"}, ["/nowhere/socket"])):
             with self.subTest(change=change):
