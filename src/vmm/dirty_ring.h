@@ -11,7 +11,7 @@
 // A vCPU whose ring is nearly full (64 entries are left, more with PML) leaves the guest with
 // KVM_EXIT_DIRTY_RING_FULL and cannot enter it before a reset. But KVM looks at that only when it
 // enters the guest, and where it emulates ring 0 it carries out many instructions between two
-// entries, each write of them a dirty entry of its own: seen were up to 960 entries beyond the end
+// entries, each write of them a dirty entry of its own: seen were up to 672 entries beyond the end
 // of the ring, which overwrote the oldest. Such a ring is *overrun*: what is lost, and how far KVM
 // has gone on, cannot be seen; the next entries show up further on than expected, and the gap must
 // be marked as well, or the reset would stop at it.

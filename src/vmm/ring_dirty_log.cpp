@@ -126,8 +126,7 @@ class RingDirtyLog : public DirtyLog {
         logged_.insert(static_cast<PageIndex>(region.first_page + offset));
     }
 
-    // A pending signal (a kick of this vCPU) ends KVM's work early, and even before it
-    // has begun.
+    // A pending signal (a kick of this vCPU) ends KVM's work early, and even before it has begun.
     Result<void> reset(std::uint64_t marked) {
         constexpr unsigned idle_max = 1000;
         for (unsigned idle = 0; marked != 0; ++idle) {
