@@ -186,7 +186,7 @@ Result<void> add_devices(Builder& builder, BuiltMachine& built, const RunOptions
 }  // namespace
 
 Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Purpose purpose,
-                                   ExitStatus& status) {
+                                   ExitStatus& status, DirtyLogKind dirty_log) {
     status = ExitStatus::failure;
     FMVM_TRY(check_host(kvm, options));
     const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
@@ -195,10 +195,10 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Pu
     if (options.host_quirks == HostQuirks::automatic && boots) {
         built.quirks = host_quirk_parameters(ring0, options.cmdline);
     }
-    built.machine =
-        FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
-                                       .vcpus = options.cpus,
-                                       .ring0_emulated = ring0 == Ring0Kind::emulated}));
+    built.machine = FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
+                                                   .vcpus = options.cpus,
+                                                   .ring0_emulated = ring0 == Ring0Kind::emulated,
+                                                   .dirty_log = dirty_log}));
     Builder builder(options, *built.machine, status);
     FMVM_TRY(add_devices(builder, built, options, purpose));
     if (boots) FMVM_TRY(builder.load(built.quirks));

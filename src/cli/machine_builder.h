@@ -41,6 +41,6 @@ enum class Purpose {
 // given, empty, for a state to be restored. On failure `status` says what the process is to exit
 // with: the input or this host is to blame.
 Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Purpose purpose,
-                                   ExitStatus& status);
+                                   ExitStatus& status, DirtyLogKind dirty_log = DirtyLogKind::none);
 
 }  // namespace fmvm::cli

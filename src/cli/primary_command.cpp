@@ -102,10 +102,10 @@ class PrimaryRun {
           requests_(control_, SIGUSR1),
           farewell_(control_) {}
 
-    Result<void> prepare(const Kvm& kvm, lockstep::PrimaryServiceOptions options) {
+    Result<void> prepare(lockstep::PrimaryServiceOptions options) {
         Machine& machine = *built_.machine;
         service_ = FMVM_TRY(PrimaryService::create(
-            kvm, machine, *built_.gate, built_.write_gates, arbiter_, std::move(options),
+            machine, *built_.gate, built_.write_gates, arbiter_, std::move(options),
             [this] { built_.console->drain(drain_limit); },
             [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
         guard_console(built_, arbiter_,
@@ -242,7 +242,8 @@ int primary_command(const PrimaryCommandOptions& options) {
     Result<std::unique_ptr<Arbiter>> arbiter = open_arbiter(options.arbiter, *vm, make_side_name());
     if (!arbiter.ok()) return report_error(arbiter.error().message(), ExitStatus::usage);
     ExitStatus status = ExitStatus::failure;
-    Result<BuiltMachine> built = build_machine(*kvm, options.machine, Purpose::protect, status);
+    Result<BuiltMachine> built =
+        build_machine(*kvm, options.machine, Purpose::protect, status, options.dirty_log);
     if (!built.ok()) return report_error(built.error().message(), status);
     tell_quirks(*built);
 
@@ -253,7 +254,7 @@ int primary_command(const PrimaryCommandOptions& options) {
     {
         PrimaryRun run(*built, **arbiter, control);
         const Result<void> prepared =
-            run.prepare(*kvm, service_options(options, *built->machine, *vm, generation.value()));
+            run.prepare(service_options(options, *built->machine, *vm, generation.value()));
         if (!prepared.ok()) return report_not_begun(**arbiter, *generation, prepared.error());
         std::optional<RawTerminal> terminal;
         if (options.machine.console.kind == ConsoleKind::stdio) {

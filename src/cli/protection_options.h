@@ -35,6 +35,7 @@ struct PrimaryCommandOptions {
     lockstep::EpochPolicyOptions policy;
     lockstep::OnBackupLost on_backup_lost = lockstep::OnBackupLost::continue_alone;
     lockstep::CheckpointerOptions checkpointer;
+    DirtyLogKind dirty_log = DirtyLogKind::bitmap;
     std::string trace;
 };
 

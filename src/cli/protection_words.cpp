@@ -49,6 +49,12 @@ Result<lockstep::PageCompression> parse_compression(std::string_view text) {
     return make_error("'{}' is not off, delta or delta+lz4", text);
 }
 
+Result<DirtyLogKind> parse_dirty_log(std::string_view text) {
+    if (text == "bitmap") return DirtyLogKind::bitmap;
+    if (text == "ring") return DirtyLogKind::ring;
+    return make_error("'{}' is not bitmap or ring", text);
+}
+
 template <typename T>
 Result<T> needed(std::optional<T> value, const char* what) {
     if (!value) return make_error("{}", what);
@@ -80,6 +86,19 @@ Result<ArbiterOptions> arbiter_options(const ProtectionWords& words) {
     FMVM_TRY(apply(arbiter, "--arbiter", words.arbiter, parse_arbiter));
     return needed(std::move(arbiter),
                   "no arbiter given; add --arbiter file:PATH, where both sides reach PATH");
+}
+
+// A ring protects again whatever it hands out: no page could be hot.
+Result<void> choose_dirty_log(PrimaryCommandOptions& options, const ProtectionWords& words) {
+    FMVM_TRY(replace(options.dirty_log, "--dirty-log", words.dirty_log, parse_dirty_log));
+    bool& hot_pages = options.checkpointer.hot_pages;
+    hot_pages = options.dirty_log != DirtyLogKind::ring;
+    FMVM_TRY(replace(hot_pages, "--hot-pages", words.hot_pages, parse_switch));
+    if (hot_pages && options.dirty_log == DirtyLogKind::ring) {
+        return Error(
+            "--hot-pages on: the dirty ring leaves no page writable; leave --dirty-log ring out");
+    }
+    return {};
 }
 
 void add_common(CLI::App& app, ProtectionWords& words) {
@@ -117,6 +136,8 @@ CLI::App* add_primary(CLI::App& app, ProtectionWords& words) {
                "Memory for copies of pages (default 256M)");
     add_option(*primary, "--compress", words.compress, "off|delta|delta+lz4",
                "How pages are made smaller (default delta)");
+    add_option(*primary, "--dirty-log", words.dirty_log, "bitmap|ring",
+               "How KVM tells which pages the guest wrote (default bitmap; ring: no hot pages)");
     add_option(*primary, "--hot-pages", words.hot_pages, "on|off",
                "Leave pages that are always written writable, and compare them (default on)");
     add_option(*primary, "--verify", words.verify, "N",
@@ -171,7 +192,7 @@ Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words) {
         return Error("--staging: give 1M to 1T");
     FMVM_TRY(
         replace(options.checkpointer.compression, "--compress", words.compress, parse_compression));
-    FMVM_TRY(replace(options.checkpointer.hot_pages, "--hot-pages", words.hot_pages, parse_switch));
+    FMVM_TRY(choose_dirty_log(options, words));
     FMVM_TRY(replace(options.checkpointer.verify_every, "--verify", words.verify, parse_count));
     FMVM_TRY(replace(options.trace, "--trace", words.trace, as_text));
     return options;

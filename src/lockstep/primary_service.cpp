@@ -19,12 +19,14 @@ constexpr std::chrono::milliseconds progress_interval{200};
 
 }  // namespace
 
-Result<std::unique_ptr<PrimaryService>> PrimaryService::create(
-    const Kvm& kvm, Machine& machine, OutputGate& gate, std::vector<WriteGate*> write_gates,
-    Arbiter& arbiter, PrimaryServiceOptions options, Drain drain, EndHandler on_end) {
+Result<std::unique_ptr<PrimaryService>> PrimaryService::create(Machine& machine, OutputGate& gate,
+                                                               std::vector<WriteGate*> write_gates,
+                                                               Arbiter& arbiter,
+                                                               PrimaryServiceOptions options,
+                                                               Drain drain, EndHandler on_end) {
     std::unique_ptr<PrimaryService> service(new PrimaryService(
         machine, gate, arbiter, std::move(options), std::move(drain), std::move(on_end)));
-    FMVM_TRY(service->set_up(kvm, std::move(write_gates)));
+    FMVM_TRY(service->set_up(std::move(write_gates)));
     return service;
 }
 
@@ -38,11 +40,10 @@ PrimaryService::PrimaryService(Machine& machine, OutputGate& gate, Arbiter& arbi
       on_end_(std::move(on_end)),
       generation_(std::make_shared<std::atomic<Generation>>(options_.primary.generation)) {}
 
-Result<void> PrimaryService::set_up(const Kvm& kvm, std::vector<WriteGate*> write_gates) {
+Result<void> PrimaryService::set_up(std::vector<WriteGate*> write_gates) {
     if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
-    log_ = FMVM_TRY(create_bitmap_dirty_log(kvm, machine_.vm(), machine_.memory()));
-    checkpointer_ =
-        FMVM_TRY(Checkpointer::create(machine_, *log_, gate_, write_gates, options_.checkpointer));
+    checkpointer_ = FMVM_TRY(Checkpointer::create(machine_, machine_.dirty_log(), gate_,
+                                                  write_gates, options_.checkpointer));
     primary_ = std::make_unique<Primary>(options_.primary, *checkpointer_, gate_, stats_, *this);
     thread_.set_timer(
         [this] {

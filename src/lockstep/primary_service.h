@@ -33,10 +33,12 @@ class PrimaryService : public PrimaryHost {
     // Writes out what the console still holds, within a limit, while the guest stands.
     using Drain = std::function<void()>;
 
-    // Machine, gates and arbiter outlive the service.
-    static Result<std::unique_ptr<PrimaryService>> create(
-        const Kvm& kvm, Machine& machine, OutputGate& gate, std::vector<WriteGate*> write_gates,
-        Arbiter& arbiter, PrimaryServiceOptions options, Drain drain, EndHandler on_end);
+    // Machine, gates and arbiter outlive the service; the machine has a dirty log.
+    static Result<std::unique_ptr<PrimaryService>> create(Machine& machine, OutputGate& gate,
+                                                          std::vector<WriteGate*> write_gates,
+                                                          Arbiter& arbiter,
+                                                          PrimaryServiceOptions options,
+                                                          Drain drain, EndHandler on_end);
     ~PrimaryService() override;
 
     // Before the machine starts.
@@ -64,7 +66,7 @@ class PrimaryService : public PrimaryHost {
   private:
     PrimaryService(Machine& machine, OutputGate& gate, Arbiter& arbiter,
                    PrimaryServiceOptions options, Drain drain, EndHandler on_end);
-    Result<void> set_up(const Kvm& kvm, std::vector<WriteGate*> write_gates);
+    Result<void> set_up(std::vector<WriteGate*> write_gates);
     void tell_output();
     void connect();
 
@@ -77,7 +79,6 @@ class PrimaryService : public PrimaryHost {
     EndHandler on_end_;
     const std::shared_ptr<std::atomic<Generation>> generation_;
     EpochStats stats_;
-    std::unique_ptr<DirtyLog> log_;
     std::unique_ptr<Checkpointer> checkpointer_;
     std::unique_ptr<Primary> primary_;
     std::unique_ptr<Connector> connector_;

@@ -18,6 +18,7 @@ class BitmapDirtyLog : public DirtyLog {
         }
     }
 
+    Result<void> add_vcpu(Vcpu&) override { return {}; }
     Result<void> start() override { return vm_.map_memory(memory_, DirtyLogging::on); }
     Result<void> stop() override { return vm_.map_memory(memory_, DirtyLogging::off); }
 

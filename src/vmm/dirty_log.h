@@ -4,7 +4,7 @@
 //
 // A page is logged when it is written for the first time since it was last watched anew; that
 // first write costs the guest a fault, later ones nothing. A page that is not watched anew stays
-// logged and writable: see lockstep/hot_pages.
+// logged, and with the bitmap writable: see lockstep/hot_pages.
 #pragma once
 
 #include <memory>
@@ -16,22 +16,32 @@
 
 namespace fmvm {
 
+class Vcpu;
+
+enum class DirtyLogKind {
+    none,    // writes are never logged: a machine that is not protected
+    bitmap,  // below
+    ring,    // ring_dirty_log.h
+};
+
 class DirtyLog {
   public:
     virtual ~DirtyLog() = default;
+    // Every vCPU, once, when it has been made; before any runs.
+    virtual Result<void> add_vcpu(Vcpu& vcpu) = 0;
     // From now on writes are logged. Every page counts as logged at first, and none is
     // watched until watch() is called for it.
     virtual Result<void> start() = 0;
     virtual Result<void> stop() = 0;
-    // Adds the logged pages to `pages`. The guest may run; a complete answer needs it to stand.
+    // Adds the logged pages to `pages`. While the guest stands (Machine::quiesce).
     virtual Result<void> collect(PageSet& pages) = 0;
-    // Takes these pages out of the log and watches them anew. A page must be copied after this,
-    // or while the guest stands.
+    // Takes these pages out of the log and watches them anew. The guest may run; a page must be
+    // copied after this, or while the guest stands.
     virtual Result<void> watch(const PageSet& pages) = 0;
 };
 
 // KVM's dirty bitmap with KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 (api.rst 4.8, 4.117, 7.15): collecting
-// does not change the log, so that hot pages may stay in it. Chosen over the dirty ring for that:
+// does not change the log, so that hot pages may stay in it. The default for that:
 // docs/performance.md.
 Result<std::unique_ptr<DirtyLog>> create_bitmap_dirty_log(const Kvm& kvm, const Vm& vm,
                                                           const GuestMemory& memory);

@@ -3,6 +3,7 @@
 
 #include "vmm/cpuid.h"
 #include "vmm/layout.h"
+#include "vmm/ring_dirty_log.h"
 #include "vmm/vcpu_boot.h"
 
 namespace fmvm {
@@ -14,6 +15,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const Kvm& kvm, const MachineCo
     std::unique_ptr<Machine> machine(
         new Machine(config, std::move(memory), std::move(vm), std::move(vcpu_access)));
     FMVM_TRY(machine->vm_.map_memory(machine->memory_));
+    FMVM_TRY(machine->create_dirty_log(kvm));
     FMVM_TRY(machine->create_vcpus(kvm));
     return machine;
 }
@@ -36,6 +38,21 @@ Machine::~Machine() {
         devices_.pop_back();
 }
 
+// KVM makes a vCPU's ring with the vCPU.
+Result<void> Machine::create_dirty_log(const Kvm& kvm) {
+    switch (config_.dirty_log) {
+        case DirtyLogKind::none:
+            break;
+        case DirtyLogKind::bitmap:
+            dirty_log_ = FMVM_TRY(create_bitmap_dirty_log(kvm, vm_, memory_));
+            break;
+        case DirtyLogKind::ring:
+            dirty_log_ = FMVM_TRY(create_ring_dirty_log(kvm, vm_, memory_));
+            break;
+    }
+    return {};
+}
+
 Result<void> Machine::create_vcpus(const Kvm& kvm) {
     const std::vector<kvm_cpuid_entry2> supported = FMVM_TRY(kvm.supported_cpuid());
     CpuidPolicy policy;
@@ -44,6 +61,7 @@ Result<void> Machine::create_vcpus(const Kvm& kvm) {
     policy.ring0_emulated = config_.ring0_emulated;
     for (unsigned id = 0; id < config_.vcpus; ++id) {
         Vcpu vcpu = FMVM_TRY(Vcpu::create(kvm, vm_, id, ports_, mmio_, memory_));
+        if (dirty_log_) FMVM_TRY(dirty_log_->add_vcpu(vcpu));
         policy.vcpu_id = id;
         std::vector<kvm_cpuid_entry2> cpuid = apply_cpuid_policy(supported, policy);
         FMVM_TRY(vcpu.set_cpuid(cpuid));

@@ -15,6 +15,7 @@
 
 #include "vmm/boot_image.h"
 #include "vmm/bus.h"
+#include "vmm/dirty_log.h"
 #include "vmm/event_loop.h"
 #include "vmm/guest_memory.h"
 #include "vmm/kvm.h"
@@ -38,6 +39,7 @@ struct MachineConfig {
     std::uint64_t memory_bytes = 0;
     unsigned vcpus = 1;
     bool ring0_emulated = false;
+    DirtyLogKind dirty_log = DirtyLogKind::none;
 };
 
 // What a machine must have for a state image to be restored in it.
@@ -72,6 +74,11 @@ class Machine {
     GuestMemory& memory() { return memory_; }
     const GuestMemory& memory() const { return memory_; }
     const Vm& vm() const { return vm_; }
+    // Of a machine that was made with one.
+    DirtyLog& dirty_log() {
+        FMVM_CHECK(dirty_log_ != nullptr);
+        return *dirty_log_;
+    }
     Bus& ports() { return ports_; }
     Bus& mmio() { return mmio_; }
     EventLoop& loop() { return loop_; }
@@ -121,6 +128,7 @@ class Machine {
   private:
     friend class QuiesceGuard;
     Machine(const MachineConfig& config, GuestMemory memory, Vm vm, VcpuStateAccess vcpu_access);
+    Result<void> create_dirty_log(const Kvm& kvm);
     Result<void> create_vcpus(const Kvm& kvm);
     void vcpu_ended(VcpuExit exit, const Vcpu& vcpu);
     void stop_all();
@@ -133,6 +141,7 @@ class Machine {
     MachineShape shape_;
     GuestMemory memory_;
     Vm vm_;
+    std::unique_ptr<DirtyLog> dirty_log_;
     VcpuStateAccess vcpu_access_;
     Bus ports_;
     Bus mmio_;

@@ -25,6 +25,10 @@ class PageSet {
         for (PageIndex page = 0; page < pages_; ++page)
             insert(page);
     }
+    void subtract(const PageSet& other) {
+        for (std::size_t i = 0; i < words_.size() && i < other.words_.size(); ++i)
+            words_[i] &= ~other.words_[i];
+    }
     void clear() { words_.assign(words_.size(), 0); }
     void merge(const PageSet& other) {
         for (std::size_t i = 0; i < words_.size() && i < other.words_.size(); ++i)

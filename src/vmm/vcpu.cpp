@@ -38,6 +38,7 @@ Vcpu::Vcpu(Vcpu&& other) noexcept
       ports_(other.ports_),
       mmio_(other.mmio_),
       memory_(other.memory_),
+      empty_dirty_ring_(std::move(other.empty_dirty_ring_)),
       report_(std::move(other.report_)) {}
 
 Vcpu::~Vcpu() {
@@ -82,6 +83,8 @@ VcpuExit Vcpu::dispatch() {
             return VcpuExit::crashed;
         case KVM_EXIT_INTERNAL_ERROR:
             return handle_internal_error();
+        case KVM_EXIT_DIRTY_RING_FULL:
+            return handle_full_dirty_ring();
         case KVM_EXIT_FAIL_ENTRY:
             return give_up(fmt::format("the CPU refused to enter the guest (reason {:#x})",
                                        run_->fail_entry.hardware_entry_failure_reason));
@@ -126,6 +129,12 @@ VcpuExit Vcpu::handle_internal_error() {
     KvmAssistCpu cpu(fd(), &memory_);
     if (complete_instruction(bytes, cpu)) return VcpuExit::handled;
     return give_up(fmt::format("KVM cannot emulate the instruction {}", hex_bytes(bytes)));
+}
+
+VcpuExit Vcpu::handle_full_dirty_ring() {
+    const Result<void> emptied = empty_dirty_ring_();
+    if (!emptied.ok()) return give_up(emptied.error().message());
+    return VcpuExit::handled;
 }
 
 VcpuExit Vcpu::give_up(const std::string& reason) {

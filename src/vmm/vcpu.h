@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -37,6 +38,12 @@ class Vcpu {
     // Puts the boot vCPU at the kernel's entry point; the others wait for INIT/SIPI.
     Result<void> set_boot_state(const BootEntry& entry);
 
+    // Called within run() when KVM does not go on before this vCPU's dirty ring has been emptied.
+    // Set before it first runs.
+    void on_full_dirty_ring(std::function<Result<void>()> handler) {
+        empty_dirty_ring_ = std::move(handler);
+    }
+
     VcpuExit run();
     // The next run() returns `interrupted` at once, until clear_kick(). Any thread: the flag is
     // read by the kernel, written here with a plain atomic store.
@@ -56,6 +63,7 @@ class Vcpu {
     void handle_port_access();
     void handle_mmio_access();
     VcpuExit handle_internal_error();
+    VcpuExit handle_full_dirty_ring();
     VcpuExit give_up(const std::string& reason);
 
     UniqueFd fd_;
@@ -65,6 +73,7 @@ class Vcpu {
     const Bus& ports_;
     const Bus& mmio_;
     GuestMemory& memory_;
+    std::function<Result<void>()> empty_dirty_ring_;
     std::string report_;
 };
 

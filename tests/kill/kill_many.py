@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many kills at random moments, with a summary: the big run before a release.
 
-    tests/kill/kill_many.py [--kills 1000] [--seed S] [--victim primary|backup] [--guest NAME]
+    tests/kill/kill_many.py [--kills 1000] [--seed S] [--victim primary|backup] [--guest NAME]...
                             [--first N] [--fmvm PATH] [--guests DIRECTORY]
+                            [--primary-options="--dirty-log ring"]
 
 Kill number N of a seed is the same whatever else is run: --seed S --first N --kills 1 repeats it.
 The silence is what a reader of the console sees: from SIGKILL to the first line that the dead side
@@ -31,9 +32,10 @@ def arguments():
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--victim", choices=("primary", "backup"), default="primary")
-    parser.add_argument("--guest", choices=[work.name for work in pairs.WORKLOADS])
+    parser.add_argument("--guest", action="append", choices=[work.name for work in pairs.WORKLOADS])
     parser.add_argument("--memory", default="32M")
     parser.add_argument("--verify", type=int, default=5)
+    parser.add_argument("--primary-options", type=str.split, default=[], metavar="WORDS")
     parser.add_argument("--fmvm", type=pathlib.Path, default=BUILD / "fmvm")
     parser.add_argument("--guests", type=pathlib.Path, default=BUILD / "guests/bare")
     return parser.parse_args()
@@ -56,7 +58,7 @@ def main():
     given = arguments()
     settings.fmvm, settings.guests = given.fmvm.resolve(), given.guests.resolve()
     kill = kill_primary if given.victim == "primary" else kill_backup
-    workloads = [work for work in pairs.WORKLOADS if given.guest in (None, work.name)]
+    workloads = [work for work in pairs.WORKLOADS if work.name in (given.guest or [work.name])]
     silences, failed = {}, []
     print(f"seed {given.seed}: kills {given.first} to {given.first + given.kills - 1} "
           f"of the {given.victim}", flush=True)
@@ -64,7 +66,8 @@ def main():
         workload = workloads[number % len(workloads)]
         moment = random.Random(f"{given.seed}/{number}").uniform(0, LATEST_S)
         try:
-            done = kill(workload, moment, memory=given.memory, verify=given.verify)
+            done = kill(workload, moment, memory=given.memory, verify=given.verify,
+                        more=given.primary_options)
         except AssertionError as error:
             failed.append(number)
             print(f"{number} {workload.name} after {moment * 1000:.0f} ms: FAILED {error}",

@@ -225,6 +225,8 @@ class Configuration(VmTestCase):
                 ({"--staging": "1K"}, ["--staging"]),
                 ({"--dirty-budget": "4K"}, ["--dirty-budget"]),
                 ({"--compress": "zip"}, ["--compress"]),
+                ({"--dirty-log": "list"}, ["--dirty-log", "'list'"]),
+                ({"--dirty-log": "ring", "--hot-pages": "on"}, ["--hot-pages", "--dirty-log"]),
                 ({"--on-backup-lost": "cry"}, ["--on-backup-lost"]),
                 ({"--control": "/nowhere/socket"}, ["/nowhere/socket"])):
             with self.subTest(change=change):

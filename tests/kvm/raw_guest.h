@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/units.h"
@@ -27,11 +28,15 @@ inline void require(const Result<void>& result) {
 
 // The pieces of a machine without its devices.
 struct RawGuest {
-    explicit RawGuest(const std::vector<std::uint8_t>& code, unsigned vcpus = 1)
+    // before_vcpus: what must be done to the VM while it has none.
+    explicit RawGuest(
+        const std::vector<std::uint8_t>& code, unsigned vcpus = 1,
+        const std::function<void(RawGuest&)>& before_vcpus = [](RawGuest&) {})
         : kvm(require(Kvm::open())),
           memory(require(GuestMemory::allocate(layout::ram_ranges(layout::memory_size_min)))),
           vm(require(Vm::create(kvm))) {
         require(vm.map_memory(memory));
+        before_vcpus(*this);
         REQUIRE(memory.write(code_address, code));
         const BootEntry entry{BootProtocol::pvh, code_address, GuestAddress(0)};
         require(write_boot_tables(memory, entry));

@@ -196,16 +196,18 @@ def free_port():
 
 class Pair:
     """Starts the sides of one guest. `through`: the port that the primary connects to, when a
-    proxy stands between."""
+    proxy stands between; `more`: options for every primary."""
 
-    def __init__(self, workload, verify=5, memory="32M", lost_after="2s", through=None):
+    def __init__(self, workload, verify=5, memory="32M", lost_after="2s", through=None,
+                 more=()):
         self.workload = workload
         self.watch = Watch()
         self.port = free_port()
         self.through = through or self.port
         self._temporary = tempfile.TemporaryDirectory(prefix="fmvm-kill-")
         self.directory = pathlib.Path(self._temporary.name)
-        self.primary_options = ("--memory", memory, "--verify", verify, "--lost-after", lost_after)
+        self.primary_options = ("--memory", memory, "--verify", verify, "--lost-after", lost_after,
+                                *more)
 
     def start_backup(self, *options, name="backup", crash_at=None):
         backup = self._start(
