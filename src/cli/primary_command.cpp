@@ -242,7 +242,7 @@ int primary_command(const PrimaryCommandOptions& options) {
     Result<std::unique_ptr<Arbiter>> arbiter = open_arbiter(options.arbiter, *vm, make_side_name());
     if (!arbiter.ok()) return report_error(arbiter.error().message(), ExitStatus::usage);
     ExitStatus status = ExitStatus::failure;
-    Result<BuiltMachine> built = build_machine(*kvm, options.machine, Purpose::protect, status);
+    Result<BuiltMachine> built = build_guest(*kvm, options.machine, Purpose::protect, status);
     if (!built.ok()) return report_error(built.error().message(), status);
     tell_quirks(*built);
 
