@@ -108,8 +108,8 @@ class PrimaryRun {
             kvm, machine, *built_.gate, built_.write_gates, arbiter_, std::move(options),
             [this] { built_.console->drain(drain_limit); },
             [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
-        guard_console(built_, arbiter_,
-                      [generation = service_->shared_generation()] { return generation->load(); });
+        guard_output(built_, arbiter_,
+                     [generation = service_->shared_generation()] { return generation->load(); });
         machine.on_end([this](GuestEnd reason) {
             boost::asio::post(control_, [this, reason] { guest_ended(reason); });
         });
