@@ -9,6 +9,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <optional>
+#include <stop_token>
+#include <thread>
 
 #include "base/log.h"
 #include "cli/control_socket.h"
@@ -45,10 +47,13 @@ class MachineRam : public lockstep::ShadowRam {
 
 class StandbyMachine : public lockstep::Standby {
   public:
-    // on_end: as Machine::on_end().
-    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
+    // on_end: as Machine::on_end(). stop: the operator's wish while the disks are waited for.
+    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks, std::stop_token stop,
                    std::function<void(GuestEnd)> on_end)
-        : built_(std::move(built)), disks_(std::move(disks)), ram_(built_.machine->memory()) {
+        : built_(std::move(built)),
+          disks_(std::move(disks)),
+          stop_(std::move(stop)),
+          ram_(built_.machine->memory()) {
         built_.machine->on_end(std::move(on_end));
     }
 
@@ -58,7 +63,7 @@ class StandbyMachine : public lockstep::Standby {
         const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
         FMVM_TRY(lock_disks());
         FMVM_TRY(built_.machine->restore(image));
-        guard_console(built_, arbiter, [generation] { return generation; });
+        guard_output(built_, arbiter, [generation] { return generation; });
         built_.gate->write(shadow.tail().bytes);
         built_.machine->start();
         return {};
@@ -68,17 +73,37 @@ class StandbyMachine : public lockstep::Standby {
 
   private:
     // The dead primary's lock goes with its last I/O; that of a frozen one when it wakes up, finds
-    // itself superseded and ends, or is killed.
+    // itself superseded and ends, or is killed. However long that takes: nobody else may run this
+    // guest any more, and what is here is the only copy of it.
     Result<void> lock_disks() const {
         for (std::size_t i = 0; i < built_.disks.size(); ++i)
-            FMVM_TRY(built_.disks[i]->lock(disks_[i].path, disk_wait));
+            FMVM_TRY(lock_disk(*built_.disks[i], disks_[i].path));
         return {};
     }
 
-    static constexpr std::chrono::seconds disk_wait{60};
+    Result<void> lock_disk(const DiskImage& image, const std::string& path) const {
+        auto tell_at = std::chrono::steady_clock::now() + tell_first;
+        while (!FMVM_TRY(image.try_lock(path))) {
+            if (stop_.stop_requested())
+                return make_error("disk {}: stopped while another process still had it", path);
+            if (const auto now = std::chrono::steady_clock::now(); now >= tell_at) {
+                log::warning("backup",
+                             "disk {}: another process still has it, a frozen primary perhaps; "
+                             "the guest waits until that one wakes up or is killed",
+                             path);
+                tell_at = now + tell_again;
+            }
+            std::this_thread::sleep_for(DiskImage::lock_look);
+        }
+        return {};
+    }
+
+    static constexpr std::chrono::seconds tell_first{1};
+    static constexpr std::chrono::seconds tell_again{30};
 
     BuiltMachine built_;
     const std::vector<DiskOptions> disks_;
+    const std::stop_token stop_;
     MachineRam ram_;
 };
 
@@ -136,7 +161,7 @@ class BackupRun : public lockstep::BackupUser {
         FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
         FMVM_TRY(directory_.record(hello.vm, hello.generation));
         return std::unique_ptr<lockstep::Standby>(std::make_unique<StandbyMachine>(
-            std::move(built), options_.machine.disks, [this](GuestEnd reason) {
+            std::move(built), options_.machine.disks, stop_.get_token(), [this](GuestEnd reason) {
                 boost::asio::post(control_, [this, reason] { machine_ended(reason); });
             }));
     }
@@ -217,6 +242,7 @@ class BackupRun : public lockstep::BackupUser {
             standby_->built().machine->request_end(GuestEnd::stopped);
         } else {
             status_ = to_int(ExitStatus::operator_stop);
+            stop_.request_stop();
             control_.stop();
         }
     }
@@ -253,6 +279,7 @@ class BackupRun : public lockstep::BackupUser {
     std::optional<RawTerminal> terminal_;
     std::optional<GuestEnd> end_;
     int status_ = to_int(ExitStatus::failure);
+    std::stop_source stop_;
     std::unique_ptr<lockstep::BackupService> service_;
 };
 

@@ -66,8 +66,6 @@ Exit status:
 CLI::App* add_run(CLI::App& app, RunWords& words) {
     CLI::App* const run = app.add_subcommand("run", "Run a virtual machine in the foreground");
     add_machine_options(*run, words);
-    add_option(*run, "--restore", words.restore, "DIR",
-               "Go on with the guest of this snapshot, instead of a kernel");
     run->allow_extras();
     run->footer(run_footer);
     return run;

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "cli/host_facts.h"
+#include "cli/snapshot.h"
 #include "devices/block/aligned_backend.h"
 #include "devices/block/block_device.h"
 #include "devices/block/uring_backend.h"
@@ -203,6 +205,25 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Pu
     FMVM_TRY(add_devices(builder, built, options, purpose));
     if (boots) FMVM_TRY(builder.load(built.quirks));
     FMVM_TRY(builder.add_console(built, purpose));
+    return built;
+}
+
+Result<BuiltMachine> build_guest(const Kvm& kvm, const RunOptions& options, Purpose purpose,
+                                 ExitStatus& status, DirtyLogKind dirty_log) {
+    if (options.restore.empty()) return build_machine(kvm, options, purpose, status, dirty_log);
+    status = ExitStatus::usage;
+    const Snapshot snapshot = FMVM_TRY(open_snapshot(options.restore));
+    if (const std::uint64_t host = FMVM_TRY(host_memory_bytes());
+        snapshot.size.memory_bytes > host) {
+        return make_error("snapshot {}: its {} MiB of memory are more than this host has ({} MiB)",
+                          options.restore, snapshot.size.memory_bytes / mib, host / mib);
+    }
+    RunOptions restored = options;
+    restored.memory_bytes = snapshot.size.memory_bytes;
+    restored.cpus = snapshot.size.vcpus;
+    BuiltMachine built = FMVM_TRY(build_machine(kvm, restored, purpose, status, dirty_log));
+    status = ExitStatus::usage;
+    FMVM_TRY(restore_snapshot(snapshot, *built.machine));
     return built;
 }
 

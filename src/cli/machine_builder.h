@@ -43,4 +43,9 @@ enum class Purpose {
 Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Purpose purpose,
                                    ExitStatus& status, DirtyLogKind dirty_log = DirtyLogKind::none);
 
+// The machine with its guest: at its kernel's entry point or, when a snapshot is given, where that
+// guest stopped, with the snapshot's memory and CPUs and the options' devices. `status` as above.
+Result<BuiltMachine> build_guest(const Kvm& kvm, const RunOptions& options, Purpose purpose,
+                                 ExitStatus& status, DirtyLogKind dirty_log = DirtyLogKind::none);
+
 }  // namespace fmvm::cli

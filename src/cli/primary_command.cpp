@@ -108,8 +108,8 @@ class PrimaryRun {
             machine, *built_.gate, built_.write_gates, arbiter_, std::move(options),
             [this] { built_.console->drain(drain_limit); },
             [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
-        guard_console(built_, arbiter_,
-                      [generation = service_->shared_generation()] { return generation->load(); });
+        guard_output(built_, arbiter_,
+                     [generation = service_->shared_generation()] { return generation->load(); });
         machine.on_end([this](GuestEnd reason) {
             boost::asio::post(control_, [this, reason] { guest_ended(reason); });
         });
@@ -243,7 +243,7 @@ int primary_command(const PrimaryCommandOptions& options) {
     if (!arbiter.ok()) return report_error(arbiter.error().message(), ExitStatus::usage);
     ExitStatus status = ExitStatus::failure;
     Result<BuiltMachine> built =
-        build_machine(*kvm, options.machine, Purpose::protect, status, options.dirty_log);
+        build_guest(*kvm, options.machine, Purpose::protect, status, options.dirty_log);
     if (!built.ok()) return report_error(built.error().message(), status);
     tell_quirks(*built);
 

@@ -36,13 +36,16 @@ void mark_ended(lockstep::Arbiter& arbiter, lockstep::Generation generation,
     if (!marked.ok()) log::warning(component, "{}", marked.error().message());
 }
 
-void guard_console(BuiltMachine& built, lockstep::Arbiter& arbiter,
-                   std::function<lockstep::Generation()> generation) {
-    built.console->require_permit([&arbiter, generation = std::move(generation)] {
+void guard_output(BuiltMachine& built, lockstep::Arbiter& arbiter,
+                  std::function<lockstep::Generation()> generation) {
+    const auto permit = [&arbiter, generation = std::move(generation)] {
         const Result<bool> newest = arbiter.is_newest(generation());
         if (!newest.ok()) return ConsoleOutput::Permit::withheld;
         return newest.value() ? ConsoleOutput::Permit::granted : ConsoleOutput::Permit::revoked;
-    });
+    };
+    built.console->require_permit(permit);
+    for (lockstep::WriteGate* gate : built.write_gates)
+        gate->require_permit([permit] { return permit() == ConsoleOutput::Permit::granted; });
 }
 
 }  // namespace fmvm::cli

@@ -27,8 +27,9 @@ Result<std::unique_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& op
 void mark_ended(lockstep::Arbiter& arbiter, lockstep::Generation generation,
                 std::string_view component);
 
-// Output leaves only while `generation` is the newest. The arbiter outlives the machine.
-void guard_console(BuiltMachine& built, lockstep::Arbiter& arbiter,
-                   std::function<lockstep::Generation()> generation);
+// Console output, and writes that waited for their epoch, leave only while `generation` is the
+// newest. The arbiter outlives the machine.
+void guard_output(BuiltMachine& built, lockstep::Arbiter& arbiter,
+                  std::function<lockstep::Generation()> generation);
 
 }  // namespace fmvm::cli

@@ -163,8 +163,6 @@ CLI::App* add_backup(CLI::App& app, ProtectionWords& words) {
 Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words) {
     PrimaryCommandOptions options;
     options.machine = FMVM_TRY(machine_options(words.machine));
-    if (!options.machine.restore.empty())
-        return Error("restore: a primary starts its guest from a kernel; leave it out");
     std::optional<lockstep::Endpoint> backup;
     FMVM_TRY(apply(backup, "--backup", words.backup, parse_endpoint));
     options.backup = FMVM_TRY(needed(std::move(backup), "no backup given; add --backup ADDR:PORT"));

@@ -13,10 +13,8 @@
 #include "cli/control_socket.h"
 #include "cli/exit_status.h"
 #include "cli/guest_session.h"
-#include "cli/host_facts.h"
 #include "cli/machine_builder.h"
 #include "cli/report_error.h"
-#include "cli/snapshot.h"
 #include "cli/snapshot_command.h"
 #include "cli/terminal.h"
 
@@ -46,23 +44,6 @@ GuestEnd run_until_end(Machine& machine, boost::asio::io_context& control,
     return end;
 }
 
-// A machine of the snapshot's size with the options' devices, put where the guest stopped.
-Result<BuiltMachine> restore_machine(const Kvm& kvm, RunOptions options, ExitStatus& status) {
-    status = ExitStatus::usage;
-    const Snapshot snapshot = FMVM_TRY(open_snapshot(options.restore));
-    if (const std::uint64_t host = FMVM_TRY(host_memory_bytes());
-        snapshot.size.memory_bytes > host) {
-        return make_error("snapshot {}: its {} MiB of memory are more than this host has ({} MiB)",
-                          options.restore, snapshot.size.memory_bytes / mib, host / mib);
-    }
-    options.memory_bytes = snapshot.size.memory_bytes;
-    options.cpus = snapshot.size.vcpus;
-    BuiltMachine built = FMVM_TRY(build_machine(kvm, options, Purpose::run, status));
-    status = ExitStatus::usage;
-    FMVM_TRY(restore_snapshot(snapshot, *built.machine));
-    return built;
-}
-
 }  // namespace
 
 int run_command(const RunOptions& options) {
@@ -74,9 +55,7 @@ int run_command(const RunOptions& options) {
     if (!control_socket.ok())
         return report_error(control_socket.error().message(), ExitStatus::usage);
     ExitStatus status = ExitStatus::failure;
-    Result<BuiltMachine> built = options.restore.empty()
-                                     ? build_machine(*kvm, options, Purpose::run, status)
-                                     : restore_machine(*kvm, options, status);
+    Result<BuiltMachine> built = build_guest(*kvm, options, Purpose::run, status);
     if (!built.ok()) return report_error(built.error().message(), status);
     tell_quirks(*built);
 

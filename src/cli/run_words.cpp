@@ -53,8 +53,11 @@ void add_device_options(CLI::App& app, RunWords& words) {
 }
 
 void add_machine_options(CLI::App& app, RunWords& words) {
-    add_option(app, "--kernel", words.kernel, "PATH", "ELF vmlinux or bzImage (needed)");
+    add_option(app, "--kernel", words.kernel, "PATH",
+               "ELF vmlinux or bzImage (needed, but for --restore)");
     add_option(app, "--initrd", words.initrd, "PATH", "Initial RAM disk");
+    add_option(app, "--restore", words.restore, "DIR",
+               "Go on with the guest of this snapshot, instead of a kernel");
     add_option(app, "--cmdline", words.cmdline, "TEXT", "Kernel command line");
     add_option(app, "--memory", words.memory, "SIZE", "Guest memory (default 256M)");
     add_option(app, "--cpus", words.cpus, "N", "Virtual CPUs (default 1)");

@@ -26,7 +26,7 @@ void add_option(CLI::App& app, const char* name, std::vector<std::string>& targe
                 const char* help);
 // Disks, console, verbosity.
 void add_device_options(CLI::App& app, RunWords& words);
-// Those and kernel, memory, CPUs, configuration file.
+// Those and kernel, snapshot, memory, CPUs, configuration file.
 void add_machine_options(CLI::App& app, RunWords& words);
 
 // The one word of an option that may stand once.

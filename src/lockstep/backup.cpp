@@ -232,6 +232,13 @@ void Backup::claimed(Result<Claim> claim) {
 void Backup::take_over() {
     const Generation generation = hello_.generation + 1;
     crash_point("backup-taking-over");
+    // First, because a primary that hands over keeps shared disks locked until it knows.
+    if (channel_) {
+        send(SwitchedMessage{generation});
+        channel_->close();
+        channel_.reset();
+    }
+    detector_.reset();
     const Result<void> taken = host_.take_over(*shadow_, generation);
     if (!taken.ok()) {
         state_ = State::finished;
@@ -239,12 +246,6 @@ void Backup::take_over() {
         return;
     }
     state_ = State::running;
-    if (channel_) {
-        send(SwitchedMessage{generation});
-        channel_->close();
-        channel_.reset();
-    }
-    detector_.reset();
     shadow_.reset();
 }
 

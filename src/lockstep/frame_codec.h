@@ -45,7 +45,7 @@ enum class FrameType : std::uint16_t {
     heartbeat = 9,         // either
     digests = 10,          // primary: digests of a piece of RAM at the cut (verify mode)
     switch_over = 11,      // primary: the last epoch was the last; take over
-    switched = 12,         // backup: the generation is mine, the guest runs here
+    switched = 12,         // backup: the generation is mine, and the guest
     ended = 13,            // primary: the guest has ended; do not take over
     ask_switch_over = 14,  // backup: its operator wants the guest to move here
 };

@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "base/crash_point.h"
+
 namespace fmvm::lockstep {
 
 void WriteGate::submit(BlockOperation& operation) {
@@ -38,7 +40,16 @@ void WriteGate::close_epoch(EpochId epoch) {
 }
 
 void WriteGate::commit(EpochId epoch) {
-    loop_.post([this, epoch] { release(epoch); });
+    loop_.post([this, epoch] { release_committed(epoch); });
+}
+
+// A side that was frozen since may have been superseded meanwhile.
+void WriteGate::release_committed(EpochId epoch) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (held_.empty() || held_.front().epoch > epoch) return;
+    }
+    if (!permit_ || permit_()) release(epoch);
 }
 
 void WriteGate::open() {
@@ -63,6 +74,7 @@ void WriteGate::release(EpochId epoch) {
     for (BlockOperation* operation : ready)
         inner_->submit(*operation);
     inner_->flush_submissions();
+    crash_point("shared-writes");
 }
 
 }  // namespace fmvm::lockstep

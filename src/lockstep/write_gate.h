@@ -42,6 +42,10 @@ class WriteGate : public BlockBackend {
     void on_waiting(std::function<void()> handler) { waiting_handler_ = std::move(handler); }
     std::optional<TimePoint> waiting_since() const;
 
+    // Asked on the loop thread right before writes of a committed epoch go: whether this side may
+    // still write. If not, they wait until the next commit asks again. Set before use.
+    void require_permit(std::function<bool()> permit) { permit_ = std::move(permit); }
+
     // Writes wait from now on.
     void hold();
     // What waits now belongs to this epoch.
@@ -57,11 +61,13 @@ class WriteGate : public BlockBackend {
         EpochId epoch;  // open_epoch: not cut yet
     };
     static constexpr EpochId open_epoch = UINT64_MAX;
+    void release_committed(EpochId epoch);
     void release(EpochId epoch);
 
     EventLoop& loop_;
     std::unique_ptr<BlockBackend> inner_;
     std::function<void()> waiting_handler_;
+    std::function<bool()> permit_;
 
     mutable std::mutex mutex_;
     bool holding_ = false;

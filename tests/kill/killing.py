@@ -37,8 +37,7 @@ def kill_primary(workload, moment_s, **options):
         shown_at = backup.shown_at(joined.fresh_end(backup.console))
         backup.signal(signal.SIGTERM)
         check_status(backup, STOPPED)
-        pair.joined(primary, backup)
-        pair.check()
+        pair.verdict(primary, backup)
         return Killed(shown_at - killed, primary.console.count(b"\n"), joined.repeated)
     finally:
         pair.close()
@@ -62,10 +61,9 @@ def kill_backup(workload, moment_s, **options):
         shown_at = second.shown_at(joined.fresh_end(second.console))
         second.signal(signal.SIGTERM)
         check_status(second, STOPPED)
-        pair.joined(primary, second)
         if backup.console:
             raise AssertionError(f"the dead backup had shown something\n{pair.description()}")
-        pair.check()
+        pair.verdict(primary, second)
         return Killed(shown_at - killed, primary.console.count(b"\n"), joined.repeated)
     finally:
         pair.close()

@@ -9,7 +9,8 @@ import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import main  # noqa: E402
-from observer import Contradiction, join, judge_counter, judge_dirty, judge_smp  # noqa: E402
+from observer import (Contradiction, join, judge_counter, judge_dirty,  # noqa: E402
+                      judge_journal, judge_records, judge_smp)
 
 
 def counter(first, last, clock=1000):
@@ -71,6 +72,16 @@ class Observer(unittest.TestCase):
         self.refused(b"smp round=1 sum=1999\n", b"", judge_smp)
         self.refused(b"smp round=1 sum=3001\n", b"", judge_smp)
         self.refused(b"smp round=2 sum=4000\n", b"smp round=2 sum=4001\n", judge_smp)
+
+    def test_numbered_records_have_no_gap(self):
+        judge_journal(b"journal: after 0\njournal 1 0123abcd\njournal 2 0123abcd\njourn")
+        self.refused(b"journal 1 0123abcd\n", b"journal 3 0123abcd\n", judge_journal)
+        self.refused(b"journal 1 0123abcd\njournal 1 0123abcd\n", b"", judge_journal)
+        self.refused(b"journal 1 0123abc\n", b"", judge_journal)
+        self.refused(b"jou\njournal 1 0123abcd\n", b"", judge_journal)
+        judge_records(b"fmvm-init: ready t=1\r\nrecord 1 0123abcd\r\nrecord 2 0123abcd\r\n")
+        self.refused(b"record 1 0123abcd\r\n", b"record 3 0123abcd\r\n", judge_records)
+        self.refused(b"record 1 0123abcd\r\n", b"fmvm-init: FAILED: disk\r\n", judge_records)
 
 
 if __name__ == "__main__":

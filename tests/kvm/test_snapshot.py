@@ -103,14 +103,20 @@ class Refusals(SnapshotTestCase):
         self.assert_status(vm, STOPPED)
         return self.directory / "saved"
 
-    def assert_refused(self, arguments, *words, status=USAGE):
-        done = subprocess.run([settings.fmvm, "run", *map(str, arguments)], capture_output=True,
-                              text=True, timeout=60, stdin=subprocess.DEVNULL)
-        self.assertEqual(done.returncode, status, done.stderr)
-        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
-        self.assertTrue(done.stderr.startswith("fmvm: "), done.stderr)
-        for word in words:
-            self.assertIn(word, done.stderr)
+    def assert_refused(self, arguments, *words):
+        """By both commands that can restore; the primary has not begun a generation."""
+        arbiter = self.directory / "arbiter"
+        for command in (["run"], ["primary", "--backup", "127.0.0.1:9", "--block", "shared",
+                                  "--arbiter", f"file:{arbiter}"]):
+            done = subprocess.run([settings.fmvm, *command, *map(str, arguments)],
+                                  capture_output=True, text=True, timeout=60,
+                                  stdin=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, USAGE, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+            self.assertTrue(done.stderr.startswith("fmvm: "), done.stderr)
+            for word in words:
+                self.assertIn(word, done.stderr)
+        self.assertEqual(list(self.directory.glob("arbiter*")), [])
 
     def test_damaged_snapshots(self):
         saved = self.saved()

@@ -46,14 +46,21 @@ class Vm:
     def wait_for(self, text, timeout=60):
         """Waits until `text` was on the console."""
         wanted = text.encode()
+        self._wait(lambda: wanted in self.console, repr(text), timeout)
+
+    def wait_lines(self, count, timeout=60):
+        """Waits until the console has so many lines."""
+        self._wait(lambda: self.console.count(b"\n") >= count, f"line {count}", timeout)
+
+    def _wait(self, condition, what, timeout):
         with self._changed:
             deadline = time.monotonic() + timeout
-            while wanted not in self.console:
+            while not condition():
                 if time.monotonic() > deadline or self.process.poll() is not None:
                     self._changed.wait(1)  # for what is still in the pipe
-                    if wanted in self.console:
+                    if condition():
                         return
-                    raise AssertionError(f"{text!r} did not come; {self.description()}")
+                    raise AssertionError(f"{what} did not come; {self.description()}")
                 self._changed.wait(1)
 
     def finish(self, timeout=120):

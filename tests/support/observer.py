@@ -85,6 +85,32 @@ def judge_smp(stream, cpus=2):
         last = number
 
 
+def judge_numbered(stream, word):
+    """WORD N CRC among lines of others: N counts 1, 2, 3, ... The CRC is for who has the disk."""
+    lines = complete_lines(stream)
+    check_failures(lines)
+    number = 0
+    for line in lines:
+        if not line.startswith(word + " "):
+            continue
+        match = re.fullmatch(word + r" (\d+) [0-9a-f]{8}\r?", line)
+        require(match, f"not a line of the guest: {line!r}, after number {number}")
+        require(int(match[1]) == number + 1, f"{line!r} comes after number {number}")
+        number = int(match[1])
+
+
+def judge_journal(stream):
+    """Of the bare guest `journal`, which says nothing else until its end."""
+    for line in complete_lines(stream):
+        require(line.startswith("journal"), f"not a line of the guest: {line!r}")
+    judge_numbered(stream, "journal")
+
+
+def judge_records(stream):
+    """Of the Linux guest's workload `records`."""
+    judge_numbered(stream, "record")
+
+
 @dataclasses.dataclass
 class Joined:
     stream: bytes

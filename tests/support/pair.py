@@ -20,16 +20,37 @@ import time
 import typing
 
 import observer
-from fmvm_process import STOPPED, VmTestCase, guest, settings
+from fmvm_process import REPOSITORY, STOPPED, VmTestCase, guest, run, settings
 
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
+    """A bare guest. `check_disk` holds the disk to what the console showed: PROGRAM IMAGE LOG."""
     name: str
     guest: str
     cmdline: str
     judge: typing.Callable
     options: tuple = ()
+    check_disk: typing.Optional[pathlib.Path] = None
+    earlier = b""
+
+    def start(self, memory):
+        """The options of a primary that starts it."""
+        return ("--kernel", guest(self.guest), "--cmdline", self.cmdline, "--memory", memory,
+                *self.options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """A guest that a snapshot holds; `earlier` is what its console had shown before."""
+    name: str
+    snapshot: pathlib.Path
+    earlier: bytes
+    judge: typing.Callable
+    check_disk: typing.Optional[pathlib.Path] = None
+
+    def start(self, _memory):
+        return ("--restore", self.snapshot)
 
 
 COUNTER = Workload("counter", "counter", "rate=200", observer.judge_counter)
@@ -37,6 +58,8 @@ COUNTER_IRQ = Workload("counter-irq", "counter", "rate=200 tx=irq", observer.jud
 DIRTY_4 = Workload("dirty-4", "dirty", "mib=4 report_ms=30", observer.judge_dirty)
 DIRTY_1 = Workload("dirty-1", "dirty", "mib=1 bytes=64 report_ms=30", observer.judge_dirty)
 SMP = Workload("smp", "smp", "cpus=2 rounds=0 report_ms=30", observer.judge_smp, ("--cpus", 2))
+JOURNAL = Workload("journal", "journal", "rate=200", observer.judge_journal,
+                   check_disk=REPOSITORY / "guests/bare/check-journal")
 WORKLOADS = (COUNTER, DIRTY_4, SMP, DIRTY_1, COUNTER_IRQ)
 
 
@@ -196,32 +219,37 @@ def free_port():
 
 class Pair:
     """Starts the sides of one guest. `through`: the port that the primary connects to, when a
-    proxy stands between; `more`: options for every primary."""
+    proxy stands between. `disk`: an image that both sides share. `more`: options for every
+    primary."""
 
-    def __init__(self, workload, verify=5, memory="32M", lost_after="2s", through=None,
+    def __init__(self, workload, verify=5, memory="32M", lost_after="2s", through=None, disk=None,
                  more=()):
         self.workload = workload
+        self.disk = disk
         self.watch = Watch()
         self.port = free_port()
         self.through = through or self.port
         self._temporary = tempfile.TemporaryDirectory(prefix="fmvm-kill-")
         self.directory = pathlib.Path(self._temporary.name)
-        self.primary_options = ("--memory", memory, "--verify", verify, "--lost-after", lost_after,
-                                *more)
+        self.shared = ("--disk", f"path={disk}", "--block", "shared") if disk else ()
+        # What a disk is just reading into RAM differs from the backup's, until it is there.
+        self.verify = ("--verify", verify) if not disk else ()
+        self.memory, self.lost_after = memory, lost_after
+        self.more = more
 
     def start_backup(self, *options, name="backup", crash_at=None):
         backup = self._start(
             name, "backup", "--listen", f"127.0.0.1:{self.port}", "--dir",
-            self.directory / name, *options, crash_at=crash_at)
+            self.directory / name, *self.shared, *options, crash_at=crash_at)
         backup.wait_log("listening on")
         return backup
 
     def start_primary(self, *options, name="primary", crash_at=None):
         return self._start(
-            name, "primary", "--backup", f"127.0.0.1:{self.through}", "--kernel",
-            guest(self.workload.guest), "--cmdline", self.workload.cmdline, "--trace",
-            self.directory / f"{name}.trace", *self.workload.options, *self.primary_options,
-            *options, crash_at=crash_at)
+            name, "primary", "--backup", f"127.0.0.1:{self.through}",
+            *self.workload.start(self.memory), *self.shared, *self.verify, "--lost-after",
+            self.lost_after, "--trace", self.directory / f"{name}.trace", *self.more, *options,
+            crash_at=crash_at)
 
     def start(self, *options):
         """Both, in step: (primary, backup)."""
@@ -237,7 +265,8 @@ class Pair:
                     environment)
 
     def joined(self, first, second):
-        return observer.join(first.console, second.console, self.workload.judge)
+        return observer.join(self.workload.earlier + first.console, second.console,
+                             self.workload.judge)
 
     def wait_fresh(self, first, second, lines=5, timeout=60):
         """Waits until `second` has shown lines that `first` had not; both as one stream."""
@@ -249,6 +278,24 @@ class Pair:
             if time.monotonic() > deadline or second.ended():
                 raise AssertionError(f"{second.name} does not go on\n{self.description()}")
             time.sleep(0.05)
+
+    def verdict(self, first, second):
+        """After the end: both consoles as one stream, which the disk bears out."""
+        joined = self.joined(first, second)
+        self.check()
+        self.check_disk(joined.stream)
+        return joined
+
+    def check_disk(self, stream):
+        """What was shown is on the disk; nobody runs the guest any more."""
+        if not self.disk:
+            return
+        log = self.directory / "console.log"
+        log.write_bytes(stream)
+        try:
+            run(self.workload.check_disk, self.disk, log)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.description()}") from None
 
     def check(self):
         """What holds whatever happened."""

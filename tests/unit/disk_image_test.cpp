@@ -122,6 +122,18 @@ TEST_CASE("disk image: a successor waits a little for the lock", "[disk][threads
     owner.join();
 }
 
+TEST_CASE("disk image: opened without the lock, takes it when the other has let go", "[disk]") {
+    const TempFile file(512);
+    const auto first = DiskImage::open(file.path(), writable);
+    REQUIRE(first.ok());
+    const auto second = DiskImage::open(file.path(), {.lock = false});
+    REQUIRE(second.ok());
+    CHECK_FALSE(second.value().try_lock(file.path()).value());
+    first.value().unlock();
+    CHECK(second.value().try_lock(file.path()).value());
+    CHECK_FALSE(first.value().try_lock(file.path()).value());
+}
+
 TEST_CASE("disk image: readers share, and keep writers out", "[disk]") {
     const TempFile file(512);
     const auto first = DiskImage::open(file.path(), read_only);

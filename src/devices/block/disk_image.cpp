@@ -35,26 +35,23 @@ Error open_error(int error_number, const std::string& path, bool read_only) {
     return errno_error(error_number, fmt::format("disk {}: cannot be opened", path));
 }
 
-int try_lock(int fd, short type) {
+// Open file description locks: they belong to this opening, not to the process.
+int set_lock(int fd, short type) {
     struct flock lock {};
     lock.l_type = type;
     lock.l_whence = SEEK_SET;
     return ::fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-// Open file description locks: they belong to this opening, not to the process.
-Result<void> lock_image(int fd, const std::string& path, bool read_only,
-                        std::chrono::milliseconds wait) {
-    const auto deadline = std::chrono::steady_clock::now() + wait;
-    while (try_lock(fd, read_only ? F_RDLCK : F_WRLCK) != 0) {
-        if (errno != EAGAIN && errno != EACCES) {
-            return errno_error(errno, fmt::format("disk {}: cannot be locked", path));
-        }
+Result<void> wait_for_lock(const DiskImage& image, const std::string& path,
+                           std::chrono::milliseconds limit) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    while (!FMVM_TRY(image.try_lock(path))) {
         if (std::chrono::steady_clock::now() >= deadline) {
             return make_error("disk {}: in use by another virtual machine; stop that one first",
                               path);
         }
-        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        std::this_thread::sleep_for(DiskImage::lock_look);
     }
     return {};
 }
@@ -121,8 +118,7 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
             "(truncate -s %{} {})",
             path, image.size, image.block_size, image.block_size, path);
     }
-    if (options.lock)
-        FMVM_TRY(lock_image(image.fd.get(), path, options.read_only, options.lock_wait));
+    if (options.lock) FMVM_TRY(wait_for_lock(image, path, options.lock_wait));
     // It was for the opening only: what io_uring makes of it, from EAGAIN to waiting on our thread,
     // depends on kernel and file system.
     if (::fcntl(image.fd.get(), F_SETFL, flags & ~O_NONBLOCK) != 0) {
@@ -131,12 +127,14 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
     return image;
 }
 
-Result<void> DiskImage::lock(const std::string& path, std::chrono::milliseconds wait) const {
-    return lock_image(fd.get(), path, read_only, wait);
+Result<bool> DiskImage::try_lock(const std::string& path) const {
+    if (set_lock(fd.get(), read_only ? F_RDLCK : F_WRLCK) == 0) return true;
+    if (errno == EAGAIN || errno == EACCES) return false;
+    return errno_error(errno, fmt::format("disk {}: cannot be locked", path));
 }
 
 void DiskImage::unlock() const {
-    try_lock(fd.get(), F_UNLCK);
+    set_lock(fd.get(), F_UNLCK);
 }
 
 }  // namespace fmvm

@@ -21,15 +21,18 @@ struct DiskImage {
     struct Options {
         bool read_only = false;
         bool direct = false;  // O_DIRECT: past the host's page cache
-        bool lock = true;     // false: lock() is called later, before anything is written
+        bool lock = true;     // false: try_lock() is called later, before anything is written
         std::chrono::milliseconds lock_wait{1500};
     };
     // Takes an exclusive lock on the image (a shared one if read-only), so that two VMs cannot
     // write the same disk. The kernel keeps it until the last I/O of the process that held it has
     // ended, even after SIGKILL: a successor waits for that up to options.lock_wait.
     static Result<DiskImage> open(const std::string& path, const Options& options);
-    // For an image that was opened without: takes the lock. `path` is for the message.
-    Result<void> lock(const std::string& path, std::chrono::milliseconds wait) const;
+    // For an image that was opened without: takes the lock; false while another holds it. `path` is
+    // for the message.
+    Result<bool> try_lock(const std::string& path) const;
+    // Who waits for the lock looks so often.
+    static constexpr std::chrono::milliseconds lock_look{2};
     // Gives the lock up now; for an owner without I/O in flight.
     void unlock() const;
 };

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/write_gate.h"
+
+#include <catch2/catch.hpp>
+
+#include "support/faulty_backend.h"
+
+using namespace fmvm;
+using namespace fmvm::lockstep;
+using namespace fmvm::test;
+
+namespace {
+
+// A gate before a disk in memory, and a guest that writes a number to a sector of that number.
+struct Bench : BlockOperationOwner {
+    Bench() { loop.start(); }
+    ~Bench() override { loop.stop(); }
+
+    void complete(BlockOperation& operation, BlockStatus status) override {
+        CHECK(status == BlockStatus::ok);
+        completed.push_back(operation.offset / 512);
+    }
+    void submit(BlockOp op, std::uint8_t number) {
+        sectors.emplace_back(512, number);
+        BlockOperation& operation = operations.emplace_back();
+        operation.op = op;
+        operation.offset = number * 512U;
+        operation.owner = this;
+        if (op != BlockOp::flush) {
+            operation.length = 512;
+            operation.buffers.push_back({sectors.back().data(), 512});
+        }
+        loop.run_sync([&] { gate.submit(operation); });
+    }
+    void write(std::uint8_t number) { submit(BlockOp::write, number); }
+    void commit(EpochId epoch) {
+        gate.commit(epoch);
+        settle();
+    }
+    void settle() {
+        loop.run_sync([] {});
+    }
+    bool on_disk(std::uint8_t number) const { return (*image)[number * 512U] == number; }
+
+    EventLoop loop;
+    SharedImage image = std::make_shared<std::vector<std::uint8_t>>(64 * 512);
+    WriteGate gate{loop, std::make_unique<MemoryBackend>(image)};
+    std::deque<std::vector<std::uint8_t>> sectors;
+    std::deque<BlockOperation> operations;
+    std::vector<std::uint64_t> completed;
+};
+
+using Numbers = std::vector<std::uint64_t>;
+
+}  // namespace
+
+TEST_CASE("write gate: open, everything passes") {
+    Bench bench;
+    bench.write(1);
+    CHECK(bench.on_disk(1));
+    CHECK_FALSE(bench.gate.waiting_since());
+}
+
+TEST_CASE("write gate: a write waits for the commit of its epoch, reads and flushes pass") {
+    Bench bench;
+    bench.gate.hold();
+    bench.write(1);
+    bench.submit(BlockOp::discard, 2);
+    bench.submit(BlockOp::write_zeroes, 3);
+    CHECK(bench.gate.waiting_since());
+    bench.submit(BlockOp::read, 4);
+    bench.submit(BlockOp::flush, 5);
+    CHECK(bench.completed == Numbers{4, 5});
+    bench.gate.close_epoch(7);
+    CHECK_FALSE(bench.gate.waiting_since());
+    bench.write(6);
+    bench.commit(6);
+    CHECK(bench.completed == Numbers{4, 5});
+    bench.commit(7);
+    CHECK(bench.completed == Numbers{4, 5, 1, 2, 3});
+    CHECK_FALSE(bench.on_disk(6));
+    bench.gate.open();
+    bench.settle();
+    CHECK(bench.on_disk(6));
+}
+
+TEST_CASE("write gate: without permission nothing committed goes; a later commit asks again") {
+    Bench bench;
+    bool permitted = false;
+    unsigned asked = 0;
+    bench.gate.require_permit([&] {
+        ++asked;
+        return permitted;
+    });
+    bench.gate.hold();
+    bench.commit(1);
+    CHECK(asked == 0);  // there is nothing to write
+    bench.write(1);
+    bench.gate.close_epoch(2);
+    bench.commit(2);
+    CHECK(asked == 1);
+    CHECK_FALSE(bench.on_disk(1));
+    permitted = true;
+    bench.commit(3);
+    CHECK(bench.on_disk(1));
+}
