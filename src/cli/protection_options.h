@@ -7,8 +7,8 @@
 #include <string>
 
 #include "cli/run_options.h"
-#include "lockstep/asio_channel.h"
 #include "lockstep/checkpointer.h"
+#include "lockstep/endpoint.h"
 #include "lockstep/primary.h"
 
 namespace fmvm::cli {

@@ -10,25 +10,16 @@
 
 #include <functional>
 #include <memory>
-#include <string>
 
 #include "base/result.h"
 #include "lockstep/channel.h"
+#include "lockstep/endpoint.h"
 
 namespace boost::asio {
 class io_context;
 }
 
 namespace fmvm::lockstep {
-
-// "ADDR:PORT", "[V6ADDR]:PORT"; port 0 is fine for listening.
-struct Endpoint {
-    std::string address;
-    std::uint16_t port = 0;
-    std::string text() const;
-    bool is_loopback() const;
-    static Result<Endpoint> parse(const std::string& text);
-};
 
 // The loops of those two threads.
 struct ChannelThreads {

@@ -283,8 +283,10 @@ void Checkpointer::digest_pages() {
     digests_.clear();
     if (options_.verify_every == 0 || epoch_ % options_.verify_every != 0) return;
     digests_.reserve(memory_.page_count());
+    const PageSet unsettled = machine_.unsettled_pages();
     for (PageIndex page = 0; page < memory_.page_count(); ++page)
-        digests_.push_back(digest_of(memory_.page(page)));
+        digests_.push_back(unsettled.contains(page) ? DigestsMessage::not_compared
+                                                    : digest_of(memory_.page(page)));
 }
 
 GatheredBody Checkpointer::next_pages() {

@@ -95,12 +95,14 @@ struct HeartbeatMessage {
     static Result<HeartbeatMessage> decode(std::span<const std::uint8_t> body);
 };
 
-// Verify mode: XXH3-64 of each page from `first_page` on, as it was at the cut of this epoch.
+// Verify mode: XXH3-64 of each page from `first_page` on, as it was at the cut of this epoch; or
+// not_compared.
 struct DigestsMessage {
     EpochId epoch = 0;
     std::uint64_t first_page = 0;
     std::vector<std::uint64_t> digests;
     static constexpr std::size_t digests_max = 65536;
+    static constexpr std::uint64_t not_compared = 0;
     static constexpr FrameType type = FrameType::digests;
     Body encode() const;
     static Result<DigestsMessage> decode(std::span<const std::uint8_t> body);

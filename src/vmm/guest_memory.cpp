@@ -127,6 +127,15 @@ void GuestMemory::mark_dirty(GuestAddress address, std::uint64_t length) {
     if (region != nullptr) mark_pages(*region, address - region->start, length);
 }
 
+void GuestMemory::add_pages(GuestAddress address, std::uint64_t length, PageSet& pages) const {
+    const MemoryRegion* region = length != 0 ? find(address, length) : nullptr;
+    if (region == nullptr) return;
+    const std::uint64_t offset = address - region->start;
+    const std::uint64_t last = region->first_page + (offset + length - 1) / page_size;
+    for (std::uint64_t page = region->first_page + offset / page_size; page <= last; ++page)
+        pages.insert(static_cast<PageIndex>(page));
+}
+
 void GuestMemory::mark_pages(const MemoryRegion& region, std::uint64_t offset,
                              std::uint64_t length) {
     const std::uint64_t first = region.first_page + offset / page_size;

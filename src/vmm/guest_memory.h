@@ -76,6 +76,9 @@ class GuestMemory {
     // other writer stands (Machine::quiesce): a mark made at the same time might be lost.
     std::vector<std::uint64_t> take_dirty_marks();
 
+    // Adds the pages that the range touches; none if it is not wholly RAM.
+    void add_pages(GuestAddress address, std::uint64_t length, PageSet& pages) const;
+
     // One page by its number (see page_set.h), which must be below page_count(). For copying whole
     // pages to and from checkpoints: who writes through it makes sure that nobody needs the mark.
     std::span<std::uint8_t, page_size> page(PageIndex index) const;

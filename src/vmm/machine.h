@@ -118,6 +118,9 @@ class Machine {
     // All state beside RAM, as the sections "machine", "vcpu0" and so on, "chips" and those of the
     // devices. Only while a QuiesceGuard lives.
     Result<StateImage> save();
+    // Pages whose content is not settled although all stands: what a disk is reading into them will
+    // be marked dirty when it is there. Only while a QuiesceGuard lives.
+    PageSet unsettled_pages() const;
     // Puts this machine, which has never started, where the saved one stood. RAM is the caller's,
     // before or after, but before start(). After an error the machine is good for nothing.
     Result<void> restore(const StateImage& image);

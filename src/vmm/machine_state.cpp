@@ -87,6 +87,13 @@ Result<StateImage> Machine::save() {
     return image;
 }
 
+PageSet Machine::unsettled_pages() const {
+    PageSet pages(memory_.page_count());
+    for (const StatefulDevice& entry : stateful_devices_)
+        entry.device->add_unsettled(pages);
+    return pages;
+}
+
 // Nothing is missing, nothing is left over, all is of a version that can be read.
 Result<void> Machine::check_sections(const StateImage& image) const {
     const MachineSize size = FMVM_TRY(machine_size(image));

@@ -15,6 +15,7 @@
 
 #include "base/byte_codec.h"
 #include "base/result.h"
+#include "vmm/page_set.h"
 
 namespace fmvm {
 
@@ -56,6 +57,9 @@ class Snapshottable {
     virtual std::uint32_t state_version() const = 0;
     virtual void save(ByteWriter& out) const = 0;
     virtual Result<void> restore(ByteReader& in) = 0;
+    // Adds the pages that the kernel may be writing to on its behalf, although it stands (disk
+    // reads in flight): what they hold is not settled.
+    virtual void add_unsettled(PageSet&) const {}
 };
 
 }  // namespace fmvm

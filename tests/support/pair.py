@@ -232,8 +232,7 @@ class Pair:
         self._temporary = tempfile.TemporaryDirectory(prefix="fmvm-kill-")
         self.directory = pathlib.Path(self._temporary.name)
         self.shared = ("--disk", f"path={disk}", "--block", "shared") if disk else ()
-        # What a disk is just reading into RAM differs from the backup's, until it is there.
-        self.verify = ("--verify", verify) if not disk else ()
+        self.verify = ("--verify", verify)
         self.memory, self.lost_after = memory, lost_after
         self.more = more
 

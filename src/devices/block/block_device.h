@@ -38,6 +38,7 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
     void reset(std::function<void()> done) override;
     std::vector<Virtqueue::State> queue_states() const override;
     void save(ByteWriter& out) const override;
+    void add_unsettled(PageSet& pages) const override;
     Result<void> restore(VirtioTransport& transport, std::uint64_t driver_features,
                          const std::vector<Virtqueue::State>& queues, ByteReader& in) override;
 

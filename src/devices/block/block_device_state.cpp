@@ -44,6 +44,14 @@ void BlockDevice::save(ByteWriter& out) const {
     }
 }
 
+void BlockDevice::add_unsettled(PageSet& pages) const {
+    for (const auto& slot : slots_) {
+        if (!slot->busy || slot->op != BlockOp::read) continue;
+        for (const Segment& segment : slot->segments)
+            memory_.add_pages(segment.address, segment.length, pages);
+    }
+}
+
 bool BlockDevice::read_requests(ByteReader& in, const Virtqueue::State& queue,
                                 std::vector<SavedRequest>& requests) const {
     std::bitset<queue_size_max> heads;

@@ -57,6 +57,7 @@ class MmioTransport : public BusDevice, public VirtioTransport, public Snapshott
     std::uint32_t state_version() const override { return 1; }
     void save(ByteWriter& out) const override;
     Result<void> restore(ByteReader& in) override;
+    void add_unsettled(PageSet& pages) const override { device_.add_unsettled(pages); }
 
   private:
     // virtio 1.2, 2.1

@@ -57,6 +57,8 @@ class VirtioDevice {
     // While the loop stands: what the device knows beside its queues, requests in flight above
     // all.
     virtual void save(ByteWriter& out) const = 0;
+    // While the loop stands: as Snapshottable::add_unsettled().
+    virtual void add_unsettled(PageSet&) const {}
     // Like activate(), for a device that goes on where another one, active then, stopped. Called
     // before the loop runs, on a device that was never active; `queues` fit its description and
     // the registers of the transport. Reads all of `in`, which anybody may have written, and takes
