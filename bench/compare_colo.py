@@ -228,6 +228,7 @@ def memcpy_floor_us(pages):
     libc = ctypes.CDLL(None)
     source, target = (ctypes.create_string_buffer(2 * size) for _ in range(2))
     samples = []
+    ctypes.memset(source, 1, 2 * size)  # never written, it would be one page of zeroes
     memcpy = libc.memcpy
     memcpy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
     addresses = [(ctypes.addressof(target) + 2 * i, ctypes.addressof(source) + 2 * i)
@@ -246,8 +247,10 @@ def run_row(settings, mib, interval_ms):
     for _ in range(settings.rounds):
         with tempfile.TemporaryDirectory() as name:
             directory = pathlib.Path(name)
+            # Before and after: the machine's own speed drifts from one minute to the next.
             alone = unprotected(settings, mib, directory)
             sides = {"fmvm": with_fmvm(settings, mib, interval_ms, directory)}
+            alone = (alone + unprotected(settings, mib, directory)) / 2
             if settings.colo:
                 sides["COLO"] = with_colo(settings, mib, interval_ms, directory)
             for side, measured in sides.items():

@@ -143,6 +143,8 @@ class BackupRun : public lockstep::BackupUser {
         signals_.async_wait([this](const boost::system::error_code& error, int number) {
             if (!error) stop(number);
         });
+        ::signal(SIGUSR1,
+                 SIG_IGN);  // a primary's statistics; asked here by mistake, it kills nobody
         service_->start();
         const auto work = boost::asio::make_work_guard(control_);
         control_.run();
@@ -255,7 +257,11 @@ class BackupRun : public lockstep::BackupUser {
 
     int finish() {
         service_.reset();
-        if (!end_ || !standby_) return status_;
+        // A takeover may have come together with the signal: the guest that began here is ended.
+        control_.restart();
+        control_.poll();
+        if (!standby_) return status_;
+        if (!end_) end_ = GuestEnd::stopped;
         Machine& machine = *standby_->built().machine;
         machine.halt_vcpus();
         if (*end_ != GuestEnd::unsupported) mark_ended(*arbiter_, generation_, "backup");

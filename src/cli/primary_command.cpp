@@ -129,13 +129,14 @@ class PrimaryRun {
     Outcome run() {
         wait_for_stop();
         wait_for_requests();
-        service_->start();
         built_.machine->start();
+        service_->start();  // from here on, its thread controls the machine
         const auto work = boost::asio::make_work_guard(control_);
         control_.run();
         const Generation generation = service_->generation();
-        service_.reset();
+        service_->stop();
         built_.machine->halt_vcpus();
+        service_.reset();
         // A guest that this host could not go on with has not ended: another host may.
         if (outcome_.end == PrimaryEnd::guest_ended && outcome_.guest != GuestEnd::unsupported)
             mark_ended(arbiter_, generation, "primary");

@@ -28,6 +28,7 @@ constexpr std::chrono::milliseconds linger_max{200};
 constexpr std::size_t gather_max = 32;  // frames per system call
 constexpr std::chrono::milliseconds bytes_told_every{5};
 constexpr std::size_t unread_bytes_max = 32 * mib;
+constexpr std::size_t unread_frame_cost = 512;  // so that many small ones count, too
 
 // What passes between two heartbeats: from here on it is bulk.
 constexpr std::size_t bulk_bytes = 1 * mib;
@@ -36,6 +37,15 @@ constexpr int urgent_niceness = -15;
 
 Tcp::endpoint to_asio(const Endpoint& endpoint) {
     return {asio::ip::make_address(endpoint.address), endpoint.port};
+}
+
+// This network thread, whichever connection asks.
+void set_urgent(bool urgent) {
+    static thread_local const int usual = ::getpriority(PRIO_PROCESS, 0);
+    static thread_local bool is_urgent = false;
+    if (urgent == is_urgent) return;
+    is_urgent = urgent;
+    ::setpriority(PRIO_PROCESS, 0, urgent ? std::min(usual, urgent_niceness) : usual);
 }
 
 // Where the user of a channel is told things: its own thread, and only while it wants to be.
@@ -76,8 +86,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     // Network thread, as all that follows.
     void receive() {
-        paused_ = unread_ > unread_bytes_max;
-        if (lost_ || paused_) return;
+        if (lost_) return;
+        // In this order: a user that has read everything by now will not wake us.
+        paused_ = true;
+        if (unread_ > unread_bytes_max) return;
+        paused_ = false;
         const std::span<std::uint8_t> space = decoder_.space();
         socket_.async_read_some(
             asio::buffer(space.data(), space.size()),
@@ -153,10 +166,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void choose_priority() {
         const bool bulk = std::exchange(moved_bytes_, 0) >= bulk_bytes;
         quiet_beats_ = bulk ? 0 : quiet_beats_ + 1;
-        const bool urgent = quiet_beats_ >= quiet_beats_min;
-        if (urgent == urgent_) return;
-        urgent_ = urgent;
-        ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), urgent ? urgent_niceness : 0);
+        set_urgent(quiet_beats_ >= quiet_beats_min);
     }
 
     void shut() {
@@ -166,6 +176,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
         closing_timer_.cancel();
         heartbeat_timer_.cancel();
         lost_ = true;
+        set_urgent(false);
         if (!writing_) release_all();
     }
 
@@ -260,7 +271,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
             tell([](Subscriber& subscriber) { subscriber.user->bytes_received(); });
             return;
         }
-        const std::size_t bytes = frame->body.size();
+        const std::size_t bytes = frame->body.size() + unread_frame_cost;
         unread_ += bytes;
         asio::post(subscriber_->context,
                    [self = shared_from_this(), bytes, frame = std::move(*frame)]() mutable {
@@ -297,7 +308,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::chrono::steady_clock::time_point told_bytes_at_{};
     std::size_t moved_bytes_ = 0;  // since the last heartbeat was due
     unsigned quiet_beats_ = quiet_beats_min;
-    bool urgent_ = false;
     bool sent_lately_ = false;
     bool writing_ = false;
     bool closing_ = false;

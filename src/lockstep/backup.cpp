@@ -135,6 +135,8 @@ Result<void> Backup::handle_commit(const Frame& frame) {
         log::notice("backup", "in step with {} generation={}", peer_, hello_.generation);
     }
     send(AckMessage{commit.epoch});
+    if (channel_->queued_bytes() > channel_high_water)
+        return Error("it does not read what it is told");
     crash_point("backup-acknowledged");
     const Result<void> applied = shadow_->apply();
     if (!applied.ok()) {

@@ -57,7 +57,8 @@ class CheckpointSource {
     // Of the last cut:
     virtual const std::vector<std::uint8_t>& state() const = 0;  // an encoded StateImage
     virtual const OutputGate::EpochOutput& output() const = 0;
-    virtual const std::vector<std::uint64_t>& digests() const = 0;  // of each page; or none
+    // Of each page and, behind them, of the state; or none.
+    virtual const std::vector<std::uint64_t>& digests() const = 0;
     virtual const CutReport& report() const = 0;
     virtual const PageCounts& counts() const = 0;
 

@@ -76,10 +76,11 @@ Checkpointer::Checkpointer(Machine& machine, DirtyLog& log, OutputGate& gate,
 Checkpointer::~Checkpointer() = default;
 
 void Checkpointer::forget_copies() {
-    for (const Staged& staged : staged_) {
-        if (staged.slot != PageStore::none) store_->free(staged.slot);
+    for (; next_staged_ < staged_.size(); ++next_staged_) {  // the others have been packed
+        if (staged_[next_staged_].slot != PageStore::none) store_->free(staged_[next_staged_].slot);
     }
     staged_.clear();
+    next_staged_ = 0;
     if (copies_) copies_->make_room(SIZE_MAX, [](PageIndex) { return false; });
     copies_ = std::make_unique<SentCopies>(*store_, memory_.page_count());
     // Each hot page takes two slots: the copy sent last and the one just staged.
@@ -181,7 +182,7 @@ Result<void> Checkpointer::cut(EpochId epoch, bool stay_stopped) {
     stay_stopped_ = stay_stopped;
     report_ = {};
     counts_ = {};
-    const Clock::time_point began = Clock::now();
+    cut_began_ = Clock::now();
     Laps laps;
     standing_ = std::make_unique<QuiesceGuard>(machine_);
     report_.stop = laps.lap();
@@ -196,7 +197,6 @@ Result<void> Checkpointer::cut(EpochId epoch, bool stay_stopped) {
     digest_pages();
     report_.digest = laps.lap();
     if (!stay_stopped && fits_) resume();
-    report_.stood = Clock::now() - began;
     return {};
 }
 
@@ -282,11 +282,12 @@ std::optional<Clock::time_point> Checkpointer::waiting_since() const {
 void Checkpointer::digest_pages() {
     digests_.clear();
     if (options_.verify_every == 0 || epoch_ % options_.verify_every != 0) return;
-    digests_.reserve(memory_.page_count());
+    digests_.reserve(memory_.page_count() + 1);
     const PageSet unsettled = machine_.unsettled_pages();
     for (PageIndex page = 0; page < memory_.page_count(); ++page)
         digests_.push_back(unsettled.contains(page) ? DigestsMessage::not_compared
                                                     : digest_of(memory_.page(page)));
+    digests_.push_back(digest_of(state_));
 }
 
 GatheredBody Checkpointer::next_pages() {
@@ -349,7 +350,9 @@ void Checkpointer::count(PageEncoding encoding) {
 
 void Checkpointer::resume() {
     stay_stopped_ = false;
+    if (!standing_) return;
     standing_.reset();
+    report_.stood = Clock::now() - cut_began_;
 }
 
 void Checkpointer::end() {

@@ -115,6 +115,7 @@ class Checkpointer : public CheckpointSource {
     OutputGate::EpochOutput output_;
     std::vector<std::uint64_t> digests_;
     CutReport report_;
+    std::chrono::steady_clock::time_point cut_began_{};
     PageCounts counts_;
 };
 

@@ -29,7 +29,8 @@ namespace fmvm::lockstep {
 
 inline constexpr std::uint16_t protocol_version = 1;
 inline constexpr std::size_t frame_header_size = 40;
-inline constexpr std::size_t frame_body_max = 4 * mib;  // the state of 64 vCPUs
+// The state of 64 vCPUs and of 15 disks with all that they can have in flight (12 MiB).
+inline constexpr std::size_t frame_body_max = 16 * mib;
 inline constexpr std::uint16_t optional_frame_bit = 0x8000;
 
 enum class FrameType : std::uint16_t {
@@ -38,7 +39,7 @@ enum class FrameType : std::uint16_t {
     welcome = 2,           // backup: I am ready for it
     refuse = 3,            // either: I will not go on with you, and why; then the connection ends
     pages = 4,             // primary: pages of the epoch under way
-    state = 5,             // primary: a piece of the state image of the epoch under way
+    state = 5,             // primary: the state image of the epoch under way
     output = 6,            // primary: console bytes that the epoch under way emitted
     commit = 7,            // primary: the epoch is complete
     ack = 8,               // backup: the epoch is committed here

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "base/check.h"
 #include "base/result.h"
 #include "base/units.h"
 
@@ -30,6 +31,7 @@ class PageStore {
     // A second user of the slot: it is free when each has freed it.
     void share(Slot slot) { ++users_[slot]; }
     void free(Slot slot) {
+        FMVM_CHECK(users_[slot] != 0);
         if (--users_[slot] == 0) free_.push_back(slot);
     }
     // Lets the host provide the memory of the next `count` slots now rather than during a cut.
@@ -46,7 +48,7 @@ class PageStore {
 
     std::uint8_t* base_;
     std::uint32_t capacity_;
-    std::vector<std::uint8_t> users_;  // of each slot below used_
+    std::vector<std::uint8_t> users_;  // of each slot below used_; at most its owner and a lease
     std::uint32_t used_ = 0;           // slots below this were given out at least once
     std::uint32_t provided_ = 0;       // slots below this have memory
     std::vector<Slot> free_;

@@ -53,7 +53,7 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
 }
 
 bool Primary::switch_over() {
-    if (state_ != State::following || last_ != Last::no) return false;
+    if (state_ != State::following || !commit_sent_ || last_ != Last::no) return false;
     last_ = Last::switch_over;
     pump();
     return true;
@@ -124,7 +124,7 @@ bool Primary::copy_step() {
     if (!copied_) {
         Result<GatheredBody> body = source_.next_initial_pages();
         if (!body.ok()) {
-            finish(PrimaryEnd::failed, body.error().message());
+            source_failed(body.error().message());
             return false;
         }
         if (!body->empty()) {
@@ -183,8 +183,7 @@ void Primary::cut() {
     const bool stay_stopped = last_cut_ || policy_.waits_for_ack();
     const Result<void> cut = source_.cut(++epoch_, stay_stopped);
     if (!cut.ok()) {
-        // Whatever is wrong with this host, the backup has a machine that is whole.
-        finish(PrimaryEnd::failed, cut.error().message());
+        source_failed(cut.error().message());
         return;
     }
     policy_.epoch_ended(cut_began_, source_.report().pages_new);
@@ -192,6 +191,17 @@ void Primary::cut() {
     packing_ = true;
     digest_ = 0;
     bytes_ = 0;
+}
+
+// Whatever is wrong with this host: a backup that has committed has a machine that is whole. Before
+// that, this one is all there is, and goes on without protection.
+void Primary::source_failed(const std::string& reason) {
+    if (commit_sent_) {
+        finish(PrimaryEnd::failed, reason);
+        return;
+    }
+    if (reason != lost_reason_) log::warning("primary", "cannot be protected: {}", reason);
+    drop_channel(reason);
 }
 
 void Primary::send_rest_of_checkpoint() {
@@ -305,8 +315,8 @@ Result<void> Primary::handle_welcome(const Frame& frame) {
     if (state_ != State::greeting) return Error("it sent a welcome out of turn");
     const Result<void> begun = source_.begin();
     if (!begun.ok()) {
-        finish(PrimaryEnd::failed, begun.error().message());
-        return {};
+        source_.end();
+        return begun.error();
     }
     detector_.emplace(options_.lost_after, options_.heartbeat, host_.now());
     log::info("primary", "copying memory to {}", peer_);

@@ -120,6 +120,7 @@ class Primary : public ChannelUser {
     bool cut_due() const;
     std::optional<TimePoint> waiting_since() const;
     void cut();
+    void source_failed(const std::string& reason);
     void send_rest_of_checkpoint();
     void send_state();
     void send_output();

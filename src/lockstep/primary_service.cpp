@@ -70,6 +70,10 @@ void PrimaryService::tell_output() {
 }
 
 PrimaryService::~PrimaryService() {
+    stop();
+}
+
+void PrimaryService::stop() {
     thread_.stop();
 }
 

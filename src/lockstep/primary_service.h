@@ -43,6 +43,8 @@ class PrimaryService : public PrimaryHost {
 
     // Before the machine starts.
     void start();
+    // From here on nothing of it happens any more; the machine is the caller's again.
+    void stop();
     // Why the guest is not moved after all.
     using Stays = std::function<void(const std::string& why)>;
     // Any thread. One at a time. `stays` is called on the replication thread, now or later, when

@@ -95,8 +95,8 @@ struct HeartbeatMessage {
     static Result<HeartbeatMessage> decode(std::span<const std::uint8_t> body);
 };
 
-// Verify mode: XXH3-64 of each page from `first_page` on, as it was at the cut of this epoch; or
-// not_compared.
+// Verify mode: XXH3-64 of each page from `first_page` on, as it was at the cut of this epoch, or
+// not_compared; and behind the last page that of the state image.
 struct DigestsMessage {
     EpochId epoch = 0;
     std::uint64_t first_page = 0;

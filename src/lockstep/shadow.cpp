@@ -32,6 +32,7 @@ void Shadow::account(const Frame& frame) {
 Result<void> Shadow::stage_pages(Frame frame) {
     PagesBody pages = FMVM_TRY(parse_pages_body(frame.body, ram_.page_count()));
     FMVM_TRY(check_epoch(pages.epoch));
+    if (pages.records.empty()) return Error("it sent a pages message without pages");
     if (committed_ == 0) return apply_records(ram_, pages);
     records_ += pages.records.size();
     if (records_ > ram_.page_count()) return Error("it sent more pages than there are");
@@ -73,7 +74,7 @@ Result<void> Shadow::stage_digests(const Frame& frame) {
     DigestsMessage message = FMVM_TRY(DigestsMessage::decode(frame.body));
     FMVM_TRY(check_epoch(message.epoch));
     if (message.first_page != next_digests_.size() ||
-        message.digests.size() > ram_.page_count() - next_digests_.size()) {
+        message.digests.size() > ram_.page_count() + 1 - next_digests_.size()) {
         return Error("it sent digests of pages out of order");
     }
     next_digests_.insert(next_digests_.end(), message.digests.begin(), message.digests.end());
@@ -87,7 +88,7 @@ Result<void> Shadow::commit(const CommitMessage& commit) {
     if (!has_state_) return make_error("epoch {} has no state", commit.epoch);
     if (!initial && (commit.digest != digest_ || commit.page_records != records_))
         return make_error("epoch {} is not whole", commit.epoch);
-    if (!next_digests_.empty() && next_digests_.size() != ram_.page_count())
+    if (!next_digests_.empty() && next_digests_.size() != ram_.page_count() + 1)
         return make_error("epoch {} has digests of some pages only", commit.epoch);
     const std::uint64_t tail_end = tail_.position + tail_.bytes.size();
     if (next_output_.empty()) next_output_position_ = initial ? commit.output_end : tail_end;
@@ -123,7 +124,10 @@ Result<void> Shadow::apply() {
 }
 
 Result<void> Shadow::verify() const {
-    for (std::size_t i = 0; i < unverified_.size(); ++i) {
+    if (unverified_.empty()) return {};
+    if (digest_of(state_) != unverified_.back())
+        return make_error("verify: the state differs from the primary's at epoch {}", committed_);
+    for (std::size_t i = 0; i < ram_.page_count(); ++i) {
         const auto page = ram_.page(static_cast<PageIndex>(i));
         if (unverified_[i] != DigestsMessage::not_compared && digest_of(page) != unverified_[i])
             return make_error(

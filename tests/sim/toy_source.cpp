@@ -63,6 +63,7 @@ Result<void> ToySource::cut(lockstep::EpochId epoch, bool stay_stopped) {
     if (epoch % verify_every != 0) return {};
     for (PageIndex page = 0; page < toy_pages; ++page)
         digests_.push_back(digest_of(ram_.page(page)));
+    digests_.push_back(digest_of(state_));
     return {};
 }
 
@@ -70,7 +71,7 @@ lockstep::GatheredBody ToySource::next_pages() {
     process_.spend(work_per_body);
     Body body = lockstep::begin_pages_body(epoch_);
     const std::size_t empty = body.size();
-    for (unsigned taken = 0; !staged_.empty() && taken < pages_per_body; ++taken) {
+    for (unsigned taken = 0; !staged_.empty() && taken < pages_per_body;) {
         auto staged = staged_.extract(staged_.begin());
         const PageIndex page = staged.key();
         const lockstep::PageBytes now(staged.mapped().data(), page_size);
@@ -82,10 +83,11 @@ lockstep::GatheredBody ToySource::next_pages() {
         lockstep::append_page(body, page, now,
                               before == sent_.end() ? nullptr : before->second.data(),
                               {true, page % 2 == 0});
+        ++taken;
         ++counts_.records;
         sent_[page] = std::move(staged.mapped());
     }
-    if (body.size() == empty && staged_.empty()) return {};
+    if (body.size() == empty) return {};
     return lockstep::GatheredBody(std::move(body));
 }
 

@@ -13,6 +13,7 @@ using namespace fmvm::lockstep;
 namespace {
 
 constexpr std::uint64_t pages = 3;
+const std::vector<std::uint8_t> state_image{1, 2, 3};
 
 class PlainRam : public ShadowRam {
   public:
@@ -28,11 +29,13 @@ Frame make_frame(FrameType type, const Body& body) {
 }
 
 // The first epoch, with digests of all pages.
-Result<void> commit_and_apply(PlainRam& ram, const std::vector<std::uint64_t>& digests) {
+Result<void> commit_and_apply(PlainRam& ram, const std::vector<std::uint64_t>& digests,
+                              std::uint64_t state_digest = digest_of(state_image)) {
     Shadow shadow(ram);
-    const StateMessage state{1, StateEncoding::whole, {1, 2, 3}};
+    const StateMessage state{1, StateEncoding::whole, state_image};
     REQUIRE(shadow.stage_state(make_frame(FrameType::state, state.encode())).ok());
-    const DigestsMessage message{1, 0, digests};
+    DigestsMessage message{1, 0, digests};
+    message.digests.push_back(state_digest);
     REQUIRE(shadow.stage_digests(make_frame(FrameType::digests, message.encode())).ok());
     CommitMessage commit;
     commit.epoch = 1;
@@ -49,10 +52,19 @@ TEST_CASE("shadow: verify mode finds the first page that differs", "[shadow]") {
     const std::vector<std::uint64_t> right{digest_of(ram.page(0)), digest_of(ram.page(1)),
                                            digest_of(ram.page(2))};
     CHECK(commit_and_apply(ram, right).ok());
+    const Result<void> other_state = commit_and_apply(ram, right, 5);
+    REQUIRE_FALSE(other_state.ok());
+    CHECK(other_state.error().message().find("state") != std::string::npos);
     ram.page(1)[101] = 1;
     const Result<void> differs = commit_and_apply(ram, right);
     REQUIRE_FALSE(differs.ok());
     CHECK(differs.error().message().find("page 1") != std::string::npos);
+}
+
+TEST_CASE("shadow: bodies without pages are refused, they would grow without bound", "[shadow]") {
+    PlainRam ram;
+    Shadow shadow(ram);
+    CHECK_FALSE(shadow.stage_pages(make_frame(FrameType::pages, begin_pages_body(1))).ok());
 }
 
 TEST_CASE("shadow: pages that were not settled at the cut are not compared", "[shadow]") {
