@@ -14,31 +14,54 @@ double microseconds(Duration duration) {
     return std::chrono::duration<double, std::micro>(duration).count();
 }
 
-std::string trace_line(const EpochRecord& record, Duration interval) {
-    const CutReport& cut = record.cut;
-    return fmt::format(
-        "{{\"epoch\":{},\"interval_us\":{:.0f},\"stood_us\":{:.1f},\"stop_us\":{:.1f},"
-        "\"dirty_us\":{:.1f},\"copy_us\":{:.1f},\"state_us\":{:.1f},\"digest_us\":{:.1f},"
-        "\"pages_found\":{},\"pages_sent\":{},\"pages_zero\":{},\"pages_delta\":{},"
-        "\"pages_unchanged\":{},\"bytes\":{},\"output_bytes\":{},\"ack_us\":{:.1f}}}\n",
-        record.epoch, microseconds(interval), microseconds(cut.stood), microseconds(cut.stop),
-        microseconds(cut.dirty), microseconds(cut.copy), microseconds(cut.state),
-        microseconds(cut.digest), cut.pages_found, record.pages.records, record.pages.zero,
-        record.pages.delta, record.pages.unchanged, record.bytes, record.output_bytes,
-        microseconds(record.acknowledged));
+// What is known of an epoch: its name in the trace, its name for people, its value.
+struct Figure {
+    const char* key;
+    const char* title;
+    double (*value)(const EpochRecord&);
+};
+
+double number(std::uint64_t value) {
+    return static_cast<double>(value);
 }
 
-template <typename Value>
-std::string percentiles(const std::deque<EpochRecord>& records, const char* name, Value value) {
+constexpr Figure figures[] = {
+    {"interval_us", "from cut to cut, us", [](const auto& r) { return microseconds(r.interval); }},
+    {"stood_us", "guest stood, us", [](const auto& r) { return microseconds(r.cut.stood); }},
+    {"stop_us", "  until all stood", [](const auto& r) { return microseconds(r.cut.stop); }},
+    {"dirty_us", "  the dirty set", [](const auto& r) { return microseconds(r.cut.dirty); }},
+    {"copy_us", "  copying pages", [](const auto& r) { return microseconds(r.cut.copy); }},
+    {"state_us", "  saving state", [](const auto& r) { return microseconds(r.cut.state); }},
+    {"digest_us", "  digests (verify)", [](const auto& r) { return microseconds(r.cut.digest); }},
+    {"ack_us", "acknowledged after, us",
+     [](const auto& r) { return microseconds(r.acknowledged); }},
+    {"pages_found", "pages found", [](const auto& r) { return number(r.cut.pages_found); }},
+    {"pages_new", "  not hot", [](const auto& r) { return number(r.cut.pages_new); }},
+    {"pages_sent", "pages sent", [](const auto& r) { return number(r.pages.records); }},
+    {"pages_zero", "  as zeroes", [](const auto& r) { return number(r.pages.zero); }},
+    {"pages_delta", "  as differences", [](const auto& r) { return number(r.pages.delta); }},
+    {"pages_unchanged", "pages unchanged", [](const auto& r) { return number(r.pages.unchanged); }},
+    {"bytes", "bytes on the wire", [](const auto& r) { return number(r.bytes); }},
+    {"output_bytes", "bytes of output held", [](const auto& r) { return number(r.output_bytes); }},
+};
+
+std::string trace_line(const EpochRecord& record) {
+    std::string line = fmt::format("{{\"epoch\":{}", record.epoch);
+    for (const Figure& figure : figures)
+        line += fmt::format(",\"{}\":{:.0f}", figure.key, figure.value(record));
+    return line + "}\n";
+}
+
+std::string percentiles(const std::deque<EpochRecord>& records, const Figure& figure) {
     std::vector<double> values;
     for (const EpochRecord& record : records)
-        values.push_back(value(record));
+        values.push_back(figure.value(record));
     std::ranges::sort(values);
     const auto at = [&](double share) {
         return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
     };
-    return fmt::format("  {:<28} p50 {:>10.1f}  p95 {:>10.1f}  p99 {:>10.1f}  max {:>10.1f}\n",
-                       name, at(0.5), at(0.95), at(0.99), values.back());
+    return fmt::format("  {:<24} p50 {:>9.0f}  p95 {:>9.0f}  p99 {:>9.0f}  max {:>9.0f}\n",
+                       figure.title, at(0.5), at(0.95), at(0.99), values.back());
 }
 
 }  // namespace
@@ -52,13 +75,11 @@ Result<void> EpochStats::trace_to(const std::string& path) {
 
 void EpochStats::add(const EpochRecord& record) {
     const std::lock_guard lock(mutex_);
-    const auto now = std::chrono::steady_clock::now();
-    const Duration interval = total_++ == 0 ? Duration{} : now - last_;
-    last_ = now;
+    ++total_;
     records_.push_back(record);
     if (records_.size() > window) records_.pop_front();
     if (!trace_) return;
-    const std::string line = trace_line(record, interval);
+    const std::string line = trace_line(record);
     std::fwrite(line.data(), 1, line.size(), trace_.get());
     std::fflush(trace_.get());
 }
@@ -67,17 +88,8 @@ std::string EpochStats::summary() const {
     const std::lock_guard lock(mutex_);
     if (records_.empty()) return {};
     std::string text = fmt::format("{} epochs; the last {}:\n", total_, records_.size());
-    const auto number = [](std::uint64_t value) { return static_cast<double>(value); };
-    text += percentiles(records_, "guest stood, us",
-                        [](const EpochRecord& r) { return microseconds(r.cut.stood); });
-    text += percentiles(records_, "acknowledged after, us",
-                        [](const EpochRecord& r) { return microseconds(r.acknowledged); });
-    text += percentiles(records_, "pages found",
-                        [&](const EpochRecord& r) { return number(r.cut.pages_found); });
-    text += percentiles(records_, "pages sent",
-                        [&](const EpochRecord& r) { return number(r.pages.records); });
-    text += percentiles(records_, "bytes on the wire",
-                        [&](const EpochRecord& r) { return number(r.bytes); });
+    for (const Figure& figure : figures)
+        text += percentiles(records_, figure);
     return text;
 }
 

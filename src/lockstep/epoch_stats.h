@@ -19,6 +19,7 @@ namespace fmvm::lockstep {
 
 struct EpochRecord {
     EpochId epoch = 0;
+    std::chrono::steady_clock::duration interval{};  // since the cut before; 0 for the first
     CutReport cut;
     PageCounts pages;
     std::uint64_t bytes = 0;         // on the wire, for this epoch
@@ -44,7 +45,6 @@ class EpochStats {
     std::deque<EpochRecord> records_;
     std::uint64_t total_ = 0;
     std::unique_ptr<std::FILE, CloseFile> trace_;
-    std::chrono::steady_clock::time_point last_{};
 };
 
 }  // namespace fmvm::lockstep

@@ -178,7 +178,8 @@ std::optional<Primary::TimePoint> Primary::waiting_since() const {
 }
 
 void Primary::cut() {
-    cut_began_ = host_.now();
+    const TimePoint before = std::exchange(cut_began_, host_.now());
+    interval_ = epoch_ == 0 ? TimePoint::duration{} : cut_began_ - before;
     last_cut_ = last_ != Last::no;
     const bool stay_stopped = last_cut_ || policy_.waits_for_ack();
     const Result<void> cut = source_.cut(++epoch_, stay_stopped);
@@ -221,6 +222,7 @@ void Primary::send_rest_of_checkpoint() {
     crash_point("after-commit");
     EpochRecord record;
     record.epoch = epoch_;
+    record.interval = interval_;
     record.cut = source_.report();
     record.pages = source_.counts();
     record.bytes = bytes_;

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/epoch_stats.h"
+
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "support/temp_file.h"
+
+using namespace fmvm::lockstep;
+using namespace std::chrono_literals;
+
+namespace {
+
+EpochRecord make_record(EpochId epoch) {
+    EpochRecord record;
+    record.epoch = epoch;
+    record.interval = 20ms;
+    record.cut.stood = std::chrono::microseconds(100 * epoch);
+    record.cut.copy = 50us;
+    record.cut.pages_found = 7;
+    record.pages.records = 5;
+    record.pages.delta = 3;
+    record.bytes = 1000 + epoch;
+    record.output_bytes = 12;
+    record.acknowledged = 1500us;
+    return record;
+}
+
+}  // namespace
+
+TEST_CASE("epoch stats: nothing before the first epoch", "[stats]") {
+    CHECK(EpochStats().summary().empty());
+}
+
+TEST_CASE("epoch stats: percentiles over the last epochs only", "[stats]") {
+    EpochStats stats;
+    for (EpochId epoch = 1; epoch <= EpochStats::window + 500; ++epoch)
+        stats.add(make_record(epoch));
+    const std::string text = stats.summary();
+    CHECK(text.find("1500 epochs; the last 1000") != std::string::npos);
+    const std::size_t at = text.find("guest stood");
+    REQUIRE(at != std::string::npos);
+    const std::string line = text.substr(at, text.find('\n', at) - at);
+    CHECK(line.find("p50    100000") != std::string::npos);  // of epochs 501 to 1500
+    CHECK(line.find("max    150000") != std::string::npos);
+}
+
+TEST_CASE("epoch stats: a line of JSON per epoch", "[stats]") {
+    const fmvm::test::TempFile file;
+    EpochStats stats;
+    REQUIRE(stats.trace_to(file.path()).ok());
+    stats.add(make_record(1));
+    stats.add(make_record(2));
+    std::ifstream lines(file.path());
+    std::string line;
+    for (EpochId epoch = 1; epoch <= 2; ++epoch) {
+        REQUIRE(std::getline(lines, line));
+        const auto object = nlohmann::json::parse(line);
+        CHECK(object["epoch"] == epoch);
+        CHECK(object["interval_us"] == 20000);
+        CHECK(object["stood_us"] == 100 * epoch);
+        CHECK(object["pages_delta"] == 3);
+        CHECK(object["bytes"] == 1000 + epoch);
+        CHECK(object["ack_us"] == 1500);
+    }
+    CHECK_FALSE(std::getline(lines, line));
+    CHECK_FALSE(stats.trace_to("/nonexistent/trace").ok());
+}
