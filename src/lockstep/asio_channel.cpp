@@ -25,6 +25,7 @@ using ErrorCode = boost::system::error_code;
 namespace {
 
 constexpr std::chrono::milliseconds linger_max{200};
+constexpr std::chrono::milliseconds accept_again{100};
 constexpr std::size_t gather_max = 32;  // frames per system call
 constexpr std::chrono::milliseconds bytes_told_every{5};
 constexpr std::size_t unread_bytes_max = 32 * mib;
@@ -414,12 +415,14 @@ class AsioConnector : public Connector {
 class AsioListener : public Listener {
   public:
     AsioListener(const ChannelThreads& threads, Handler handler)
-        : state_(std::make_shared<State>(
-              State{threads, Tcp::acceptor(threads.user), std::move(handler)})) {}
+        : state_(std::make_shared<State>(State{threads, Tcp::acceptor(threads.user),
+                                               asio::steady_timer(threads.user),
+                                               std::move(handler)})) {}
     ~AsioListener() override {
         state_->handler = nullptr;
         ErrorCode ignored;
         state_->acceptor.close(ignored);
+        state_->pause.cancel();
     }
 
     Result<void> open(const Endpoint& endpoint) {
@@ -444,6 +447,7 @@ class AsioListener : public Listener {
     struct State {
         ChannelThreads threads;
         Tcp::acceptor acceptor;
+        asio::steady_timer pause;
         Handler handler;
     };
 
@@ -453,8 +457,16 @@ class AsioListener : public Listener {
             Result<std::unique_ptr<Channel>> channel =
                 make_channel(std::move(socket), state->threads, error);
             if (channel.ok()) state->handler(std::move(channel).value());
-            // Out of descriptors, or a peer that went away: no reason to stop listening.
-            if (state->acceptor.is_open()) accept(state);
+            if (!state->acceptor.is_open()) return;
+            if (!error) {
+                accept(state);
+                return;
+            }
+            // Out of descriptors, say: no reason to stop listening, nor to try without a pause.
+            state->pause.expires_after(accept_again);
+            state->pause.async_wait([state](const ErrorCode&) {
+                if (state->acceptor.is_open()) accept(state);
+            });
         });
     }
 

@@ -162,7 +162,7 @@ class Primary : public ChannelUser {
     std::uint64_t digest_ = 0;  // of its bodies so far
     std::uint64_t bytes_ = 0;
     TimePoint cut_began_{};
-    TimePoint::duration interval_{};  // since the cut before
+    TimePoint::duration interval_{};        // since the cut before
     std::vector<std::uint8_t> state_sent_;  // what the backup has, for the next difference
     std::deque<Sent> sent_;
     bool more_work_ = false;  // pump() stopped to let others have their turn
