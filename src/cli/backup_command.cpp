@@ -258,9 +258,10 @@ class BackupRun : public lockstep::BackupUser {
     int finish() {
         service_.reset();
         // A takeover may have come together with the signal: the guest that began here is ended.
+        const int status = status_;
         control_.restart();
         control_.poll();
-        if (!standby_) return status_;
+        if (!standby_) return status;
         if (!end_) end_ = GuestEnd::stopped;
         Machine& machine = *standby_->built().machine;
         machine.halt_vcpus();
