@@ -46,10 +46,10 @@ def percentile(values, part):
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0
 
 
-def summary(silences):
-    for name, values in silences.items():
+def summary(times, what):
+    for name, values in times.items():
         milliseconds = [value * 1000 for value in values]
-        print(f"{name:12} {len(values):5} kills  silence, ms: "
+        print(f"{name:12} {len(values):5} kills  {what}, ms: "
               f"p50 {percentile(milliseconds, 0.5):7.1f}  p90 {percentile(milliseconds, 0.9):7.1f}  "
               f"p99 {percentile(milliseconds, 0.99):7.1f}  max {max(milliseconds):7.1f}")
 
@@ -59,7 +59,7 @@ def main():
     settings.fmvm, settings.guests = given.fmvm.resolve(), given.guests.resolve()
     kill = kill_primary if given.victim == "primary" else kill_backup
     workloads = [work for work in pairs.WORKLOADS if work.name in (given.guest or [work.name])]
-    silences, failed = {}, []
+    silences, guest_gaps, failed = {}, {}, []
     print(f"seed {given.seed}: kills {given.first} to {given.first + given.kills - 1} "
           f"of the {given.victim}", flush=True)
     for number in range(given.first, given.first + given.kills):
@@ -74,11 +74,14 @@ def main():
                   flush=True)
             continue
         silences.setdefault(workload.name, []).append(done.silence_s)
+        if done.guest_gap_s is not None:
+            guest_gaps.setdefault(workload.name, []).append(done.guest_gap_s)
         print(f"{number} {workload.name} after {moment * 1000:.0f} ms: silence "
               f"{done.silence_s * 1000:.1f} ms, {done.repeated} bytes repeated", flush=True)
     if len(silences) > 1:
         silences["all"] = [value for values in list(silences.values()) for value in values]
-    summary(silences)
+    summary(silences, "silence")
+    summary(guest_gaps, "by the guest's TSC")
     print(f"seed {given.seed}: {given.kills - len(failed)} of {given.kills} went well"
           + (f"; FAILED: {failed}" if failed else ""))
     sys.exit(bool(failed))

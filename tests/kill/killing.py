@@ -2,6 +2,7 @@
 """One kill at a random moment, from the start of a pair to the verdict."""
 
 import dataclasses
+import re
 import signal
 import time
 
@@ -16,6 +17,14 @@ class Killed:
     silence_s: float  # until the reader saw the first new line; 0 when there is none to see
     shown_before: int  # lines
     repeated: int  # bytes
+    guest_gap_s: float | None  # by the guest's own TSC, if it watches that (dirty)
+
+
+def guest_gap(console, fresh_end):
+    """The longest gap that the guest reports in its first fresh lines."""
+    start = console.rfind(b"\n", 0, max(0, fresh_end - 1)) + 1
+    gaps = [int(gap) for gap in re.findall(rb"gap_us=(\d+) ", console[start:])[:3]]
+    return max(gaps) / 1e6 if gaps else None
 
 
 def check_status(side, expected):
@@ -38,7 +47,8 @@ def kill_primary(workload, moment_s, **options):
         backup.signal(signal.SIGTERM)
         check_status(backup, STOPPED)
         pair.verdict(primary, backup)
-        return Killed(shown_at - killed, primary.console.count(b"\n"), joined.repeated)
+        return Killed(shown_at - killed, primary.console.count(b"\n"), joined.repeated,
+                      guest_gap(backup.console, joined.fresh_end(backup.console)))
     finally:
         pair.close()
 
@@ -64,6 +74,7 @@ def kill_backup(workload, moment_s, **options):
         if backup.console:
             raise AssertionError(f"the dead backup had shown something\n{pair.description()}")
         pair.verdict(primary, second)
-        return Killed(shown_at - killed, primary.console.count(b"\n"), joined.repeated)
+        return Killed(shown_at - killed, primary.console.count(b"\n"), joined.repeated,
+                      guest_gap(second.console, joined.fresh_end(second.console)))
     finally:
         pair.close()
