@@ -7,7 +7,7 @@ namespace fmvm {
 
 // Out of line, so that no caller's constant size reaches it.
 [[gnu::noinline]] void copy_bytes(std::span<const std::uint8_t> from, std::uint8_t* to) {
-    std::memcpy(to, from.data(), from.size());
+    if (!from.empty()) std::memcpy(to, from.data(), from.size());  // memcpy takes no nullptr
 }
 
 void stream_bytes(std::span<const std::uint8_t> from, std::uint8_t* to) {

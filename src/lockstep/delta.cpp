@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/bytes.h"
 #include "base/check.h"
 
 namespace fmvm::lockstep {
@@ -111,7 +112,7 @@ bool check_delta(std::span<const std::uint8_t> delta, std::size_t length) {
 void apply_delta(std::span<const std::uint8_t> delta, std::span<std::uint8_t> bytes) {
     const bool well_formed =
         walk(delta, bytes.size(), [&](std::size_t offset, std::span<const std::uint8_t> run) {
-            std::memcpy(bytes.data() + offset, run.data(), run.size());
+            copy_bytes(run, bytes.data() + offset);
         });
     FMVM_CHECK(well_formed);
 }

@@ -76,7 +76,7 @@ class Receiver {
     }
 
   private:
-    void take_pages(const Bytes& body) {
+    void take_pages(std::span<const std::uint8_t> body) {
         const Result<PagesBody> pages = parse_pages_body(body, page_count);
         if (!pages.ok()) return;
         for (const PageRecord& record : pages.value().records) {
@@ -101,7 +101,7 @@ class Receiver {
         }
     }
 
-    void take_state(const Bytes& body) {
+    void take_state(std::span<const std::uint8_t> body) {
         const Result<StateMessage> message = StateMessage::decode(body);
         if (!message.ok()) return;
         const Bytes& image = message.value().image;
