@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What of an epoch's block log travels, and how: the rule that keeps two disks and two RAMs equal
+// without sending the data twice (docs/replay.md, "The reference rule").
+//
+// Pure, but for the `matched` of writes in flight. Threads: the replication thread, beside the
+// running guest.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "replay/block_log.h"
+#include "replay/block_record.h"
+
+namespace fmvm::replay {
+
+// The pages that a cut copied.
+class StagedPages {
+  public:
+    virtual ~StagedPages() = default;
+    // page_size bytes as of the cut; nullptr: not written since the cut before.
+    virtual const std::uint8_t* find(PageIndex page) const = 0;
+};
+
+struct Decision {
+    std::vector<BlockRecord> records;  // in order; payloads point into `kept`
+    std::vector<PageIndex> filled;     // ascending: reads fill them on the backup, they do not travel
+    std::vector<std::shared_ptr<const WritePayload>> kept;
+};
+
+enum class PayloadMode { by_reference, by_value };
+
+// block_sizes: of each disk. memory: for the numbers of pages only.
+Decision decide(const BlockLog::Epoch& epoch, const GuestMemory& memory, const StagedPages& staged,
+                std::span<const std::uint32_t> block_sizes, PayloadMode mode);
+
+// Records of requests whose payload travels whatever RAM holds (mirroring, a log for offline use:
+// then with reads, which are verified there).
+Decision by_value(const std::vector<LoggedRequest>& requests);
+
+}  // namespace fmvm::replay
