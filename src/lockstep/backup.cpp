@@ -83,6 +83,12 @@ Result<void> Backup::handle(Frame frame) {
             return handle_hello(frame);
         case FrameType::pages:
             return shadow_->stage_pages(std::move(frame));
+        case FrameType::block_log:
+            return shadow_->stage_block_log(std::move(frame));
+        case FrameType::disk_begin:
+        case FrameType::disk_digests:
+        case FrameType::disk_blocks:
+            return handle_disk(frame);
         case FrameType::state:
             return shadow_->stage_state(frame);
         case FrameType::output:
@@ -114,16 +120,30 @@ Result<void> Backup::handle(Frame frame) {
 Result<void> Backup::handle_hello(const Frame& frame) {
     if (state_ != State::greeting) return Error("a second hello");
     hello_ = FMVM_TRY(HelloMessage::decode(frame.body));
-    ShadowRam* const ram = FMVM_TRY(host_.prepare(hello_));
-    shadow_.emplace(*ram);
+    const BackupHost::Prepared prepared = FMVM_TRY(host_.prepare(hello_));
+    disks_ = prepared.disks;
+    shadow_.emplace(*prepared.ram, disks_);
     unfit_ = false;
     heartbeat_ = std::chrono::milliseconds(hello_.heartbeat_ms);
     detector_.emplace(std::chrono::milliseconds(hello_.lost_after_ms), heartbeat_, host_.now());
     state_ = State::receiving;
     channel_->keep_alive(heartbeat_);
     send(WelcomeMessage{});
+    if (disks_ != nullptr) send(disks_->known());
     log::info("backup", "receiving the guest of {} generation={}", peer_, hello_.generation);
     return {};
+}
+
+Result<void> Backup::handle_disk(const Frame& frame) {
+    if (state_ != State::receiving || disks_ == nullptr)
+        return Error("a message about disks out of turn");
+    send(FMVM_TRY(disks_->message(frame)));
+    return {};
+}
+
+void Backup::send(std::vector<Piece> pieces) {
+    for (Piece& piece : pieces)
+        channel_->send(piece.type, std::move(piece.body));
 }
 
 Result<void> Backup::handle_commit(const Frame& frame) {
@@ -134,18 +154,23 @@ Result<void> Backup::handle_commit(const Frame& frame) {
         state_ = State::following;
         log::notice("backup", "in step with {} generation={}", peer_, hello_.generation);
     }
+    if (hello_.durable) FMVM_TRY(apply());
     send(AckMessage{commit.epoch});
     if (channel_->queued_bytes() > channel_high_water)
         return Error("it does not read what it is told");
     crash_point("backup-acknowledged");
-    const Result<void> applied = shadow_->apply();
+    return hello_.durable ? Result<void>{} : apply();
+}
+
+Result<void> Backup::apply() {
+    Result<void> applied = shadow_->apply();
+    if (applied.ok() && hello_.durable) applied = shadow_->sync();
     if (!applied.ok()) {
         // Never silent, never used: this copy is worth nothing any more.
         unfit_ = true;
         log::error("backup", "{}", applied.error().message());
-        return applied.error();
     }
-    return {};
+    return applied;
 }
 
 Result<void> Backup::handle_switch_over(const Frame& frame) {

@@ -33,8 +33,12 @@ class BackupHost {
     virtual ~BackupHost() = default;
     virtual TimePoint now() = 0;
     // Builds the machine that waits for this primary's guest, or says why not. The RAM holds
-    // zeroes and stays until discard().
-    virtual Result<ShadowRam*> prepare(const HelloMessage& hello) = 0;
+    // zeroes; it and the disks stay until discard().
+    struct Prepared {
+        ShadowRam* ram;
+        ShadowDisks* disks;  // of which this side has its own; null: none
+    };
+    virtual Result<Prepared> prepare(const HelloMessage& hello) = 0;
     // The machine is not needed: its primary is gone before the first commit, or goes on alone.
     virtual void discard() = 0;
     // Answered later by Backup::claimed().
@@ -75,13 +79,16 @@ class Backup : public ChannelUser {
   private:
     Result<void> handle(Frame frame);
     Result<void> handle_hello(const Frame& frame);
+    Result<void> handle_disk(const Frame& frame);
     Result<void> handle_commit(const Frame& frame);
+    Result<void> apply();
     Result<void> handle_switch_over(const Frame& frame);
     Result<void> handle_ended(const Frame& frame);
     template <typename Message>
     void send(const Message& message) {
         channel_->send(Message::type, message.encode());
     }
+    void send(std::vector<Piece> pieces);
     void refuse(const std::string& reason);
     void primary_lost(const std::string& reason);
     void listen_again();
@@ -95,6 +102,7 @@ class Backup : public ChannelUser {
     std::chrono::milliseconds heartbeat_{0};
     TimePoint looked_{};  // when the detector was last asked
     HelloMessage hello_;
+    ShadowDisks* disks_ = nullptr;
     std::optional<Shadow> shadow_;
     std::optional<TimePoint> claim_again_;
     bool unfit_ = false;  // it differs from the primary: it must not take over

@@ -37,7 +37,7 @@ void BackupService::ask_for_switch_over(Stays stays) {
     });
 }
 
-Result<ShadowRam*> BackupService::prepare(const HelloMessage& hello) {
+Result<BackupHost::Prepared> BackupService::prepare(const HelloMessage& hello) {
     std::unique_ptr<Arbiter> arbiter = FMVM_TRY(user_.arbiter(hello));
     if (!FMVM_TRY(arbiter->is_newest(hello.generation))) {
         return make_error("generation {} is not the newest any more: this guest runs elsewhere",
@@ -45,7 +45,7 @@ Result<ShadowRam*> BackupService::prepare(const HelloMessage& hello) {
     }
     standby_ = FMVM_TRY(user_.build(hello));
     arbiter_ = std::move(arbiter);
-    return &standby_->ram();
+    return Prepared{&standby_->ram(), standby_->disks()};
 }
 
 void BackupService::discard() {

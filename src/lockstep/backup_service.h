@@ -21,6 +21,8 @@ class Standby {
   public:
     virtual ~Standby() = default;
     virtual ShadowRam& ram() = 0;
+    // Of which this side has its own; null: none.
+    virtual ShadowDisks* disks() = 0;
     // Restores the guest, shows the committed console tail (again) and lets the guest run. It lives
     // as long as the guest, as does the arbiter.
     virtual Result<void> run(const Shadow& shadow, Generation generation, Arbiter& arbiter) = 0;
@@ -57,7 +59,7 @@ class BackupService : public BackupHost {
     Endpoint endpoint() const { return listener_->endpoint(); }
 
     TimePoint now() override { return std::chrono::steady_clock::now(); }
-    Result<ShadowRam*> prepare(const HelloMessage& hello) override;
+    Result<Prepared> prepare(const HelloMessage& hello) override;
     void discard() override;
     void claim(Generation generation) override;
     Result<void> take_over(const Shadow& shadow, Generation generation) override;

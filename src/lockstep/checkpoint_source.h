@@ -2,17 +2,18 @@
 // Where the primary's state machine gets checkpoints from: the machine (checkpointer.h), or a toy
 // in the simulation.
 //
-// Life: begin(), then next_initial_pages() until it yields nothing more, then for each epoch cut()
-// and next_pages() until it yields nothing more, and at last end(). All on the replication thread.
+// Life: begin(), then next_initial() until initial_done(), then for each epoch cut() and next_piece()
+// until it yields nothing more, and at last end(). All on the replication thread.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "base/result.h"
-#include "lockstep/gathered_body.h"
 #include "lockstep/output_gate.h"
+#include "lockstep/piece.h"
 #include "lockstep/protocol.h"
 
 namespace fmvm::lockstep {
@@ -36,24 +37,29 @@ struct PageCounts {
     std::uint64_t zero = 0;
     std::uint64_t delta = 0;
     std::uint64_t unchanged = 0;  // copied and compared, not sent
+    std::uint64_t filled = 0;     // read from its own disk by the backup, not sent
 };
 
 class CheckpointSource {
   public:
     virtual ~CheckpointSource() = default;
 
-    // Protection begins: all of RAM is to be sent.
+    // Protection begins: all of RAM is to be sent, and disks are to be made equal.
     virtual Result<void> begin() = 0;
-    // The guest runs. The next `pages` body of the initial copy for epoch 1; empty when what is
-    // left is little enough for a cut.
-    virtual Result<GatheredBody> next_initial_pages() = 0;
-    // How much of the initial copy is done, 0 to 1, and in which round of it.
-    virtual double initial_progress() const = 0;
+    // The guest runs. The next message of the initial copy, for epoch 1; empty when there is none
+    // now: because it is done, or waits for the backup or for a request of the guest.
+    virtual Result<Piece> next_initial() = 0;
+    // What is left is little enough for a cut.
+    virtual bool initial_done() const = 0;
+    // How far the initial copy is, for people.
+    virtual std::string initial_progress() const = 0;
+    // A message of the backup about its disks.
+    virtual Result<void> disk_message(const Frame& frame) = 0;
 
     // Stops the guest, captures everything, and lets it go on, unless `stay_stopped`.
     virtual Result<void> cut(EpochId epoch, bool stay_stopped) = 0;
-    // The next `pages` body of the last cut; empty when there is none left.
-    virtual GatheredBody next_pages() = 0;
+    // The next message of the last cut; empty when there is none left.
+    virtual Piece next_piece() = 0;
     // Of the last cut:
     virtual const std::vector<std::uint8_t>& state() const = 0;  // an encoded StateImage
     virtual const OutputGate::EpochOutput& output() const = 0;

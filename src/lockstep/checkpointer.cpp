@@ -50,20 +50,22 @@ class Laps {
 Result<std::unique_ptr<Checkpointer>> Checkpointer::create(Machine& machine, DirtyLog& log,
                                                            OutputGate& gate,
                                                            std::vector<WriteGate*> write_gates,
+                                                           PrimaryDisks* disks,
                                                            const CheckpointerOptions& options) {
     std::shared_ptr<PageStore> store = FMVM_TRY(PageStore::create(options.store_bytes));
-    return std::unique_ptr<Checkpointer>(
-        new Checkpointer(machine, log, gate, std::move(write_gates), options, std::move(store)));
+    return std::unique_ptr<Checkpointer>(new Checkpointer(
+        machine, log, gate, std::move(write_gates), disks, options, std::move(store)));
 }
 
 Checkpointer::Checkpointer(Machine& machine, DirtyLog& log, OutputGate& gate,
-                           std::vector<WriteGate*> write_gates, const CheckpointerOptions& options,
-                           std::shared_ptr<PageStore> store)
+                           std::vector<WriteGate*> write_gates, PrimaryDisks* disks,
+                           const CheckpointerOptions& options, std::shared_ptr<PageStore> store)
     : machine_(machine),
       memory_(machine.memory()),
       log_(log),
       gate_(gate),
       write_gates_(std::move(write_gates)),
+      disks_(disks),
       options_(options),
       store_(std::move(store)),
       to_send_(memory_.page_count()),
@@ -95,6 +97,7 @@ Result<void> Checkpointer::begin() {
         const QuiesceGuard guard(machine_);
         FMVM_TRY(log_.start());
         memory_.take_dirty_marks();
+        if (disks_ != nullptr) FMVM_TRY(disks_->begin());
     }
     to_send_.insert_all();
     pending_.clear();
@@ -105,10 +108,29 @@ Result<void> Checkpointer::begin() {
     return {};
 }
 
-double Checkpointer::initial_progress() const {
-    return initial_done_ || round_total_ == 0
-               ? 1.0
-               : static_cast<double>(round_done_) / static_cast<double>(round_total_);
+std::string Checkpointer::initial_progress() const {
+    if (disks_ != nullptr && !disks_->equal()) return disks_->progress();
+    const std::uint64_t share = initial_done_ ? 100 : round_done_ * 100 / round_total_;
+    return fmt::format("copying memory to the backup: {:3} %", share);
+}
+
+bool Checkpointer::initial_done() const {
+    return initial_done_ && (disks_ == nullptr || disks_->may_cut());
+}
+
+Result<void> Checkpointer::disk_message(const Frame& frame) {
+    if (disks_ == nullptr) return Error("it sent a message about disks that it does not have");
+    return disks_->message(frame);
+}
+
+// Disks first: they may take long, and memory that was copied before would have changed again.
+Result<Piece> Checkpointer::next_initial() {
+    if (disks_ != nullptr) {
+        Piece piece = FMVM_TRY(disks_->next_initial());
+        if (!piece.empty() || !disks_->equal()) return piece;
+    }
+    if (initial_done_) return Piece{};
+    return Piece{FrameType::pages, FMVM_TRY(next_initial_pages())};
 }
 
 Result<GatheredBody> Checkpointer::next_initial_pages() {
@@ -193,6 +215,8 @@ Result<void> Checkpointer::cut(EpochId epoch, bool stay_stopped) {
     StateImage image = FMVM_TRY(machine_.save());
     state_ = image.encode();
     output_ = close_gates();
+    if (disks_ != nullptr) disks_->close(epoch);
+    decided_ = false;
     report_.state = laps.lap();
     digest_pages();
     report_.digest = laps.lap();
@@ -268,10 +292,12 @@ OutputGate::EpochOutput Checkpointer::close_gates() {
 void Checkpointer::committed(EpochId epoch) {
     for (WriteGate* gate : write_gates_)
         gate->commit(epoch);
+    if (disks_ != nullptr) disks_->committed(epoch);
 }
 
 std::optional<Clock::time_point> Checkpointer::waiting_since() const {
     std::optional<Clock::time_point> earliest;
+    if (disks_ != nullptr && disks_->under_pressure()) earliest = Clock::time_point{};
     for (const WriteGate* gate : write_gates_) {
         const std::optional<Clock::time_point> since = gate->waiting_since();
         if (since && (!earliest || *since < *earliest)) earliest = since;
@@ -288,6 +314,21 @@ void Checkpointer::digest_pages() {
         digests_.push_back(unsettled.contains(page) ? DigestsMessage::not_compared
                                                     : digest_of(memory_.page(page)));
     digests_.push_back(digest_of(state_));
+}
+
+Piece Checkpointer::next_piece() {
+    if (disks_ != nullptr && !std::exchange(decided_, true)) disks_->decide(*this);
+    GatheredBody pages = next_pages();
+    if (!pages.empty() || disks_ == nullptr) return {FrameType::pages, std::move(pages)};
+    return disks_->next_piece(epoch_);
+}
+
+// A page of the last cut, as the reference rule asks for it.
+const std::uint8_t* Checkpointer::find(PageIndex page) const {
+    const auto staged = std::ranges::lower_bound(staged_, page, {}, &Staged::page);
+    if (staged == staged_.end() || staged->page != page) return nullptr;
+    return staged->slot == PageStore::none ? memory_.page(page).data()
+                                           : store_->bytes(staged->slot).data();
 }
 
 GatheredBody Checkpointer::next_pages() {
@@ -312,6 +353,11 @@ void Checkpointer::pack(const Staged& staged, GatheredBody& body, SlotLease& lea
     const bool in_store = staged.slot != PageStore::none;
     const PageBytes now =
         in_store ? PageBytes(store_->bytes(staged.slot)) : PageBytes(memory_.page(staged.page));
+    if (disks_ != nullptr && disks_->is_filled(staged.page)) {
+        ++counts_.filled;
+        keep_copy(staged);
+        return;
+    }
     const PageStore::Slot before_slot = copies_->find(staged.page);
     const std::uint8_t* before =
         before_slot == PageStore::none ? nullptr : store_->bytes(before_slot).data();
@@ -322,7 +368,13 @@ void Checkpointer::pack(const Staged& staged, GatheredBody& body, SlotLease& lea
         return;
     }
     count(append(staged, now, before, body, lease));
+    keep_copy(staged);
+}
+
+// What the backup has of this page from now on.
+void Checkpointer::keep_copy(const Staged& staged) {
     hot_->compared(staged.page, true);
+    const bool in_store = staged.slot != PageStore::none;
     if (in_store && hot_->is_warm(staged.page)) {
         copies_->keep(staged.page, staged.slot);
     } else {
@@ -361,6 +413,7 @@ void Checkpointer::end() {
     forget_copies();
     for (WriteGate* gate : write_gates_)
         gate->open();
+    if (disks_ != nullptr) disks_->end();
     resume();
 }
 

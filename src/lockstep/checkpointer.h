@@ -18,6 +18,7 @@
 #include "lockstep/hot_pages.h"
 #include "lockstep/page_codec.h"
 #include "lockstep/page_store.h"
+#include "lockstep/primary_disks.h"
 #include "lockstep/sent_copies.h"
 #include "lockstep/shared_work.h"
 #include "lockstep/write_gate.h"
@@ -34,20 +35,24 @@ struct CheckpointerOptions {
     unsigned verify_every = 0;  // epochs; 0: never
 };
 
-class Checkpointer : public CheckpointSource {
+class Checkpointer : public CheckpointSource, private replay::StagedPages {
   public:
-    // Machine, log and gates outlive this.
+    // Machine, log, gates and disks outlive this. disks: of which the backup has its own; may be
+    // null.
     static Result<std::unique_ptr<Checkpointer>> create(Machine& machine, DirtyLog& log,
                                                         OutputGate& gate,
                                                         std::vector<WriteGate*> write_gates,
+                                                        PrimaryDisks* disks,
                                                         const CheckpointerOptions& options);
     ~Checkpointer() override;
 
     Result<void> begin() override;
-    Result<GatheredBody> next_initial_pages() override;
-    double initial_progress() const override;
+    Result<Piece> next_initial() override;
+    bool initial_done() const override;
+    std::string initial_progress() const override;
+    Result<void> disk_message(const Frame& frame) override;
     Result<void> cut(EpochId epoch, bool stay_stopped) override;
-    GatheredBody next_pages() override;
+    Piece next_piece() override;
     const std::vector<std::uint8_t>& state() const override { return state_; }
     const OutputGate::EpochOutput& output() const override { return output_; }
     const std::vector<std::uint64_t>& digests() const override { return digests_; }
@@ -65,8 +70,11 @@ class Checkpointer : public CheckpointSource {
     };
 
     Checkpointer(Machine& machine, DirtyLog& log, OutputGate& gate,
-                 std::vector<WriteGate*> write_gates, const CheckpointerOptions& options,
-                 std::shared_ptr<PageStore> store);
+                 std::vector<WriteGate*> write_gates, PrimaryDisks* disks,
+                 const CheckpointerOptions& options, std::shared_ptr<PageStore> store);
+    const std::uint8_t* find(PageIndex page) const override;
+    Result<GatheredBody> next_initial_pages();
+    GatheredBody next_pages();
     std::vector<PageIndex> next_initial_chunk();
     Result<void> finish_initial_round();
     void add_marks(PageSet& pages);
@@ -77,6 +85,7 @@ class Checkpointer : public CheckpointSource {
     void pack(const Staged& staged, GatheredBody& body, SlotLease& lease);
     PageEncoding append(const Staged& staged, PageBytes now, const std::uint8_t* before,
                         GatheredBody& body, SlotLease& lease);
+    void keep_copy(const Staged& staged);
     void count(PageEncoding encoding);
     void forget_copies();
     OutputGate::EpochOutput close_gates();
@@ -86,6 +95,7 @@ class Checkpointer : public CheckpointSource {
     DirtyLog& log_;
     OutputGate& gate_;
     const std::vector<WriteGate*> write_gates_;
+    PrimaryDisks* const disks_;
     const CheckpointerOptions options_;
     const std::shared_ptr<PageStore> store_;
     std::unique_ptr<SentCopies> copies_;
@@ -109,7 +119,8 @@ class Checkpointer : public CheckpointSource {
     SharedWork copy_work_;
     std::size_t next_staged_ = 0;
     EpochId epoch_ = 0;
-    bool fits_ = true;  // every page found a slot
+    bool decided_ = false;  // what of the disks' part travels, and which pages need not
+    bool fits_ = true;      // every page found a slot
     bool stay_stopped_ = false;
     std::vector<std::uint8_t> state_;
     OutputGate::EpochOutput output_;

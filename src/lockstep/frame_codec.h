@@ -27,7 +27,7 @@
 
 namespace fmvm::lockstep {
 
-inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::uint16_t protocol_version = 2;
 inline constexpr std::size_t frame_header_size = 40;
 // The state of 64 vCPUs and of 15 disks with all that they can have in flight (12 MiB).
 inline constexpr std::size_t frame_body_max = 16 * mib;
@@ -49,6 +49,13 @@ enum class FrameType : std::uint16_t {
     switched = 12,         // backup: the generation is mine, and the guest
     ended = 13,            // primary: the guest has ended; do not take over
     ask_switch_over = 14,  // backup: its operator wants the guest to move here
+    block_log = 15,        // primary: block records of the epoch under way
+    disk_known = 16,       // backup: what it knows of its own disk
+    disk_begin = 17,       // primary: what of a disk may differ
+    disk_digests = 18,     // primary: digests of some of those blocks
+    disk_wanted = 19,      // backup: which of them differ
+    disk_blocks = 20,      // primary: those blocks
+    disk_done = 21,        // backup: they are equal now
 };
 
 // Who does not know the type skips such a frame.

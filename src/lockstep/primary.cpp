@@ -47,6 +47,8 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
     hello.vm = options_.vm;
     hello.generation = options_.generation;
     hello.shape = options_.shape;
+    hello.block = options_.block;
+    hello.durable = options_.durable;
     hello.heartbeat_ms = static_cast<std::uint32_t>(options_.heartbeat.count());
     hello.lost_after_ms = static_cast<std::uint32_t>(options_.lost_after.count());
     send(hello);
@@ -122,17 +124,18 @@ bool Primary::step() {
 
 bool Primary::copy_step() {
     if (!copied_) {
-        Result<GatheredBody> body = source_.next_initial_pages();
-        if (!body.ok()) {
-            source_failed(body.error().message());
+        Result<Piece> piece = source_.next_initial();
+        if (!piece.ok()) {
+            source_failed(piece.error().message());
             return false;
         }
-        if (!body->empty()) {
-            send(FrameType::pages, std::move(*body));
+        if (!piece->empty()) {
+            send(std::move(*piece));
             host_.copying(source_.initial_progress());
             crash_point("initial-copy");
             return true;
         }
+        if (!source_.initial_done()) return false;  // tick() or the backup's answer looks again
         copied_ = true;
         gate_.hold();  // what comes from now on belongs to the first epoch
     }
@@ -146,12 +149,12 @@ bool Primary::copy_step() {
 
 bool Primary::follow_step() {
     if (packing_) {
-        GatheredBody body = source_.next_pages();
+        Piece piece = source_.next_piece();
         crash_point("mid-pages");
-        if (body.empty()) {
+        if (piece.empty()) {
             send_rest_of_checkpoint();
         } else {
-            send(FrameType::pages, std::move(body));
+            send(std::move(piece));
         }
         return true;
     }
@@ -267,8 +270,9 @@ void Primary::send_digests() {
 void Primary::send(FrameType type, GatheredBody body) {
     bytes_ += body.size() + frame_header_size;
     const std::uint64_t digest = channel_->send(type, std::move(body));
-    const bool part_of_epoch = type == FrameType::pages || type == FrameType::state ||
-                               type == FrameType::output || type == FrameType::digests;
+    const bool part_of_epoch = type == FrameType::pages || type == FrameType::block_log ||
+                               type == FrameType::state || type == FrameType::output ||
+                               type == FrameType::digests;
     if (part_of_epoch && state_ == State::following) digest_ = chain_digest(digest_, digest);
 }
 
@@ -296,6 +300,11 @@ Result<void> Primary::handle(const Frame& frame) {
         case FrameType::heartbeat:
             FMVM_TRY(HeartbeatMessage::decode(frame.body));
             return {};
+        case FrameType::disk_known:
+        case FrameType::disk_wanted:
+        case FrameType::disk_done:
+            if (state_ != State::copying) return Error("it sent a message about disks out of turn");
+            return source_.disk_message(frame);
         case FrameType::ask_switch_over:
             if (!frame.body.empty()) return Error("a malformed wish to switch over");
             log::info("primary", "{} asks to switch over", peer_);

@@ -38,6 +38,8 @@ struct PrimaryOptions {
     VmId vm{};
     Generation generation = 0;  // won before the guest started
     MachineShape shape;
+    BlockMode block = BlockMode::none;
+    bool durable = false;  // an epoch is acknowledged when the backup's disks hold it for good
     std::chrono::milliseconds heartbeat{20};
     std::chrono::milliseconds lost_after{200};
     EpochPolicyOptions policy;
@@ -64,8 +66,8 @@ class PrimaryHost {
     virtual void generation_changed(Generation generation) = 0;
     // Writes out what console output was released, waiting a short while; the guest stands.
     virtual void drain_output() = 0;
-    // How much of this round of the initial copy is done, 0 to 1.
-    virtual void copying(double) {}
+    // How far the initial copy is, for people.
+    virtual void copying(const std::string&) {}
     // The backup is gone or was refused: try to get a connection.
     virtual void want_connection() = 0;
     // The guest must not run any more here. Once, and the last call.
@@ -126,6 +128,7 @@ class Primary : public ChannelUser {
     void send_output();
     void send_digests();
     void send(FrameType type, GatheredBody body);
+    void send(Piece piece) { send(piece.type, std::move(piece.body)); }
     template <typename Message>
     void send(const Message& message) {
         send(Message::type, message.encode());

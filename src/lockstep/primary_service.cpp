@@ -108,10 +108,10 @@ void PrimaryService::claim(Generation generation) {
 }
 
 // For somebody who watches; a pipe gets only the log.
-void PrimaryService::copying(double share) {
+void PrimaryService::copying(const std::string& progress) {
     if (now() - progress_shown_ < progress_interval || ::isatty(STDERR_FILENO) != 1) return;
     progress_shown_ = now();
-    fmt::print(stderr, "\rcopying memory to the backup: {:3.0f} %\r", share * 100);
+    fmt::print(stderr, "\r{}\r", progress);
 }
 
 void PrimaryService::want_connection() {

@@ -61,7 +61,7 @@ class PrimaryService : public PrimaryHost {
     void claim(Generation generation) override;
     void generation_changed(Generation generation) override;
     void drain_output() override { drain_(); }
-    void copying(double share) override;
+    void copying(const std::string& progress) override;
     void want_connection() override;
     void finished(PrimaryEnd end, const std::string& why) override;
 

@@ -36,6 +36,8 @@ Body HelloMessage::encode() const {
     shape.encode(out);
     out.u32(heartbeat_ms);
     out.u32(lost_after_ms);
+    out.u8(static_cast<std::uint8_t>(block));
+    out.flag(durable);
     return out.take();
 }
 
@@ -48,6 +50,10 @@ Result<HelloMessage> HelloMessage::decode(std::span<const std::uint8_t> body) {
     message.shape = MachineShape::decode(in);
     message.heartbeat_ms = in.u32();
     message.lost_after_ms = in.u32();
+    const std::uint8_t block = in.u8();
+    if (block > static_cast<std::uint8_t>(BlockMode::copy)) in.fail();
+    message.block = static_cast<BlockMode>(block);
+    message.durable = in.flag();
     constexpr std::uint32_t interval_ms_max = 3'600'000;
     if (message.heartbeat_ms == 0 || message.lost_after_ms <= message.heartbeat_ms ||
         message.lost_after_ms > interval_ms_max) {

@@ -24,12 +24,25 @@ using EpochId = std::uint64_t;
 
 using Body = std::vector<std::uint8_t>;
 
+// How a protected guest's disks get to the other side; the same on both.
+enum class BlockMode : std::uint8_t {
+    none = 0,    // there are no disks
+    shared = 1,  // both sides see one and the same image
+    replay = 2,  // each has its own; requests are replayed, payloads by reference where possible
+    copy = 3,    // each has its own; every write's payload travels (Kemari without shared storage)
+};
+constexpr bool has_own_disks(BlockMode mode) {
+    return mode == BlockMode::replay || mode == BlockMode::copy;
+}
+
 struct HelloMessage {
     VmId vm{};
     Generation generation = 0;
     MachineShape shape;
     std::uint32_t heartbeat_ms = 0;
     std::uint32_t lost_after_ms = 0;
+    BlockMode block = BlockMode::none;
+    bool durable = false;  // acknowledge an epoch when the disks hold it on stable storage
 
     static constexpr FrameType type = FrameType::hello;
     Body encode() const;

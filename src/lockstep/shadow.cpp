@@ -41,6 +41,20 @@ Result<void> Shadow::stage_pages(Frame frame) {
     return {};
 }
 
+Result<void> Shadow::stage_block_log(Frame frame) {
+    if (disks_ == nullptr) return Error("it sent a block log, but there are no disks to replay");
+    BlockLogBody log = FMVM_TRY(parse_block_log_body(frame.body));
+    FMVM_TRY(check_epoch(log.epoch));
+    for (const replay::BlockRecord& record : log.records)
+        FMVM_TRY(disks_->check(record));
+    if (committed_ == 0) return disks_->replay(log.records);
+    log_bytes_ += frame.body.size();
+    if (log_bytes_ > block_log_bytes_max) return Error("its block log of an epoch is too long");
+    account(frame);
+    log_.push_back({std::move(frame.body), std::move(log)});
+    return {};
+}
+
 Result<void> Shadow::stage_state(const Frame& frame) {
     StateMessage message = FMVM_TRY(StateMessage::decode(frame.body));
     FMVM_TRY(check_epoch(message.epoch));
@@ -97,14 +111,23 @@ Result<void> Shadow::commit(const CommitMessage& commit) {
         return make_error("the console output of epoch {} does not fit", commit.epoch);
     }
 
+    if (initial && disks_ != nullptr) {
+        if (!disks_->equal()) return Error("it committed before the disks were equal");
+        FMVM_TRY(disks_->follow());
+    }
+    FMVM_TRY(mark_disks());
+
     // From here on nothing can fail: the epoch is committed as a whole.
     if (initial) tail_.position = next_output_position_;
     tail_.bytes.insert(tail_.bytes.end(), next_output_.begin(), next_output_.end());
     state_ = std::move(next_state_);
     std::ranges::move(pages_, std::back_inserter(unapplied_));
+    std::ranges::move(log_, std::back_inserter(unreplayed_));
     unverified_ = std::move(next_digests_);
     committed_ = commit.epoch;
     pages_.clear();
+    log_.clear();
+    log_bytes_ = 0;
     next_state_.clear();
     next_output_.clear();
     next_digests_.clear();
@@ -114,10 +137,19 @@ Result<void> Shadow::commit(const CommitMessage& commit) {
     return {};
 }
 
+Result<void> Shadow::mark_disks() {
+    for (const StagedLog& log : log_)
+        FMVM_TRY(disks_->mark(log.content.records));
+    return {};
+}
+
 Result<void> Shadow::apply() {
     for (const StagedPages& pages : unapplied_)
         FMVM_TRY(apply_records(ram_, pages.content));
     unapplied_.clear();
+    for (const StagedLog& log : unreplayed_)
+        FMVM_TRY(disks_->replay(log.content.records));
+    unreplayed_.clear();
     const Result<void> verified = verify();
     unverified_.clear();
     return verified;

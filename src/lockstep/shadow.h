@@ -6,7 +6,11 @@
 // Whatever happens in between, the last committed epoch is intact. The initial copy, before
 // anything is committed, goes straight into that RAM.
 //
-// Bounded: an epoch cannot hold more records than there are pages.
+// The block log of an epoch is carried out after its pages were applied, because it refers to them;
+// while disks are being made equal, at once.
+//
+// Bounded: an epoch cannot hold more page records than there are pages, nor more than a certain
+// block log.
 //
 // Threads: the replication thread.
 #pragma once
@@ -15,8 +19,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "lockstep/block_log_codec.h"
 #include "lockstep/page_codec.h"
 #include "lockstep/protocol.h"
+#include "lockstep/shadow_disks.h"
 
 namespace fmvm::lockstep {
 
@@ -30,19 +36,22 @@ class ShadowRam {
 
 class Shadow {
   public:
-    // RAM that holds zeroes, and outlives this.
-    explicit Shadow(ShadowRam& ram) : ram_(ram) {}
+    // RAM that holds zeroes. disks: this side's own; may be null. Both outlive this.
+    explicit Shadow(ShadowRam& ram, ShadowDisks* disks = nullptr) : ram_(ram), disks_(disks) {}
 
     // A message of the epoch under way. An error means that the peer breaks the protocol.
     Result<void> stage_pages(Frame frame);
+    Result<void> stage_block_log(Frame frame);
     Result<void> stage_state(const Frame& frame);
     Result<void> stage_output(const Frame& frame);
     Result<void> stage_digests(const Frame& frame);
     // Makes the staged epoch the committed one. Afterwards apply() is called, at leisure.
     Result<void> commit(const CommitMessage& commit);
-    // Brings the RAM up to the committed epoch. An error means that this side is no longer equal
-    // to the primary, and must not take over.
+    // Brings RAM and disks up to the committed epoch. An error means that this side is no longer
+    // equal to the primary, and must not take over.
     Result<void> apply();
+    // After apply(): what the disks hold is on stable storage.
+    Result<void> sync() { return disks_ == nullptr ? Result<void>{} : disks_->sync(); }
 
     EpochId committed() const { return committed_; }  // 0: nothing yet
     const std::vector<std::uint8_t>& state() const { return state_; }
@@ -57,6 +66,7 @@ class Shadow {
     void shown(std::uint64_t position);
 
     static constexpr std::size_t tail_bytes_max = 8 * mib;
+    static constexpr std::size_t block_log_bytes_max = 256 * mib;  // of one epoch
 
   private:
     Result<void> check_epoch(EpochId epoch) const;
@@ -69,13 +79,22 @@ class Shadow {
         PagesBody content;
     };
 
+    struct StagedLog {
+        Buffer body;
+        BlockLogBody content;
+    };
+    Result<void> mark_disks();
+
     ShadowRam& ram_;
+    ShadowDisks* const disks_;
     EpochId committed_ = 0;
     std::vector<std::uint8_t> state_;
     Tail tail_;
 
     // The epoch under way.
     std::vector<StagedPages> pages_;
+    std::vector<StagedLog> log_;
+    std::size_t log_bytes_ = 0;
     std::uint64_t records_ = 0;
     std::uint64_t digest_ = 0;
     std::vector<std::uint8_t> next_state_;
@@ -86,6 +105,7 @@ class Shadow {
 
     // Committed, not yet applied.
     std::vector<StagedPages> unapplied_;
+    std::vector<StagedLog> unreplayed_;
     std::vector<std::uint64_t> unverified_;
 };
 

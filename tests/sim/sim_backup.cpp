@@ -30,12 +30,12 @@ bool SimBackup::could_take_over(Generation generation) const {
     return process_.alive() && holds && generation_ == generation;
 }
 
-Result<lockstep::ShadowRam*> SimBackup::prepare(const lockstep::HelloMessage& hello) {
+Result<lockstep::BackupHost::Prepared> SimBackup::prepare(const lockstep::HelloMessage& hello) {
     if (!FMVM_TRY(world_.arbiter().is_newest(process_, hello.generation)))
         return Error("this guest runs elsewhere");
     generation_ = hello.generation;
     ram_ = std::make_unique<ToyRam>();
-    return ram_.get();
+    return Prepared{ram_.get(), nullptr};
 }
 
 void SimBackup::claim(Generation generation) {

@@ -35,7 +35,7 @@ class SimBackup : public lockstep::BackupHost {
     void acknowledges() { committed_end_ = next_end_; }
 
     TimePoint now() override { return process_.now(); }
-    Result<lockstep::ShadowRam*> prepare(const lockstep::HelloMessage& hello) override;
+    Result<Prepared> prepare(const lockstep::HelloMessage& hello) override;
     void discard() override { ram_.reset(); }
     void claim(lockstep::Generation generation) override;
     Result<void> take_over(const lockstep::Shadow& shadow,

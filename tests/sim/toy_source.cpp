@@ -23,12 +23,13 @@ Result<void> ToySource::begin() {
     to_send_.insert_all();
     guest_.take_dirty();
     round_ = 0;
+    initial_done_ = false;
     staged_.clear();
     sent_.clear();
     return {};
 }
 
-Result<lockstep::GatheredBody> ToySource::next_initial_pages() {
+Result<lockstep::Piece> ToySource::next_initial() {
     process_.spend(work_per_body);
     Body body = lockstep::begin_pages_body(1);
     unsigned taken = 0;
@@ -38,10 +39,11 @@ Result<lockstep::GatheredBody> ToySource::next_initial_pages() {
         ++taken;
         lockstep::append_page(body, page, ram_.page(page), nullptr, {true, page % 2 == 0});
     }
-    if (taken != 0) return lockstep::GatheredBody(std::move(body));
+    if (taken != 0) return lockstep::Piece{lockstep::FrameType::pages, std::move(body)};
     to_send_ = guest_.take_dirty();
-    if (to_send_.size() > rest_pages && ++round_ < rounds_max) return next_initial_pages();
-    return lockstep::GatheredBody{};
+    if (to_send_.size() > rest_pages && ++round_ < rounds_max) return next_initial();
+    initial_done_ = true;
+    return lockstep::Piece{};
 }
 
 Result<void> ToySource::cut(lockstep::EpochId epoch, bool stay_stopped) {
@@ -67,7 +69,7 @@ Result<void> ToySource::cut(lockstep::EpochId epoch, bool stay_stopped) {
     return {};
 }
 
-lockstep::GatheredBody ToySource::next_pages() {
+lockstep::Piece ToySource::next_piece() {
     process_.spend(work_per_body);
     Body body = lockstep::begin_pages_body(epoch_);
     const std::size_t empty = body.size();
@@ -88,7 +90,7 @@ lockstep::GatheredBody ToySource::next_pages() {
         sent_[page] = std::move(staged.mapped());
     }
     if (body.size() == empty) return {};
-    return lockstep::GatheredBody(std::move(body));
+    return {lockstep::FrameType::pages, std::move(body)};
 }
 
 }  // namespace fmvm::sim

@@ -18,10 +18,12 @@ class ToySource : public lockstep::CheckpointSource {
     bool guest_stands() const { return stands_; }
 
     Result<void> begin() override;
-    Result<lockstep::GatheredBody> next_initial_pages() override;
-    double initial_progress() const override { return 0; }
+    Result<lockstep::Piece> next_initial() override;
+    bool initial_done() const override { return initial_done_; }
+    std::string initial_progress() const override { return {}; }
+    Result<void> disk_message(const lockstep::Frame&) override { return Error("no disks"); }
     Result<void> cut(lockstep::EpochId epoch, bool stay_stopped) override;
-    lockstep::GatheredBody next_pages() override;
+    lockstep::Piece next_piece() override;
     const std::vector<std::uint8_t>& state() const override { return state_; }
     const lockstep::OutputGate::EpochOutput& output() const override { return output_; }
     const std::vector<std::uint64_t>& digests() const override { return digests_; }
@@ -39,6 +41,7 @@ class ToySource : public lockstep::CheckpointSource {
     ToyGuest& guest_;
     ToyRam& ram_;
     lockstep::OutputGate& gate_;
+    bool initial_done_ = false;
     bool stands_ = false;
 
     PageSet to_send_{toy_pages};  // of this round of the initial copy

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The disks' part of a checkpoint: what the block log of an epoch holds, by reference or by value,
+// packed into `block_log` bodies; and, until the first cut, the guest's changes mirrored to a
+// backup whose disks are being made equal.
+//
+// Threads: the replication thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "lockstep/block_log_codec.h"
+#include "replay/reference_rule.h"
+
+namespace fmvm::lockstep {
+
+class EpochBlocks {
+  public:
+    // Log and memory outlive this. block_sizes: of each disk, bytes.
+    EpochBlocks(replay::BlockLog& log, const GuestMemory& memory,
+                std::vector<std::uint32_t> block_sizes, replay::PayloadMode mode);
+
+    // Protection begins: changes are mirrored from now on. While the guest stands.
+    void begin();
+    // Every request that the first cut could find in flight was taken since begin().
+    bool may_cut() const { return log_.all_captured(); }
+    // What the guest changed since the last call, as a body of epoch 1; empty when nothing.
+    GatheredBody next_mirrored();
+
+    // At a cut, while the guest stands.
+    void close();
+    // Beside the guest, before any page of the cut is sent.
+    void decide(const replay::StagedPages& staged);
+    // Such a page is filled by a read on the backup.
+    bool is_filled(PageIndex page) const;
+    // The next body of the last cut; empty when there is none left.
+    GatheredBody next_body(EpochId epoch);
+    std::size_t record_count() const { return decision_ ? decision_->records.size() : 0; }
+
+    // A cut would make room in the log.
+    bool under_pressure() const { return log_.under_pressure(); }
+
+    void end();
+
+  private:
+    replay::BlockLog& log_;
+    const GuestMemory& memory_;
+    const std::vector<std::uint32_t> block_sizes_;
+    const replay::PayloadMode mode_;
+    bool mirroring_ = false;
+    bool first_cut_ = false;  // closed_ is that of the first cut
+    replay::BlockLog::Epoch closed_;
+    std::shared_ptr<replay::Decision> decision_;  // shared with bodies on their way
+    std::size_t next_record_ = 0;
+};
+
+}  // namespace fmvm::lockstep

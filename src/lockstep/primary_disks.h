@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a checkpoint needs of disks of which the backup has its own: making them equal while the
+// guest runs, then the block log of each epoch. The machine's disks: mirrored_disks.h.
+//
+// Life as CheckpointSource: begin(), next_initial() until initial_done(), then for each epoch
+// close(), decide(), next_piece() until it yields nothing more, and at last end().
+//
+// Threads: the replication thread.
+#pragma once
+
+#include <string>
+
+#include "lockstep/checkpoint_source.h"
+#include "replay/reference_rule.h"
+
+namespace fmvm::lockstep {
+
+class PrimaryDisks {
+  public:
+    virtual ~PrimaryDisks() = default;
+
+    // Protection begins. While the guest stands.
+    virtual Result<void> begin() = 0;
+    // The next message to send while the guest runs: a piece of a disk, or what the guest changed
+    // since; empty when there is none now.
+    virtual Result<Piece> next_initial() = 0;
+    // The backup's disks are equal but for what next_initial() and the first cut still bring.
+    virtual bool equal() const = 0;
+    // Nothing that the first cut could find in flight would escape the log.
+    virtual bool may_cut() const = 0;
+    virtual std::string progress() const = 0;
+    virtual Result<void> message(const Frame& frame) = 0;
+
+    // At a cut, while the guest stands.
+    virtual void close(EpochId epoch) = 0;
+    // Beside the guest, before anything of the cut is sent.
+    virtual void decide(const replay::StagedPages& staged) = 0;
+    // Such a page is filled by a read on the backup: it need not travel.
+    virtual bool is_filled(PageIndex page) const = 0;
+    virtual Piece next_piece(EpochId epoch) = 0;
+    virtual void committed(EpochId epoch) = 0;
+    // The log wants to be emptied by a cut.
+    virtual bool under_pressure() const = 0;
+
+    virtual void end() = 0;
+};
+
+}  // namespace fmvm::lockstep
