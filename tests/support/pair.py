@@ -23,6 +23,9 @@ import observer
 from fmvm_process import REPOSITORY, STOPPED, VmTestCase, guest, run, settings
 
 
+DISK_BYTES = 16 << 20
+
+
 @dataclasses.dataclass(frozen=True)
 class Workload:
     """A bare guest. `check_disk` holds the disk to what the console showed: PROGRAM IMAGE LOG."""
@@ -243,12 +246,12 @@ class Pair:
         backup.wait_log("listening on")
         return backup
 
-    def start_primary(self, *options, name="primary", crash_at=None):
+    def start_primary(self, *options, name="primary", crash_at=None, environment=None):
         return self._start(
             name, "primary", "--backup", f"127.0.0.1:{self.through}",
             *self.workload.start(self.memory), *self.shared, *self.verify, "--lost-after",
             self.lost_after, "--trace", self.directory / f"{name}.trace", *self.more, *options,
-            crash_at=crash_at)
+            crash_at=crash_at, environment=environment)
 
     def start(self, *options):
         """Both, in step: (primary, backup)."""
@@ -257,11 +260,11 @@ class Pair:
         primary.wait_log("protected by")
         return primary, backup
 
-    def _start(self, name, command, *arguments, crash_at=None):
-        environment = {"FMVM_CRASH_AT": crash_at} if crash_at else {}
+    def _start(self, name, command, *arguments, crash_at=None, environment=None):
+        crash = {"FMVM_CRASH_AT": crash_at} if crash_at else {}
         return Side(self.watch, name,
                     [command, "--arbiter", f"file:{self.directory}/arbiter", "-v", *arguments],
-                    environment)
+                    {**crash, **(environment or {})})
 
     def joined(self, first, second):
         return observer.join(self.workload.earlier + first.console, second.console,
@@ -322,6 +325,14 @@ class PairTestCase(VmTestCase):
         pair = Pair(*arguments, **options)
         self.addCleanup(pair.close)
         return pair
+
+    def new_disk(self):
+        directory = tempfile.TemporaryDirectory(prefix="fmvm-disk-")
+        self.addCleanup(directory.cleanup)
+        disk = pathlib.Path(directory.name) / "disk.img"
+        disk.touch()
+        os.truncate(disk, DISK_BYTES)
+        return disk
 
     def assert_took_over(self, pair, primary, backup):
         """The backup goes on with the guest, and nothing is missing; the joined stream."""
