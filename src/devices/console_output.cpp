@@ -86,6 +86,14 @@ bool ConsoleOutput::drain(std::chrono::milliseconds limit) {
     return pending_bytes_ == 0;
 }
 
+std::vector<std::uint8_t> ConsoleOutput::unwritten_bytes() const {
+    const auto done = static_cast<std::ptrdiff_t>(shared_->outgoing_done);
+    std::vector<std::uint8_t> bytes(shared_->outgoing.begin() + done, shared_->outgoing.end());
+    const std::lock_guard lock(shared_->mutex);
+    bytes.insert(bytes.end(), shared_->incoming.begin(), shared_->incoming.end());
+    return bytes;
+}
+
 void ConsoleOutput::on_room(std::function<void()> handler) {
     shared_->room_handler = std::move(handler);
 }
@@ -104,11 +112,11 @@ void ConsoleOutput::write(std::span<const std::uint8_t> bytes) {
 
 void ConsoleOutput::Shared::append(std::span<const std::uint8_t> bytes) {
     const std::lock_guard lock(mutex);
-    if (pending_bytes + bytes.size() > hard_limit) {
+    if (bytes.size() > hard_limit - pending_bytes) {
         if (!std::exchange(dropping, true)) {
             log::warning("console", "the reader of the console is too slow; output is being lost");
         }
-        return;
+        bytes = bytes.first(hard_limit - pending_bytes);
     }
     incoming.insert(incoming.end(), bytes.begin(), bytes.end());
     pending_bytes += bytes.size();

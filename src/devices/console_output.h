@@ -31,6 +31,7 @@ class ConsoleOutput : public OutputSink {
     void write(std::span<const std::uint8_t> bytes) override;
     bool has_room() const override { return pending_bytes_ < room_limit; }
     std::uint64_t unwritten() const override { return pending_bytes_; }
+    std::vector<std::uint8_t> unwritten_bytes() const override;
     void on_room(std::function<void()> handler) override;
 
     // Writes out what waits, for `limit` at most; false when something is left. Only while the loop

@@ -121,24 +121,17 @@ bool Primary::step() {
 }
 
 bool Primary::copy_step() {
-    if (!copied_) {
-        Result<GatheredBody> body = source_.next_initial_pages();
-        if (!body.ok()) {
-            source_failed(body.error().message());
-            return false;
-        }
-        if (!body->empty()) {
-            send(FrameType::pages, std::move(*body));
-            host_.copying(source_.initial_progress());
-            crash_point("initial-copy");
-            return true;
-        }
-        copied_ = true;
-        gate_.hold();  // what comes from now on belongs to the first epoch
+    Result<GatheredBody> body = source_.next_initial_pages();
+    if (!body.ok()) {
+        source_failed(body.error().message());
+        return false;
     }
-    // What the guest said before it was protected is in no epoch: a backup that took over could
-    // not show it. So it goes out first; tick() looks again.
-    if (!gate_.all_shown()) return false;
+    if (!body->empty()) {
+        send(FrameType::pages, std::move(*body));
+        host_.copying(source_.initial_progress());
+        crash_point("initial-copy");
+        return true;
+    }
     state_ = State::following;
     cut();
     return true;
@@ -322,7 +315,6 @@ Result<void> Primary::handle_welcome(const Frame& frame) {
     }
     detector_.emplace(options_.lost_after, options_.heartbeat, host_.now());
     log::info("primary", "copying memory to {}", peer_);
-    copied_ = false;
     epoch_ = 0;
     packing_ = false;
     sent_.clear();

@@ -7,6 +7,7 @@ owner of the guest, and a byte from a side that was the owner before is a violat
 """
 
 import dataclasses
+import fcntl
 import os
 import pathlib
 import random
@@ -148,6 +149,18 @@ class Watch:
                 self._open[stream.fileno()] = (side, is_console)
                 self._selector.register(stream.fileno(), selectors.EVENT_READ)
 
+    def stop_reading(self, side):
+        """Its console, that is; the pipe keeps no more than a page from now on."""
+        with self._changed:
+            console = side.process.stdout.fileno()
+            self._selector.unregister(console)
+            fcntl.fcntl(console, fcntl.F_SETPIPE_SZ, 4096)
+
+    def read_again(self, side):
+        with self._changed:
+            if side.process.stdout.fileno() in self._open:
+                self._selector.register(side.process.stdout.fileno(), selectors.EVENT_READ)
+
     def reads(self, side):
         return any(of is side for of, _ in self._open.values())
 
@@ -185,7 +198,8 @@ class Watch:
             except BlockingIOError:
                 return
             if not data:
-                self._selector.unregister(descriptor)
+                if descriptor in self._selector.get_map():
+                    self._selector.unregister(descriptor)
                 del self._open[descriptor]
             elif is_console:
                 self._console(side, data)
