@@ -48,10 +48,13 @@ class MachineRam : public lockstep::ShadowRam {
 class StandbyMachine : public lockstep::Standby {
   public:
     // on_end: as Machine::on_end(). stop: the operator's wish while the disks are waited for.
-    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks, std::stop_token stop,
+    // lost_after: the primary's.
+    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
+                   std::chrono::milliseconds lost_after, std::stop_token stop,
                    std::function<void(GuestEnd)> on_end)
         : built_(std::move(built)),
           disks_(std::move(disks)),
+          lost_after_(lost_after),
           stop_(std::move(stop)),
           ram_(built_.machine->memory()) {
         built_.machine->on_end(std::move(on_end));
@@ -59,11 +62,13 @@ class StandbyMachine : public lockstep::Standby {
 
     lockstep::ShadowRam& ram() override { return ram_; }
 
-    Result<void> run(const Shadow& shadow, Generation generation, Arbiter& arbiter) override {
+    Result<void> run(const Shadow& shadow, Generation generation,
+                     std::shared_ptr<Arbiter> arbiter) override {
         const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
         FMVM_TRY(lock_disks());
         FMVM_TRY(built_.machine->restore(image));
-        guard_output(built_, arbiter, [generation] { return generation; });
+        guard_output(
+            built_, std::move(arbiter), [generation] { return generation; }, lost_after_);
         built_.gate->write(shadow.tail().bytes);
         built_.machine->start();
         return {};
@@ -103,6 +108,7 @@ class StandbyMachine : public lockstep::Standby {
 
     BuiltMachine built_;
     const std::vector<DiskOptions> disks_;
+    const std::chrono::milliseconds lost_after_;
     const std::stop_token stop_;
     MachineRam ram_;
 };
@@ -163,21 +169,23 @@ class BackupRun : public lockstep::BackupUser {
         FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
         FMVM_TRY(directory_.record(hello.vm, hello.generation));
         return std::unique_ptr<lockstep::Standby>(std::make_unique<StandbyMachine>(
-            std::move(built), options_.machine.disks, stop_.get_token(), [this](GuestEnd reason) {
+            std::move(built), options_.machine.disks,
+            std::chrono::milliseconds(hello.lost_after_ms), stop_.get_token(),
+            [this](GuestEnd reason) {
                 boost::asio::post(control_, [this, reason] { machine_ended(reason); });
             }));
     }
 
-    Result<std::unique_ptr<Arbiter>> arbiter(const HelloMessage& hello) override {
+    Result<std::shared_ptr<Arbiter>> arbiter(const HelloMessage& hello) override {
         return open_arbiter(options_.arbiter, hello.vm, side_);
     }
 
-    void took_over(std::unique_ptr<lockstep::Standby> standby, std::unique_ptr<Arbiter> arbiter,
+    void took_over(std::unique_ptr<lockstep::Standby> standby, std::shared_ptr<Arbiter> arbiter,
                    Generation generation) override {
         log::notice("backup", "took over: the guest runs here generation={}", generation);
         boost::asio::post(control_,
                           [this, standby = std::shared_ptr<lockstep::Standby>(std::move(standby)),
-                           arbiter = std::shared_ptr<Arbiter>(std::move(arbiter)), generation] {
+                           arbiter = std::move(arbiter), generation] {
                               standby_ = std::static_pointer_cast<StandbyMachine>(standby);
                               arbiter_ = arbiter;
                               generation_ = generation;
@@ -265,7 +273,7 @@ class BackupRun : public lockstep::BackupUser {
         if (!end_) end_ = GuestEnd::stopped;
         Machine& machine = *standby_->built().machine;
         machine.halt_vcpus();
-        if (*end_ != GuestEnd::unsupported) mark_ended(*arbiter_, generation_, "backup");
+        if (*end_ != GuestEnd::unsupported) mark_ended(arbiter_, generation_, "backup");
         terminal_.reset();
         const std::string report = machine.report();
         standby_.reset();  // writes what is left of the console

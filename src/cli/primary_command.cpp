@@ -59,7 +59,8 @@ Result<Generation> begin_generation(Arbiter& arbiter, bool restart) {
 }
 
 // It was won for nothing; the next start need not ask whether this one is still running.
-int report_not_begun(Arbiter& arbiter, Generation generation, const Error& error) {
+int report_not_begun(const std::shared_ptr<Arbiter>& arbiter, Generation generation,
+                     const Error& error) {
     mark_ended(arbiter, generation, "primary");
     return report_error(error.message(), ExitStatus::failure);
 }
@@ -94,22 +95,26 @@ int report_outcome(const Outcome& outcome, const std::string& report) {
 // posted to it.
 class PrimaryRun {
   public:
-    PrimaryRun(BuiltMachine& built, Arbiter& arbiter, boost::asio::io_context& control)
+    PrimaryRun(BuiltMachine& built, std::shared_ptr<Arbiter> arbiter,
+               boost::asio::io_context& control)
         : control_(control),
           built_(built),
-          arbiter_(arbiter),
+          arbiter_(std::move(arbiter)),
           signals_(control_, SIGTERM, SIGINT, SIGHUP),
           requests_(control_, SIGUSR1),
           farewell_(control_) {}
 
     Result<void> prepare(lockstep::PrimaryServiceOptions options) {
         Machine& machine = *built_.machine;
+        const std::chrono::milliseconds lost_after = options.primary.lost_after;
         service_ = FMVM_TRY(PrimaryService::create(
             machine, *built_.gate, built_.write_gates, arbiter_, std::move(options),
             [this] { built_.console->drain(drain_limit); },
             [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
-        guard_output(built_, arbiter_,
-                     [generation = service_->shared_generation()] { return generation->load(); });
+        guard_output(
+            built_, arbiter_,
+            [generation = service_->shared_generation()] { return generation->load(); },
+            lost_after);
         machine.on_end([this](GuestEnd reason) {
             boost::asio::post(control_, [this, reason] { guest_ended(reason); });
         });
@@ -200,7 +205,7 @@ class PrimaryRun {
 
     boost::asio::io_context& control_;
     BuiltMachine& built_;
-    Arbiter& arbiter_;
+    const std::shared_ptr<Arbiter> arbiter_;
     boost::asio::signal_set signals_;
     boost::asio::signal_set requests_;
     boost::asio::steady_timer farewell_;
@@ -240,7 +245,7 @@ int primary_command(const PrimaryCommandOptions& options) {
         return report_error(control_socket.error().message(), ExitStatus::usage);
     Result<VmId> vm = choose_vm_id(options.arbiter);
     if (!vm.ok()) return report_error(vm.error().message(), ExitStatus::usage);
-    Result<std::unique_ptr<Arbiter>> arbiter = open_arbiter(options.arbiter, *vm, make_side_name());
+    Result<std::shared_ptr<Arbiter>> arbiter = open_arbiter(options.arbiter, *vm, make_side_name());
     if (!arbiter.ok()) return report_error(arbiter.error().message(), ExitStatus::usage);
     ExitStatus status = ExitStatus::failure;
     Result<BuiltMachine> built =
@@ -253,14 +258,14 @@ int primary_command(const PrimaryCommandOptions& options) {
     std::optional<Outcome> outcome;
     std::string report;
     {
-        PrimaryRun run(*built, **arbiter, control);
+        PrimaryRun run(*built, *arbiter, control);
         const Result<void> prepared =
             run.prepare(service_options(options, *built->machine, *vm, generation.value()));
-        if (!prepared.ok()) return report_not_begun(**arbiter, *generation, prepared.error());
+        if (!prepared.ok()) return report_not_begun(*arbiter, *generation, prepared.error());
         std::optional<RawTerminal> terminal;
         if (options.machine.console.kind == ConsoleKind::stdio) {
             const Result<void> connected = connect_input(*built);
-            if (!connected.ok()) return report_not_begun(**arbiter, *generation, connected.error());
+            if (!connected.ok()) return report_not_begun(*arbiter, *generation, connected.error());
             terminal.emplace(STDIN_FILENO);
         }
         if (*control_socket) run.serve(**control_socket);

@@ -4,10 +4,20 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <future>
+
 #include "base/log.h"
 #include "base/random.h"
+#include "lockstep/arbiter_thread.h"
+#include "lockstep/output_permit.h"
 
 namespace fmvm::cli {
+
+namespace {
+
+constexpr std::chrono::seconds mark_limit{2};
+
+}  // namespace
 
 void keep_message_memory() {
     constexpr int largest_message = 8 << 20;
@@ -22,30 +32,51 @@ std::string make_side_name() {
     return fmt::format("{}:{}:{:016x}", host, ::getpid(), random_value<std::uint64_t>());
 }
 
-Result<std::unique_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& options,
+Result<std::shared_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& options,
                                                         const lockstep::VmId& vm,
                                                         const std::string& side) {
-    if (!options.none) return lockstep::create_file_arbiter(options.path, vm, side);
+    if (!options.none) {
+        return std::shared_ptr<lockstep::Arbiter>(
+            FMVM_TRY(lockstep::create_file_arbiter(options.path, vm, side)));
+    }
     log::notice("arbiter", "none: after a cut link two sides may run this guest at once");
-    return lockstep::create_no_arbiter();
+    return std::shared_ptr<lockstep::Arbiter>(lockstep::create_no_arbiter());
 }
 
-void mark_ended(lockstep::Arbiter& arbiter, lockstep::Generation generation,
+void mark_ended(const std::shared_ptr<lockstep::Arbiter>& arbiter, lockstep::Generation generation,
                 std::string_view component) {
-    const Result<void> marked = arbiter.mark_ended(generation);
-    if (!marked.ok()) log::warning(component, "{}", marked.error().message());
+    const auto marked = std::make_shared<std::promise<Result<void>>>();
+    std::future<Result<void>> answer = marked->get_future();
+    lockstep::ArbiterThread thread;
+    thread.ask([arbiter, generation, marked] {
+        marked->set_value(arbiter->mark_ended(generation));
+        return [] {};
+    });
+    if (answer.wait_for(mark_limit) != std::future_status::ready) {
+        log::warning(component, "the arbiter does not answer; the next start needs --restart");
+        return;
+    }
+    const Result<void> result = answer.get();
+    if (!result.ok()) log::warning(component, "{}", result.error().message());
 }
 
-void guard_output(BuiltMachine& built, lockstep::Arbiter& arbiter,
-                  std::function<lockstep::Generation()> generation) {
-    const auto permit = [&arbiter, generation = std::move(generation)] {
-        const Result<bool> newest = arbiter.is_newest(generation());
-        if (!newest.ok()) return ConsoleOutput::Permit::withheld;
-        return newest.value() ? ConsoleOutput::Permit::granted : ConsoleOutput::Permit::revoked;
-    };
-    built.console->require_permit(permit);
-    for (lockstep::WriteGate* gate : built.write_gates)
-        gate->require_permit([permit] { return permit() == ConsoleOutput::Permit::granted; });
+void guard_output(BuiltMachine& built, std::shared_ptr<lockstep::Arbiter> arbiter,
+                  std::function<lockstep::Generation()> generation,
+                  std::chrono::milliseconds lost_after) {
+    const auto permit = std::make_shared<lockstep::OutputPermit>(
+        built.machine->loop(), std::move(arbiter), std::move(generation), lost_after / 2);
+    permit->on_answer([console = built.console, gates = built.write_gates] {
+        console->ask_again();
+        for (lockstep::WriteGate* gate : gates)
+            gate->ask_again();
+    });
+    built.console->require_permit(
+        [permit](std::chrono::milliseconds patience) { return permit->ask(patience); });
+    for (lockstep::WriteGate* gate : built.write_gates) {
+        gate->require_permit([permit] {
+            return permit->ask(std::chrono::milliseconds(0)) == ConsoleOutput::Permit::granted;
+        });
+    }
 }
 
 }  // namespace fmvm::cli

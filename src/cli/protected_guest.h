@@ -18,18 +18,22 @@ void keep_message_memory();
 // "hostname:pid:random": what a side is called at the arbiter; no two processes share it.
 std::string make_side_name();
 
-Result<std::unique_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& options,
+// Shared: a question to an arbiter that hangs may outlive everybody else.
+Result<std::shared_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& options,
                                                         const lockstep::VmId& vm,
                                                         const std::string& side);
 
 // The generation's guest has ended in an orderly way: the next start need not ask whether it is
-// still running. A failure is logged by `component`.
-void mark_ended(lockstep::Arbiter& arbiter, lockstep::Generation generation,
+// still running. A failure, or an arbiter that does not answer for two seconds, is logged by
+// `component`.
+void mark_ended(const std::shared_ptr<lockstep::Arbiter>& arbiter, lockstep::Generation generation,
                 std::string_view component);
 
-// Console output, and writes that waited for their epoch, leave only while `generation` is the
-// newest. The arbiter outlives the machine.
-void guard_output(BuiltMachine& built, lockstep::Arbiter& arbiter,
-                  std::function<lockstep::Generation()> generation);
+// Console output, and writes that waited for their epoch, leave only while `generation` (asked on
+// any thread, whoever is gone by then) is the newest. `lost_after`: the silence after which a peer
+// takes this side for lost.
+void guard_output(BuiltMachine& built, std::shared_ptr<lockstep::Arbiter> arbiter,
+                  std::function<lockstep::Generation()> generation,
+                  std::chrono::milliseconds lost_after);
 
 }  // namespace fmvm::cli

@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds retry_interval{5};
 constexpr std::chrono::milliseconds line_wait_max{1};
 constexpr std::chrono::milliseconds drain_limit{1000};
 
-enum class Readiness { ready, not_yet, broken };
+enum class Readiness { ready, not_yet, withheld, broken };
 
 // Regular files are always ready.
 Readiness writable(int fd, std::chrono::milliseconds timeout) {
@@ -46,14 +46,14 @@ struct ConsoleOutput::Shared : std::enable_shared_from_this<Shared> {
     void write_pending();
     bool collect();
     Readiness write_collected(std::chrono::milliseconds timeout);
-    Readiness permitted(Readiness readiness);
+    Readiness permitted(Readiness readiness, std::chrono::milliseconds patience);
     void write_after(std::chrono::milliseconds delay);
 
     const UniqueFd fd;
     const std::size_t chunk_max;
     EventLoop& loop;
     std::function<void()> room_handler;
-    std::function<Permit()> permit;
+    std::function<Permit(std::chrono::milliseconds)> permit;
     std::atomic<std::size_t> pending_bytes{0};
 
     std::mutex mutex;
@@ -75,6 +75,7 @@ ConsoleOutput::ConsoleOutput(EventLoop& loop, UniqueFd fd)
 
 ConsoleOutput::~ConsoleOutput() {
     drain(drain_limit);
+    shared_->permit = nullptr;
 }
 
 bool ConsoleOutput::drain(std::chrono::milliseconds limit) {
@@ -85,12 +86,24 @@ bool ConsoleOutput::drain(std::chrono::milliseconds limit) {
     return pending_bytes_ == 0;
 }
 
+std::vector<std::uint8_t> ConsoleOutput::unwritten_bytes() const {
+    const auto done = static_cast<std::ptrdiff_t>(shared_->outgoing_done);
+    std::vector<std::uint8_t> bytes(shared_->outgoing.begin() + done, shared_->outgoing.end());
+    const std::lock_guard lock(shared_->mutex);
+    bytes.insert(bytes.end(), shared_->incoming.begin(), shared_->incoming.end());
+    return bytes;
+}
+
 void ConsoleOutput::on_room(std::function<void()> handler) {
     shared_->room_handler = std::move(handler);
 }
 
-void ConsoleOutput::require_permit(std::function<Permit()> permit) {
+void ConsoleOutput::require_permit(std::function<Permit(std::chrono::milliseconds)> permit) {
     shared_->permit = std::move(permit);
+}
+
+void ConsoleOutput::ask_again() {
+    shared_->write_pending();
 }
 
 void ConsoleOutput::write(std::span<const std::uint8_t> bytes) {
@@ -99,11 +112,11 @@ void ConsoleOutput::write(std::span<const std::uint8_t> bytes) {
 
 void ConsoleOutput::Shared::append(std::span<const std::uint8_t> bytes) {
     const std::lock_guard lock(mutex);
-    if (pending_bytes + bytes.size() > hard_limit) {
+    if (bytes.size() > hard_limit - pending_bytes) {
         if (!std::exchange(dropping, true)) {
             log::warning("console", "the reader of the console is too slow; output is being lost");
         }
-        return;
+        bytes = bytes.first(hard_limit - pending_bytes);
     }
     incoming.insert(incoming.end(), bytes.begin(), bytes.end());
     pending_bytes += bytes.size();
@@ -129,13 +142,14 @@ bool ConsoleOutput::Shared::collect() {
     return !outgoing.empty();
 }
 
-Readiness ConsoleOutput::Shared::permitted(Readiness readiness) {
+Readiness ConsoleOutput::Shared::permitted(Readiness readiness,
+                                           std::chrono::milliseconds patience) {
     if (readiness != Readiness::ready || !permit) return readiness;
-    switch (permit()) {
+    switch (permit(patience)) {
         case Permit::granted:
             return readiness;
         case Permit::withheld:
-            return Readiness::not_yet;
+            return Readiness::withheld;
         case Permit::revoked:
             reported = true;  // whoever revoked it has said so
             return Readiness::broken;
@@ -145,8 +159,8 @@ Readiness ConsoleOutput::Shared::permitted(Readiness readiness) {
 
 Readiness ConsoleOutput::Shared::write_collected(std::chrono::milliseconds timeout) {
     while (outgoing_done != outgoing.size()) {
-        const Readiness readiness = permitted(writable(fd.get(), timeout));
-        if (readiness == Readiness::not_yet) return readiness;
+        const Readiness readiness = permitted(writable(fd.get(), timeout), timeout);
+        if (readiness == Readiness::not_yet || readiness == Readiness::withheld) return readiness;
         const std::size_t size = std::min(outgoing.size() - outgoing_done, chunk_max);
         errno = EPIPE;
         const ssize_t written = readiness == Readiness::broken
@@ -169,7 +183,9 @@ Readiness ConsoleOutput::Shared::write_collected(std::chrono::milliseconds timeo
 
 void ConsoleOutput::Shared::write_pending() {
     while (collect()) {
-        if (write_collected(std::chrono::milliseconds(0)) == Readiness::not_yet) {
+        const Readiness readiness = write_collected(std::chrono::milliseconds(0));
+        if (readiness == Readiness::withheld) return;  // ask_again() goes on
+        if (readiness == Readiness::not_yet) {
             write_after(retry_interval);
             return;
         }

@@ -31,16 +31,20 @@ class ConsoleOutput : public OutputSink {
     void write(std::span<const std::uint8_t> bytes) override;
     bool has_room() const override { return pending_bytes_ < room_limit; }
     std::uint64_t unwritten() const override { return pending_bytes_; }
+    std::vector<std::uint8_t> unwritten_bytes() const override;
     void on_room(std::function<void()> handler) override;
 
     // Writes out what waits, for `limit` at most; false when something is left. Only while the loop
     // stands.
     bool drain(std::chrono::milliseconds limit);
 
-    // Asked on the loop thread right before each piece is written. Withheld: ask again soon.
-    // Revoked: this and all later output is dropped. Set before use.
+    // Asked right before each piece is written, on the loop thread with no patience: it must not
+    // wait there. Withheld: whoever says so calls ask_again() later. Revoked: this and all later
+    // output is dropped. Set before use; what it owns goes when the console goes.
     enum class Permit { granted, withheld, revoked };
-    void require_permit(std::function<Permit()> permit);
+    void require_permit(std::function<Permit(std::chrono::milliseconds patience)> permit);
+    // Loop thread.
+    void ask_again();
 
     static constexpr std::size_t room_limit = 64 * 1024;
     static constexpr std::size_t hard_limit = 4 * 1024 * 1024;

@@ -38,7 +38,7 @@ void BackupService::ask_for_switch_over(Stays stays) {
 }
 
 Result<BackupHost::Prepared> BackupService::prepare(const HelloMessage& hello) {
-    std::unique_ptr<Arbiter> arbiter = FMVM_TRY(user_.arbiter(hello));
+    std::shared_ptr<Arbiter> arbiter = FMVM_TRY(user_.arbiter(hello));
     if (!FMVM_TRY(arbiter->is_newest(hello.generation))) {
         return make_error("generation {} is not the newest any more: this guest runs elsewhere",
                           hello.generation);
@@ -55,12 +55,12 @@ void BackupService::discard() {
 }
 
 void BackupService::claim(Generation generation) {
-    thread_.claim(*arbiter_, generation,
+    thread_.claim(arbiter_, generation,
                   [this](Result<Claim> claim) { backup_.claimed(std::move(claim)); });
 }
 
 Result<void> BackupService::take_over(const Shadow& shadow, Generation generation) {
-    FMVM_TRY(standby_->run(shadow, generation, *arbiter_));
+    FMVM_TRY(standby_->run(shadow, generation, arbiter_));
     stays_ = nullptr;
     user_.took_over(std::move(standby_), std::move(arbiter_), generation);
     return {};

@@ -24,8 +24,9 @@ class Standby {
     // Of which this side has its own; null: none.
     virtual ShadowDisks* disks() = 0;
     // Restores the guest, shows the committed console tail (again) and lets the guest run. It lives
-    // as long as the guest, as does the arbiter.
-    virtual Result<void> run(const Shadow& shadow, Generation generation, Arbiter& arbiter) = 0;
+    // as long as the guest.
+    virtual Result<void> run(const Shadow& shadow, Generation generation,
+                             std::shared_ptr<Arbiter> arbiter) = 0;
 };
 
 // What the program around a backup provides.
@@ -35,9 +36,9 @@ class BackupUser {
     // A machine for this primary's guest, or one sentence why not.
     virtual Result<std::unique_ptr<Standby>> build(const HelloMessage& hello) = 0;
     // The arbiter of this VM.
-    virtual Result<std::unique_ptr<Arbiter>> arbiter(const HelloMessage& hello) = 0;
+    virtual Result<std::shared_ptr<Arbiter>> arbiter(const HelloMessage& hello) = 0;
     // The guest runs here from now on. `standby` is the machine built before.
-    virtual void took_over(std::unique_ptr<Standby> standby, std::unique_ptr<Arbiter> arbiter,
+    virtual void took_over(std::unique_ptr<Standby> standby, std::shared_ptr<Arbiter> arbiter,
                            Generation generation) = 0;
     virtual void guest_ended(const std::string& reason) = 0;
     virtual void failed(const std::string& why) = 0;
@@ -71,7 +72,7 @@ class BackupService : public BackupHost {
 
     ReplicationThread thread_;  // first: sockets must go before its context
     BackupUser& user_;
-    std::unique_ptr<Arbiter> arbiter_;
+    std::shared_ptr<Arbiter> arbiter_;
     std::unique_ptr<Standby> standby_;
     Backup backup_;
     std::unique_ptr<Listener> listener_;

@@ -286,7 +286,7 @@ OutputGate::EpochOutput Checkpointer::close_gates() {
         gate->hold();
         gate->close_epoch(epoch_);
     }
-    return gate_.close_epoch();
+    return epoch_ == 1 ? gate_.close_first_epoch() : gate_.close_epoch();
 }
 
 void Checkpointer::committed(EpochId epoch) {

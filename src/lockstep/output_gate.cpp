@@ -57,6 +57,13 @@ std::uint64_t OutputGate::unwritten() const {
     return held_.size() + downstream_.unwritten();
 }
 
+std::vector<std::uint8_t> OutputGate::unwritten_bytes() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::uint8_t> bytes = downstream_.unwritten_bytes();
+    bytes.insert(bytes.end(), held_.begin(), held_.end());
+    return bytes;
+}
+
 void OutputGate::hold() {
     const std::lock_guard lock(mutex_);
     holding_ = true;
@@ -86,6 +93,15 @@ OutputGate::EpochOutput OutputGate::close_epoch() {
     EpochOutput output{closed_position_, {held_.begin() + taken, held_.end()}};
     closed_position_ += output.bytes.size();
     waiting_since_.reset();
+    return output;
+}
+
+OutputGate::EpochOutput OutputGate::close_first_epoch() {
+    EpochOutput output = close_epoch();
+    const std::vector<std::uint8_t> earlier = downstream_.unwritten_bytes();
+    FMVM_CHECK(earlier.size() <= output.position);  // all of it came through here
+    output.position -= earlier.size();
+    output.bytes.insert(output.bytes.begin(), earlier.begin(), earlier.end());
     return output;
 }
 

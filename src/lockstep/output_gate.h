@@ -34,6 +34,7 @@ class OutputGate : public OutputSink {
     bool has_room() const override;
     void on_room(std::function<void()> handler) override;
     std::uint64_t unwritten() const override;
+    std::vector<std::uint8_t> unwritten_bytes() const override;
 
     // Holds what comes from now on. While the machine stands, or before it has started.
     void hold();
@@ -52,6 +53,9 @@ class OutputGate : public OutputSink {
     };
     // At a cut: what was emitted since the last one. It stays held.
     EpochOutput close_epoch();
+    // At the first cut for a backup, which knows no output yet: what was emitted until then, and
+    // has not left this process, belongs to that epoch as well. Only while the loop stands.
+    EpochOutput close_first_epoch();
     // Every byte before `position` may go.
     void release(std::uint64_t position);
 
@@ -59,8 +63,6 @@ class OutputGate : public OutputSink {
     std::uint64_t position() const;
     // Every byte before this has left this process.
     std::uint64_t shown() const;
-    // Nothing that was let go is still on its way out of this process.
-    bool all_shown() const { return downstream_.unwritten() == 0; }
 
     // From room_limit on the guest is told to wait. One that does not wait loses what would exceed
     // held_bytes_max, and that is reported once; so one epoch's output always fits one message.

@@ -123,25 +123,18 @@ bool Primary::step() {
 }
 
 bool Primary::copy_step() {
-    if (!copied_) {
-        Result<Piece> piece = source_.next_initial();
-        if (!piece.ok()) {
-            source_failed(piece.error().message());
-            return false;
-        }
-        if (!piece->empty()) {
-            send(std::move(*piece));
-            host_.copying(source_.initial_progress());
-            crash_point("initial-copy");
-            return true;
-        }
-        if (!source_.initial_done()) return false;  // tick() or the backup's answer looks again
-        copied_ = true;
-        gate_.hold();  // what comes from now on belongs to the first epoch
+    Result<Piece> piece = source_.next_initial();
+    if (!piece.ok()) {
+        source_failed(piece.error().message());
+        return false;
     }
-    // What the guest said before it was protected is in no epoch: a backup that took over could
-    // not show it. So it goes out first; tick() looks again.
-    if (!gate_.all_shown()) return false;
+    if (!piece->empty()) {
+        send(std::move(*piece));
+        host_.copying(source_.initial_progress());
+        crash_point("initial-copy");
+        return true;
+    }
+    if (!source_.initial_done()) return false;  // tick() or the backup's answer looks again
     state_ = State::following;
     cut();
     return true;
@@ -331,7 +324,6 @@ Result<void> Primary::handle_welcome(const Frame& frame) {
     }
     detector_.emplace(options_.lost_after, options_.heartbeat, host_.now());
     log::info("primary", "copying memory to {}", peer_);
-    copied_ = false;
     epoch_ = 0;
     packing_ = false;
     sent_.clear();

@@ -158,7 +158,6 @@ class Primary : public ChannelUser {
     TimePoint looked_{};  // when the detector was last asked
     std::string peer_;
 
-    bool copied_ = false;       // the initial copy is done
     bool commit_sent_ = false;  // on this connection: from then on the backup could take over
     EpochId epoch_ = 0;         // the last one cut on this connection
     bool packing_ = false;      // its pages are still being sent

@@ -21,20 +21,21 @@ constexpr std::chrono::milliseconds progress_interval{200};
 
 Result<std::unique_ptr<PrimaryService>> PrimaryService::create(Machine& machine, OutputGate& gate,
                                                                std::vector<WriteGate*> write_gates,
-                                                               Arbiter& arbiter,
+                                                               std::shared_ptr<Arbiter> arbiter,
                                                                PrimaryServiceOptions options,
                                                                Drain drain, EndHandler on_end) {
-    std::unique_ptr<PrimaryService> service(new PrimaryService(
-        machine, gate, arbiter, std::move(options), std::move(drain), std::move(on_end)));
+    std::unique_ptr<PrimaryService> service(new PrimaryService(machine, gate, std::move(arbiter),
+                                                               std::move(options), std::move(drain),
+                                                               std::move(on_end)));
     FMVM_TRY(service->set_up(std::move(write_gates)));
     return service;
 }
 
-PrimaryService::PrimaryService(Machine& machine, OutputGate& gate, Arbiter& arbiter,
+PrimaryService::PrimaryService(Machine& machine, OutputGate& gate, std::shared_ptr<Arbiter> arbiter,
                                PrimaryServiceOptions options, Drain drain, EndHandler on_end)
     : machine_(machine),
       gate_(gate),
-      arbiter_(arbiter),
+      arbiter_(std::move(arbiter)),
       options_(std::move(options)),
       drain_(std::move(drain)),
       on_end_(std::move(on_end)),

@@ -33,10 +33,10 @@ class PrimaryService : public PrimaryHost {
     // Writes out what the console still holds, within a limit, while the guest stands.
     using Drain = std::function<void()>;
 
-    // Machine, gates and arbiter outlive the service; the machine has a dirty log.
+    // Machine and gates outlive the service; the machine has a dirty log.
     static Result<std::unique_ptr<PrimaryService>> create(Machine& machine, OutputGate& gate,
                                                           std::vector<WriteGate*> write_gates,
-                                                          Arbiter& arbiter,
+                                                          std::shared_ptr<Arbiter> arbiter,
                                                           PrimaryServiceOptions options,
                                                           Drain drain, EndHandler on_end);
     ~PrimaryService() override;
@@ -66,7 +66,7 @@ class PrimaryService : public PrimaryHost {
     void finished(PrimaryEnd end, const std::string& why) override;
 
   private:
-    PrimaryService(Machine& machine, OutputGate& gate, Arbiter& arbiter,
+    PrimaryService(Machine& machine, OutputGate& gate, std::shared_ptr<Arbiter> arbiter,
                    PrimaryServiceOptions options, Drain drain, EndHandler on_end);
     Result<void> set_up(std::vector<WriteGate*> write_gates);
     void tell_output();
@@ -75,7 +75,7 @@ class PrimaryService : public PrimaryHost {
     ReplicationThread thread_;  // first: sockets must go before its context
     Machine& machine_;
     OutputGate& gate_;
-    Arbiter& arbiter_;
+    const std::shared_ptr<Arbiter> arbiter_;
     PrimaryServiceOptions options_;
     Drain drain_;
     EndHandler on_end_;

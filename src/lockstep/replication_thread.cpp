@@ -5,7 +5,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <thread>
 
 namespace fmvm::lockstep {
@@ -22,7 +21,7 @@ struct ReplicationThread::Parts {
     asio::io_context network{1};
     asio::io_context context{1};
     asio::steady_timer timer{context};
-    asio::thread_pool helper{1};
+    ArbiterThread helper;
     std::function<TimePoint()> deadline;
     std::function<void()> tick;
     TimePoint armed = TimePoint::max();
@@ -55,7 +54,6 @@ void ReplicationThread::start() {
 
 void ReplicationThread::stop() {
     parts_->helper.stop();
-    parts_->helper.join();
     parts_->context.stop();
     if (parts_->thread.joinable()) parts_->thread.join();
     stop_network();
@@ -96,11 +94,11 @@ void ReplicationThread::arm() {
     parts_->timer.async_wait(tick);
 }
 
-void ReplicationThread::claim(Arbiter& arbiter, Generation generation,
+void ReplicationThread::claim(std::shared_ptr<Arbiter> arbiter, Generation generation,
                               std::function<void(Result<Claim>)> answer) {
-    asio::post(parts_->helper, [this, &arbiter, generation, answer = std::move(answer)] {
-        Result<Claim> claim = arbiter.claim(generation);
-        post([answer, claim = std::move(claim)] { answer(claim); });
+    parts_->helper.ask([this, arbiter = std::move(arbiter), generation, answer] {
+        const Result<Claim> claim = arbiter->claim(generation);
+        return [this, answer, claim] { post([answer, claim] { answer(claim); }); };
     });
 }
 

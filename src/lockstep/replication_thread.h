@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "lockstep/arbiter.h"
+#include "lockstep/arbiter_thread.h"
 #include "lockstep/asio_channel.h"
 
 namespace fmvm::lockstep {
@@ -34,8 +35,9 @@ class ReplicationThread {
     // Any thread.
     void post(std::function<void()> task);
 
-    // Claims on the helper thread; the answer comes on this one. The arbiter outlives this.
-    void claim(Arbiter& arbiter, Generation generation, std::function<void(Result<Claim>)> answer);
+    // Claims on the helper thread; the answer comes on this one.
+    void claim(std::shared_ptr<Arbiter> arbiter, Generation generation,
+               std::function<void(Result<Claim>)> answer);
 
   private:
     struct Parts;

@@ -40,13 +40,19 @@ void WriteGate::close_epoch(EpochId epoch) {
 }
 
 void WriteGate::commit(EpochId epoch) {
-    loop_.post([this, epoch] { release_committed(epoch); });
+    {
+        const std::lock_guard lock(mutex_);
+        committed_ = epoch;
+    }
+    loop_.post([this] { release_committed(); });
 }
 
 // A side that was frozen since may have been superseded meanwhile.
-void WriteGate::release_committed(EpochId epoch) {
+void WriteGate::release_committed() {
+    EpochId epoch = 0;
     {
         const std::lock_guard lock(mutex_);
+        epoch = committed_;
         if (held_.empty() || held_.front().epoch > epoch) return;
     }
     if (!permit_ || permit_()) release(epoch);
@@ -56,6 +62,7 @@ void WriteGate::open() {
     {
         const std::lock_guard lock(mutex_);
         holding_ = false;
+        committed_ = 0;  // the next connection counts its epochs anew
         waiting_since_.reset();
     }
     loop_.post([this] { release(open_epoch); });

@@ -42,9 +42,12 @@ class WriteGate : public BlockBackend {
     void on_waiting(std::function<void()> handler) { waiting_handler_ = std::move(handler); }
     std::optional<TimePoint> waiting_since() const;
 
-    // Asked on the loop thread right before writes of a committed epoch go: whether this side may
-    // still write. If not, they wait until the next commit asks again. Set before use.
+    // Asked on the loop thread right before writes of a committed epoch go, and must not wait
+    // there: whether this side may still write. If not, they wait until ask_again() or the next
+    // commit. Set before use.
     void require_permit(std::function<bool()> permit) { permit_ = std::move(permit); }
+    // Loop thread: the permit may be granted now.
+    void ask_again() { release_committed(); }
 
     // Writes wait from now on.
     void hold();
@@ -61,7 +64,7 @@ class WriteGate : public BlockBackend {
         EpochId epoch;  // open_epoch: not cut yet
     };
     static constexpr EpochId open_epoch = UINT64_MAX;
-    void release_committed(EpochId epoch);
+    void release_committed();
     void release(EpochId epoch);
 
     EventLoop& loop_;
@@ -71,6 +74,7 @@ class WriteGate : public BlockBackend {
 
     mutable std::mutex mutex_;
     bool holding_ = false;
+    EpochId committed_ = 0;  // of the connection under way
     std::deque<Held> held_;
     std::optional<TimePoint> waiting_since_;
 };

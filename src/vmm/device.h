@@ -50,6 +50,8 @@ class OutputSink {
     virtual bool has_room() const = 0;
     // How many of the bytes taken have not left this process yet.
     virtual std::uint64_t unwritten() const = 0;
+    // Those bytes. Only while writers and the loop stand.
+    virtual std::vector<std::uint8_t> unwritten_bytes() const = 0;
     // Called on the loop when there is room again after there was none. Set before use.
     virtual void on_room(std::function<void()> handler) = 0;
 };

@@ -13,7 +13,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -24,20 +23,11 @@ from proxy import TO_PRIMARY, Proxy  # noqa: E402
 
 ROUNDS = int(os.environ.get("FMVM_KILL_ROUNDS", "10"))
 SEED = int(os.environ.get("FMVM_KILL_SEED", time.time_ns() % 1000000))
-DISK_BYTES = 16 << 20
 KILLED = -signal.SIGKILL
 STILL_LOCKED = "another process still has it"
 
 
 class SharedDiskTestCase(PairTestCase):
-    def new_disk(self):
-        directory = tempfile.TemporaryDirectory(prefix="fmvm-disk-")
-        self.addCleanup(directory.cleanup)
-        disk = pathlib.Path(directory.name) / "disk.img"
-        disk.touch()
-        os.truncate(disk, DISK_BYTES)
-        return disk
-
     def journal_pair(self, **options):
         return self.pair(JOURNAL, disk=self.new_disk(), **options)
 

@@ -29,6 +29,7 @@ class Console : public OutputSink {
     void write(std::span<const std::uint8_t> bytes) override;
     bool has_room() const override { return pending_.size() < 4096; }
     std::uint64_t unwritten() const override { return pending_.size(); }
+    std::vector<std::uint8_t> unwritten_bytes() const override { return pending_; }
     void on_room(std::function<void()>) override {}  // the guest asks again by itself
     // Writes what it can within a second of the process's time.
     void drain();

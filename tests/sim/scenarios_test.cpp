@@ -206,8 +206,12 @@ TEST_CASE("simulation: what waited in the console before the first commit", "[sc
         Scenario scenario(seeded(seed));
         World& world = scenario.world;
         world.network().set_delay(5ms, 10ms);
-        world.primary().console().stall(300ms);
+        if (seed % 2 == 0) world.run_for(50ms);  // some of it was shown
+        const std::uint64_t shown = world.observer().end();
+        world.primary().console().stall(60s);
         REQUIRE(world.run_until_protected());
+        world.run_for(100ms);
+        CHECK(world.observer().end() == shown);
         world.kill_primary(Death::flushing);
         scenario.settle();
         CHECK(scenario.backup_runs());

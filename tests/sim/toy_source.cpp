@@ -60,7 +60,7 @@ Result<void> ToySource::cut(lockstep::EpochId epoch, bool stay_stopped) {
     });
     state_ = guest_.save();
     gate_.hold();
-    output_ = gate_.close_epoch();
+    output_ = epoch == 1 ? gate_.close_first_epoch() : gate_.close_epoch();
     digests_.clear();
     if (epoch % verify_every != 0) return {};
     for (PageIndex page = 0; page < toy_pages; ++page)

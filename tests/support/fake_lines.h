@@ -70,6 +70,9 @@ class FakeSink : public OutputSink {
     bool has_room() const override { return room; }
     void on_room(std::function<void()> handler) override { room_handler = std::move(handler); }
     std::uint64_t unwritten() const override { return pending; }
+    std::vector<std::uint8_t> unwritten_bytes() const override {
+        return std::vector<std::uint8_t>(pending);
+    }
 
     std::function<void()> room_handler;
     std::string text;

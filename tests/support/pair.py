@@ -7,6 +7,7 @@ owner of the guest, and a byte from a side that was the owner before is a violat
 """
 
 import dataclasses
+import fcntl
 import os
 import pathlib
 import random
@@ -21,6 +22,9 @@ import typing
 
 import observer
 from fmvm_process import REPOSITORY, STOPPED, VmTestCase, guest, run, settings
+
+
+DISK_BYTES = 16 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +149,18 @@ class Watch:
                 self._open[stream.fileno()] = (side, is_console)
                 self._selector.register(stream.fileno(), selectors.EVENT_READ)
 
+    def stop_reading(self, side):
+        """Its console, that is; the pipe keeps no more than a page from now on."""
+        with self._changed:
+            console = side.process.stdout.fileno()
+            self._selector.unregister(console)
+            fcntl.fcntl(console, fcntl.F_SETPIPE_SZ, 4096)
+
+    def read_again(self, side):
+        with self._changed:
+            if side.process.stdout.fileno() in self._open:
+                self._selector.register(side.process.stdout.fileno(), selectors.EVENT_READ)
+
     def reads(self, side):
         return any(of is side for of, _ in self._open.values())
 
@@ -182,7 +198,8 @@ class Watch:
             except BlockingIOError:
                 return
             if not data:
-                self._selector.unregister(descriptor)
+                if descriptor in self._selector.get_map():
+                    self._selector.unregister(descriptor)
                 del self._open[descriptor]
             elif is_console:
                 self._console(side, data)
@@ -243,12 +260,12 @@ class Pair:
         backup.wait_log("listening on")
         return backup
 
-    def start_primary(self, *options, name="primary", crash_at=None):
+    def start_primary(self, *options, name="primary", crash_at=None, environment=None):
         return self._start(
             name, "primary", "--backup", f"127.0.0.1:{self.through}",
             *self.workload.start(self.memory), *self.shared, *self.verify, "--lost-after",
             self.lost_after, "--trace", self.directory / f"{name}.trace", *self.more, *options,
-            crash_at=crash_at)
+            crash_at=crash_at, environment=environment)
 
     def start(self, *options):
         """Both, in step: (primary, backup)."""
@@ -257,11 +274,11 @@ class Pair:
         primary.wait_log("protected by")
         return primary, backup
 
-    def _start(self, name, command, *arguments, crash_at=None):
-        environment = {"FMVM_CRASH_AT": crash_at} if crash_at else {}
+    def _start(self, name, command, *arguments, crash_at=None, environment=None):
+        crash = {"FMVM_CRASH_AT": crash_at} if crash_at else {}
         return Side(self.watch, name,
                     [command, "--arbiter", f"file:{self.directory}/arbiter", "-v", *arguments],
-                    environment)
+                    {**crash, **(environment or {})})
 
     def joined(self, first, second):
         return observer.join(self.workload.earlier + first.console, second.console,
@@ -322,6 +339,14 @@ class PairTestCase(VmTestCase):
         pair = Pair(*arguments, **options)
         self.addCleanup(pair.close)
         return pair
+
+    def new_disk(self):
+        directory = tempfile.TemporaryDirectory(prefix="fmvm-disk-")
+        self.addCleanup(directory.cleanup)
+        disk = pathlib.Path(directory.name) / "disk.img"
+        disk.touch()
+        os.truncate(disk, DISK_BYTES)
+        return disk
 
     def assert_took_over(self, pair, primary, backup):
         """The backup goes on with the guest, and nothing is missing; the joined stream."""

@@ -101,6 +101,32 @@ TEST_CASE("console output: beyond the hard limit output is lost, not memory", "[
     CHECK(bench.pipe.read_exactly(7) == "and on\n");
 }
 
+TEST_CASE("console output: what does not fit is lost, not all that came with it", "[console]") {
+    Bench bench(1 << 20);
+    const std::string text = numbered_lines(ConsoleOutput::hard_limit + 1000);
+    bench.write(text);
+    CHECK(bench.output->unwritten() == ConsoleOutput::hard_limit);
+    bench.loop.start();
+    CHECK((bench.pipe.read_exactly(ConsoleOutput::hard_limit) ==
+           text.substr(0, ConsoleOutput::hard_limit)));
+}
+
+TEST_CASE("console output: what the reader has not taken can be looked at", "[console]") {
+    Bench bench;
+    const std::string text = numbered_lines(20000);
+    bench.loop.start();
+    bench.write(text);
+    REQUIRE(eventually([&] { return bench.output->unwritten() < text.size(); }));  // the pipe's
+    bench.write("and more\n");
+    bench.loop.quiesce();
+    const std::vector<std::uint8_t> left = bench.output->unwritten_bytes();
+    CHECK(left.size() == bench.output->unwritten());
+    const std::string all = text + "and more\n";
+    CHECK((std::string(left.begin(), left.end()) == all.substr(all.size() - left.size())));
+    bench.loop.resume();
+    CHECK((bench.pipe.read_exactly(all.size()) == all));
+}
+
 TEST_CASE("console output: a reader that is gone stops nobody", "[console]") {
     Bench bench;
     bench.loop.start();

@@ -22,6 +22,9 @@ class FakeSink : public OutputSink {
     }
     bool has_room() const override { return room; }
     std::uint64_t unwritten() const override { return pending; }
+    std::vector<std::uint8_t> unwritten_bytes() const override {
+        return {taken.end() - static_cast<std::ptrdiff_t>(pending), taken.end()};
+    }
     void on_room(std::function<void()> handler) override { room_handler = std::move(handler); }
 
     std::string taken;
@@ -124,6 +127,24 @@ TEST_CASE("output gate: opened, everything goes, in order", "[gate]") {
     CHECK(bench.close() == "!");
     CHECK(bench.position == 23);
     CHECK(bench.sink.taken == "closed not closed after");
+}
+
+TEST_CASE("output gate: the first epoch has what was not written yet, too", "[gate]") {
+    Bench bench(100);
+    bench.write("shown, on its way ");
+    bench.sink.pending = 11;
+    bench.gate.hold();
+    bench.write("held");
+    const OutputGate::EpochOutput first = bench.gate.close_first_epoch();
+    CHECK(std::string(first.bytes.begin(), first.bytes.end()) == "on its way held");
+    CHECK(first.position == 107);
+    CHECK(bench.gate.shown() == 107);
+    CHECK(bench.sink.taken == "shown, on its way ");
+    bench.write("next");
+    CHECK(bench.close() == "next");
+    CHECK(bench.position == 122);
+    bench.gate.release(122);
+    CHECK(bench.sink.taken == "shown, on its way held");
 }
 
 TEST_CASE("output gate: shown is what has left the process", "[gate]") {

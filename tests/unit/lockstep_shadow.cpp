@@ -61,6 +61,25 @@ TEST_CASE("shadow: verify mode finds the first page that differs", "[shadow]") {
     CHECK(differs.error().message().find("page 1") != std::string::npos);
 }
 
+TEST_CASE("shadow: the first epoch brings what the primary had not shown yet", "[shadow]") {
+    PlainRam ram;
+    Shadow shadow(ram);
+    const StateMessage state{1, StateEncoding::whole, state_image};
+    REQUIRE(shadow.stage_state(make_frame(FrameType::state, state.encode())).ok());
+    const std::vector<std::uint8_t> text{'a', 'b', 'c', 'd'};
+    const OutputMessage output{1, 1000, text};
+    REQUIRE(shadow.stage_output(make_frame(FrameType::output, output.encode())).ok());
+    CommitMessage commit;
+    commit.epoch = 1;
+    commit.output_end = 1005;
+    CHECK_FALSE(shadow.commit(commit).ok());  // a byte is missing
+    commit.output_end = 1004;
+    commit.output_shown = 1001;
+    REQUIRE(shadow.commit(commit).ok());
+    CHECK(shadow.tail().position == 1001);
+    CHECK(shadow.tail().bytes == std::vector<std::uint8_t>{'b', 'c', 'd'});
+}
+
 TEST_CASE("shadow: bodies without pages are refused, they would grow without bound", "[shadow]") {
     PlainRam ram;
     Shadow shadow(ram);

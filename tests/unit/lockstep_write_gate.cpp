@@ -84,7 +84,7 @@ TEST_CASE("write gate: a write waits for the commit of its epoch, reads and flus
     CHECK(bench.on_disk(6));
 }
 
-TEST_CASE("write gate: without permission nothing committed goes; a later commit asks again") {
+TEST_CASE("write gate: without permission nothing committed goes; it is asked again") {
     Bench bench;
     bool permitted = false;
     unsigned asked = 0;
@@ -100,7 +100,29 @@ TEST_CASE("write gate: without permission nothing committed goes; a later commit
     bench.commit(2);
     CHECK(asked == 1);
     CHECK_FALSE(bench.on_disk(1));
+    bench.write(2);  // of the epoch under way
     permitted = true;
-    bench.commit(3);
+    SECTION("when there is an answer") {
+        bench.loop.run_sync([&] { bench.gate.ask_again(); });
+    }
+    SECTION("at a later commit") {
+        bench.commit(3);
+    }
+    CHECK(bench.on_disk(1));
+    CHECK_FALSE(bench.on_disk(2));
+}
+
+TEST_CASE("write gate: the next connection counts its epochs anew") {
+    Bench bench;
+    bench.gate.require_permit([] { return true; });
+    bench.gate.hold();
+    bench.commit(100);
+    bench.gate.open();
+    bench.gate.hold();
+    bench.write(1);
+    bench.gate.close_epoch(1);
+    bench.loop.run_sync([&] { bench.gate.ask_again(); });
+    CHECK_FALSE(bench.on_disk(1));
+    bench.commit(1);
     CHECK(bench.on_disk(1));
 }

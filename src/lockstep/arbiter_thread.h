@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// A thread on which an arbiter is asked, because a question takes as long as its medium does, and a
+// shared mount that hangs may take for ever. So nobody waits for this thread without a limit: when
+// its owner goes, a question that hangs is left behind with all that it owns, and its answer is
+// dropped.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "lockstep/arbiter.h"
+
+namespace fmvm::lockstep {
+
+class ArbiterThread {
+  public:
+    // What to do with the answer: something brief, on this thread, and only before stop() returns.
+    using Answered = std::function<void()>;
+    // Uses nothing but what it owns (the arbiter by shared_ptr): it may outlive whoever asks.
+    using Question = std::function<Answered()>;
+
+    ArbiterThread();
+    ~ArbiterThread() { stop(); }
+    ArbiterThread(const ArbiterThread&) = delete;
+    ArbiterThread& operator=(const ArbiterThread&) = delete;
+
+    // Any thread. One after the other, in order; none any more after stop().
+    void ask(Question question);
+    // Forgets questions that wait, and waits `farewell` at most for the one under way. Idempotent;
+    // not from this thread.
+    void stop();
+
+    static constexpr std::chrono::milliseconds farewell{500};
+
+  private:
+    struct Shared;
+    static void run(Shared& shared);
+    std::shared_ptr<Shared> shared_;
+    std::thread thread_;
+};
+
+}  // namespace fmvm::lockstep
