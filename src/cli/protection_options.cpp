@@ -26,16 +26,17 @@ Result<lockstep::OnBackupLost> parse_on_backup_lost(std::string_view text) {
     return make_error("'{}' is not continue or stop", text);
 }
 
-Result<BlockMode> parse_block_mode(std::string_view text) {
-    if (text == "shared") return BlockMode::shared;
-    return make_error("'{}' is not shared", text);
+Result<lockstep::BlockMode> parse_block_mode(std::string_view text) {
+    if (text == "replay") return lockstep::BlockMode::replay;
+    if (text == "copy") return lockstep::BlockMode::copy;
+    if (text == "shared") return lockstep::BlockMode::shared;
+    return make_error("'{}' is not replay, copy or shared", text);
 }
 
-Result<void> check_block_mode(BlockMode mode, const RunOptions& machine) {
-    if (mode != BlockMode::none || machine.disks.empty()) return {};
-    return Error(
-        "--disk: say how the disks get to the other side; add --block shared when both "
-        "sides see the same image");
+Result<bool> parse_acknowledgement(std::string_view text) {
+    if (text == "received") return false;
+    if (text == "durable") return true;
+    return make_error("'{}' is not received or durable", text);
 }
 
 Result<std::chrono::microseconds> parse_duration(std::string_view text) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "cli/run_options.h"
@@ -13,38 +14,42 @@
 
 namespace fmvm::cli {
 
-// How a protected guest's disks get to the other side.
-enum class BlockMode {
-    none,    // not said: then there may be no disks
-    shared,  // both sides see one and the same image
-};
-
 struct ArbiterOptions {
     bool none = false;  // asked for by name
     std::string path;   // file:PATH
 };
 
-struct PrimaryCommandOptions {
-    RunOptions machine;
-    lockstep::Endpoint backup;
-    ArbiterOptions arbiter;
-    bool restart = false;  // begin anew although the last run did not end in an orderly way
-    BlockMode block = BlockMode::none;
+// How a guest is kept in step with a backup: what a primary does from its start, and a backup once
+// the guest runs there.
+struct ReplicationOptions {
     std::chrono::milliseconds heartbeat{20};
     std::chrono::milliseconds lost_after{200};
     lockstep::EpochPolicyOptions policy;
     lockstep::OnBackupLost on_backup_lost = lockstep::OnBackupLost::continue_alone;
     lockstep::CheckpointerOptions checkpointer;
     DirtyLogKind dirty_log = DirtyLogKind::bitmap;
-    std::string trace;
+    bool durable = false;  // acknowledged when the backup's disks hold an epoch for good
+    std::string trace;     // a file for one JSON line per epoch; empty: none
+};
+
+struct PrimaryCommandOptions {
+    RunOptions machine;
+    lockstep::Endpoint backup;
+    ArbiterOptions arbiter;
+    lockstep::BlockMode block = lockstep::BlockMode::none;
+    bool restart = false;  // begin anew although the last run did not end in an orderly way
+    ReplicationOptions replication;
 };
 
 struct BackupCommandOptions {
     RunOptions machine;  // disks, console and verbosity; the rest is the primary's to say
     lockstep::Endpoint listen;
     std::string directory;
-    BlockMode block = BlockMode::none;
     ArbiterOptions arbiter;
+    lockstep::BlockMode block = lockstep::BlockMode::none;
+    // Who protects the guest once it runs here; none: nobody.
+    std::optional<lockstep::Endpoint> next_backup;
+    ReplicationOptions replication;
 };
 
 // file:PATH | none
@@ -53,10 +58,10 @@ Result<ArbiterOptions> parse_arbiter(std::string_view text);
 Result<lockstep::SyncMode> parse_sync(std::string_view text);
 // continue | stop
 Result<lockstep::OnBackupLost> parse_on_backup_lost(std::string_view text);
-// shared
-Result<BlockMode> parse_block_mode(std::string_view text);
-// Disks need a mode.
-Result<void> check_block_mode(BlockMode mode, const RunOptions& machine);
+// replay | copy | shared
+Result<lockstep::BlockMode> parse_block_mode(std::string_view text);
+// received | durable; the answer tells whether it is durable
+Result<bool> parse_acknowledgement(std::string_view text);
 // 50ms, 200us, 1s; more than 0, at most an hour
 Result<std::chrono::microseconds> parse_duration(std::string_view text);
 Result<lockstep::Endpoint> parse_endpoint(std::string_view text);

@@ -89,7 +89,7 @@ Result<ArbiterOptions> arbiter_options(const ProtectionWords& words) {
 }
 
 // A ring protects again whatever it hands out: no page could be hot.
-Result<void> choose_dirty_log(PrimaryCommandOptions& options, const ProtectionWords& words) {
+Result<void> choose_dirty_log(ReplicationOptions& options, const ProtectionWords& words) {
     FMVM_TRY(replace(options.dirty_log, "--dirty-log", words.dirty_log, parse_dirty_log));
     bool& hot_pages = options.checkpointer.hot_pages;
     hot_pages = options.dirty_log != DirtyLogKind::ring;
@@ -101,14 +101,88 @@ Result<void> choose_dirty_log(PrimaryCommandOptions& options, const ProtectionWo
     return {};
 }
 
+Result<void> apply_policy(lockstep::EpochPolicyOptions& policy, const ProtectionWords& words) {
+    FMVM_TRY(replace(policy.mode, "--sync", words.sync, parse_sync));
+    FMVM_TRY(replace(policy.interval_max, "--epoch", words.epoch, parse_duration));
+    FMVM_TRY(replace(policy.output_delay, "--output-delay", words.output_delay, parse_duration));
+    std::uint64_t dirty_bytes = policy.dirty_budget * page_size;
+    FMVM_TRY(replace(dirty_bytes, "--dirty-budget", words.dirty_budget, parse_size));
+    if (dirty_bytes < mib) return Error("--dirty-budget: give 1M or more");
+    policy.dirty_budget = dirty_bytes / page_size;
+    return {};
+}
+
+Result<void> apply_checkpointer(lockstep::CheckpointerOptions& checkpointer,
+                                const ProtectionWords& words) {
+    FMVM_TRY(replace(checkpointer.store_bytes, "--staging", words.staging, parse_size));
+    if (checkpointer.store_bytes < mib || checkpointer.store_bytes > 1024 * gib)
+        return Error("--staging: give 1M to 1T");
+    FMVM_TRY(replace(checkpointer.compression, "--compress", words.compress, parse_compression));
+    return replace(checkpointer.verify_every, "--verify", words.verify, parse_count);
+}
+
+Result<ReplicationOptions> replication_options(const ProtectionWords& words) {
+    ReplicationOptions options;
+    FMVM_TRY(apply_policy(options.policy, words));
+    FMVM_TRY(replace_ms(options.heartbeat, "--heartbeat", words.heartbeat));
+    FMVM_TRY(replace_ms(options.lost_after, "--lost-after", words.lost_after));
+    if (options.lost_after < 2 * options.heartbeat)
+        return Error("--lost-after: give at least twice the --heartbeat");
+    FMVM_TRY(replace(options.on_backup_lost, "--on-backup-lost", words.on_backup_lost,
+                     parse_on_backup_lost));
+    FMVM_TRY(apply_checkpointer(options.checkpointer, words));
+    FMVM_TRY(choose_dirty_log(options, words));
+    FMVM_TRY(replace(options.durable, "--ack", words.acknowledgement, parse_acknowledgement));
+    FMVM_TRY(replace(options.trace, "--trace", words.trace, as_text));
+    return options;
+}
+
+// Of a guest with disks; each side has its own unless something else was said.
+Result<lockstep::BlockMode> block_mode(const ProtectionWords& words, const RunOptions& machine) {
+    lockstep::BlockMode mode = lockstep::BlockMode::replay;
+    FMVM_TRY(replace(mode, "--block", words.block, parse_block_mode));
+    return machine.disks.empty() ? lockstep::BlockMode::none : mode;
+}
+
 void add_common(CLI::App& app, ProtectionWords& words) {
     add_option(app, "--arbiter", words.arbiter, "file:PATH|none",
                "Who decides which side goes on alone; the same for both (needed)");
-    add_option(app, "--block", words.block, "shared",
-               "How disks get to the other side: both see the same image (needed with --disk)");
+    add_option(app, "--block", words.block, "replay|copy|shared",
+               "How disks get to the other side: each has its own, and requests are replayed "
+               "(default) or written data is copied; or both see the same image");
     app.add_flag("--insecure-plaintext", words.insecure_plaintext,
                  "Let guest memory cross the network unencrypted");
     app.allow_extras();
+}
+
+void add_replication(CLI::App& app, ProtectionWords& words) {
+    add_option(app, "--sync", words.sync, "kemari|epoch|adaptive",
+               "When to cut (default adaptive)");
+    add_option(app, "--epoch", words.epoch, "TIME",
+               "Longest time between cuts (default 50ms)");
+    add_option(app, "--output-delay", words.output_delay, "TIME",
+               "How long output may wait to be released, in the adaptive mode (default 2ms)");
+    add_option(app, "--dirty-budget", words.dirty_budget, "SIZE",
+               "Cut earlier when the guest newly writes more, in the adaptive mode (default 16M)");
+    add_option(app, "--heartbeat", words.heartbeat, "TIME", "Sign of life (default 20ms)");
+    add_option(app, "--lost-after", words.lost_after, "TIME",
+               "Silence after which a side counts as lost (default 200ms)");
+    add_option(app, "--on-backup-lost", words.on_backup_lost, "continue|stop",
+               "What to do without a backup (default continue)");
+    add_option(app, "--staging", words.staging, "SIZE",
+               "Memory for copies of pages (default 256M)");
+    add_option(app, "--compress", words.compress, "off|delta|delta+lz4",
+               "How pages are made smaller (default delta)");
+    add_option(app, "--dirty-log", words.dirty_log, "bitmap|ring",
+               "How KVM tells which pages the guest wrote (default bitmap; ring: no hot pages)");
+    add_option(app, "--hot-pages", words.hot_pages, "on|off",
+               "Leave pages that are always written writable, and compare them (default on)");
+    add_option(app, "--verify", words.verify, "N",
+               "Compare all of RAM with the backup's every N epochs (slow)");
+    add_option(app, "--ack", words.acknowledgement, "received|durable",
+               "An epoch counts as committed when the backup has it in memory (default), or when its "
+               "disks hold it on stable storage");
+    add_option(app, "--trace", words.trace, "FILE", "Write one JSON line per epoch");
 }
 
 }  // namespace
@@ -119,30 +193,7 @@ CLI::App* add_primary(CLI::App& app, ProtectionWords& words) {
     add_machine_options(*primary, words.machine);
     add_option(*primary, "--backup", words.backup, "ADDR:PORT", "The backup's address (needed)");
     add_common(*primary, words);
-    add_option(*primary, "--sync", words.sync, "kemari|epoch|adaptive",
-               "When to cut (default adaptive)");
-    add_option(*primary, "--epoch", words.epoch, "TIME",
-               "Longest time between cuts (default 50ms)");
-    add_option(*primary, "--output-delay", words.output_delay, "TIME",
-               "How long output may wait to be released, in the adaptive mode (default 2ms)");
-    add_option(*primary, "--dirty-budget", words.dirty_budget, "SIZE",
-               "Cut earlier when the guest newly writes more, in the adaptive mode (default 16M)");
-    add_option(*primary, "--heartbeat", words.heartbeat, "TIME", "Sign of life (default 20ms)");
-    add_option(*primary, "--lost-after", words.lost_after, "TIME",
-               "Silence after which a side counts as lost (default 200ms)");
-    add_option(*primary, "--on-backup-lost", words.on_backup_lost, "continue|stop",
-               "What to do without a backup (default continue)");
-    add_option(*primary, "--staging", words.staging, "SIZE",
-               "Memory for copies of pages (default 256M)");
-    add_option(*primary, "--compress", words.compress, "off|delta|delta+lz4",
-               "How pages are made smaller (default delta)");
-    add_option(*primary, "--dirty-log", words.dirty_log, "bitmap|ring",
-               "How KVM tells which pages the guest wrote (default bitmap; ring: no hot pages)");
-    add_option(*primary, "--hot-pages", words.hot_pages, "on|off",
-               "Leave pages that are always written writable, and compare them (default on)");
-    add_option(*primary, "--verify", words.verify, "N",
-               "Compare all of RAM with the backup's every N epochs (slow)");
-    add_option(*primary, "--trace", words.trace, "FILE", "Write one JSON line per epoch");
+    add_replication(*primary, words);
     primary->add_flag("--restart", words.restart,
                       "Begin anew although the last run did not end in an orderly way");
     primary->footer(primary_footer);
@@ -155,7 +206,10 @@ CLI::App* add_backup(CLI::App& app, ProtectionWords& words) {
     add_device_options(*backup, words.machine);
     add_option(*backup, "--listen", words.listen, "ADDR:PORT", "Where to wait (needed)");
     add_option(*backup, "--dir", words.directory, "PATH", "What this backup remembers (needed)");
+    add_option(*backup, "--backup", words.backup, "ADDR:PORT",
+               "Who protects the guest once it runs here: a backup that listens there, or will");
     add_common(*backup, words);
+    add_replication(*backup, words);
     backup->footer(backup_footer);
     return backup;
 }
@@ -167,32 +221,10 @@ Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words) {
     FMVM_TRY(apply(backup, "--backup", words.backup, parse_endpoint));
     options.backup = FMVM_TRY(needed(std::move(backup), "no backup given; add --backup ADDR:PORT"));
     options.arbiter = FMVM_TRY(arbiter_options(words));
-    FMVM_TRY(replace(options.block, "--block", words.block, parse_block_mode));
-    FMVM_TRY(check_block_mode(options.block, options.machine));
+    options.block = FMVM_TRY(block_mode(words, options.machine));
     options.restart = words.restart;
     FMVM_TRY(check_plaintext("--backup", options.backup, words.insecure_plaintext));
-    FMVM_TRY(replace(options.policy.mode, "--sync", words.sync, parse_sync));
-    FMVM_TRY(replace(options.policy.interval_max, "--epoch", words.epoch, parse_duration));
-    FMVM_TRY(
-        replace(options.policy.output_delay, "--output-delay", words.output_delay, parse_duration));
-    std::uint64_t dirty_bytes = options.policy.dirty_budget * page_size;
-    FMVM_TRY(replace(dirty_bytes, "--dirty-budget", words.dirty_budget, parse_size));
-    if (dirty_bytes < mib) return Error("--dirty-budget: give 1M or more");
-    options.policy.dirty_budget = dirty_bytes / page_size;
-    FMVM_TRY(replace_ms(options.heartbeat, "--heartbeat", words.heartbeat));
-    FMVM_TRY(replace_ms(options.lost_after, "--lost-after", words.lost_after));
-    if (options.lost_after < 2 * options.heartbeat)
-        return Error("--lost-after: give at least twice the --heartbeat");
-    FMVM_TRY(replace(options.on_backup_lost, "--on-backup-lost", words.on_backup_lost,
-                     parse_on_backup_lost));
-    FMVM_TRY(replace(options.checkpointer.store_bytes, "--staging", words.staging, parse_size));
-    if (options.checkpointer.store_bytes < mib || options.checkpointer.store_bytes > 1024 * gib)
-        return Error("--staging: give 1M to 1T");
-    FMVM_TRY(
-        replace(options.checkpointer.compression, "--compress", words.compress, parse_compression));
-    FMVM_TRY(choose_dirty_log(options, words));
-    FMVM_TRY(replace(options.checkpointer.verify_every, "--verify", words.verify, parse_count));
-    FMVM_TRY(replace(options.trace, "--trace", words.trace, as_text));
+    options.replication = FMVM_TRY(replication_options(words));
     return options;
 }
 
@@ -208,9 +240,12 @@ Result<BackupCommandOptions> backup_options(const ProtectionWords& words) {
     options.directory =
         FMVM_TRY(needed(std::move(directory), "no directory given; add --dir PATH"));
     options.arbiter = FMVM_TRY(arbiter_options(words));
-    FMVM_TRY(replace(options.block, "--block", words.block, parse_block_mode));
-    FMVM_TRY(check_block_mode(options.block, options.machine));
+    options.block = FMVM_TRY(block_mode(words, options.machine));
     FMVM_TRY(check_plaintext("--listen", options.listen, words.insecure_plaintext));
+    FMVM_TRY(apply(options.next_backup, "--backup", words.backup, parse_endpoint));
+    if (options.next_backup)
+        FMVM_TRY(check_plaintext("--backup", *options.next_backup, words.insecure_plaintext));
+    options.replication = FMVM_TRY(replication_options(words));
     return options;
 }
 

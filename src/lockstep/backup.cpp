@@ -185,6 +185,10 @@ Result<void> Backup::handle_switch_over(const Frame& frame) {
 
 Result<void> Backup::handle_ended(const Frame& frame) {
     const EndedMessage message = FMVM_TRY(EndedMessage::decode(frame.body));
+    if (state_ == State::following && disks_ != nullptr) {
+        const Result<void> released = disks_->release();
+        if (!released.ok()) log::warning("backup", "{}", released.error().message());
+    }
     channel_->close();
     state_ = State::finished;
     host_.guest_ended(message.reason);

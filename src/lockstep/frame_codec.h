@@ -50,12 +50,13 @@ enum class FrameType : std::uint16_t {
     ended = 13,            // primary: the guest has ended; do not take over
     ask_switch_over = 14,  // backup: its operator wants the guest to move here
     block_log = 15,        // primary: block records of the epoch under way
-    disk_known = 16,       // backup: what it knows of its own disk
-    disk_begin = 17,       // primary: what of a disk may differ
-    disk_digests = 18,     // primary: digests of some of those blocks
-    disk_wanted = 19,      // backup: which of them differ
-    disk_blocks = 20,      // primary: those blocks
-    disk_done = 21,        // backup: they are equal now
+    disk_known = 16,       // backup: what it knows of one of its disks
+    disk_begin = 17,       // primary: what of the disk may differ
+    disk_ready = 18,       // backup: its label says so
+    disk_digests = 19,     // primary: digests of some of those blocks
+    disk_wanted = 20,      // backup: which of them differ
+    disk_blocks = 21,      // primary: those blocks
+    disk_done = 22,        // backup: they are equal now
 };
 
 // Who does not know the type skips such a frame.

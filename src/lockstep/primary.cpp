@@ -294,6 +294,7 @@ Result<void> Primary::handle(const Frame& frame) {
             FMVM_TRY(HeartbeatMessage::decode(frame.body));
             return {};
         case FrameType::disk_known:
+        case FrameType::disk_ready:
         case FrameType::disk_wanted:
         case FrameType::disk_done:
             if (state_ != State::copying) return Error("it sent a message about disks out of turn");

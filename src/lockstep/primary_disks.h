@@ -42,6 +42,8 @@ class PrimaryDisks {
     // The log wants to be emptied by a cut.
     virtual bool under_pressure() const = 0;
 
+    // The guest runs on under another generation.
+    virtual void generation_changed(Generation generation) = 0;
     virtual void end() = 0;
 };
 

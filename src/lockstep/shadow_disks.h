@@ -38,6 +38,8 @@ class ShadowDisks {
     virtual Result<void> replay(std::span<const replay::BlockRecord> records) = 0;
     // What was replayed is on stable storage when it returns.
     virtual Result<void> sync() = 0;
+    // The guest has ended on the primary, and all was replayed: others may use the disks again.
+    virtual Result<void> release() = 0;
 };
 
 }  // namespace fmvm::lockstep

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/mirrored_disks.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+
+namespace fmvm::lockstep {
+
+MirroredDisks::MirroredDisks(replay::BlockLog& log, const GuestMemory& memory,
+                             std::vector<Disk> disks, replay::PayloadMode mode)
+    : blocks_(
+          log, memory,
+          [&disks] {
+              std::vector<std::uint32_t> sizes;
+              for (const Disk& disk : disks)
+                  sizes.push_back(disk.block_size);
+              return sizes;
+          }(),
+          mode),
+      disks_(std::move(disks)) {}
+
+Result<void> MirroredDisks::run_under(const VmId& vm, Generation generation) {
+    for (std::size_t i = 0; i < disks_.size(); ++i) {
+        replay::DiskLabel label = disks_[i].map->label();
+        label.vm = vm;
+        label.disk = static_cast<std::uint32_t>(i);
+        label.generation = generation;
+        label.role = replay::DiskRole::running;
+        FMVM_TRY(disks_[i].map->set_label(label));
+    }
+    return {};
+}
+
+Result<void> MirroredDisks::release() {
+    for (Disk& disk : disks_) {
+        FMVM_TRY(disk.image->sync());
+        replay::DiskLabel label = disk.map->label();
+        label.role = replay::DiskRole::clean;
+        FMVM_TRY(disk.map->set_label(label));
+    }
+    return {};
+}
+
+void MirroredDisks::generation_changed(Generation generation) {
+    const Result<void> changed = run_under(disks_.front().map->label().vm, generation);
+    if (!changed.ok()) log::warning("primary", "{}", changed.error().message());
+}
+
+Result<void> MirroredDisks::begin() {
+    blocks_.begin();
+    sources_.clear();
+    sources_.resize(disks_.size());
+    outgoing_.clear();
+    changes_.clear();
+    began_ = std::chrono::steady_clock::now();
+    return {};
+}
+
+// A block that is read now holds every change that was taken from the log before, and those that
+// complete later come behind it in the stream.
+Result<Piece> MirroredDisks::next_initial() {
+    if (!outgoing_.empty()) {
+        Piece piece = std::move(outgoing_.front());
+        outgoing_.pop_front();
+        return piece;
+    }
+    GatheredBody mirrored = blocks_.next_mirrored();
+    if (!mirrored.empty()) return Piece{FrameType::block_log, std::move(mirrored)};
+    if (!blocks_.may_cut()) return Piece{};
+    for (const auto& source : sources_) {
+        if (!source) continue;
+        const auto digests = FMVM_TRY(source->next());
+        if (digests) return Piece{FrameType::disk_digests, digests->encode()};
+    }
+    return Piece{};
+}
+
+bool MirroredDisks::equal() const {
+    return outgoing_.empty() && std::ranges::all_of(sources_, [](const auto& source) {
+               return source && source->finished();
+           });
+}
+
+std::string MirroredDisks::progress() const {
+    replay::ResyncProgress all;
+    for (const auto& source : sources_) {
+        if (!source) return "waiting for the backup's disks";
+        all.blocks_total += source->progress().blocks_total;
+        all.blocks_done += source->progress().blocks_done;
+        all.bytes_copied += source->progress().bytes_copied;
+        all.bytes_equal += source->progress().bytes_equal;
+    }
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - began_;
+    const double per_second = static_cast<double>(all.blocks_done) / passed.count();
+    const auto left = static_cast<double>(all.blocks_total - all.blocks_done);
+    return fmt::format(
+        "comparing disks with the backup: {:3.0f} %, {:.0f} MiB/s, {} MiB copied, {:.0f} s left",
+        100.0 * static_cast<double>(all.blocks_done) /
+            static_cast<double>(std::max<std::uint64_t>(1, all.blocks_total)),
+        per_second * static_cast<double>(replay::disk_block_bytes) / static_cast<double>(mib),
+        all.bytes_copied / mib, per_second > 0 ? left / per_second : 0.0);
+}
+
+Result<replay::ResyncSource*> MirroredDisks::source(std::uint8_t disk) {
+    if (disk >= sources_.size() || !sources_[disk])
+        return make_error("it sent a message about disk {}, which it has not named", disk);
+    return sources_[disk].get();
+}
+
+Result<void> MirroredDisks::message(const Frame& frame) {
+    switch (frame.type) {
+        case FrameType::disk_known:
+            return known(FMVM_TRY(replay::KnownMessage::decode(frame.body)));
+        case FrameType::disk_ready: {
+            const auto ready = FMVM_TRY(replay::ReadyMessage::decode(frame.body));
+            return FMVM_TRY(source(ready.disk))->on_ready();
+        }
+        case FrameType::disk_wanted:
+            return wanted(FMVM_TRY(replay::WantedMessage::decode(frame.body)));
+        default: {
+            const auto done = FMVM_TRY(replay::DoneMessage::decode(frame.body));
+            return FMVM_TRY(source(done.disk))->on_done(done);
+        }
+    }
+}
+
+Result<void> MirroredDisks::known(const replay::KnownMessage& message) {
+    if (message.disk >= sources_.size() || sources_[message.disk])
+        return make_error("it named disk {} out of turn", message.disk);
+    Disk& disk = disks_[message.disk];
+    auto source =
+        std::make_unique<replay::ResyncSource>(message.disk, *disk.map, *disk.image);
+    queue(FrameType::disk_begin, FMVM_TRY(source->begin(message)));
+    sources_[message.disk] = std::move(source);
+    return {};
+}
+
+Result<void> MirroredDisks::wanted(const replay::WantedMessage& message) {
+    const auto bodies = FMVM_TRY(FMVM_TRY(source(message.disk))->on_wanted(message));
+    for (const replay::BlocksMessage& body : bodies)
+        queue(FrameType::disk_blocks, body);
+    return {};
+}
+
+void MirroredDisks::close(EpochId epoch) {
+    blocks_.close();
+    EpochChanges changes;
+    changes.epoch = epoch;
+    for (const Disk& disk : disks_)
+        changes.blocks.push_back(disk.map->take_touched());
+    changes_.push_back(std::move(changes));
+}
+
+Piece MirroredDisks::next_piece(EpochId epoch) {
+    return {FrameType::block_log, blocks_.next_body(epoch)};
+}
+
+void MirroredDisks::committed(EpochId epoch) {
+    while (!changes_.empty() && changes_.front().epoch <= epoch) {
+        EpochChanges changes = std::move(changes_.front());
+        changes_.pop_front();
+        for (std::size_t i = 0; i < disks_.size(); ++i) {
+            for (const EpochChanges& later : changes_)
+                changes.blocks[i].subtract(later.blocks[i]);
+            disks_[i].map->clear(changes.blocks[i]);
+        }
+    }
+}
+
+// What was not committed stays marked.
+void MirroredDisks::end() {
+    blocks_.end();
+    sources_.clear();
+    outgoing_.clear();
+    changes_.clear();
+}
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// The disks of a machine that runs a protected guest, of which the backup has its own.
+//
+// At every instant the maps of both sides cover all in which the two may differ: a block is marked
+// before the guest's change goes to the disk (TrackingBackend), and cleared when the epoch that
+// changed it is committed, but for blocks that later epochs have changed again.
+//
+// Threads: the replication thread; before the service starts and after it has stopped the
+// controlling one.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "lockstep/epoch_blocks.h"
+#include "lockstep/generation.h"
+#include "lockstep/primary_disks.h"
+#include "replay/resync_source.h"
+
+namespace fmvm::lockstep {
+
+class MirroredDisks : public PrimaryDisks {
+  public:
+    struct Disk {
+        replay::DirtyBlockMap* map = nullptr;  // outlives this
+        std::unique_ptr<replay::ImageBlocks> image;
+        std::uint32_t block_size = 512;
+    };
+    // In the order of --disk. Log and memory outlive this.
+    MirroredDisks(replay::BlockLog& log, const GuestMemory& memory, std::vector<Disk> disks,
+                  replay::PayloadMode mode);
+
+    // The guest runs on these disks under this generation; durable when it returns.
+    Result<void> run_under(const VmId& vm, Generation generation);
+    // The guest has ended, and nothing is in flight: others may use the disks again.
+    Result<void> release();
+
+    Result<void> begin() override;
+    Result<Piece> next_initial() override;
+    bool equal() const override;
+    bool may_cut() const override { return equal() && blocks_.may_cut(); }
+    std::string progress() const override;
+    Result<void> message(const Frame& frame) override;
+    void close(EpochId epoch) override;
+    void decide(const replay::StagedPages& staged) override { blocks_.decide(staged); }
+    bool is_filled(PageIndex page) const override { return blocks_.is_filled(page); }
+    Piece next_piece(EpochId epoch) override;
+    void committed(EpochId epoch) override;
+    bool under_pressure() const override { return blocks_.under_pressure(); }
+    void generation_changed(Generation generation) override;
+    void end() override;
+
+  private:
+    struct EpochChanges {
+        EpochId epoch = 0;
+        std::vector<replay::BlockSet> blocks;  // of each disk
+    };
+    Result<replay::ResyncSource*> source(std::uint8_t disk);
+    Result<void> known(const replay::KnownMessage& message);
+    Result<void> wanted(const replay::WantedMessage& message);
+    template <typename Message>
+    void queue(FrameType type, const Message& message) {
+        outgoing_.push_back({type, message.encode()});
+    }
+
+    EpochBlocks blocks_;
+    std::vector<Disk> disks_;
+    std::vector<std::unique_ptr<replay::ResyncSource>> sources_;  // of this connection
+    std::deque<Piece> outgoing_;
+    std::deque<EpochChanges> changes_;  // of epochs cut and not committed
+    std::chrono::steady_clock::time_point began_{};
+};
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/standby_disks.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+
+namespace fmvm::lockstep {
+
+namespace {
+
+std::vector<BlockBackend*> backends_of(const std::vector<StandbyDisks::Disk>& disks) {
+    std::vector<BlockBackend*> backends;
+    for (const StandbyDisks::Disk& disk : disks)
+        backends.push_back(disk.backend);
+    return backends;
+}
+
+bool changes_disk(const replay::BlockRecord& record) {
+    return record.op != BlockOp::read && record.op != BlockOp::flush && !record.failed;
+}
+
+}  // namespace
+
+StandbyDisks::StandbyDisks(GuestMemory& memory, std::vector<Disk> disks, const VmId& vm,
+                           Generation generation)
+    : disks_(std::move(disks)),
+      vm_(vm),
+      generation_(generation),
+      replayer_(&memory, backends_of(disks_)) {
+    for (std::size_t i = 0; i < disks_.size(); ++i) {
+        targets_.emplace_back(static_cast<std::uint8_t>(i), replay::DiskOwner{vm, generation},
+                              *disks_[i].map, *disks_[i].image, disks_[i].name);
+    }
+}
+
+std::vector<Piece> StandbyDisks::known() {
+    std::vector<Piece> pieces;
+    for (const replay::ResyncTarget& target : targets_)
+        pieces.push_back({FrameType::disk_known, target.known().encode()});
+    return pieces;
+}
+
+Result<replay::ResyncTarget*> StandbyDisks::target(std::uint8_t disk) {
+    if (disk >= targets_.size())
+        return make_error("it sent a message about disk {}, which there is not", disk);
+    return &targets_[disk];
+}
+
+Result<std::vector<Piece>> StandbyDisks::message(const Frame& frame) {
+    std::vector<Piece> answers;
+    if (frame.type == FrameType::disk_begin) {
+        const auto begin = FMVM_TRY(replay::BeginMessage::decode(frame.body));
+        const auto ready = FMVM_TRY(FMVM_TRY(target(begin.disk))->on_begin(begin));
+        answers.push_back({FrameType::disk_ready, ready.encode()});
+    } else if (frame.type == FrameType::disk_digests) {
+        const auto chunk = FMVM_TRY(replay::ChunkDigestsMessage::decode(frame.body));
+        const auto answer = FMVM_TRY(FMVM_TRY(target(chunk.disk))->on_digests(chunk));
+        if (const auto* wanted = std::get_if<replay::WantedMessage>(&answer)) {
+            answers.push_back({FrameType::disk_wanted, wanted->encode()});
+        } else {
+            const auto& done = std::get<replay::DoneMessage>(answer);
+            answers.push_back({FrameType::disk_done, done.encode()});
+        }
+    } else {
+        const auto blocks = FMVM_TRY(replay::BlocksMessage::decode(frame.body));
+        const auto done = FMVM_TRY(FMVM_TRY(target(blocks.disk))->on_blocks(blocks));
+        if (done) answers.push_back({FrameType::disk_done, done->encode()});
+    }
+    return answers;
+}
+
+bool StandbyDisks::equal() const {
+    return std::ranges::all_of(targets_, &replay::ResyncTarget::finished);
+}
+
+Result<void> StandbyDisks::set_role(replay::DiskRole role, Generation generation) {
+    for (const Disk& disk : disks_) {
+        replay::DiskLabel label = disk.map->label();
+        label.vm = vm_;
+        label.generation = generation;
+        label.role = role;
+        FMVM_TRY(disk.map->set_label(label));
+    }
+    return {};
+}
+
+// The primary has cleared, or will clear, what was mirrored until now.
+Result<void> StandbyDisks::follow() {
+    FMVM_TRY(set_role(replay::DiskRole::following, generation_));
+    following_ = true;
+    forget_changes();
+    return {};
+}
+
+Result<void> StandbyDisks::check(const replay::BlockRecord& record) const {
+    return replayer_.check(record);
+}
+
+Result<void> StandbyDisks::mark(std::span<const replay::BlockRecord> records) {
+    for (const replay::BlockRecord& record : records) {
+        if (changes_disk(record))
+            FMVM_TRY(disks_[record.disk].map->mark(record.offset, record.length));
+    }
+    return {};
+}
+
+Result<void> StandbyDisks::replay(std::span<const replay::BlockRecord> records) {
+    if (!following_) FMVM_TRY(mark(records));
+    const Result<void> replayed = replayer_.replay(records);
+    if (!replayed.ok()) {
+        distrust();
+        return replayed;
+    }
+    for (const replay::BlockRecord& record : records) {
+        if (changes_disk(record))
+            disks_[record.disk].map->settle(record.offset, record.length, false);
+    }
+    if (following_) forget_changes();
+    return {};
+}
+
+// What was replayed is what the primary has.
+void StandbyDisks::forget_changes() {
+    for (const Disk& disk : disks_)
+        disk.map->clear(disk.map->take_touched());
+}
+
+// Where these disks differ is not known any more: all of them is compared the next time.
+void StandbyDisks::distrust() {
+    for (const Disk& disk : disks_) {
+        const Result<void> broken = disk.map->break_lineage(replay::DiskRole::syncing);
+        if (!broken.ok()) log::error("backup", "{}", broken.error().message());
+    }
+}
+
+Result<void> StandbyDisks::sync() {
+    return replayer_.sync();
+}
+
+Result<void> StandbyDisks::release() {
+    FMVM_TRY(replayer_.sync());
+    return set_role(replay::DiskRole::clean, generation_);
+}
+
+Result<void> StandbyDisks::take_over(Generation generation) {
+    FMVM_TRY(replayer_.wait_idle());
+    return set_role(replay::DiskRole::running, generation);
+}
+
+}  // namespace fmvm::lockstep

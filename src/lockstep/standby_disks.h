@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The disks of a machine that waits for a guest: its own images, made and kept equal to the
+// primary's, below the devices that will use them.
+//
+// Threads: the replication thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lockstep/generation.h"
+#include "lockstep/shadow_disks.h"
+#include "replay/replayer.h"
+#include "replay/resync_target.h"
+
+namespace fmvm::lockstep {
+
+class StandbyDisks : public ShadowDisks {
+  public:
+    struct Disk {
+        std::string name;                      // for messages
+        BlockBackend* backend = nullptr;       // outlives this; nobody else uses it meanwhile
+        replay::DirtyBlockMap* map = nullptr;  // outlives this
+        std::unique_ptr<replay::ImageBlocks> image;
+    };
+    // In the order of --disk. The guest's VM and its generation on the primary.
+    StandbyDisks(GuestMemory& memory, std::vector<Disk> disks, const VmId& vm,
+                 Generation generation);
+
+    std::vector<Piece> known() override;
+    Result<std::vector<Piece>> message(const Frame& frame) override;
+    bool equal() const override;
+    Result<void> follow() override;
+    Result<void> check(const replay::BlockRecord& record) const override;
+    Result<void> mark(std::span<const replay::BlockRecord> records) override;
+    Result<void> replay(std::span<const replay::BlockRecord> records) override;
+    Result<void> sync() override;
+    Result<void> release() override;
+
+    // The guest is going to run on these disks under its new generation. Nothing of this class is
+    // called any more.
+    Result<void> take_over(Generation generation);
+
+  private:
+    Result<replay::ResyncTarget*> target(std::uint8_t disk);
+    Result<void> set_role(replay::DiskRole role, Generation generation);
+    void distrust();
+    void forget_changes();
+
+    std::vector<Disk> disks_;
+    const VmId vm_;
+    const Generation generation_;
+    std::vector<replay::ResyncTarget> targets_;
+    replay::Replayer replayer_;
+    bool following_ = false;
+};
+
+}  // namespace fmvm::lockstep
