@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is known about a disk image that belongs, or belonged, to a protected guest: whose it is,
+// how far it got, and with which other image it was made equal. Stands in the label file beside the
+// image (label_file.h), in front of the map of what may differ (dirty_block_map.h).
+//
+// Lineage: two images whose labels name the same pair id of one VM differ at most in the union of
+// their maps. The id is random and drawn anew by the primary whenever it begins to make a backup's
+// disk equal. It becomes the pair of the backup's label first, then of the primary's; in between
+// the primary has it as `offered`, and either counts. An image that runs without protection breaks
+// the lineage: it gets a pair id that nobody else has.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace fmvm::replay {
+
+using LabelId = std::array<std::uint8_t, 16>;  // all zeroes: none
+
+enum class DiskRole : std::uint8_t {
+    clean = 0,      // not in use by a protected guest: never was, or the guest has ended
+    running = 1,    // a protected guest runs on it
+    following = 2,  // a backup's, equal to its primary's
+    syncing = 3,    // a backup's, partly made equal: no state that any guest ever saw
+};
+
+const char* name_of(DiskRole role);
+
+struct DiskLabel {
+    LabelId vm{};
+    std::uint32_t disk = 0;         // its number, in the order of --disk
+    std::uint64_t image_bytes = 0;  // not 0
+    std::uint64_t generation = 0;   // under which the image was last used
+    LabelId pair{};
+    LabelId offered{};
+    DiskRole role = DiskRole::clean;
+    LabelId boot{};  // of the host's run (this_boot()) since which the map is exact
+
+    bool operator==(const DiskLabel&) const = default;
+
+    // True when `theirs` is the pair that the other side's label names.
+    bool is_paired_by(const LabelId& theirs) const;
+
+    // With a digest behind.
+    static constexpr std::size_t encoded_bytes = 105;
+    std::vector<std::uint8_t> encode() const;
+    // Nothing unless the bytes are what encode() makes.
+    static std::optional<DiskLabel> decode(std::span<const std::uint8_t> bytes);
+};
+
+// Where the label of an image is unless the user says otherwise: beside the file that `image` is a
+// name of, symbolic links followed, with ".fmvm" behind its name.
+std::string default_label_path(const std::string& image);
+
+// The identity of this host's run, from its start to its end; none (all zeroes) where the kernel
+// does not tell it: then no map is exact across processes.
+LabelId this_boot();
+
+// Whether `fmvm run` may use an image with this label. If not, one sentence that names the disk.
+Result<void> may_run(const DiskLabel& label, const std::string& image);
+// The same for the primary of a VM whose newest generation, as its arbiter knows it, is `newest`
+// (the last one that ran it; 0: none).
+Result<void> may_protect(const DiskLabel& label, const std::string& image, const LabelId& vm,
+                         std::uint64_t newest);
+
+}  // namespace fmvm::replay

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The blocks of a disk image, read and written past the guest's devices: for comparing two images
+// and making them equal.
+#pragma once
+
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "devices/block/disk_image.h"
+#include "replay/block_set.h"
+
+namespace fmvm::replay {
+
+// Threads: one at a time. Buffers are bytes_of_block() long.
+class ImageBlocks {
+  public:
+    virtual ~ImageBlocks() = default;
+    virtual std::uint64_t image_bytes() const = 0;
+    virtual bool read_only() const = 0;
+    virtual Result<void> read(BlockIndex block, std::span<std::uint8_t> bytes) = 0;
+    virtual Result<void> write(BlockIndex block, std::span<const std::uint8_t> bytes) = 0;
+};
+
+// `image` outlives the result. Aligned buffers for direct I/O are its own. `name`: for messages.
+std::unique_ptr<ImageBlocks> open_image_blocks(const DiskImage& image, std::string name);
+
+}  // namespace fmvm::replay
