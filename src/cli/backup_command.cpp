@@ -10,14 +10,15 @@
 #include <boost/asio/signal_set.hpp>
 #include <optional>
 #include <stop_token>
-#include <thread>
 
 #include "base/log.h"
 #include "cli/control_socket.h"
 #include "cli/guest_session.h"
 #include "cli/host_facts.h"
 #include "cli/protected_guest.h"
+#include "cli/protected_run.h"
 #include "cli/report_error.h"
+#include "cli/standby_machine.h"
 #include "cli/state_directory.h"
 #include "cli/terminal.h"
 #include "lockstep/backup_service.h"
@@ -30,88 +31,6 @@ namespace {
 using lockstep::Arbiter;
 using lockstep::Generation;
 using lockstep::HelloMessage;
-using lockstep::Shadow;
-
-// Guest RAM as what pages are applied to.
-class MachineRam : public lockstep::ShadowRam {
-  public:
-    explicit MachineRam(GuestMemory& memory) : memory_(memory) {}
-    std::uint64_t page_count() const override { return memory_.page_count(); }
-    std::span<std::uint8_t, page_size> page(PageIndex index) override {
-        return memory_.page(index);
-    }
-
-  private:
-    GuestMemory& memory_;
-};
-
-class StandbyMachine : public lockstep::Standby {
-  public:
-    // on_end: as Machine::on_end(). stop: the operator's wish while the disks are waited for.
-    // lost_after: the primary's.
-    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
-                   std::chrono::milliseconds lost_after, std::stop_token stop,
-                   std::function<void(GuestEnd)> on_end)
-        : built_(std::move(built)),
-          disks_(std::move(disks)),
-          lost_after_(lost_after),
-          stop_(std::move(stop)),
-          ram_(built_.machine->memory()) {
-        built_.machine->on_end(std::move(on_end));
-    }
-
-    lockstep::ShadowRam& ram() override { return ram_; }
-
-    Result<void> run(const Shadow& shadow, Generation generation,
-                     std::shared_ptr<Arbiter> arbiter) override {
-        const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
-        FMVM_TRY(lock_disks());
-        FMVM_TRY(built_.machine->restore(image));
-        guard_output(
-            built_, std::move(arbiter), [generation] { return generation; }, lost_after_);
-        built_.gate->write(shadow.tail().bytes);
-        built_.machine->start();
-        return {};
-    }
-
-    BuiltMachine& built() { return built_; }
-
-  private:
-    // The dead primary's lock goes with its last I/O; that of a frozen one when it wakes up, finds
-    // itself superseded and ends, or is killed. However long that takes: nobody else may run this
-    // guest any more, and what is here is the only copy of it.
-    Result<void> lock_disks() const {
-        for (std::size_t i = 0; i < built_.disks.size(); ++i)
-            FMVM_TRY(lock_disk(*built_.disks[i], disks_[i].path));
-        return {};
-    }
-
-    Result<void> lock_disk(const DiskImage& image, const std::string& path) const {
-        auto tell_at = std::chrono::steady_clock::now() + tell_first;
-        while (!FMVM_TRY(image.try_lock(path))) {
-            if (stop_.stop_requested())
-                return make_error("disk {}: stopped while another process still had it", path);
-            if (const auto now = std::chrono::steady_clock::now(); now >= tell_at) {
-                log::warning("backup",
-                             "disk {}: another process still has it, a frozen primary perhaps; "
-                             "the guest waits until that one wakes up or is killed",
-                             path);
-                tell_at = now + tell_again;
-            }
-            std::this_thread::sleep_for(DiskImage::lock_look);
-        }
-        return {};
-    }
-
-    static constexpr std::chrono::seconds tell_first{1};
-    static constexpr std::chrono::seconds tell_again{30};
-
-    BuiltMachine built_;
-    const std::vector<DiskOptions> disks_;
-    const std::chrono::milliseconds lost_after_;
-    const std::stop_token stop_;
-    MachineRam ram_;
-};
 
 Result<void> compare_disks(const MachineShape& theirs, const MachineShape& ours) {
     if (theirs.disks.size() != ours.disks.size()) {
@@ -129,13 +48,11 @@ Result<void> compare_disks(const MachineShape& theirs, const MachineShape& ours)
     return {};
 }
 
+// From the wait for a primary to the guest's end, wherever it comes.
 class BackupRun : public lockstep::BackupUser {
   public:
     BackupRun(const Kvm& kvm, const BackupCommandOptions& options, StateDirectory& directory)
-        : kvm_(kvm),
-          options_(options),
-          directory_(directory),
-          signals_(control_, SIGTERM, SIGINT, SIGHUP) {}
+        : kvm_(kvm), options_(options), directory_(directory) {}
 
     Result<void> prepare() {
         control_socket_ = FMVM_TRY(open_control(control_, options_.machine.control));
@@ -146,31 +63,46 @@ class BackupRun : public lockstep::BackupUser {
     }
 
     int run() {
-        signals_.async_wait([this](const boost::system::error_code& error, int number) {
-            if (!error) stop(number);
-        });
         ::signal(SIGUSR1,
                  SIG_IGN);  // a primary's statistics; asked here by mistake, it kills nobody
-        service_->start();
-        const auto work = boost::asio::make_work_guard(control_);
-        control_.run();
-        return finish();
+        {
+            boost::asio::signal_set signals(control_, SIGTERM, SIGINT, SIGHUP);
+            signals.async_wait([this](const boost::system::error_code& error, int number) {
+                if (!error) stop(number);
+            });
+            service_->start();
+            const auto work = boost::asio::make_work_guard(control_);
+            control_.run();
+        }
+        if (!standby_) {
+            service_.reset();
+            // A takeover may have come together with the signal: that guest is ended, too.
+            control_.restart();
+            control_.poll();
+        }
+        return standby_ ? run_guest() : status_;
     }
 
     // Replication thread, as all of BackupUser.
     Result<std::unique_ptr<lockstep::Standby>> build(const HelloMessage& hello) override {
         FMVM_TRY(directory_.check(hello.vm, hello.generation));
+        if (hello.block != options_.block) {
+            return make_error(
+                "the primary's disks get here by --block {}, this backup's by {}; give the same on "
+                "both sides",
+                name_of(hello.block), name_of(options_.block));
+        }
         RunOptions machine = options_.machine;
         machine.memory_bytes = hello.shape.memory_bytes;
         machine.cpus = hello.shape.vcpus;
         FMVM_TRY(check_host(hello.shape));
         ExitStatus ignored = ExitStatus::failure;
-        BuiltMachine built = FMVM_TRY(build_machine(kvm_, machine, Purpose::stand_by, ignored));
+        BuiltMachine built =
+            FMVM_TRY(build_machine(kvm_, machine, purpose_for(hello), ignored));
         FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
         FMVM_TRY(directory_.record(hello.vm, hello.generation));
         return std::unique_ptr<lockstep::Standby>(std::make_unique<StandbyMachine>(
-            std::move(built), options_.machine.disks,
-            std::chrono::milliseconds(hello.lost_after_ms), stop_.get_token(),
+            std::move(built), options_.machine.disks, hello, stop_.get_token(),
             [this](GuestEnd reason) {
                 boost::asio::post(control_, [this, reason] { machine_ended(reason); });
             }));
@@ -185,15 +117,13 @@ class BackupRun : public lockstep::BackupUser {
         log::notice("backup", "took over: the guest runs here generation={}", generation);
         boost::asio::post(control_,
                           [this, standby = std::shared_ptr<lockstep::Standby>(std::move(standby)),
-                           arbiter = std::move(arbiter), generation] {
+                           arbiter = std::move(arbiter)] {
                               standby_ = std::static_pointer_cast<StandbyMachine>(standby);
                               arbiter_ = arbiter;
-                              generation_ = generation;
                               if (switchover_)
                                   switchover_->ok(R"("result": "the guest runs here")");
                               switchover_.reset();
-                              connect_console();
-                              if (end_) control_.stop();
+                              control_.stop();
                           });
     }
 
@@ -213,6 +143,15 @@ class BackupRun : public lockstep::BackupUser {
     }
 
   private:
+    Purpose purpose_for(const HelloMessage& hello) const {
+        const ReplicationOptions& replication = options_.replication;
+        return {.kind = Purpose::Kind::stand_by,
+                .dirty_log = options_.next_backup ? replication.dirty_log : DirtyLogKind::none,
+                .block = options_.block,
+                .hold_writes = replication.policy.mode == lockstep::SyncMode::kemari,
+                .vm = hello.vm};
+    }
+
     Result<void> check_host(const MachineShape& shape) const {
         const std::uint64_t host = FMVM_TRY(host_memory_bytes());
         if (shape.memory_bytes > host) {
@@ -239,45 +178,49 @@ class BackupRun : public lockstep::BackupUser {
         });
     }
 
-    void connect_console() {
-        if (options_.machine.console.kind != ConsoleKind::stdio) return;
-        const Result<void> connected = connect_input(standby_->built());
-        if (!connected.ok()) log::warning("backup", "{}", connected.error().message());
-        terminal_.emplace(STDIN_FILENO);
-    }
-
     void stop(int number) {
         log::info("backup", "stopping signal={}", number);
-        if (standby_) {
-            standby_->built().machine->request_end(GuestEnd::stopped);
-        } else {
-            status_ = to_int(ExitStatus::operator_stop);
-            stop_.request_stop();
-            control_.stop();
-        }
+        status_ = to_int(ExitStatus::operator_stop);
+        stop_.request_stop();
+        stopped_ = true;
+        control_.stop();
     }
 
     // A guest that ends at once does so before took_over() has given the machine to this thread.
     void machine_ended(GuestEnd reason) {
         end_ = reason;
-        if (standby_) control_.stop();
+        if (guest_) guest_->guest_ended(reason);
     }
 
-    int finish() {
-        service_.reset();
-        // A takeover may have come together with the signal: the guest that began here is ended.
-        const int status = status_;
+    // The guest runs here, as a primary's does. Whoever connects is told so.
+    int run_guest() {
         control_.restart();
-        control_.poll();
-        if (!standby_) return status;
-        if (!end_) end_ = GuestEnd::stopped;
-        Machine& machine = *standby_->built().machine;
-        machine.halt_vcpus();
-        if (*end_ != GuestEnd::unsupported) mark_ended(arbiter_, generation_, "backup");
-        terminal_.reset();
-        const std::string report = machine.report();
+        BuiltMachine& built = standby_->built();
+        Outcome outcome;
+        std::optional<RawTerminal> terminal;
+        {
+            ProtectedRun guest(built, arbiter_, control_, "backup");
+            const Result<void> prepared =
+                guest.prepare({standby_->vm(), standby_->generation(), options_.block},
+                              options_.next_backup, options_.replication);
+            if (!prepared.ok()) return report_error(prepared.error().message(), ExitStatus::failure);
+            guest_ = &guest;
+            if (options_.machine.console.kind == ConsoleKind::stdio) {
+                const Result<void> connected = connect_input(built);
+                if (!connected.ok()) log::warning("backup", "{}", connected.error().message());
+                terminal.emplace(STDIN_FILENO);
+            }
+            if (control_socket_) guest.serve(*control_socket_);
+            if (stopped_) built.machine->request_end(GuestEnd::stopped);
+            if (end_) boost::asio::post(control_, [this] { guest_->guest_ended(*end_); });
+            outcome = guest.run();
+            guest_ = nullptr;
+        }
+        service_.reset();
+        terminal.reset();
+        const std::string report = built.machine->report();
         standby_.reset();  // writes what is left of the console
-        return report_end(*end_, report);
+        return report_outcome(outcome, report);
     }
 
     const Kvm& kvm_;
@@ -285,15 +228,14 @@ class BackupRun : public lockstep::BackupUser {
     StateDirectory& directory_;
     const std::string side_ = make_side_name();
     boost::asio::io_context control_{1};
-    boost::asio::signal_set signals_;
     std::unique_ptr<ControlSocket> control_socket_;
     std::optional<ControlReply> switchover_;
     std::shared_ptr<Arbiter> arbiter_;
     std::shared_ptr<StandbyMachine> standby_;
-    Generation generation_ = 0;
-    std::optional<RawTerminal> terminal_;
+    ProtectedRun* guest_ = nullptr;  // while it runs here
     std::optional<GuestEnd> end_;
     int status_ = to_int(ExitStatus::failure);
+    bool stopped_ = false;  // by the operator
     std::stop_source stop_;
     std::unique_ptr<lockstep::BackupService> service_;
 };

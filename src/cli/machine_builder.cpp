@@ -14,6 +14,8 @@
 #include "devices/power.h"
 #include "devices/rng_device.h"
 #include "devices/virtio/mmio_transport.h"
+#include "replay/recording_backend.h"
+#include "replay/tracking_backend.h"
 #include "vmm/boot/kernel_loader.h"
 #include "vmm/firmware/firmware.h"
 #include "vmm/host_probe.h"
@@ -58,14 +60,14 @@ class Builder {
     }
 
     // After everything else that can fail: opening the console empties the file of the last run.
-    Result<void> add_console(BuiltMachine& built, Purpose purpose) {
+    Result<void> add_console(BuiltMachine& built, const Purpose& purpose) {
         IrqLine& irq = FMVM_TRY(new_irq(layout::serial_irq)).get();
         status_ = ExitStatus::usage;
         UniqueFd console = FMVM_TRY(open_console(options_.console, options_.kernel.empty()));
         built.console =
             &machine_.own(std::make_unique<ConsoleOutput>(machine_.loop(), std::move(console)));
         OutputSink* sink = built.console;
-        if (purpose != Purpose::run) {
+        if (purpose.kind != Purpose::Kind::run) {
             built.gate = &machine_.own(std::make_unique<lockstep::OutputGate>(*built.console));
             sink = built.gate;
         }
@@ -77,12 +79,15 @@ class Builder {
         return {};
     }
 
-    Result<void> add_disk(BuiltMachine& built, const DiskOptions& disk, Purpose purpose) {
+    Result<void> add_disk(BuiltMachine& built, const DiskOptions& disk, const Purpose& purpose) {
+        const bool own = lockstep::has_own_disks(purpose.block);
         status_ = ExitStatus::usage;
-        DiskImage image =
-            FMVM_TRY(DiskImage::open(disk.path, {.read_only = disk.readonly,
-                                                 .direct = disk.direct,
-                                                 .lock = purpose != Purpose::stand_by}));
+        DiskImage image = FMVM_TRY(
+            DiskImage::open(disk.path, {.read_only = disk.readonly,
+                                        .direct = disk.direct,
+                                        .lock = own || purpose.kind != Purpose::Kind::stand_by}));
+        replay::DirtyBlockMap* map = nullptr;
+        if (own) map = &machine_.own(FMVM_TRY(open_map(disk, image, purpose.vm)));
         status_ = ExitStatus::failure;
         const std::uint32_t alignment = image.memory_alignment;
         const std::string section = fmt::format("disk{}", machine_.shape().disks.size());
@@ -93,7 +98,11 @@ class Builder {
         if (alignment > 1) {
             backend = std::make_unique<AlignedBackend>(std::move(backend), alignment);
         }
-        if (purpose != Purpose::run) {
+        if (own) {
+            built.own_disks.push_back({disk.path, built.disks.back(), backend.get(), map});
+            backend = record(built, std::move(backend), *map, purpose);
+        }
+        if (purpose.hold_writes || purpose.block == lockstep::BlockMode::shared) {
             auto gate = std::make_unique<lockstep::WriteGate>(machine_.loop(), std::move(backend));
             built.write_gates.push_back(gate.get());
             backend = std::move(gate);
@@ -127,6 +136,35 @@ class Builder {
     }
 
   private:
+    // What is remembered of how far this image and the other side's may differ.
+    Result<std::unique_ptr<replay::DirtyBlockMap>> open_map(const DiskOptions& disk,
+                                                            const DiskImage& image,
+                                                            const lockstep::VmId& vm) {
+        replay::DiskLabel fresh;
+        fresh.vm = vm;
+        fresh.disk = static_cast<std::uint32_t>(machine_.shape().disks.size());
+        fresh.image_bytes = image.size;
+        if (image.read_only) return replay::DirtyBlockMap::unsaved(fresh);
+        std::string why;
+        auto map = FMVM_TRY(replay::DirtyBlockMap::open(label_path(disk), fresh, why));
+        if (!why.empty()) log::warning("disk", "{}", why);
+        return map;
+    }
+
+    std::unique_ptr<BlockBackend> record(BuiltMachine& built, std::unique_ptr<BlockBackend> backend,
+                                         replay::DirtyBlockMap& map, const Purpose& purpose) {
+        if (built.block_log == nullptr) {
+            const bool by_reference = purpose.block == lockstep::BlockMode::replay;
+            built.block_log = &machine_.own(std::make_unique<replay::BlockLog>(
+                by_reference ? replay::BlockLog::Reads::recorded : replay::BlockLog::Reads::passed));
+        }
+        const auto number = static_cast<std::uint8_t>(built.own_disks.size() - 1);
+        auto tracked = std::make_unique<replay::TrackingBackend>(std::move(backend), map);
+        return std::make_unique<replay::RecordingBackend>(machine_.loop(), machine_.memory(),
+                                                          *built.block_log, number,
+                                                          std::move(tracked));
+    }
+
     Result<std::reference_wrapper<IrqLine>> new_irq(unsigned gsi) {
         UniqueFd event = FMVM_TRY(machine_.vm().create_irq_eventfd(gsi));
         IrqLine& line = machine_.own(std::make_unique<IrqEventFd>(std::move(event)));
@@ -178,7 +216,7 @@ Result<void> check_host(const Kvm& kvm, const RunOptions& options) {
 
 // Everything but the console.
 Result<void> add_devices(Builder& builder, BuiltMachine& built, const RunOptions& options,
-                         Purpose purpose) {
+                         const Purpose& purpose) {
     builder.add_power();
     for (const DiskOptions& disk : options.disks)
         FMVM_TRY(builder.add_disk(built, disk, purpose));
@@ -187,8 +225,8 @@ Result<void> add_devices(Builder& builder, BuiltMachine& built, const RunOptions
 
 }  // namespace
 
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Purpose purpose,
-                                   ExitStatus& status, DirtyLogKind dirty_log) {
+Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options,
+                                   const Purpose& purpose, ExitStatus& status) {
     status = ExitStatus::failure;
     FMVM_TRY(check_host(kvm, options));
     const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
@@ -200,7 +238,7 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Pu
     built.machine = FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
                                                    .vcpus = options.cpus,
                                                    .ring0_emulated = ring0 == Ring0Kind::emulated,
-                                                   .dirty_log = dirty_log}));
+                                                   .dirty_log = purpose.dirty_log}));
     Builder builder(options, *built.machine, status);
     FMVM_TRY(add_devices(builder, built, options, purpose));
     if (boots) FMVM_TRY(builder.load(built.quirks));
@@ -208,9 +246,9 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Pu
     return built;
 }
 
-Result<BuiltMachine> build_guest(const Kvm& kvm, const RunOptions& options, Purpose purpose,
-                                 ExitStatus& status, DirtyLogKind dirty_log) {
-    if (options.restore.empty()) return build_machine(kvm, options, purpose, status, dirty_log);
+Result<BuiltMachine> build_guest(const Kvm& kvm, const RunOptions& options, const Purpose& purpose,
+                                 ExitStatus& status) {
+    if (options.restore.empty()) return build_machine(kvm, options, purpose, status);
     status = ExitStatus::usage;
     const Snapshot snapshot = FMVM_TRY(open_snapshot(options.restore));
     if (const std::uint64_t host = FMVM_TRY(host_memory_bytes());
@@ -221,7 +259,7 @@ Result<BuiltMachine> build_guest(const Kvm& kvm, const RunOptions& options, Purp
     RunOptions restored = options;
     restored.memory_bytes = snapshot.size.memory_bytes;
     restored.cpus = snapshot.size.vcpus;
-    BuiltMachine built = FMVM_TRY(build_machine(kvm, restored, purpose, status, dirty_log));
+    BuiltMachine built = FMVM_TRY(build_machine(kvm, restored, purpose, status));
     status = ExitStatus::usage;
     FMVM_TRY(restore_snapshot(snapshot, *built.machine));
     return built;

@@ -13,10 +13,21 @@
 #include "devices/console_output.h"
 #include "devices/serial.h"
 #include "lockstep/output_gate.h"
+#include "lockstep/protocol.h"
 #include "lockstep/write_gate.h"
+#include "replay/block_log.h"
+#include "replay/dirty_block_map.h"
 #include "vmm/machine.h"
 
 namespace fmvm::cli {
+
+// A disk of which the other side has its own.
+struct OwnDisk {
+    std::string path;
+    const DiskImage* image = nullptr;
+    BlockBackend* backend = nullptr;        // what reaches the image, below recording and marks
+    replay::DirtyBlockMap* map = nullptr;
+};
 
 // The parts of a built machine that the command around it talks to. The machine owns them.
 struct BuiltMachine {
@@ -27,25 +38,34 @@ struct BuiltMachine {
     lockstep::OutputGate* gate = nullptr;
     std::vector<lockstep::WriteGate*> write_gates;
     std::vector<const DiskImage*> disks;
+    std::vector<OwnDisk> own_disks;          // all, or none
+    replay::BlockLog* block_log = nullptr;  // of a machine with such disks
     std::string quirks;  // what was added to the kernel command line for this host
 };
 
-// What a machine is built for: whether its output passes through gates, and its disks are locked.
-enum class Purpose {
-    run,       // alone: no gates
-    protect,   // as a primary
-    stand_by,  // to go on with a protected guest: its primary still has the disks
+// What a machine is built for.
+struct Purpose {
+    enum class Kind {
+        run,       // alone: no gates
+        protect,   // as a primary: output passes through gates, disks are recorded
+        stand_by,  // to go on with a protected guest; a shared disk is still its primary's
+    };
+    Kind kind = Kind::run;
+    DirtyLogKind dirty_log = DirtyLogKind::none;
+    lockstep::BlockMode block = lockstep::BlockMode::none;
+    bool hold_writes = false;  // a write waits for its epoch's commit, whoever has the disk
+    lockstep::VmId vm{};       // whose guest it is
 };
 
 // The machine with its devices, kernel loaded, boot vCPU at the entry point; or, when no kernel is
 // given, empty, for a state to be restored. On failure `status` says what the process is to exit
 // with: the input or this host is to blame.
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options, Purpose purpose,
-                                   ExitStatus& status, DirtyLogKind dirty_log = DirtyLogKind::none);
+Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options,
+                                   const Purpose& purpose, ExitStatus& status);
 
 // The machine with its guest: at its kernel's entry point or, when a snapshot is given, where that
 // guest stopped, with the snapshot's memory and CPUs and the options' devices. `status` as above.
-Result<BuiltMachine> build_guest(const Kvm& kvm, const RunOptions& options, Purpose purpose,
-                                 ExitStatus& status, DirtyLogKind dirty_log = DirtyLogKind::none);
+Result<BuiltMachine> build_guest(const Kvm& kvm, const RunOptions& options, const Purpose& purpose,
+                                 ExitStatus& status);
 
 }  // namespace fmvm::cli

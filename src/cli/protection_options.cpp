@@ -33,6 +33,20 @@ Result<lockstep::BlockMode> parse_block_mode(std::string_view text) {
     return make_error("'{}' is not replay, copy or shared", text);
 }
 
+const char* name_of(lockstep::BlockMode mode) {
+    switch (mode) {
+        case lockstep::BlockMode::none:
+            return "(no disks)";
+        case lockstep::BlockMode::shared:
+            return "shared";
+        case lockstep::BlockMode::replay:
+            return "replay";
+        case lockstep::BlockMode::copy:
+            return "copy";
+    }
+    return "(unknown)";
+}
+
 Result<bool> parse_acknowledgement(std::string_view text) {
     if (text == "received") return false;
     if (text == "durable") return true;

@@ -60,6 +60,7 @@ Result<lockstep::SyncMode> parse_sync(std::string_view text);
 Result<lockstep::OnBackupLost> parse_on_backup_lost(std::string_view text);
 // replay | copy | shared
 Result<lockstep::BlockMode> parse_block_mode(std::string_view text);
+const char* name_of(lockstep::BlockMode mode);
 // received | durable; the answer tells whether it is durable
 Result<bool> parse_acknowledgement(std::string_view text);
 // 50ms, 200us, 1s; more than 0, at most an hour

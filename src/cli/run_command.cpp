@@ -55,7 +55,7 @@ int run_command(const RunOptions& options) {
     if (!control_socket.ok())
         return report_error(control_socket.error().message(), ExitStatus::usage);
     ExitStatus status = ExitStatus::failure;
-    Result<BuiltMachine> built = build_guest(*kvm, options, Purpose::run, status);
+    Result<BuiltMachine> built = build_guest(*kvm, options, Purpose{}, status);
     if (!built.ok()) return report_error(built.error().message(), status);
     tell_quirks(*built);
 

@@ -39,6 +39,7 @@ class EpochBlocks {
 
     // A cut would make room in the log.
     bool under_pressure() const { return log_.under_pressure(); }
+    void on_pressure(std::function<void()> handler) { log_.on_pressure(std::move(handler)); }
 
     void end();
 

@@ -48,6 +48,9 @@ class MirroredDisks : public PrimaryDisks {
     Piece next_piece(EpochId epoch) override;
     void committed(EpochId epoch) override;
     bool under_pressure() const override { return blocks_.under_pressure(); }
+    void on_pressure(std::function<void()> handler) override {
+        blocks_.on_pressure(std::move(handler));
+    }
     void generation_changed(Generation generation) override;
     void end() override;
 

@@ -64,6 +64,12 @@ std::vector<std::uint8_t> OutputGate::unwritten_bytes() const {
     return bytes;
 }
 
+void OutputGate::begin_at(std::uint64_t position) {
+    const std::lock_guard lock(mutex_);
+    FMVM_CHECK(!holding_ && held_.empty());
+    held_position_ = closed_position_ = position;
+}
+
 void OutputGate::hold() {
     const std::lock_guard lock(mutex_);
     holding_ = true;

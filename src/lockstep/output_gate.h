@@ -36,6 +36,9 @@ class OutputGate : public OutputSink {
     std::uint64_t unwritten() const override;
     std::vector<std::uint8_t> unwritten_bytes() const override;
 
+    // The next byte has this position: of a guest that came here by a takeover. While open, before
+    // anything was written.
+    void begin_at(std::uint64_t position);
     // Holds what comes from now on. While the machine stands, or before it has started.
     void hold();
     // Lets everything go, now and from now on: nobody else can contradict this side any more.

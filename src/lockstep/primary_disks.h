@@ -8,6 +8,7 @@
 // Threads: the replication thread.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "lockstep/checkpoint_source.h"
@@ -39,8 +40,10 @@ class PrimaryDisks {
     virtual bool is_filled(PageIndex page) const = 0;
     virtual Piece next_piece(EpochId epoch) = 0;
     virtual void committed(EpochId epoch) = 0;
-    // The log wants to be emptied by a cut.
+    // The log wants to be emptied by a cut. The handler is called on the loop thread when that
+    // begins; set while the loop stands.
     virtual bool under_pressure() const = 0;
+    virtual void on_pressure(std::function<void()> handler) = 0;
 
     // The guest runs on under another generation.
     virtual void generation_changed(Generation generation) = 0;

@@ -19,33 +19,33 @@ constexpr std::chrono::milliseconds progress_interval{200};
 
 }  // namespace
 
-Result<std::unique_ptr<PrimaryService>> PrimaryService::create(Machine& machine, OutputGate& gate,
-                                                               std::vector<WriteGate*> write_gates,
-                                                               std::shared_ptr<Arbiter> arbiter,
-                                                               PrimaryServiceOptions options,
-                                                               Drain drain, EndHandler on_end) {
-    std::unique_ptr<PrimaryService> service(new PrimaryService(machine, gate, std::move(arbiter),
-                                                               std::move(options), std::move(drain),
-                                                               std::move(on_end)));
-    FMVM_TRY(service->set_up(std::move(write_gates)));
+Result<std::unique_ptr<PrimaryService>> PrimaryService::create(
+    Guest guest, std::shared_ptr<Arbiter> arbiter,
+    std::shared_ptr<std::atomic<Generation>> generation, PrimaryServiceOptions options, Drain drain,
+    EndHandler on_end) {
+    std::unique_ptr<PrimaryService> service(
+        new PrimaryService(std::move(guest), std::move(arbiter), std::move(generation),
+                           std::move(options), std::move(drain), std::move(on_end)));
+    FMVM_TRY(service->set_up());
     return service;
 }
 
-PrimaryService::PrimaryService(Machine& machine, OutputGate& gate, std::shared_ptr<Arbiter> arbiter,
+PrimaryService::PrimaryService(Guest guest, std::shared_ptr<Arbiter> arbiter,
+                               std::shared_ptr<std::atomic<Generation>> generation,
                                PrimaryServiceOptions options, Drain drain, EndHandler on_end)
-    : machine_(machine),
-      gate_(gate),
+    : guest_(std::move(guest)),
       arbiter_(std::move(arbiter)),
       options_(std::move(options)),
       drain_(std::move(drain)),
       on_end_(std::move(on_end)),
-      generation_(std::make_shared<std::atomic<Generation>>(options_.primary.generation)) {}
+      generation_(std::move(generation)) {}
 
-Result<void> PrimaryService::set_up(std::vector<WriteGate*> write_gates) {
+Result<void> PrimaryService::set_up() {
     if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
-    checkpointer_ = FMVM_TRY(Checkpointer::create(machine_, machine_.dirty_log(), gate_,
-                                                  write_gates, options_.checkpointer));
-    primary_ = std::make_unique<Primary>(options_.primary, *checkpointer_, gate_, stats_, *this);
+    checkpointer_ = FMVM_TRY(Checkpointer::create(guest_.machine, guest_.machine.dirty_log(),
+                                                  guest_.gate, guest_.write_gates, guest_.disks,
+                                                  options_.checkpointer));
+    primary_ = std::make_unique<Primary>(options_.primary, *checkpointer_, guest_.gate, stats_, *this);
     thread_.set_timer(
         [this] {
             const TimePoint due = primary_->deadline();
@@ -55,9 +55,11 @@ Result<void> PrimaryService::set_up(std::vector<WriteGate*> write_gates) {
             if (connect_at_ && now() >= *connect_at_) connect();
             primary_->tick();
         });
-    gate_.on_waiting([this] { tell_output(); });
-    for (WriteGate* gate : write_gates)
+    const QuiesceGuard standing(guest_.machine);  // a guest that came here by a takeover runs
+    guest_.gate.on_waiting([this] { tell_output(); });
+    for (WriteGate* gate : guest_.write_gates)
         gate->on_waiting([this] { tell_output(); });
+    if (guest_.disks != nullptr) guest_.disks->on_pressure([this] { tell_output(); });
     return {};
 }
 
@@ -79,7 +81,7 @@ void PrimaryService::stop() {
 }
 
 void PrimaryService::start() {
-    connect_at_ = now();
+    want_connection_at(now());
     thread_.start();
 }
 
@@ -95,6 +97,7 @@ void PrimaryService::switch_over(Stays stays) {
 
 void PrimaryService::generation_changed(Generation generation) {
     *generation_ = generation;
+    if (guest_.disks != nullptr) guest_.disks->generation_changed(generation);
     if (const Stays stays = std::exchange(stays_, nullptr))
         stays("the backup was lost meanwhile, and the guest goes on without one");
 }
@@ -116,13 +119,17 @@ void PrimaryService::copying(const std::string& progress) {
 }
 
 void PrimaryService::want_connection() {
-    connect_at_ = now() + connect_retry;
+    want_connection_at(now() + connect_retry);
+}
+
+void PrimaryService::want_connection_at(TimePoint when) {
+    if (options_.backup) connect_at_ = when;
 }
 
 void PrimaryService::connect() {
     connect_at_.reset();
     connector_ =
-        Connector::connect(thread_.channel_threads(), options_.backup, connect_limit_ms,
+        Connector::connect(thread_.channel_threads(), *options_.backup, connect_limit_ms,
                            [this](Result<std::unique_ptr<Channel>> channel) {
                                if (channel.ok()) {
                                    connect_failure_told_ = false;
@@ -131,14 +138,14 @@ void PrimaryService::connect() {
                                }
                                if (!std::exchange(connect_failure_told_, true)) {
                                    log::notice("primary", "no backup at {} yet ({}); trying on",
-                                               options_.backup.text(), channel.error().message());
+                                               options_.backup->text(), channel.error().message());
                                }
                                want_connection();
                            });
 }
 
 void PrimaryService::finished(PrimaryEnd end, const std::string& why) {
-    machine_.request_end(GuestEnd::stopped);  // no guard that goes lets it run again
+    guest_.machine.request_end(GuestEnd::stopped);  // no guard that goes lets it run again
     on_end_(end, why);
 }
 

@@ -22,7 +22,7 @@ namespace fmvm::lockstep {
 struct PrimaryServiceOptions {
     PrimaryOptions primary;
     CheckpointerOptions checkpointer;
-    Endpoint backup;
+    std::optional<Endpoint> backup;  // none: nobody is looked for
     std::string trace;  // a file for one JSON line per epoch; empty: none
 };
 
@@ -33,15 +33,21 @@ class PrimaryService : public PrimaryHost {
     // Writes out what the console still holds, within a limit, while the guest stands.
     using Drain = std::function<void()>;
 
-    // Machine and gates outlive the service; the machine has a dirty log.
-    static Result<std::unique_ptr<PrimaryService>> create(Machine& machine, OutputGate& gate,
-                                                          std::vector<WriteGate*> write_gates,
-                                                          std::shared_ptr<Arbiter> arbiter,
-                                                          PrimaryServiceOptions options,
-                                                          Drain drain, EndHandler on_end);
+    // What is protected; all of it outlives the service. The machine has a dirty log.
+    struct Guest {
+        Machine& machine;
+        OutputGate& gate;
+        std::vector<WriteGate*> write_gates;
+        PrimaryDisks* disks = nullptr;  // of which the backup has its own; null: none
+    };
+    // generation: this side's own, told whoever shares it, also after the service is gone.
+    static Result<std::unique_ptr<PrimaryService>> create(
+        Guest guest, std::shared_ptr<Arbiter> arbiter,
+        std::shared_ptr<std::atomic<Generation>> generation, PrimaryServiceOptions options,
+        Drain drain, EndHandler on_end);
     ~PrimaryService() override;
 
-    // Before the machine starts.
+    // The machine runs, or is about to.
     void start();
     // From here on nothing of it happens any more; the machine is the caller's again.
     void stop();
@@ -54,8 +60,6 @@ class PrimaryService : public PrimaryHost {
     std::string summary() const { return stats_.summary(); }
     // Any thread.
     Generation generation() const { return *generation_; }
-    // The same for who may ask after the service is gone: the console shows its last output then.
-    std::shared_ptr<const std::atomic<Generation>> shared_generation() const { return generation_; }
 
     TimePoint now() override { return std::chrono::steady_clock::now(); }
     void claim(Generation generation) override;
@@ -66,15 +70,16 @@ class PrimaryService : public PrimaryHost {
     void finished(PrimaryEnd end, const std::string& why) override;
 
   private:
-    PrimaryService(Machine& machine, OutputGate& gate, std::shared_ptr<Arbiter> arbiter,
+    PrimaryService(Guest guest, std::shared_ptr<Arbiter> arbiter,
+                   std::shared_ptr<std::atomic<Generation>> generation,
                    PrimaryServiceOptions options, Drain drain, EndHandler on_end);
-    Result<void> set_up(std::vector<WriteGate*> write_gates);
+    Result<void> set_up();
     void tell_output();
+    void want_connection_at(TimePoint when);
     void connect();
 
     ReplicationThread thread_;  // first: sockets must go before its context
-    Machine& machine_;
-    OutputGate& gate_;
+    const Guest guest_;
     const std::shared_ptr<Arbiter> arbiter_;
     PrimaryServiceOptions options_;
     Drain drain_;

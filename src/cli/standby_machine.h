@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The machine that waits in a backup: built, its memory in place, its disks followed, ready to go
+// on with the guest.
+//
+// Threads: the replication thread, until the guest runs; then the main one.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <stop_token>
+
+#include "cli/machine_builder.h"
+#include "lockstep/backup_service.h"
+#include "lockstep/standby_disks.h"
+
+namespace fmvm::cli {
+
+// Guest RAM as what pages are applied to.
+class MachineRam : public lockstep::ShadowRam {
+  public:
+    explicit MachineRam(GuestMemory& memory) : memory_(memory) {}
+    std::uint64_t page_count() const override { return memory_.page_count(); }
+    std::span<std::uint8_t, page_size> page(PageIndex index) override {
+        return memory_.page(index);
+    }
+
+  private:
+    GuestMemory& memory_;
+};
+
+class StandbyMachine : public lockstep::Standby {
+  public:
+    // hello: of the primary whose guest it waits for. on_end: as Machine::on_end(). stop: the
+    // operator's wish while shared disks are waited for.
+    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
+                   const lockstep::HelloMessage& hello, std::stop_token stop,
+                   std::function<void(GuestEnd)> on_end);
+
+    lockstep::ShadowRam& ram() override { return ram_; }
+    lockstep::ShadowDisks* disks() override { return own_disks_.get(); }
+    Result<void> run(const lockstep::Shadow& shadow, lockstep::Generation generation,
+                     std::shared_ptr<lockstep::Arbiter> arbiter) override;
+
+    BuiltMachine& built() { return built_; }
+    // Under which the guest runs here.
+    const std::shared_ptr<std::atomic<lockstep::Generation>>& generation() { return generation_; }
+    const lockstep::VmId& vm() const { return vm_; }
+
+  private:
+    void make_own_disks(lockstep::Generation generation);
+    Result<void> lock_disks() const;
+    Result<void> lock_disk(const DiskImage& image, const std::string& path) const;
+
+    BuiltMachine built_;
+    const std::vector<DiskOptions> disks_;
+    const lockstep::VmId vm_;
+    const std::chrono::milliseconds lost_after_;
+    const std::stop_token stop_;
+    const std::shared_ptr<std::atomic<lockstep::Generation>> generation_;
+    MachineRam ram_;
+    std::unique_ptr<lockstep::StandbyDisks> own_disks_;
+};
+
+}  // namespace fmvm::cli
