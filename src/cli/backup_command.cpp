@@ -52,7 +52,10 @@ Result<void> compare_disks(const MachineShape& theirs, const MachineShape& ours)
 class BackupRun : public lockstep::BackupUser {
   public:
     BackupRun(const Kvm& kvm, const BackupCommandOptions& options, StateDirectory& directory)
-        : kvm_(kvm), options_(options), directory_(directory) {}
+        : kvm_(kvm),
+          options_(options),
+          directory_(directory),
+          signals_(control_, SIGTERM, SIGINT, SIGHUP) {}
 
     Result<void> prepare() {
         control_socket_ = FMVM_TRY(open_control(control_, options_.machine.control));
@@ -65,12 +68,11 @@ class BackupRun : public lockstep::BackupUser {
     int run() {
         ::signal(SIGUSR1,
                  SIG_IGN);  // a primary's statistics; asked here by mistake, it kills nobody
+        signals_.async_wait([this](const boost::system::error_code& error, int number) {
+            if (!error) stop(number);
+        });
+        service_->start();
         {
-            boost::asio::signal_set signals(control_, SIGTERM, SIGINT, SIGHUP);
-            signals.async_wait([this](const boost::system::error_code& error, int number) {
-                if (!error) stop(number);
-            });
-            service_->start();
             const auto work = boost::asio::make_work_guard(control_);
             control_.run();
         }
@@ -178,8 +180,10 @@ class BackupRun : public lockstep::BackupUser {
         });
     }
 
+    // Once: a guest that runs here listens by itself (ProtectedRun).
     void stop(int number) {
         log::info("backup", "stopping signal={}", number);
+        if (guest_ != nullptr) return;
         status_ = to_int(ExitStatus::operator_stop);
         stop_.request_stop();
         stopped_ = true;
@@ -228,6 +232,7 @@ class BackupRun : public lockstep::BackupUser {
     StateDirectory& directory_;
     const std::string side_ = make_side_name();
     boost::asio::io_context control_{1};
+    boost::asio::signal_set signals_;
     std::unique_ptr<ControlSocket> control_socket_;
     std::optional<ControlReply> switchover_;
     std::shared_ptr<Arbiter> arbiter_;

@@ -91,8 +91,7 @@ Result<void> ProtectedRun::prepare_disks(const Guest& guest) {
     if (built_.own_disks.empty()) return {};
     std::vector<lockstep::MirroredDisks::Disk> disks;
     for (const OwnDisk& disk : built_.own_disks) {
-        disks.push_back({disk.map, replay::open_image_blocks(*disk.image, disk.path),
-                         disk.backend->block_size()});
+        disks.push_back({disk.map, replay::open_image_blocks(*disk.image, disk.path)});
     }
     const bool copy = guest.block == lockstep::BlockMode::copy;
     disks_ = std::make_unique<lockstep::MirroredDisks>(

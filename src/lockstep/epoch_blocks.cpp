@@ -26,8 +26,8 @@ GatheredBody pack(EpochId epoch, const std::shared_ptr<replay::Decision>& decisi
 }  // namespace
 
 EpochBlocks::EpochBlocks(replay::BlockLog& log, const GuestMemory& memory,
-                         std::vector<std::uint32_t> block_sizes, replay::PayloadMode mode)
-    : log_(log), memory_(memory), block_sizes_(std::move(block_sizes)), mode_(mode) {}
+                         replay::PayloadMode mode)
+    : log_(log), memory_(memory), mode_(mode) {}
 
 void EpochBlocks::begin() {
     log_.begin();
@@ -58,7 +58,7 @@ void EpochBlocks::close() {
     log_.start_epochs();
     closed_.in_flight = log_.close_epoch().in_flight;
     for (const auto& write : closed_.in_flight)
-        replay::forget_pages(*write);
+        replay::forget_pages(*write, memory_);
     first_cut_ = true;
 }
 
@@ -67,7 +67,7 @@ void EpochBlocks::decide(const replay::StagedPages& staged) {
     const bool first = std::exchange(first_cut_, false);
     decision_ = std::make_shared<replay::Decision>(
         first ? replay::by_value(epoch.completed)
-              : replay::decide(epoch, memory_, staged, block_sizes_, mode_));
+              : replay::decide(epoch, memory_, staged, mode_));
     next_record_ = 0;
 }
 

@@ -16,9 +16,8 @@ namespace fmvm::lockstep {
 
 class EpochBlocks {
   public:
-    // Log and memory outlive this. block_sizes: of each disk, bytes.
-    EpochBlocks(replay::BlockLog& log, const GuestMemory& memory,
-                std::vector<std::uint32_t> block_sizes, replay::PayloadMode mode);
+    // Log and memory outlive this.
+    EpochBlocks(replay::BlockLog& log, const GuestMemory& memory, replay::PayloadMode mode);
 
     // Protection begins: changes are mirrored from now on. While the guest stands.
     void begin();
@@ -46,7 +45,6 @@ class EpochBlocks {
   private:
     replay::BlockLog& log_;
     const GuestMemory& memory_;
-    const std::vector<std::uint32_t> block_sizes_;
     const replay::PayloadMode mode_;
     bool mirroring_ = false;
     bool first_cut_ = false;  // closed_ is that of the first cut

@@ -10,16 +10,7 @@ namespace fmvm::lockstep {
 
 MirroredDisks::MirroredDisks(replay::BlockLog& log, const GuestMemory& memory,
                              std::vector<Disk> disks, replay::PayloadMode mode)
-    : blocks_(
-          log, memory,
-          [&disks] {
-              std::vector<std::uint32_t> sizes;
-              for (const Disk& disk : disks)
-                  sizes.push_back(disk.block_size);
-              return sizes;
-          }(),
-          mode),
-      disks_(std::move(disks)) {}
+    : blocks_(log, memory, mode), disks_(std::move(disks)) {}
 
 Result<void> MirroredDisks::run_under(const VmId& vm, Generation generation) {
     for (std::size_t i = 0; i < disks_.size(); ++i) {

@@ -25,7 +25,6 @@ class MirroredDisks : public PrimaryDisks {
     struct Disk {
         replay::DirtyBlockMap* map = nullptr;  // outlives this
         std::unique_ptr<replay::ImageBlocks> image;
-        std::uint32_t block_size = 512;
     };
     // In the order of --disk. Log and memory outlive this.
     MirroredDisks(replay::BlockLog& log, const GuestMemory& memory, std::vector<Disk> disks,

@@ -59,6 +59,8 @@ struct LoggedRequest {
     std::vector<FilledPage> filled;       // of a read
 };
 
+class RecordingBackend;
+
 class BlockLog {
   public:
     enum class Phase { off, mirroring, recording };
@@ -66,11 +68,13 @@ class BlockLog {
 
     static constexpr std::uint64_t budget_default = 64 * mib;
 
-    explicit BlockLog(Reads reads, std::uint64_t budget_bytes = budget_default);
+    // page_count: of the guest's RAM.
+    BlockLog(Reads reads, std::uint64_t page_count, std::uint64_t budget_bytes = budget_default);
+    ~BlockLog();
 
     void begin();
     // Every request in flight was taken since begin(), so that the log will not miss how it ends.
-    bool all_captured() const;
+    bool all_captured() const { return uncaptured_ == 0; }
     void start_epochs();
     void end();
 
@@ -82,14 +86,41 @@ class BlockLog {
     Epoch close_epoch();
     // In phase mirroring: what has completed since the last call.
     std::vector<LoggedRequest> take_completed();
+    // Nothing that the guest asked for is on its way.
+    bool is_idle() const { return in_flight_ == 0; }
 
     // Asked for on the loop thread when the budget is half used. Only notifies. Set before use.
-    void on_pressure(std::function<void()> handler);
-    bool under_pressure() const;
+    void on_pressure(std::function<void()> handler) { pressure_handler_ = std::move(handler); }
+    bool under_pressure() const { return phase_ != Phase::off && budget_->is_half_used(); }
 
   private:
     friend class RecordingBackend;
-    // ... (core)
+    // What an entry counts in the budget beside its payload.
+    static constexpr std::uint64_t request_cost = 256;
+
+    // Of the backends, on the loop thread.
+    void add_backend(RecordingBackend& backend);
+    void remove_backend(RecordingBackend& backend);
+    bool records_reads() const { return phase_ == Phase::recording && reads_ == Reads::recorded; }
+    void append(LoggedRequest request);
+    void supersede_reads(const LoggedRequest& request, std::uint32_t number);
+    std::vector<LoggedRequest> take_all();
+
+    const Reads reads_;
+    const std::shared_ptr<PayloadBudget> budget_;
+    std::vector<RecordingBackend*> backends_;
+    std::function<void()> pressure_handler_;
+    std::atomic<Phase> phase_{Phase::off};
+    std::atomic<std::uint32_t> in_flight_{0};
+    std::atomic<std::uint32_t> uncaptured_{0};
+
+    std::mutex mutex_;  // what follows
+    std::vector<LoggedRequest> completed_;
+    std::uint64_t charged_ = 0;
+    std::uint64_t next_sequence_ = 1;
+    bool pressed_ = false;  // the handler was called since the log was last emptied
+    // For each page, 1 + the number in completed_ of the read that filled it last; 0: none.
+    std::vector<std::uint32_t> last_fill_;
 };
 
 }  // namespace fmvm::replay

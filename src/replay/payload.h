@@ -3,19 +3,88 @@
 // for as long as it lives.
 #pragma once
 
-#include <atomic>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
+#include <vector>
 
 namespace fmvm::replay {
 
-// Bytes held at a time. Threads: any.
 class PayloadBudget;
 
-// Move-only; gives its bytes back to the budget when it goes, on any thread.
-class Payload;
+// Move-only; gives its bytes back when it goes, on any thread.
+class Payload {
+  public:
+    Payload() = default;
+    Payload(Payload&& other) noexcept
+        : budget_(std::move(other.budget_)), memory_(other.memory_), size_(other.size_) {
+        other.memory_ = nullptr;
+        other.size_ = 0;
+    }
+    Payload& operator=(Payload&& other) noexcept {
+        std::swap(budget_, other.budget_);
+        std::swap(memory_, other.memory_);
+        std::swap(size_, other.size_);
+        return *this;
+    }
+    ~Payload();
+
+    std::span<std::uint8_t> bytes() { return {memory_, size_}; }
+    std::span<const std::uint8_t> bytes() const { return {memory_, size_}; }
+    bool empty() const { return memory_ == nullptr; }
+
+  private:
+    friend class PayloadBudget;
+    Payload(std::shared_ptr<PayloadBudget> budget, std::uint8_t* memory, std::size_t size)
+        : budget_(std::move(budget)), memory_(memory), size_(size) {}
+
+    std::shared_ptr<PayloadBudget> budget_;
+    std::uint8_t* memory_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+// How much may be held at a time. Memory that was given back is kept for the next of its size, up
+// to a limit, because mapping pages anew costs more than filling them. Threads: any.
+class PayloadBudget : public std::enable_shared_from_this<PayloadBudget> {
+  public:
+    explicit PayloadBudget(std::uint64_t bytes) : limit_(bytes) {}
+    ~PayloadBudget();
+    PayloadBudget(const PayloadBudget&) = delete;
+    PayloadBudget& operator=(const PayloadBudget&) = delete;
+
+    // Nothing while it does not fit; but what is larger than the budget goes when all else has gone.
+    std::optional<Payload> take(std::size_t size);
+    // Counts what is held in other memory; given back by uncharge().
+    void charge(std::uint64_t bytes);
+    void uncharge(std::uint64_t bytes);
+    bool is_exceeded() const;
+    bool is_half_used() const;
+
+    // Called, on any thread, when there is room after take() had none, or the budget was exceeded.
+    // Only notifies. None: no more calls once this returns.
+    void on_room(std::function<void()> handler);
+
+  private:
+    friend class Payload;
+    // Sizes are rounded up to 4 KiB << class.
+    static constexpr std::size_t class_count = 9;
+    static constexpr std::uint64_t kept_bytes_max = 16 << 20;
+    static std::size_t class_of(std::size_t size);
+    void give_back(std::uint8_t* memory, std::size_t size);
+    void release(std::uint64_t bytes);
+
+    const std::uint64_t limit_;
+    mutable std::mutex mutex_;
+    std::uint64_t used_ = 0;
+    mutable bool starved_ = false;
+    std::array<std::vector<std::uint8_t*>, class_count> kept_;
+    std::uint64_t kept_bytes_ = 0;
+    std::mutex handler_mutex_;
+    std::function<void()> room_handler_;
+};
 
 }  // namespace fmvm::replay

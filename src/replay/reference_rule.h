@@ -30,9 +30,13 @@ struct Decision {
 
 enum class PayloadMode { by_reference, by_value };
 
-// block_sizes: of each disk. memory: for the numbers of pages only.
+// memory: for the numbers of pages only.
 Decision decide(const BlockLog::Epoch& epoch, const GuestMemory& memory, const StagedPages& staged,
-                std::span<const std::uint32_t> block_sizes, PayloadMode mode);
+                PayloadMode mode);
+
+// Nothing is known of what guest RAM holds since the payload was taken: the write will travel by
+// value.
+void forget_pages(WritePayload& write, const GuestMemory& memory);
 
 // Records of requests whose payload travels whatever RAM holds (mirroring, a log for offline use:
 // then with reads, which are verified there).

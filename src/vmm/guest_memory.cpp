@@ -121,6 +121,21 @@ std::span<std::uint8_t, page_size> GuestMemory::page(PageIndex index) const {
     std::abort();
 }
 
+GuestAddress GuestMemory::page_address(PageIndex index) const {
+    for (const MemoryRegion& region : regions_) {
+        const std::uint64_t offset = (index - region.first_page) * page_size;
+        if (index >= region.first_page && offset < region.size) return region.start + offset;
+    }
+    FMVM_CHECK(false && "no such page");
+    std::abort();
+}
+
+PageIndex GuestMemory::page_of(GuestAddress address) const {
+    const MemoryRegion* const region = find(address, 1);
+    FMVM_CHECK(region != nullptr);
+    return static_cast<PageIndex>(region->first_page + (address - region->start) / page_size);
+}
+
 void GuestMemory::mark_dirty(GuestAddress address, std::uint64_t length) {
     if (length == 0) return;
     const MemoryRegion* region = find(address, length);

@@ -83,6 +83,9 @@ class GuestMemory {
     // pages to and from checkpoints: who writes through it makes sure that nobody needs the mark.
     std::span<std::uint8_t, page_size> page(PageIndex index) const;
     std::uint64_t page_count() const { return total_pages_; }
+    // Where such a page is in the guest's address space, and which page holds an address of RAM.
+    GuestAddress page_address(PageIndex index) const;
+    PageIndex page_of(GuestAddress address) const;
 
     const std::vector<MemoryRegion>& regions() const { return regions_; }
     std::uint64_t total_bytes() const { return total_pages_ * page_size; }

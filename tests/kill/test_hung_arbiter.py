@@ -52,7 +52,7 @@ class HungArbiter(PairTestCase):
                 primary.wait_lines(50)
                 workload.judge(bytes(primary.console))
                 self.end(pair, primary, backup)
-                pair.check_disk(bytes(primary.console))
+                pair.check_disk(bytes(primary.console), primary)
 
     def test_the_primary_can_be_stopped(self):
         pair, primary, backup = self.protected(COUNTER)

@@ -236,34 +236,50 @@ def free_port():
 
 class Pair:
     """Starts the sides of one guest. `through`: the port that the primary connects to, when a
-    proxy stands between. `disk`: an image that both sides share. `more`: options for every
+    proxy stands between. `disk`: an image, which both sides share (block="shared"), or the first
+    primary's own, when every other side has an empty one at first. `more`: options for every
     primary."""
 
     def __init__(self, workload, verify=5, memory="32M", lost_after="2s", through=None, disk=None,
-                 more=()):
+                 more=(), block="shared"):
         self.workload = workload
         self.disk = disk
+        self.block = block
         self.watch = Watch()
         self.port = free_port()
         self.through = through or self.port
         self._temporary = tempfile.TemporaryDirectory(prefix="fmvm-kill-")
         self.directory = pathlib.Path(self._temporary.name)
-        self.shared = ("--disk", f"path={disk}", "--block", "shared") if disk else ()
         self.verify = ("--verify", verify)
         self.memory, self.lost_after = memory, lost_after
         self.more = more
 
+    def disk_of(self, name):
+        """The image of the side with this name."""
+        if self.block == "shared" or name == "primary":
+            return self.disk
+        own = self.directory / f"{name}.img"
+        if not own.exists():
+            own.touch()
+            os.truncate(own, self.disk.stat().st_size)
+        return own
+
+    def disk_options(self, name):
+        if not self.disk:
+            return ()
+        return ("--disk", f"path={self.disk_of(name)}", "--block", self.block)
+
     def start_backup(self, *options, name="backup", crash_at=None):
         backup = self._start(
             name, "backup", "--listen", f"127.0.0.1:{self.port}", "--dir",
-            self.directory / name, *self.shared, *options, crash_at=crash_at)
+            self.directory / name, *self.disk_options(name), *options, crash_at=crash_at)
         backup.wait_log("listening on")
         return backup
 
     def start_primary(self, *options, name="primary", crash_at=None, environment=None):
         return self._start(
             name, "primary", "--backup", f"127.0.0.1:{self.through}",
-            *self.workload.start(self.memory), *self.shared, *self.verify, "--lost-after",
+            *self.workload.start(self.memory), *self.disk_options(name), *self.verify, "--lost-after",
             self.lost_after, "--trace", self.directory / f"{name}.trace", *self.more, *options,
             crash_at=crash_at, environment=environment)
 
@@ -296,20 +312,20 @@ class Pair:
             time.sleep(0.05)
 
     def verdict(self, first, second):
-        """After the end: both consoles as one stream, which the disk bears out."""
+        """After the end: both consoles as one stream, which the survivor's disk bears out."""
         joined = self.joined(first, second)
         self.check()
-        self.check_disk(joined.stream)
+        self.check_disk(joined.stream, second if second.console else first)
         return joined
 
-    def check_disk(self, stream):
-        """What was shown is on the disk; nobody runs the guest any more."""
+    def check_disk(self, stream, survivor):
+        """What was shown is on the survivor's disk; nobody runs the guest any more."""
         if not self.disk:
             return
         log = self.directory / "console.log"
         log.write_bytes(stream)
         try:
-            run(self.workload.check_disk, self.disk, log)
+            run(self.workload.check_disk, self.disk_of(survivor.name), log)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.description()}") from None
 

@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 
 #include <boost/container/small_vector.hpp>
+#include <chrono>
 #include <cstdint>
 
 #include "devices/virtio/descriptor_chain.h"
@@ -55,6 +56,9 @@ class BlockBackend {
     // Completes what is finished; true when there was anything, or when trying again may help.
     // Completions may also come at any other moment on the loop thread.
     virtual bool poll_completions() = 0;
+    // Blocks until poll_completions() may have something to do, at most for `limit`. For who drives
+    // a backend without its loop; a backend that completes nothing by itself returns at once.
+    virtual void wait_for_completion(std::chrono::milliseconds) {}
 };
 
 }  // namespace fmvm

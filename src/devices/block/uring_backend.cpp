@@ -181,6 +181,13 @@ bool UringBackend::poll_completions() {
     return any || unsubmitted_ != 0;  // what the kernel did not take is tried again
 }
 
+void UringBackend::wait_for_completion(std::chrono::milliseconds limit) {
+    flush_submissions();
+    __kernel_timespec timeout{limit.count() / 1000, limit.count() % 1000 * 1'000'000};
+    io_uring_cqe* cqe = nullptr;
+    ::io_uring_wait_cqe_timeout(&ring_, &cqe, &timeout);  // whatever came of it, polling tells
+}
+
 void UringBackend::completed(unsigned index, int result) {
     Slot& slot = slots_[index];
     if (result == -EINTR || result == -EAGAIN) {

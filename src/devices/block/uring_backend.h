@@ -36,6 +36,7 @@ class UringBackend : public BlockBackend {
     void submit(BlockOperation& operation) override;
     void flush_submissions() override;
     bool poll_completions() override;
+    void wait_for_completion(std::chrono::milliseconds limit) override;
 
     static constexpr unsigned depth = 256;
 

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Puts what a disk is asked to do into the block log: a decorator of a block backend.
+//
+// While the log takes requests, a write's payload is copied out of guest RAM once, and the disk
+// below gets that copy: a guest that scribbles on a buffer in flight cannot split two disks. A read
+// that fills whole guest pages goes to a buffer of ours first, so that its digest is that of what
+// the disk gave. Requests that overlap one before them wait for it, because the log is in the order
+// of completion.
+//
+// Threads: the loop thread, but for wake() (any).
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "replay/block_log.h"
+#include "vmm/event_loop.h"
+
+namespace fmvm::replay {
+
+class RecordingBackend : public BlockBackend, private BlockOperationOwner {
+  public:
+    // disk: its number. Loop, memory and log outlive this.
+    RecordingBackend(EventLoop& loop, const GuestMemory& memory, BlockLog& log, std::uint8_t disk,
+                     std::unique_ptr<BlockBackend> inner);
+    ~RecordingBackend() override;
+
+    std::uint64_t capacity() const override { return inner_->capacity(); }
+    std::uint32_t block_size() const override { return inner_->block_size(); }
+    bool read_only() const override { return inner_->read_only(); }
+    void submit(BlockOperation& operation) override;
+    void flush_submissions() override { inner_->flush_submissions(); }
+    bool poll_completions() override;
+
+  private:
+    friend class BlockLog;
+    struct Tracked;
+
+    // For the log. While the loop stands:
+    void forget_captures();
+    void add_writes_in_flight(std::vector<std::shared_ptr<WritePayload>>& writes) const;
+    // Requests that waited for room may go on.
+    void wake();
+
+    Tracked& track(BlockOperation& operation);
+    bool must_wait(const Tracked& tracked) const;
+    bool start(Tracked& tracked);
+    bool capture_write(Tracked& tracked);
+    bool redirect_read(Tracked& tracked);
+    void start_waiting();
+    void complete(BlockOperation& operation, BlockStatus status) override;
+    LoggedRequest logged(Tracked& tracked, BlockStatus status);
+    std::vector<FilledPage> deliver_read(Tracked& tracked);
+    void release(Tracked& tracked);
+
+    EventLoop& loop_;
+    const GuestMemory& memory_;
+    BlockLog& log_;
+    const std::uint8_t disk_;
+    std::vector<std::unique_ptr<Tracked>> pool_;
+    std::vector<Tracked*> unused_;
+    std::vector<Tracked*> started_;
+    std::deque<Tracked*> waiting_;
+    bool starting_ = false;  // start_waiting() is at work
+    const std::shared_ptr<RecordingBackend*> self_;  // for what is posted; null when this is gone
+    std::unique_ptr<BlockBackend> inner_;  // destroyed first: it drains what uses the buffers
+};
+
+}  // namespace fmvm::replay

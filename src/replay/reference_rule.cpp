@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replay/reference_rule.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <unordered_map>
+
+#include "base/byte_codec.h"
+#include "base/digest.h"
+#include "replay/guest_pieces.h"
+
+namespace fmvm::replay {
+
+namespace {
+
+// The sequence number of the read that fills a page.
+using Filled = std::unordered_map<PageIndex, std::uint64_t>;
+
+BlockRecord record_of(const LoggedRequest& request) {
+    BlockRecord record;
+    record.sequence = request.sequence;
+    record.disk = request.disk;
+    record.op = request.op;
+    record.failed = request.failed;
+    record.may_unmap = request.may_unmap;
+    record.offset = request.offset;
+    record.length = request.length;
+    return record;
+}
+
+// The pages that still hold what a read put there.
+Filled filled_pages(const std::vector<LoggedRequest>& requests, const StagedPages& staged) {
+    Filled filled;
+    for (const LoggedRequest& request : requests) {
+        for (const FilledPage& page : request.filled) {
+            const std::uint8_t* const bytes = staged.find(page.page);
+            if (bytes != nullptr && digest_of({bytes, page_size}) == page.digest) {
+                filled[page.page] = request.sequence;
+            } else {
+                filled.erase(page.page);
+            }
+        }
+    }
+    return filled;
+}
+
+void add_page(Segments& segments, GuestAddress address) {
+    if (!segments.empty() && segments.back().address + segments.back().length == address) {
+        segments.back().length += page_size;
+    } else {
+        segments.push_back({address, page_size});
+    }
+}
+
+// One record for each run of pages that follow one another in the request.
+template <typename Takes>
+void add_reads(const LoggedRequest& request, const GuestMemory* memory, Takes takes,
+               std::vector<BlockRecord>& records) {
+    ByteWriter digests;
+    BlockRecord run;
+    const auto close_run = [&] {
+        if (run.length == 0) return;
+        run.digest = digest_of(digests.bytes());
+        records.push_back(run);
+        digests = ByteWriter();
+        run.length = 0;
+    };
+    for (const FilledPage& page : request.filled) {
+        if (!takes(page)) continue;
+        const std::uint64_t offset = request.offset + page.offset;
+        const bool full = run.segments.size() == std::numeric_limits<std::uint16_t>::max();
+        if (run.length != 0 && (run.offset + run.length != offset || full)) close_run();
+        if (run.length == 0) {
+            run = record_of(request);
+            run.offset = offset;
+            run.length = 0;
+        }
+        if (memory != nullptr) add_page(run.segments, memory->page_address(page.page));
+        run.length += page_size;
+        digests.u64(page.digest);
+    }
+    close_run();
+}
+
+void add_write_by_value(const LoggedRequest& request, Decision& decision) {
+    const std::span<const std::uint8_t> bytes = std::as_const(request.write->bytes).bytes();
+    for (std::uint64_t at = 0; at < bytes.size(); at += record_payload_max) {
+        BlockRecord record = record_of(request);
+        record.by_value = true;
+        record.payload = bytes.subspan(at, std::min(record_payload_max, bytes.size() - at));
+        record.offset = request.offset + at;
+        record.length = record.payload.size();
+        record.digest = digest_of(record.payload);
+        decision.records.push_back(std::move(record));
+    }
+    decision.kept.push_back(request.write);
+}
+
+void add_write_by_reference(const LoggedRequest& request, Decision& decision) {
+    BlockRecord record = record_of(request);
+    record.segments = request.write->segments;
+    record.digest = digest_of(std::as_const(request.write->bytes).bytes());
+    decision.records.push_back(std::move(record));
+}
+
+// For each piece of the payload in guest RAM: whether the backup has the same bytes there when the
+// pages of this cut have been applied.
+std::vector<bool> compare(const WritePayload& write, const GuestMemory& memory,
+                          const StagedPages& staged) {
+    const std::uint8_t* const bytes = write.bytes.bytes().data();
+    std::vector<bool> same;
+    for_each_piece(write.segments, memory, [&](const GuestPiece& piece) {
+        const std::size_t number = same.size();
+        const std::uint8_t* const now = staged.find(piece.page);
+        if (now != nullptr) {
+            same.push_back(std::memcmp(now + piece.offset, bytes + piece.at, piece.length) == 0);
+        } else {
+            // Not written since the cut before: as it was then, or when the payload was taken.
+            same.push_back(write.matched.empty() || write.matched[number]);
+        }
+    });
+    return same;
+}
+
+// No page of the payload is filled by a read that comes later than the write.
+bool is_in_order(const LoggedRequest& request, const GuestMemory& memory, const Filled& filled) {
+    bool in_order = true;
+    for_each_piece(request.write->segments, memory, [&](const GuestPiece& piece) {
+        const auto read = filled.find(piece.page);
+        if (read != filled.end() && read->second > request.sequence) in_order = false;
+    });
+    return in_order;
+}
+
+void add_write(const LoggedRequest& request, const GuestMemory& memory, const StagedPages& staged,
+               const Filled& filled, Decision& decision) {
+    const std::vector<bool> same = compare(*request.write, memory, staged);
+    const bool all_same =
+        !same.empty() && std::ranges::all_of(same, [](bool value) { return value; });
+    if (all_same && is_in_order(request, memory, filled)) {
+        add_write_by_reference(request, decision);
+    } else {
+        add_write_by_value(request, decision);
+    }
+}
+
+}  // namespace
+
+Decision decide(const BlockLog::Epoch& epoch, const GuestMemory& memory, const StagedPages& staged,
+                PayloadMode mode) {
+    if (mode == PayloadMode::by_value) return by_value(epoch.completed);
+    Decision decision;
+    const Filled filled = filled_pages(epoch.completed, staged);
+    for (const LoggedRequest& request : epoch.completed) {
+        if (request.op == BlockOp::read) {
+            const auto takes = [&](const FilledPage& page) {
+                const auto read = filled.find(page.page);
+                return read != filled.end() && read->second == request.sequence;
+            };
+            add_reads(request, &memory, takes, decision.records);
+        } else if (request.write) {
+            add_write(request, memory, staged, filled, decision);
+        } else {
+            decision.records.push_back(record_of(request));
+        }
+    }
+    for (const auto& write : epoch.in_flight)
+        write->matched = compare(*write, memory, staged);
+    for (const auto& [page, sequence] : filled)
+        decision.filled.push_back(page);
+    std::ranges::sort(decision.filled);
+    return decision;
+}
+
+void forget_pages(WritePayload& write, const GuestMemory& memory) {
+    write.matched.clear();
+    for_each_piece(write.segments, memory,
+                   [&write](const GuestPiece&) { write.matched.push_back(false); });
+}
+
+Decision by_value(const std::vector<LoggedRequest>& requests) {
+    Decision decision;
+    for (const LoggedRequest& request : requests) {
+        if (request.op == BlockOp::read) {
+            add_reads(
+                request, nullptr, [](const FilledPage&) { return true; }, decision.records);
+        } else if (request.write) {
+            add_write_by_value(request, decision);
+        } else {
+            decision.records.push_back(record_of(request));
+        }
+    }
+    return decision;
+}
+
+}  // namespace fmvm::replay
