@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -12,6 +13,9 @@ namespace fmvm {
 int write_all(int fd, std::span<const std::byte> bytes);
 // Reads until the file ends or `space` is full; `count` is how much that was.
 int read_up_to(int fd, std::span<std::byte> space, std::size_t& count);
+// The same from a place in a file on, whatever the descriptor's own position is.
+int write_all_at(int fd, std::span<const std::byte> bytes, std::uint64_t offset);
+int read_up_to_at(int fd, std::span<std::byte> space, std::uint64_t offset, std::size_t& count);
 
 // Makes names that were made, renamed or removed in the directory durable.
 int sync_directory(const std::string& path);

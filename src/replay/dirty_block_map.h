@@ -57,10 +57,10 @@ class DirtyBlockMap {
     Result<void> break_lineage(DiskRole role);
 
     BlockSet dirty() const;
-    bool is_dirty(BlockIndex block) const;
 
     // Before a change of [offset, offset + length), within the image, goes to the disk. On an error
-    // the change must not go. Cheap unless a region becomes active: then it waits for the disk.
+    // it must not go, and nothing settles. Cheap unless a region becomes active: then it waits for
+    // the disk.
     Result<void> mark(std::uint64_t offset, std::uint64_t length);
     // A change that was marked is over.
     void settle(std::uint64_t offset, std::uint64_t length, bool failed);
@@ -81,6 +81,7 @@ class DirtyBlockMap {
   private:
     using Lock = std::lock_guard<std::mutex>;
     Result<void> load();
+    void trim();
     Result<void> activate(BlockIndex first, BlockIndex last);
     void touch(BlockIndex block);
 

@@ -62,11 +62,18 @@ std::string default_label_path(const std::string& image);
 // does not tell it: then no map is exact across processes.
 LabelId this_boot();
 
+// What there is where an image's label should be. damaged: nothing is known about the image.
+enum class LabelState { absent, damaged, whole };
+struct FoundLabel {
+    LabelState state = LabelState::absent;
+    DiskLabel label;  // if whole
+};
+
 // Whether `fmvm run` may use an image with this label. If not, one sentence that names the disk.
-Result<void> may_run(const DiskLabel& label, const std::string& image);
+Result<void> may_run(const FoundLabel& found, const std::string& image);
 // The same for the primary of a VM whose newest generation, as its arbiter knows it, is `newest`
-// (the last one that ran it; 0: none).
-Result<void> may_protect(const DiskLabel& label, const std::string& image, const LabelId& vm,
+// (that which ran it last; 0: none).
+Result<void> may_protect(const FoundLabel& found, const std::string& image, const LabelId& vm,
                          std::uint64_t newest);
 
 }  // namespace fmvm::replay

@@ -17,7 +17,6 @@
 // Threads: one at a time.
 #pragma once
 
-#include <optional>
 #include <span>
 #include <string>
 
@@ -33,9 +32,10 @@ inline constexpr std::uint64_t blocks_per_region = label_region_bytes / disk_blo
 
 class LabelFile {
   public:
-    // Replaces whatever label there is, whole and durable. All bits are set.
+    // Replaces whatever label there is, whole and durable. All bits are set. An error when another
+    // process has that one open.
     static Result<LabelFile> create(const std::string& path, const DiskLabel& label);
-    // The file that is there. Locked: an error when another process has it open.
+    // The one that is there, which find_label() found whole.
     static Result<LabelFile> open(const std::string& path);
     // In memory, gone with the process: for an image that is never written.
     static Result<LabelFile> unsaved(const DiskLabel& label);
@@ -52,12 +52,13 @@ class LabelFile {
 
     std::span<std::uint64_t> regions() { return regions_; }
     std::span<std::uint64_t> blocks() { return blocks_; }
+    std::span<const std::uint64_t> blocks() const { return blocks_; }
 
   private:
     LabelFile(std::string path, UniqueFd fd, const DiskLabel& label)
         : path_(std::move(path)), fd_(std::move(fd)), label_(label) {}
+    Result<void> fill();
     Result<void> map();
-    Result<void> write_copies();
 
     std::string path_;  // for messages
     UniqueFd fd_;
@@ -69,8 +70,7 @@ class LabelFile {
     bool failed_ = false;  // after a failed sync nobody knows what is durable
 };
 
-// The label in the file; none when there is no file. An error: the file is there, but damaged, or
-// cannot be read, so that nothing is known about its image.
-Result<std::optional<DiskLabel>> read_label(const std::string& path);
+// An error: cannot be read at all.
+Result<FoundLabel> find_label(const std::string& path);
 
 }  // namespace fmvm::replay

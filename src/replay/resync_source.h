@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "replay/dirty_block_map.h"
@@ -39,7 +40,7 @@ class ResyncSource {
     // Which blocks are to be looked at, and under which pair. The offer is durable when it returns;
     // the map's touched blocks were taken.
     Result<BeginMessage> begin(const KnownMessage& peer);
-    Result<void> on_ready();
+    Result<void> on_ready(const ReadyMessage& ready);
     // The next chunk; nothing when enough are on their way, or no more are left. Reads up to 4 MiB.
     Result<std::optional<ChunkDigestsMessage>> next();
     // Reads up to 4 MiB.
@@ -54,16 +55,18 @@ class ResyncSource {
     struct Chunk {
         std::vector<BlockIndex> blocks;
         std::uint64_t copied_bytes = 0;
-        bool answered = false;  // with what is wanted
+        bool answered = false;  // the target said what it wants
     };
     Result<std::span<const std::uint8_t>> read(BlockIndex block);
-    Error malformed(const char* what) const;
+    // The chunk that a message is about; an error when none such is on its way.
+    Result<Chunk*> find(std::uint8_t disk, std::uint64_t chunk);
 
     const std::uint8_t disk_;
     DirtyBlockMap& map_;
     ImageBlocks& image_;
-    BlockSet left_;
-    bool ready_ = false;
+    BlockSet to_do_;       // as it began
+    BlockIndex next_ = 0;  // those of them from here on are left
+    enum class State { fresh, offered, ready } state_ = State::fresh;
     std::uint64_t last_chunk_ = 0;
     std::map<std::uint64_t, Chunk> chunks_;  // on their way
     std::vector<std::uint8_t> buffer_;

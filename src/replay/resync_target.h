@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -44,7 +46,10 @@ class ResyncTarget {
     bool finished() const;
 
   private:
+    // Whether the block is as it should be.
+    Result<bool> compare(const BlockDigest& expected);
     Result<void> write(const PackedBlock& packed);
+    std::span<std::uint8_t> buffer_for(BlockIndex block);
     Error malformed(const char* what) const;
 
     const std::uint8_t disk_;
@@ -52,10 +57,10 @@ class ResyncTarget {
     DirtyBlockMap& map_;
     ImageBlocks& image_;
     const std::string name_;
-    BlockSet left_;     // not compared yet
-    BlockSet awaited_;  // wanted, and not here yet
     bool begun_ = false;
-    std::map<std::uint64_t, std::uint64_t> chunks_;  // number -> blocks that it waits for
+    BlockSet left_;  // not compared yet
+    std::uint64_t left_count_ = 0;
+    std::map<std::uint64_t, std::vector<BlockIndex>> chunks_;  // blocks that they wait for
     std::vector<std::uint8_t> buffer_;
 };
 

@@ -32,6 +32,7 @@ class TrackingBackend : public BlockBackend, private BlockOperationOwner {
     Change& wrap(BlockOperation& operation);
 
     DirtyBlockMap& map_;
+    bool told_ = false;  // that writes fail
     std::vector<std::unique_ptr<Change>> changes_;
     std::vector<Change*> unused_;
     std::unique_ptr<BlockBackend> inner_;  // destroyed first: it drains what uses the changes

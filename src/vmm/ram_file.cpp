@@ -9,6 +9,7 @@
 #include "base/byte_codec.h"
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "base/file_io.h"
 
 namespace fmvm {
 
@@ -27,25 +28,17 @@ void add_page(Digest& digest, std::uint64_t index, Bytes page) {
 }
 
 Result<void> write_at(int fd, Bytes bytes, std::uint64_t offset) {
-    while (!bytes.empty()) {
-        const ssize_t done = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return errno_error(errno, "cannot write guest memory");
-        bytes = bytes.subspan(static_cast<std::size_t>(done));
-        offset += static_cast<std::uint64_t>(done);
-    }
+    const int failure = write_all_at(fd, std::as_bytes(bytes), offset);
+    if (failure != 0) return errno_error(failure, "cannot write guest memory");
     return {};
 }
 
 Result<void> read_at(int fd, std::span<std::uint8_t> bytes, std::uint64_t offset) {
-    while (!bytes.empty()) {
-        const ssize_t done = ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return errno_error(errno, "cannot read guest memory");
-        if (done == 0) return Error("the file of guest memory became shorter while it was read");
-        bytes = bytes.subspan(static_cast<std::size_t>(done));
-        offset += static_cast<std::uint64_t>(done);
-    }
+    std::size_t count = 0;
+    const int failure = read_up_to_at(fd, std::as_writable_bytes(bytes), offset, count);
+    if (failure != 0) return errno_error(failure, "cannot read guest memory");
+    if (count < bytes.size())
+        return Error("the file of guest memory became shorter while it was read");
     return {};
 }
 

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "base/file_io.h"
+
 namespace fmvm::boot {
 
 Result<void> ImageSource::read(std::uint64_t offset, std::span<std::uint8_t> out) const {
@@ -49,18 +51,10 @@ Result<FileSource> FileSource::open(std::string_view role, const std::string& pa
 }
 
 Result<void> FileSource::fetch(std::uint64_t offset, std::span<std::uint8_t> out) const {
-    while (!out.empty()) {
-        const ssize_t count =
-            ::pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset));
-        if (count < 0) {
-            const int cause = errno;
-            if (cause == EINTR) continue;
-            return error("cannot be read: {}", std::strerror(cause));
-        }
-        if (count == 0) return error("became shorter while it was read; start again");
-        out = out.subspan(static_cast<std::size_t>(count));
-        offset += static_cast<std::uint64_t>(count);
-    }
+    std::size_t count = 0;
+    const int cause = read_up_to_at(fd_.get(), std::as_writable_bytes(out), offset, count);
+    if (cause != 0) return error("cannot be read: {}", std::strerror(cause));
+    if (count < out.size()) return error("became shorter while it was read; start again");
     return {};
 }
 
