@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "cli/host_facts.h"
 #include "cli/snapshot.h"
 #include "devices/block/aligned_backend.h"
@@ -146,7 +147,9 @@ class Builder {
         fresh.image_bytes = image.size;
         if (image.read_only) return replay::DirtyBlockMap::unsaved(fresh);
         std::string why;
-        auto map = FMVM_TRY(replay::DirtyBlockMap::open(label_path(disk), fresh, why));
+        const std::string path =
+            disk.label.empty() ? replay::default_label_path(disk.path) : disk.label;
+        auto map = FMVM_TRY(replay::DirtyBlockMap::open(path, fresh, why));
         if (!why.empty()) log::warning("disk", "{}", why);
         return map;
     }

@@ -41,7 +41,8 @@ Result<void> check_labels(const BuiltMachine& built, const VmId& vm, Generation 
         if (force_stale) {
             FMVM_TRY(disk.map->break_lineage(replay::DiskRole::clean));
         } else {
-            FMVM_TRY(replay::may_protect(disk.map->label(), disk.path, vm, newest));
+            FMVM_TRY(replay::may_protect({replay::LabelState::whole, disk.map->label()}, disk.path,
+                                         vm, newest));
         }
     }
     return {};

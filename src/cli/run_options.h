@@ -15,6 +15,7 @@ struct DiskOptions {
     bool readonly = false;
     bool direct = false;  // O_DIRECT: past the host's page cache
     std::string serial;   // the virtio-blk device ID; empty: none
+    std::string label;    // the label file; empty: beside the image
     bool operator==(const DiskOptions&) const = default;
 };
 
@@ -39,6 +40,7 @@ struct RunOptions {
     std::vector<DiskOptions> disks;
     ConsoleOptions console;
     HostQuirks host_quirks = HostQuirks::automatic;
+    bool force_stale = false;  // use disks although their labels say that they may be out of date
     int verbosity = 0;
 };
 

@@ -8,6 +8,17 @@
 
 namespace fmvm::lockstep {
 
+namespace {
+
+std::vector<replay::BlockIndex> without(const std::vector<replay::BlockIndex>& blocks,
+                                        const std::vector<replay::BlockIndex>& others) {
+    std::vector<replay::BlockIndex> rest;
+    std::ranges::set_difference(blocks, others, std::back_inserter(rest));
+    return rest;
+}
+
+}  // namespace
+
 MirroredDisks::MirroredDisks(replay::BlockLog& log, const GuestMemory& memory,
                              std::vector<Disk> disks, replay::PayloadMode mode)
     : blocks_(log, memory, mode), disks_(std::move(disks)) {}
@@ -106,13 +117,15 @@ Result<void> MirroredDisks::message(const Frame& frame) {
             return known(FMVM_TRY(replay::KnownMessage::decode(frame.body)));
         case FrameType::disk_ready: {
             const auto ready = FMVM_TRY(replay::ReadyMessage::decode(frame.body));
-            return FMVM_TRY(source(ready.disk))->on_ready();
+            replay::ResyncSource* const of_disk = FMVM_TRY(source(ready.disk));
+            return of_disk->on_ready(ready);
         }
         case FrameType::disk_wanted:
             return wanted(FMVM_TRY(replay::WantedMessage::decode(frame.body)));
         default: {
             const auto done = FMVM_TRY(replay::DoneMessage::decode(frame.body));
-            return FMVM_TRY(source(done.disk))->on_done(done);
+            replay::ResyncSource* const of_disk = FMVM_TRY(source(done.disk));
+            return of_disk->on_done(done);
         }
     }
 }
@@ -129,7 +142,8 @@ Result<void> MirroredDisks::known(const replay::KnownMessage& message) {
 }
 
 Result<void> MirroredDisks::wanted(const replay::WantedMessage& message) {
-    const auto bodies = FMVM_TRY(FMVM_TRY(source(message.disk))->on_wanted(message));
+    replay::ResyncSource* const of_disk = FMVM_TRY(source(message.disk));
+    const auto bodies = FMVM_TRY(of_disk->on_wanted(message));
     for (const replay::BlocksMessage& body : bodies)
         queue(FrameType::disk_blocks, body);
     return {};
@@ -154,7 +168,7 @@ void MirroredDisks::committed(EpochId epoch) {
         changes_.pop_front();
         for (std::size_t i = 0; i < disks_.size(); ++i) {
             for (const EpochChanges& later : changes_)
-                changes.blocks[i].subtract(later.blocks[i]);
+                changes.blocks[i] = without(changes.blocks[i], later.blocks[i]);
             disks_[i].map->clear(changes.blocks[i]);
         }
     }

@@ -56,7 +56,7 @@ class MirroredDisks : public PrimaryDisks {
   private:
     struct EpochChanges {
         EpochId epoch = 0;
-        std::vector<replay::BlockSet> blocks;  // of each disk
+        std::vector<std::vector<replay::BlockIndex>> blocks;  // of each disk, ascending
     };
     Result<replay::ResyncSource*> source(std::uint8_t disk);
     Result<void> known(const replay::KnownMessage& message);

@@ -52,11 +52,13 @@ Result<std::vector<Piece>> StandbyDisks::message(const Frame& frame) {
     std::vector<Piece> answers;
     if (frame.type == FrameType::disk_begin) {
         const auto begin = FMVM_TRY(replay::BeginMessage::decode(frame.body));
-        const auto ready = FMVM_TRY(FMVM_TRY(target(begin.disk))->on_begin(begin));
+        replay::ResyncTarget* const of_disk = FMVM_TRY(target(begin.disk));
+        const auto ready = FMVM_TRY(of_disk->on_begin(begin));
         answers.push_back({FrameType::disk_ready, ready.encode()});
     } else if (frame.type == FrameType::disk_digests) {
         const auto chunk = FMVM_TRY(replay::ChunkDigestsMessage::decode(frame.body));
-        const auto answer = FMVM_TRY(FMVM_TRY(target(chunk.disk))->on_digests(chunk));
+        replay::ResyncTarget* const of_disk = FMVM_TRY(target(chunk.disk));
+        const auto answer = FMVM_TRY(of_disk->on_digests(chunk));
         if (const auto* wanted = std::get_if<replay::WantedMessage>(&answer)) {
             answers.push_back({FrameType::disk_wanted, wanted->encode()});
         } else {
@@ -65,7 +67,8 @@ Result<std::vector<Piece>> StandbyDisks::message(const Frame& frame) {
         }
     } else {
         const auto blocks = FMVM_TRY(replay::BlocksMessage::decode(frame.body));
-        const auto done = FMVM_TRY(FMVM_TRY(target(blocks.disk))->on_blocks(blocks));
+        replay::ResyncTarget* const of_disk = FMVM_TRY(target(blocks.disk));
+        const auto done = FMVM_TRY(of_disk->on_blocks(blocks));
         if (done) answers.push_back({FrameType::disk_done, done->encode()});
     }
     return answers;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/image_blocks.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 
@@ -44,6 +46,11 @@ class FileBlocks : public ImageBlocks {
             write_all_at(image_.fd.get(), std::as_bytes(space), block * disk_block_bytes);
         if (failure != 0) return error(block, "cannot be written", failure);
         return {};
+    }
+
+    Result<void> sync() override {
+        if (image_.read_only || ::fdatasync(image_.fd.get()) == 0) return {};
+        return errno_error(errno, fmt::format("disk {}: cannot be synced", name_));
     }
 
   private:
