@@ -148,7 +148,7 @@ class BackupRun : public lockstep::BackupUser {
     Purpose purpose_for(const HelloMessage& hello) const {
         const ReplicationOptions& replication = options_.replication;
         return {.kind = Purpose::Kind::stand_by,
-                .dirty_log = options_.next_backup ? replication.dirty_log : DirtyLogKind::none,
+                .dirty_log = replication.dirty_log,
                 .block = options_.block,
                 .hold_writes = replication.policy.mode == lockstep::SyncMode::kemari,
                 .vm = hello.vm};

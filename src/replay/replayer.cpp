@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/buffer.h"
+#include "base/crash_point.h"
 #include "base/digest.h"
 
 namespace fmvm::replay {
@@ -115,6 +116,7 @@ Result<void> Replayer::replay(std::span<const BlockRecord> records) {
     for (const BlockRecord& record : records) {
         if (parts_->failure) break;
         const Result<void> done = parts_->carry_out(record);
+        crash_point("mid-replay");
         if (!done.ok() && !parts_->failure) parts_->failure = done.error();
     }
     // Payloads are the caller's: nothing may use them any more when this returns.

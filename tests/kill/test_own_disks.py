@@ -90,7 +90,7 @@ class CrashPoints(OwnDisksTestCase):
 
     def test_of_the_backup(self):
         """The primary goes on alone; the next backup has the same disk in the end."""
-        for point in ("backup-committed:8", "backup-acknowledged:8", "mid-replay:8"):
+        for point in ("backup-committed:8", "backup-acknowledged:8", "mid-replay:200"):
             with self.subTest(point=point):
                 pair = self.journal_pair()
                 backup = pair.start_backup(crash_at=point)
@@ -98,7 +98,7 @@ class CrashPoints(OwnDisksTestCase):
                 check_status(backup, KILLED)
                 self.assert_goes_on_alone(pair, primary, backup)
                 again = pair.start_backup()
-                primary.wait_log("protected by", 2)
+                again.wait_log("in step with")
                 primary.wait_lines(20)
                 self.assertEqual(primary.stop(), STOPPED, primary.description())
                 check_status(again, OK)
