@@ -21,13 +21,13 @@ namespace fmvm::lockstep {
 namespace asio = boost::asio;
 using Tcp = asio::ip::tcp;
 using ErrorCode = boost::system::error_code;
+using Clock = std::chrono::steady_clock;
 
 namespace {
 
 constexpr std::chrono::milliseconds linger_max{200};
 constexpr std::chrono::milliseconds accept_again{100};
 constexpr std::size_t gather_max = 32;  // frames per system call
-constexpr std::chrono::milliseconds bytes_told_every{5};
 constexpr std::size_t unread_bytes_max = 32 * mib;
 constexpr std::size_t unread_frame_cost = 512;  // so that many small ones count, too
 
@@ -73,6 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // Any thread.
     const std::string& peer() const { return peer_; }
     std::size_t queued_bytes() const { return queued_; }
+    Clock::time_point last_heard() const { return heard_; }
     template <typename Task>
     void post(Task task) {
         asio::post(socket_.get_executor(), [self = shared_from_this(), task] { task(*self); });
@@ -254,32 +255,23 @@ class Connection : public std::enable_shared_from_this<Connection> {
             return;
         }
         moved_bytes_ += count;
+        heard_ = Clock::now();
         Result<std::optional<Frame>> frame = decoder_.received(count);
         if (!frame.ok()) {
             lose(frame.error().message());
             return;
         }
-        told_bytes(std::move(*frame));
+        if (*frame && !is_sign_of_life(**frame)) deliver(std::move(**frame));
         receive();
     }
 
-    void told_bytes(std::optional<Frame> frame) {
-        if (!frame) {
-            // Often enough to count as life, not so often as to keep the user awake.
-            const auto now = std::chrono::steady_clock::now();
-            if (now - told_bytes_at_ < bytes_told_every) return;
-            told_bytes_at_ = now;
-            tell([](Subscriber& subscriber) { subscriber.user->bytes_received(); });
-            return;
-        }
-        const std::size_t bytes = frame->body.size() + unread_frame_cost;
+    void deliver(Frame frame) {
+        const std::size_t bytes = frame.body.size() + unread_frame_cost;
         unread_ += bytes;
         asio::post(subscriber_->context,
-                   [self = shared_from_this(), bytes, frame = std::move(*frame)]() mutable {
-                       Subscriber& subscriber = *self->subscriber_;
-                       if (subscriber.user != nullptr) subscriber.user->bytes_received();
-                       if (subscriber.user != nullptr)
-                           subscriber.user->frame_received(std::move(frame));
+                   [self = shared_from_this(), bytes, frame = std::move(frame)]() mutable {
+                       ChannelUser* const user = self->subscriber_->user;
+                       if (user != nullptr) user->frame_received(std::move(frame));
                        self->consumed(bytes);
                    });
     }
@@ -287,6 +279,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // User's thread: what it has read makes room for more.
     void consumed(std::size_t bytes) {
         unread_ -= bytes;
+        heard_ = Clock::now();  // meanwhile we may not have listened
         if (!paused_ || unread_ > unread_bytes_max / 2) return;
         post([](Connection& connection) {
             if (connection.paused_) connection.receive();
@@ -301,12 +294,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     FrameDecoder decoder_;
     std::deque<Outgoing> queue_;
     std::atomic<std::size_t> queued_{0};
+    std::atomic<Clock::time_point> heard_{Clock::now()};
     std::size_t in_flight_ = 0;           // frames of the queue that are being written
     std::atomic<std::size_t> unread_{0};  // bytes of frames that the user has not been told yet
     std::atomic<bool> paused_{false};     // not reading, because of those
     std::uint64_t next_sequence_ = 0;
     std::chrono::milliseconds heartbeat_{0};
-    std::chrono::steady_clock::time_point told_bytes_at_{};
     std::size_t moved_bytes_ = 0;  // since the last heartbeat was due
     unsigned quiet_beats_ = quiet_beats_min;
     bool sent_lately_ = false;
@@ -338,6 +331,7 @@ class AsioChannel : public Channel {
     void keep_alive(std::chrono::milliseconds interval) override {
         connection_->post([interval](Connection& connection) { connection.keep_alive(interval); });
     }
+    Clock::time_point last_heard() const override { return connection_->last_heard(); }
     std::size_t queued_bytes() const override { return connection_->queued_bytes(); }
     void close() override {
         subscriber_->user = nullptr;

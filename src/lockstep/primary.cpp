@@ -39,10 +39,9 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
     peer_ = channel_->peer();
     commit_sent_ = false;
     state_ = State::greeting;
-    detector_.emplace(greeting_max, options_.heartbeat, host_.now());
+    detector_.emplace(greeting_max, host_.now());
     channel_->keep_alive(options_.heartbeat);
     channel_->start(*this);
-    looked_ = host_.now();
     HelloMessage hello;
     hello.vm = options_.vm;
     hello.generation = options_.generation;
@@ -76,7 +75,7 @@ Primary::TimePoint Primary::deadline() const {
     if (more_work_) return TimePoint::min();
     TimePoint due = TimePoint::max();
     if (claim_again_) due = std::min(due, *claim_again_);
-    if (channel_) due = std::min(due, looked_ + options_.heartbeat);
+    if (channel_) due = std::min(due, detector_->next_look(channel_->last_heard()));
     // With a full queue pump() waits for it to drain, whatever is due.
     const bool has_room = channel_ && channel_->queued_bytes() < channel_high_water;
     if (state_ == State::following && !packing_ && may_cut() && has_room)
@@ -90,8 +89,7 @@ void Primary::tick() {
         claim_again_.reset();
         host_.claim(options_.generation + 1);
     }
-    looked_ = now;
-    if (channel_ && detector_->is_lost(now)) {
+    if (channel_ && detector_->is_lost(now, channel_->last_heard())) {
         drop_channel("nothing was heard of it for too long");
         return;
     }
@@ -265,10 +263,6 @@ void Primary::send(FrameType type, GatheredBody body) {
     if (part_of_epoch && state_ == State::following) digest_ = chain_digest(digest_, digest);
 }
 
-void Primary::bytes_received() {
-    if (detector_) detector_->heard(host_.now());
-}
-
 void Primary::frame_received(Frame frame) {
     const Result<void> handled = handle(frame);
     if (!handled.ok()) {
@@ -313,7 +307,7 @@ Result<void> Primary::handle_welcome(const Frame& frame) {
         source_.end();
         return begun.error();
     }
-    detector_.emplace(options_.lost_after, options_.heartbeat, host_.now());
+    detector_.emplace(options_.lost_after, host_.now());
     log::info("primary", "copying memory to {}", peer_);
     epoch_ = 0;
     packing_ = false;
