@@ -36,6 +36,8 @@ class Channel {
     // Takes the body and sends it after what was sent before; nowhere after a loss. Returns the
     // body's digest. What the body refers to is released on the user's thread.
     virtual std::uint64_t send(FrameType type, GatheredBody body) = 0;
+    // The same, but it leaves together with what is sent next.
+    virtual std::uint64_t send_with_next(FrameType type, GatheredBody body) = 0;
     // From now on the peer hears something at least once in an interval, however busy the user is.
     virtual void keep_alive(std::chrono::milliseconds interval) = 0;
     // When the peer last gave a sign of life: bytes came, perhaps only a piece of a frame, or were

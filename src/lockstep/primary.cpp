@@ -257,9 +257,11 @@ void Primary::send_digests() {
 
 void Primary::send(FrameType type, GatheredBody body) {
     bytes_ += body.size() + frame_header_size;
-    const std::uint64_t digest = channel_->send(type, std::move(body));
-    const bool part_of_epoch = type == FrameType::pages || type == FrameType::state ||
-                               type == FrameType::output || type == FrameType::digests;
+    const bool before_commit =
+        type == FrameType::state || type == FrameType::output || type == FrameType::digests;
+    const std::uint64_t digest = before_commit ? channel_->send_with_next(type, std::move(body))
+                                               : channel_->send(type, std::move(body));
+    const bool part_of_epoch = type == FrameType::pages || before_commit;
     if (part_of_epoch && state_ == State::following) digest_ = chain_digest(digest_, digest);
 }
 

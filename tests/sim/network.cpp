@@ -233,6 +233,9 @@ class SimChannel : public Channel {
     std::uint64_t send(FrameType type, lockstep::GatheredBody body) override {
         return connection_->send(side_, type, body.flat());
     }
+    std::uint64_t send_with_next(FrameType type, lockstep::GatheredBody body) override {
+        return send(type, std::move(body));
+    }
     void keep_alive(std::chrono::milliseconds interval) override {
         connection_->keep_alive(side_, interval);
     }

@@ -15,6 +15,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/digest.h"
 #include "lockstep/protocol.h"
 #include "support/fake_lines.h"
 
@@ -152,6 +153,20 @@ TEST_CASE("channel: frames arrive whole and in order, both ways", "[channel]") {
     }
     REQUIRE(pair.near.wait([&] { return pair.near.frames.size() == 1; }));
     CHECK(AckMessage::decode(pair.near.frames[0].body).value().epoch == 7);
+}
+
+TEST_CASE("channel: what is to leave with the next frame does, and before it", "[channel]") {
+    Connected pair;
+    pair.near_loops.on_user([&] {
+        CHECK(pair.near_channel->send_with_next(FrameType::state, std::vector<std::uint8_t>{1}) ==
+              digest_of(std::vector<std::uint8_t>{1}));
+        pair.near_channel->send_with_next(FrameType::output, std::vector<std::uint8_t>{2});
+        CHECK(pair.near_channel->queued_bytes() == 0);
+        pair.near_channel->send(FrameType::commit, std::vector<std::uint8_t>{3});
+    });
+    REQUIRE(pair.far.wait([&] { return pair.far.frames.size() == 3; }));
+    for (std::uint8_t i = 0; i < 3; ++i)
+        CHECK(pair.far.frames[i].body[0] == i + 1);
 }
 
 TEST_CASE("channel: what a body refers to is released on the user's thread", "[channel]") {
