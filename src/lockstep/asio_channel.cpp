@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/asio_channel.h"
+#include "lockstep/asio_socket.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -21,13 +20,12 @@ namespace fmvm::lockstep {
 namespace asio = boost::asio;
 using Tcp = asio::ip::tcp;
 using ErrorCode = boost::system::error_code;
+using Clock = std::chrono::steady_clock;
 
 namespace {
 
 constexpr std::chrono::milliseconds linger_max{200};
-constexpr std::chrono::milliseconds accept_again{100};
 constexpr std::size_t gather_max = 32;  // frames per system call
-constexpr std::chrono::milliseconds bytes_told_every{5};
 constexpr std::size_t unread_bytes_max = 32 * mib;
 constexpr std::size_t unread_frame_cost = 512;  // so that many small ones count, too
 
@@ -35,10 +33,6 @@ constexpr std::size_t unread_frame_cost = 512;  // so that many small ones count
 constexpr std::size_t bulk_bytes = 1 * mib;
 constexpr unsigned quiet_beats_min = 16;  // epochs leave gaps in bulk
 constexpr int urgent_niceness = -15;
-
-Tcp::endpoint to_asio(const Endpoint& endpoint) {
-    return {asio::ip::make_address(endpoint.address), endpoint.port};
-}
 
 // This network thread, whichever connection asks.
 void set_urgent(bool urgent) {
@@ -54,6 +48,13 @@ struct Subscriber {
     explicit Subscriber(asio::io_context& user_context) : context(user_context) {}
     asio::io_context& context;
     ChannelUser* user = nullptr;  // the user's thread only
+};
+
+// A frame that has no place in the sequence yet.
+struct Unsent {
+    FrameType type;
+    GatheredBody body;
+    std::uint64_t digest;
 };
 
 // The connection itself. Lives on the network thread, until its last operation has ended.
@@ -73,15 +74,20 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // Any thread.
     const std::string& peer() const { return peer_; }
     std::size_t queued_bytes() const { return queued_; }
+    Clock::time_point last_heard() const { return heard_; }
     template <typename Task>
     void post(Task task) {
         asio::post(socket_.get_executor(), [self = shared_from_this(), task] { task(*self); });
     }
-    void send(FrameType type, GatheredBody body, std::uint64_t digest) {
-        queued_ += frame_header_size + body.size();
+    // One wake-up for all of them.
+    void send(std::vector<Unsent> frames) {
+        for (const Unsent& frame : frames)
+            queued_ += frame_header_size + frame.body.size();
         asio::post(socket_.get_executor(),
-                   [self = shared_from_this(), type, digest, body = std::move(body)]() mutable {
-                       self->enqueue(type, std::move(body), digest);
+                   [self = shared_from_this(), frames = std::move(frames)]() mutable {
+                       for (Unsent& frame : frames)
+                           self->enqueue(std::move(frame));
+                       if (!self->writing_ && !self->queue_.empty()) self->write();
                    });
     }
 
@@ -130,14 +136,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
         });
     }
 
-    void enqueue(FrameType type, GatheredBody body, std::uint64_t digest) {
+    void enqueue(Unsent frame) {
         if (lost_ || closing_) {
-            release(std::move(body));
+            release(std::move(frame.body));
             return;
         }
-        const FrameHeader header = make_frame_header(type, next_sequence_++, body.size(), digest);
-        queue_.push_back({header, std::move(body)});
-        if (!writing_) write();
+        const FrameHeader header =
+            make_frame_header(frame.type, next_sequence_++, frame.body.size(), frame.digest);
+        queue_.push_back({header, std::move(frame.body)});
     }
 
     // On the user's thread, where what it refers to belongs.
@@ -154,7 +160,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
             if (!std::exchange(self->sent_lately_, false) && !self->writing_) {
                 const std::vector<std::uint8_t> body = HeartbeatMessage{}.encode();
                 self->queued_ += frame_header_size + body.size();
-                self->enqueue(FrameType::heartbeat, body, digest_of(body));
+                self->enqueue({FrameType::heartbeat, body, digest_of(body)});
+                self->write();
                 self->sent_lately_ = false;
             }
             self->choose_priority();
@@ -254,32 +261,23 @@ class Connection : public std::enable_shared_from_this<Connection> {
             return;
         }
         moved_bytes_ += count;
+        heard_ = Clock::now();
         Result<std::optional<Frame>> frame = decoder_.received(count);
         if (!frame.ok()) {
             lose(frame.error().message());
             return;
         }
-        told_bytes(std::move(*frame));
+        if (*frame && !is_sign_of_life(**frame)) deliver(std::move(**frame));
         receive();
     }
 
-    void told_bytes(std::optional<Frame> frame) {
-        if (!frame) {
-            // Often enough to count as life, not so often as to keep the user awake.
-            const auto now = std::chrono::steady_clock::now();
-            if (now - told_bytes_at_ < bytes_told_every) return;
-            told_bytes_at_ = now;
-            tell([](Subscriber& subscriber) { subscriber.user->bytes_received(); });
-            return;
-        }
-        const std::size_t bytes = frame->body.size() + unread_frame_cost;
+    void deliver(Frame frame) {
+        const std::size_t bytes = frame.body.size() + unread_frame_cost;
         unread_ += bytes;
         asio::post(subscriber_->context,
-                   [self = shared_from_this(), bytes, frame = std::move(*frame)]() mutable {
-                       Subscriber& subscriber = *self->subscriber_;
-                       if (subscriber.user != nullptr) subscriber.user->bytes_received();
-                       if (subscriber.user != nullptr)
-                           subscriber.user->frame_received(std::move(frame));
+                   [self = shared_from_this(), bytes, frame = std::move(frame)]() mutable {
+                       ChannelUser* const user = self->subscriber_->user;
+                       if (user != nullptr) user->frame_received(std::move(frame));
                        self->consumed(bytes);
                    });
     }
@@ -287,6 +285,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // User's thread: what it has read makes room for more.
     void consumed(std::size_t bytes) {
         unread_ -= bytes;
+        heard_ = Clock::now();  // meanwhile we may not have listened
         if (!paused_ || unread_ > unread_bytes_max / 2) return;
         post([](Connection& connection) {
             if (connection.paused_) connection.receive();
@@ -301,12 +300,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     FrameDecoder decoder_;
     std::deque<Outgoing> queue_;
     std::atomic<std::size_t> queued_{0};
+    std::atomic<Clock::time_point> heard_{Clock::now()};
     std::size_t in_flight_ = 0;           // frames of the queue that are being written
     std::atomic<std::size_t> unread_{0};  // bytes of frames that the user has not been told yet
     std::atomic<bool> paused_{false};     // not reading, because of those
     std::uint64_t next_sequence_ = 0;
     std::chrono::milliseconds heartbeat_{0};
-    std::chrono::steady_clock::time_point told_bytes_at_{};
     std::size_t moved_bytes_ = 0;  // since the last heartbeat was due
     unsigned quiet_beats_ = quiet_beats_min;
     bool sent_lately_ = false;
@@ -331,13 +330,19 @@ class AsioChannel : public Channel {
         connection_->post([](Connection& connection) { connection.receive(); });
     }
     std::uint64_t send(FrameType type, GatheredBody body) override {
+        const std::uint64_t digest = send_with_next(type, std::move(body));
+        connection_->send(std::exchange(unsent_, {}));
+        return digest;
+    }
+    std::uint64_t send_with_next(FrameType type, GatheredBody body) override {
         const std::uint64_t digest = body.digest();
-        connection_->send(type, std::move(body), digest);
+        unsent_.push_back({type, std::move(body), digest});
         return digest;
     }
     void keep_alive(std::chrono::milliseconds interval) override {
         connection_->post([interval](Connection& connection) { connection.keep_alive(interval); });
     }
+    Clock::time_point last_heard() const override { return connection_->last_heard(); }
     std::size_t queued_bytes() const override { return connection_->queued_bytes(); }
     void close() override {
         subscriber_->user = nullptr;
@@ -348,146 +353,16 @@ class AsioChannel : public Channel {
   private:
     const std::shared_ptr<Subscriber> subscriber_;
     std::shared_ptr<Connection> connection_;
+    std::vector<Unsent> unsent_;
 };
 
-// A peer that is gone again already is an error, too.
+}  // namespace
+
 Result<std::unique_ptr<Channel>> make_channel(Tcp::socket socket, const ChannelThreads& threads,
                                               ErrorCode error) {
     if (!error) socket.remote_endpoint(error);
     if (error) return Error(error.message());
     return std::unique_ptr<Channel>(std::make_unique<AsioChannel>(std::move(socket), threads));
-}
-
-class ConnectAttempt : public std::enable_shared_from_this<ConnectAttempt> {
-  public:
-    ConnectAttempt(const ChannelThreads& threads, Connector::Handler handler)
-        : threads_(threads),
-          socket_(threads.user),
-          timer_(threads.user),
-          handler_(std::move(handler)) {}
-
-    void begin(const Endpoint& endpoint, unsigned limit_ms) {
-        timer_.expires_after(std::chrono::milliseconds(limit_ms));
-        timer_.async_wait([self = shared_from_this()](const ErrorCode& error) {
-            if (!error) self->finish(asio::error::timed_out);
-        });
-        socket_.async_connect(
-            to_asio(endpoint),
-            [self = shared_from_this()](const ErrorCode& error) { self->finish(error); });
-    }
-
-    void abandon() {
-        handler_ = nullptr;
-        ErrorCode ignored;
-        socket_.close(ignored);
-        timer_.cancel();
-    }
-
-  private:
-    void finish(const ErrorCode& error) {
-        if (!handler_) return;
-        const Connector::Handler handler = std::exchange(handler_, nullptr);
-        ErrorCode ignored;
-        timer_.cancel();
-        Result<std::unique_ptr<Channel>> channel =
-            make_channel(std::move(socket_), threads_, error);
-        socket_.close(ignored);
-        handler(std::move(channel));
-    }
-
-    const ChannelThreads threads_;
-    Tcp::socket socket_;
-    asio::steady_timer timer_;
-    Connector::Handler handler_;
-};
-
-// What the caller holds; the attempt itself lives until its handlers have run.
-class AsioConnector : public Connector {
-  public:
-    explicit AsioConnector(std::shared_ptr<ConnectAttempt> attempt)
-        : attempt_(std::move(attempt)) {}
-    ~AsioConnector() override { attempt_->abandon(); }
-
-  private:
-    std::shared_ptr<ConnectAttempt> attempt_;
-};
-
-class AsioListener : public Listener {
-  public:
-    AsioListener(const ChannelThreads& threads, Handler handler)
-        : state_(std::make_shared<State>(State{threads, Tcp::acceptor(threads.user),
-                                               asio::steady_timer(threads.user),
-                                               std::move(handler)})) {}
-    ~AsioListener() override {
-        state_->handler = nullptr;
-        ErrorCode ignored;
-        state_->acceptor.close(ignored);
-        state_->pause.cancel();
-    }
-
-    Result<void> open(const Endpoint& endpoint) {
-        const Tcp::endpoint local = to_asio(endpoint);
-        ErrorCode error;
-        state_->acceptor.open(local.protocol(), error);
-        if (!error) state_->acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
-        if (!error) state_->acceptor.bind(local, error);
-        if (!error) state_->acceptor.listen(8, error);
-        if (error) return make_error("cannot listen on {}: {}", endpoint.text(), error.message());
-        accept(state_);
-        return {};
-    }
-
-    Endpoint endpoint() const override {
-        ErrorCode ignored;
-        const auto local = state_->acceptor.local_endpoint(ignored);
-        return {local.address().to_string(), local.port()};
-    }
-
-  private:
-    struct State {
-        ChannelThreads threads;
-        Tcp::acceptor acceptor;
-        asio::steady_timer pause;
-        Handler handler;
-    };
-
-    static void accept(const std::shared_ptr<State>& state) {
-        state->acceptor.async_accept([state](const ErrorCode& error, Tcp::socket socket) {
-            if (!state->handler) return;
-            Result<std::unique_ptr<Channel>> channel =
-                make_channel(std::move(socket), state->threads, error);
-            if (channel.ok()) state->handler(std::move(channel).value());
-            if (!state->acceptor.is_open()) return;
-            if (!error) {
-                accept(state);
-                return;
-            }
-            // Out of descriptors, say: no reason to stop listening, nor to try without a pause.
-            state->pause.expires_after(accept_again);
-            state->pause.async_wait([state](const ErrorCode&) {
-                if (state->acceptor.is_open()) accept(state);
-            });
-        });
-    }
-
-    std::shared_ptr<State> state_;
-};
-
-}  // namespace
-
-std::unique_ptr<Connector> Connector::connect(const ChannelThreads& threads,
-                                              const Endpoint& endpoint, unsigned limit_ms,
-                                              Handler handler) {
-    auto attempt = std::make_shared<ConnectAttempt>(threads, std::move(handler));
-    attempt->begin(endpoint, limit_ms);
-    return std::make_unique<AsioConnector>(std::move(attempt));
-}
-
-Result<std::unique_ptr<Listener>> Listener::listen(const ChannelThreads& threads,
-                                                   const Endpoint& endpoint, Handler handler) {
-    auto listener = std::make_unique<AsioListener>(threads, std::move(handler));
-    FMVM_TRY(listener->open(endpoint));
-    return std::unique_ptr<Listener>(std::move(listener));
 }
 
 }  // namespace fmvm::lockstep

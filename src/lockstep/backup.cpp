@@ -12,7 +12,6 @@ namespace {
 
 // How long somebody who has connected may take to say who it is.
 constexpr std::chrono::milliseconds greeting_max{1000};
-constexpr std::chrono::milliseconds greeting_look{100};
 constexpr std::chrono::milliseconds claim_retry{500};
 
 }  // namespace
@@ -31,17 +30,20 @@ void Backup::connected(std::unique_ptr<Channel> channel) {
     channel_ = std::move(channel);
     peer_ = channel_->peer();
     state_ = State::greeting;
-    heartbeat_ = greeting_look;
-    looked_ = host_.now();
-    detector_.emplace(greeting_max, greeting_look, host_.now());
+    detector_.emplace(greeting_max, host_.now());
     channel_->start(*this);
 }
 
 Backup::TimePoint Backup::deadline() const {
     TimePoint due = TimePoint::max();
     if (claim_again_) due = *claim_again_;
-    if (channel_) due = std::min(due, looked_ + heartbeat_);
+    if (channel_) due = std::min(due, detector_->next_look(last_heard()));
     return due;
+}
+
+// A stranger has a limited time, however lively.
+Backup::TimePoint Backup::last_heard() const {
+    return state_ == State::greeting ? TimePoint::min() : channel_->last_heard();
 }
 
 void Backup::tick() {
@@ -50,8 +52,7 @@ void Backup::tick() {
         claim_again_.reset();
         host_.claim(hello_.generation + 1);
     }
-    looked_ = now;
-    if (channel_ && detector_->is_lost(now)) {
+    if (channel_ && detector_->is_lost(now, last_heard())) {
         channel_->close();
         primary_lost("nothing was heard of it for too long");
     }
@@ -61,11 +62,6 @@ bool Backup::ask_for_switch_over() {
     if (state_ != State::following || !channel_) return false;
     channel_->send(FrameType::ask_switch_over, {});
     return true;
-}
-
-void Backup::bytes_received() {
-    // A stranger has a limited time, however lively.
-    if (state_ != State::greeting) detector_->heard(host_.now());
 }
 
 void Backup::frame_received(Frame frame) {
@@ -124,10 +120,9 @@ Result<void> Backup::handle_hello(const Frame& frame) {
     disks_ = prepared.disks;
     shadow_.emplace(*prepared.ram, disks_);
     unfit_ = false;
-    heartbeat_ = std::chrono::milliseconds(hello_.heartbeat_ms);
-    detector_.emplace(std::chrono::milliseconds(hello_.lost_after_ms), heartbeat_, host_.now());
+    detector_.emplace(std::chrono::milliseconds(hello_.lost_after_ms), host_.now());
     state_ = State::receiving;
-    channel_->keep_alive(heartbeat_);
+    channel_->keep_alive(std::chrono::milliseconds(hello_.heartbeat_ms));
     send(WelcomeMessage{});
     if (disks_ != nullptr) send(disks_->known());
     log::info("backup", "receiving the guest of {} generation={}", peer_, hello_.generation);

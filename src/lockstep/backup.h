@@ -72,11 +72,11 @@ class Backup : public ChannelUser {
     TimePoint deadline() const;
 
     void frame_received(Frame frame) override;
-    void bytes_received() override;
     void channel_drained() override {}
     void channel_lost(const std::string& reason) override;
 
   private:
+    TimePoint last_heard() const;
     Result<void> handle(Frame frame);
     Result<void> handle_hello(const Frame& frame);
     Result<void> handle_disk(const Frame& frame);
@@ -98,9 +98,7 @@ class Backup : public ChannelUser {
     State state_ = State::listening;
     std::unique_ptr<Channel> channel_;
     std::string peer_;
-    std::optional<FailureDetector> detector_;
-    std::chrono::milliseconds heartbeat_{0};
-    TimePoint looked_{};  // when the detector was last asked
+    std::optional<FailureDetector> detector_;  // there is one while there is a channel
     HelloMessage hello_;
     ShadowDisks* disks_ = nullptr;
     std::optional<Shadow> shadow_;

@@ -16,10 +16,8 @@ namespace fmvm::lockstep {
 class ChannelUser {
   public:
     virtual ~ChannelUser() = default;
-    // A whole, undamaged frame.
+    // A whole, undamaged frame that says more than that the peer lives (is_sign_of_life).
     virtual void frame_received(Frame frame) = 0;
-    // Bytes came, perhaps only a piece of a frame: the peer lives.
-    virtual void bytes_received() = 0;
     // What waits to be sent has become little (channel_low_water).
     virtual void channel_drained() = 0;
     // The connection is gone, once; not called after close(). `reason` is one sentence.
@@ -38,8 +36,13 @@ class Channel {
     // Takes the body and sends it after what was sent before; nowhere after a loss. Returns the
     // body's digest. What the body refers to is released on the user's thread.
     virtual std::uint64_t send(FrameType type, GatheredBody body) = 0;
+    // The same, but it leaves together with what is sent next.
+    virtual std::uint64_t send_with_next(FrameType type, GatheredBody body) = 0;
     // From now on the peer hears something at least once in an interval, however busy the user is.
     virtual void keep_alive(std::chrono::milliseconds interval) = 0;
+    // When the peer last gave a sign of life: bytes came, perhaps only a piece of a frame, or were
+    // handed to the user at last. At first, when the connection was made.
+    virtual std::chrono::steady_clock::time_point last_heard() const = 0;
     // Bytes that wait to be sent.
     virtual std::size_t queued_bytes() const = 0;
     // Sends what waits (for a short while), then closes. The user is not told anything any more.

@@ -39,10 +39,9 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
     peer_ = channel_->peer();
     commit_sent_ = false;
     state_ = State::greeting;
-    detector_.emplace(greeting_max, options_.heartbeat, host_.now());
+    detector_.emplace(greeting_max, host_.now());
     channel_->keep_alive(options_.heartbeat);
     channel_->start(*this);
-    looked_ = host_.now();
     HelloMessage hello;
     hello.vm = options_.vm;
     hello.generation = options_.generation;
@@ -78,7 +77,7 @@ Primary::TimePoint Primary::deadline() const {
     if (more_work_) return TimePoint::min();
     TimePoint due = TimePoint::max();
     if (claim_again_) due = std::min(due, *claim_again_);
-    if (channel_) due = std::min(due, looked_ + options_.heartbeat);
+    if (channel_) due = std::min(due, detector_->next_look(channel_->last_heard()));
     // With a full queue pump() waits for it to drain, whatever is due.
     const bool has_room = channel_ && channel_->queued_bytes() < channel_high_water;
     if (state_ == State::following && !packing_ && may_cut() && has_room)
@@ -92,8 +91,7 @@ void Primary::tick() {
         claim_again_.reset();
         host_.claim(options_.generation + 1);
     }
-    looked_ = now;
-    if (channel_ && detector_->is_lost(now)) {
+    if (channel_ && detector_->is_lost(now, channel_->last_heard())) {
         drop_channel("nothing was heard of it for too long");
         return;
     }
@@ -262,15 +260,13 @@ void Primary::send_digests() {
 
 void Primary::send(FrameType type, GatheredBody body) {
     bytes_ += body.size() + frame_header_size;
-    const std::uint64_t digest = channel_->send(type, std::move(body));
-    const bool part_of_epoch = type == FrameType::pages || type == FrameType::block_log ||
-                               type == FrameType::state || type == FrameType::output ||
-                               type == FrameType::digests;
+    const bool before_commit =
+        type == FrameType::state || type == FrameType::output || type == FrameType::digests;
+    const std::uint64_t digest = before_commit ? channel_->send_with_next(type, std::move(body))
+                                               : channel_->send(type, std::move(body));
+    const bool part_of_epoch =
+        type == FrameType::pages || type == FrameType::block_log || before_commit;
     if (part_of_epoch && state_ == State::following) digest_ = chain_digest(digest_, digest);
-}
-
-void Primary::bytes_received() {
-    if (detector_) detector_->heard(host_.now());
 }
 
 void Primary::frame_received(Frame frame) {
@@ -323,7 +319,7 @@ Result<void> Primary::handle_welcome(const Frame& frame) {
         source_.end();
         return begun.error();
     }
-    detector_.emplace(options_.lost_after, options_.heartbeat, host_.now());
+    detector_.emplace(options_.lost_after, host_.now());
     log::info("primary", "copying memory to {}", peer_);
     epoch_ = 0;
     packing_ = false;

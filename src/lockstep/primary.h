@@ -101,7 +101,6 @@ class Primary : public ChannelUser {
     TimePoint deadline() const;
 
     void frame_received(Frame frame) override;
-    void bytes_received() override;
     void channel_drained() override { pump(); }
     void channel_lost(const std::string& reason) override;
 
@@ -154,8 +153,7 @@ class Primary : public ChannelUser {
 
     State state_ = State::alone;
     std::unique_ptr<Channel> channel_;
-    std::optional<FailureDetector> detector_;
-    TimePoint looked_{};  // when the detector was last asked
+    std::optional<FailureDetector> detector_;  // there is one while there is a channel
     std::string peer_;
 
     bool commit_sent_ = false;  // on this connection: from then on the backup could take over

@@ -163,6 +163,12 @@ Result<HeartbeatMessage> HeartbeatMessage::decode(std::span<const std::uint8_t> 
     return checked(message, in, "heartbeat");
 }
 
+bool is_sign_of_life(const Frame& frame) {
+    if (frame.type != FrameType::heartbeat) return false;
+    Result<HeartbeatMessage> heartbeat = HeartbeatMessage::decode(frame.body);
+    return heartbeat.ok() && heartbeat->output_shown == 0;
+}
+
 Body DigestsMessage::encode() const {
     ByteWriter out;
     out.u64(epoch);

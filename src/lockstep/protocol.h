@@ -108,6 +108,9 @@ struct HeartbeatMessage {
     static Result<HeartbeatMessage> decode(std::span<const std::uint8_t> body);
 };
 
+// A heartbeat that says nothing else: nobody needs to be woken for it.
+bool is_sign_of_life(const Frame& frame);
+
 // Verify mode: XXH3-64 of each page from `first_page` on, as it was at the cut of this epoch, or
 // not_compared; and behind the last page that of the state image.
 struct DigestsMessage {

@@ -19,6 +19,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Connection(Network& network, Process& primary, Process& backup) : network_(network) {
         ends_[0].process = &primary;
         ends_[1].process = &backup;
+        for (End& end : ends_)
+            end.heard = end.process->now();
     }
 
     void start(int side, ChannelUser& user) {
@@ -34,6 +36,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void died(const Process& process, Death death);
     void cut(std::array<bool, 2> tell);
     void move(int from);
+    TimePoint last_heard(int side) const { return ends_[static_cast<std::size_t>(side)].heard; }
     bool is_live() const { return !ends_[0].gone && !ends_[1].gone && !broken_; }
 
   private:
@@ -51,6 +54,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
         bool in_ends = false;
         bool waking = false;
         bool gone = false;  // closed, lost or dead
+        TimePoint heard{};
     };
 
     End& end(int side) { return ends_[static_cast<std::size_t>(side)]; }
@@ -155,6 +159,8 @@ void Connection::moved(int from) {
         const auto last = sender.out.begin() + static_cast<std::ptrdiff_t>(count);
         receiver.arrived.insert(receiver.arrived.end(), sender.out.begin(), last);
         sender.out.erase(sender.out.begin(), last);
+        // On a thread of its own: work does not make it deaf, a stop of the process does.
+        if (!receiver.process->stopped()) receiver.heard = network_.timeline().now();
     }
     if (sender.out.empty() && std::exchange(sender.out_ends, false)) receiver.in_ends = true;
     wake(1 - from);
@@ -197,8 +203,8 @@ void Connection::read(int side) {
         self.arrived.clear();
         self.taken = 0;
     }
-    if (any) self.user->bytes_received();
-    if (frame && self.user != nullptr) {
+    if (any) self.heard = self.process->now();
+    if (frame && !lockstep::is_sign_of_life(*frame)) {
         const FrameType type = frame->type;
         network_.moment(*self.process, Moment::before_receive, type, frame->body);
         if (self.user != nullptr) self.user->frame_received(std::move(*frame));
@@ -227,9 +233,13 @@ class SimChannel : public Channel {
     std::uint64_t send(FrameType type, lockstep::GatheredBody body) override {
         return connection_->send(side_, type, body.flat());
     }
+    std::uint64_t send_with_next(FrameType type, lockstep::GatheredBody body) override {
+        return send(type, std::move(body));
+    }
     void keep_alive(std::chrono::milliseconds interval) override {
         connection_->keep_alive(side_, interval);
     }
+    TimePoint last_heard() const override { return connection_->last_heard(side_); }
     std::size_t queued_bytes() const override { return connection_->queued(side_); }
     void close() override { connection_->close(side_); }
     std::string peer() const override { return side_ == 0 ? "backup" : "primary"; }

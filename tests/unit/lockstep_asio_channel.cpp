@@ -15,7 +15,9 @@
 #include <mutex>
 #include <thread>
 
+#include "base/digest.h"
 #include "lockstep/protocol.h"
+#include "support/fake_lines.h"
 
 namespace fmvm::lockstep {
 
@@ -68,9 +70,6 @@ class Recorder : public ChannelUser {
     void frame_received(Frame frame) override {
         change([&] { frames.push_back(std::move(frame)); });
     }
-    void bytes_received() override {
-        change([&] { ++signs_of_life; });
-    }
     void channel_drained() override {
         change([&] { drained = true; });
     }
@@ -84,7 +83,6 @@ class Recorder : public ChannelUser {
     }
 
     std::vector<Frame> frames;
-    int signs_of_life = 0;
     bool drained = false;
     std::string lost;
 
@@ -157,6 +155,20 @@ TEST_CASE("channel: frames arrive whole and in order, both ways", "[channel]") {
     CHECK(AckMessage::decode(pair.near.frames[0].body).value().epoch == 7);
 }
 
+TEST_CASE("channel: what is to leave with the next frame does, and before it", "[channel]") {
+    Connected pair;
+    pair.near_loops.on_user([&] {
+        CHECK(pair.near_channel->send_with_next(FrameType::state, std::vector<std::uint8_t>{1}) ==
+              digest_of(std::vector<std::uint8_t>{1}));
+        pair.near_channel->send_with_next(FrameType::output, std::vector<std::uint8_t>{2});
+        CHECK(pair.near_channel->queued_bytes() == 0);
+        pair.near_channel->send(FrameType::commit, std::vector<std::uint8_t>{3});
+    });
+    REQUIRE(pair.far.wait([&] { return pair.far.frames.size() == 3; }));
+    for (std::uint8_t i = 0; i < 3; ++i)
+        CHECK(pair.far.frames[i].body[0] == i + 1);
+}
+
 TEST_CASE("channel: what a body refers to is released on the user's thread", "[channel]") {
     Connected pair;
     const std::vector<std::uint8_t> page(4096, 0x5a);
@@ -207,9 +219,19 @@ TEST_CASE("channel: a busy user does not silence it", "[channel]") {
     pair.near_loops.on_user([&] {
         pair.near_channel->keep_alive(std::chrono::milliseconds(2));
         // Busy: nothing of this loop runs meanwhile.
-        CHECK(pair.far.wait([&] { return pair.far.frames.size() >= 3; }));
+        auto heard = pair.far_channel->last_heard();
+        for (int i = 0; i < 3; ++i) {
+            CHECK(test::eventually([&] { return pair.far_channel->last_heard() != heard; }));
+            heard = pair.far_channel->last_heard();
+        }
     });
-    CHECK(pair.far.frames[0].type == FrameType::heartbeat);
+    // The far user was not woken for it.
+    pair.near_loops.on_user(
+        [&] { pair.near_channel->send(FrameType::heartbeat, HeartbeatMessage{7}.encode()); });
+    REQUIRE(pair.far.wait([&] { return !pair.far.frames.empty(); }));
+    CHECK(HeartbeatMessage::decode(pair.far.frames[0].body).value().output_shown == 7);
+    pair.near_loops.on_user([&] { pair.near_channel->send(FrameType::heartbeat, {}); });
+    REQUIRE(pair.far.wait([&] { return pair.far.frames.size() == 2; }));  // malformed: its affair
 }
 
 TEST_CASE("channel: what a user does not read is bounded, and comes when it does", "[channel]") {

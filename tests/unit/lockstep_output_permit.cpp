@@ -33,10 +33,10 @@ struct Bench {
     }
     // On the loop.
     void want() {
-        const Permit now = permit.ask(0ms);
-        wanting = now == Permit::withheld;
-        if (now == Permit::granted) ++granted;
-        if (now == Permit::revoked) ++revoked;
+        const Permit answer = permit.ask(0ms);
+        wanting = answer == Permit::withheld;
+        if (answer == Permit::granted) ++granted;
+        if (answer == Permit::revoked) ++revoked;
     }
     void emit() {
         loop.run_sync([this] { want(); });
