@@ -24,6 +24,7 @@ class AlignedBackend : public BlockBackend, private BlockOperationOwner {
     void submit(BlockOperation& operation) override;
     void flush_submissions() override { inner_->flush_submissions(); }
     bool poll_completions() override { return inner_->poll_completions(); }
+    void withdraw() override;
 
   private:
     struct Bounced;

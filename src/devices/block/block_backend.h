@@ -7,6 +7,7 @@
 
 #include <boost/container/small_vector.hpp>
 #include <cstdint>
+#include <utility>
 
 #include "devices/virtio/descriptor_chain.h"
 
@@ -55,6 +56,18 @@ class BlockBackend {
     // Completes what is finished; true when there was anything, or when trying again may help.
     // Completions may also come at any other moment on the loop thread.
     virtual bool poll_completions() = 0;
+    // Completes with io_error, before it returns, whatever has not been handed to the kernel yet:
+    // what a decorator holds back, what waits for room. The rest completes in its own time. For a
+    // device that is reset: its driver wants its memory back now, and what it asked for is of no
+    // interest. A decorator withdraws what it holds itself first, then inner_->withdraw().
+    virtual void withdraw() = 0;
 };
+
+// Takes the operations out of the list before the first is told, because its owner may submit more.
+template <typename List>
+void withdraw_all(List& waiting) {
+    for (BlockOperation* operation : std::exchange(waiting, {}))
+        operation->complete(BlockStatus::io_error);
+}
 
 }  // namespace fmvm

@@ -36,6 +36,7 @@ class UringBackend : public BlockBackend {
     void submit(BlockOperation& operation) override;
     void flush_submissions() override;
     bool poll_completions() override;
+    void withdraw() override { withdraw_all(waiting_); }  // what has a slot is the kernel's
 
     static constexpr unsigned depth = 256;
 
