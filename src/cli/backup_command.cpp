@@ -9,8 +9,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <optional>
-#include <stop_token>
-#include <thread>
 
 #include "base/log.h"
 #include "cli/control_socket.h"
@@ -47,26 +45,23 @@ class MachineRam : public lockstep::ShadowRam {
 
 class StandbyMachine : public lockstep::Standby {
   public:
-    // on_end: as Machine::on_end(). stop: the operator's wish while the disks are waited for.
-    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks, std::stop_token stop,
+    // on_end: as Machine::on_end().
+    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
                    std::function<void(GuestEnd)> on_end)
-        : built_(std::move(built)),
-          disks_(std::move(disks)),
-          stop_(std::move(stop)),
-          ram_(built_.machine->memory()) {
+        : built_(std::move(built)), disks_(std::move(disks)), ram_(built_.machine->memory()) {
         built_.machine->on_end(std::move(on_end));
     }
 
     lockstep::ShadowRam& ram() override { return ram_; }
 
-    Result<void> run(const Shadow& shadow, Generation generation, Arbiter& arbiter) override {
+    Result<bool> run(const Shadow& shadow, Generation generation, Arbiter& arbiter) override {
+        if (!FMVM_TRY(lock_disks())) return false;
         const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
-        FMVM_TRY(lock_disks());
         FMVM_TRY(built_.machine->restore(image));
         guard_output(built_, arbiter, [generation] { return generation; });
         built_.gate->write(shadow.tail().bytes);
         built_.machine->start();
-        return {};
+        return true;
     }
 
     BuiltMachine& built() { return built_; }
@@ -75,27 +70,25 @@ class StandbyMachine : public lockstep::Standby {
     // The dead primary's lock goes with its last I/O; that of a frozen one when it wakes up, finds
     // itself superseded and ends, or is killed. However long that takes: nobody else may run this
     // guest any more, and what is here is the only copy of it.
-    Result<void> lock_disks() const {
-        for (std::size_t i = 0; i < built_.disks.size(); ++i)
-            FMVM_TRY(lock_disk(*built_.disks[i], disks_[i].path));
-        return {};
+    Result<bool> lock_disks() {
+        for (; disks_locked_ < built_.disks.size(); ++disks_locked_) {
+            const std::string& path = disks_[disks_locked_].path;
+            if (FMVM_TRY(built_.disks[disks_locked_]->try_lock(path))) continue;
+            tell_waiting(path);
+            return false;
+        }
+        return true;
     }
 
-    Result<void> lock_disk(const DiskImage& image, const std::string& path) const {
-        auto tell_at = std::chrono::steady_clock::now() + tell_first;
-        while (!FMVM_TRY(image.try_lock(path))) {
-            if (stop_.stop_requested())
-                return make_error("disk {}: stopped while another process still had it", path);
-            if (const auto now = std::chrono::steady_clock::now(); now >= tell_at) {
-                log::warning("backup",
-                             "disk {}: another process still has it, a frozen primary perhaps; "
-                             "the guest waits until that one wakes up or is killed",
-                             path);
-                tell_at = now + tell_again;
-            }
-            std::this_thread::sleep_for(DiskImage::lock_look);
-        }
-        return {};
+    void tell_waiting(const std::string& path) {
+        const auto now = std::chrono::steady_clock::now();
+        if (!tell_at_) tell_at_ = now + tell_first;
+        if (now < *tell_at_) return;
+        log::warning("backup",
+                     "disk {}: another process still has it, a frozen primary perhaps; "
+                     "the guest waits until that one wakes up or is killed",
+                     path);
+        tell_at_ = now + tell_again;
     }
 
     static constexpr std::chrono::seconds tell_first{1};
@@ -103,8 +96,9 @@ class StandbyMachine : public lockstep::Standby {
 
     BuiltMachine built_;
     const std::vector<DiskOptions> disks_;
-    const std::stop_token stop_;
     MachineRam ram_;
+    std::size_t disks_locked_ = 0;
+    std::optional<std::chrono::steady_clock::time_point> tell_at_;  // since a lock is waited for
 };
 
 Result<void> compare_disks(const MachineShape& theirs, const MachineShape& ours) {
@@ -163,7 +157,7 @@ class BackupRun : public lockstep::BackupUser {
         FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
         FMVM_TRY(directory_.record(hello.vm, hello.generation));
         return std::unique_ptr<lockstep::Standby>(std::make_unique<StandbyMachine>(
-            std::move(built), options_.machine.disks, stop_.get_token(), [this](GuestEnd reason) {
+            std::move(built), options_.machine.disks, [this](GuestEnd reason) {
                 boost::asio::post(control_, [this, reason] { machine_ended(reason); });
             }));
     }
@@ -244,7 +238,6 @@ class BackupRun : public lockstep::BackupUser {
             standby_->built().machine->request_end(GuestEnd::stopped);
         } else {
             status_ = to_int(ExitStatus::operator_stop);
-            stop_.request_stop();
             control_.stop();
         }
     }
@@ -286,7 +279,6 @@ class BackupRun : public lockstep::BackupUser {
     std::optional<RawTerminal> terminal_;
     std::optional<GuestEnd> end_;
     int status_ = to_int(ExitStatus::failure);
-    std::stop_source stop_;
     std::unique_ptr<lockstep::BackupService> service_;
 };
 

@@ -22,8 +22,8 @@ class Standby {
     virtual ~Standby() = default;
     virtual ShadowRam& ram() = 0;
     // Restores the guest, shows the committed console tail (again) and lets the guest run. It lives
-    // as long as the guest, as does the arbiter.
-    virtual Result<void> run(const Shadow& shadow, Generation generation, Arbiter& arbiter) = 0;
+    // as long as the guest, as does the arbiter. False: not yet, call again soon; does not wait.
+    virtual Result<bool> run(const Shadow& shadow, Generation generation, Arbiter& arbiter) = 0;
 };
 
 // What the program around a backup provides.
@@ -60,7 +60,7 @@ class BackupService : public BackupHost {
     Result<ShadowRam*> prepare(const HelloMessage& hello) override;
     void discard() override;
     void claim(Generation generation) override;
-    Result<void> take_over(const Shadow& shadow, Generation generation) override;
+    Result<bool> take_over(const Shadow& shadow, Generation generation) override;
     void guest_ended(const std::string& reason) override { user_.guest_ended(reason); }
     void failed(const std::string& why) override { user_.failed(why); }
 
