@@ -236,10 +236,11 @@ class Pair:
         self.memory, self.lost_after = memory, lost_after
         self.more = more
 
-    def start_backup(self, *options, name="backup", crash_at=None):
+    def start_backup(self, *options, name="backup", crash_at=None, claims=None):
+        """`claims`: another path to the directory of the arbiter's claims."""
         backup = self._start(
             name, "backup", "--listen", f"127.0.0.1:{self.port}", "--dir",
-            self.directory / name, *self.shared, *options, crash_at=crash_at)
+            self.directory / name, *self.shared, *options, crash_at=crash_at, claims=claims)
         backup.wait_log("listening on")
         return backup
 
@@ -257,10 +258,10 @@ class Pair:
         primary.wait_log("protected by")
         return primary, backup
 
-    def _start(self, name, command, *arguments, crash_at=None):
+    def _start(self, name, command, *arguments, crash_at=None, claims=None):
         environment = {"FMVM_CRASH_AT": crash_at} if crash_at else {}
         return Side(self.watch, name,
-                    [command, "--arbiter", f"file:{self.directory}/arbiter", "-v", *arguments],
+                    [command, "--arbiter", f"file:{claims or self.directory}/arbiter", "-v", *arguments],
                     environment)
 
     def joined(self, first, second):
