@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/protection_words.h"
 
+#include <algorithm>
+
 #include "cli/option_values.h"
 
 namespace fmvm::cli {
@@ -188,6 +190,9 @@ Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words) {
     FMVM_TRY(replace(options.checkpointer.store_bytes, "--staging", words.staging, parse_size));
     if (options.checkpointer.store_bytes < mib || options.checkpointer.store_bytes > 1024 * gib)
         return Error("--staging: give 1M to 1T");
+    // Half of it for what a cut has to stage; the rest for hot pages and what is being sent.
+    options.policy.dirty_budget =
+        std::min(options.policy.dirty_budget, options.checkpointer.store_bytes / page_size / 2);
     FMVM_TRY(
         replace(options.checkpointer.compression, "--compress", words.compress, parse_compression));
     FMVM_TRY(choose_dirty_log(options, words));
