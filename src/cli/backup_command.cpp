@@ -9,7 +9,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <optional>
-#include <stop_token>
 
 #include "base/log.h"
 #include "cli/control_socket.h"
@@ -104,8 +103,7 @@ class BackupRun : public lockstep::BackupUser {
         FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
         FMVM_TRY(directory_.record(hello.vm, hello.generation));
         return std::unique_ptr<lockstep::Standby>(std::make_unique<StandbyMachine>(
-            std::move(built), options_.machine.disks, hello, stop_.get_token(),
-            [this](GuestEnd reason) {
+            std::move(built), options_.machine.disks, hello, [this](GuestEnd reason) {
                 boost::asio::post(control_, [this, reason] { machine_ended(reason); });
             }));
     }
@@ -185,7 +183,6 @@ class BackupRun : public lockstep::BackupUser {
         log::info("backup", "stopping signal={}", number);
         if (guest_ != nullptr) return;
         status_ = to_int(ExitStatus::operator_stop);
-        stop_.request_stop();
         stopped_ = true;
         control_.stop();
     }
@@ -241,7 +238,6 @@ class BackupRun : public lockstep::BackupUser {
     std::optional<GuestEnd> end_;
     int status_ = to_int(ExitStatus::failure);
     bool stopped_ = false;  // by the operator
-    std::stop_source stop_;
     std::unique_ptr<lockstep::BackupService> service_;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/protection_words.h"
 
+#include <algorithm>
+
 #include "cli/option_values.h"
 
 namespace fmvm::cli {
@@ -131,6 +133,9 @@ Result<ReplicationOptions> replication_options(const ProtectionWords& words) {
     FMVM_TRY(replace(options.on_backup_lost, "--on-backup-lost", words.on_backup_lost,
                      parse_on_backup_lost));
     FMVM_TRY(apply_checkpointer(options.checkpointer, words));
+    // Half of it for what a cut has to stage; the rest for hot pages and what is being sent.
+    options.policy.dirty_budget =
+        std::min(options.policy.dirty_budget, options.checkpointer.store_bytes / page_size / 2);
     FMVM_TRY(choose_dirty_log(options, words));
     FMVM_TRY(replace(options.durable, "--ack", words.acknowledgement, parse_acknowledgement));
     FMVM_TRY(replace(options.trace, "--trace", words.trace, as_text));

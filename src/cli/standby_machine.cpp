@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/standby_machine.h"
 
-#include <thread>
-
 #include "base/log.h"
 #include "cli/protected_guest.h"
 
@@ -16,13 +14,12 @@ constexpr std::chrono::seconds tell_again{30};
 }  // namespace
 
 StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
-                               const lockstep::HelloMessage& hello, std::stop_token stop,
+                               const lockstep::HelloMessage& hello,
                                std::function<void(GuestEnd)> on_end)
     : built_(std::move(built)),
       disks_(std::move(disks)),
       vm_(hello.vm),
       lost_after_(hello.lost_after_ms),
-      stop_(std::move(stop)),
       generation_(std::make_shared<std::atomic<lockstep::Generation>>(hello.generation)),
       ram_(built_.machine->memory()) {
     built_.machine->on_end(std::move(on_end));
@@ -39,14 +36,14 @@ void StandbyMachine::make_own_disks(lockstep::Generation generation) {
                                                           std::move(disks), vm_, generation);
 }
 
-Result<void> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Generation generation,
+Result<bool> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Generation generation,
                                  std::shared_ptr<lockstep::Arbiter> arbiter) {
-    const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
     if (own_disks_) {
         FMVM_TRY(own_disks_->take_over(generation));
-    } else {
-        FMVM_TRY(lock_disks());
+    } else if (!FMVM_TRY(lock_disks())) {
+        return false;
     }
+    const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
     FMVM_TRY(built_.machine->restore(image));
     *generation_ = generation;
     guard_output(
@@ -55,33 +52,31 @@ Result<void> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
     built_.gate->begin_at(shadow.tail().position);
     built_.gate->write(shadow.tail().bytes);
     built_.machine->start();
-    return {};
+    return true;
 }
 
 // The dead primary's lock goes with its last I/O; that of a frozen one when it wakes up, finds
 // itself superseded and ends, or is killed. However long that takes: nobody else may run this
 // guest any more, and what is here is the only copy of it.
-Result<void> StandbyMachine::lock_disks() const {
-    for (std::size_t i = 0; i < built_.disks.size(); ++i)
-        FMVM_TRY(lock_disk(*built_.disks[i], disks_[i].path));
-    return {};
+Result<bool> StandbyMachine::lock_disks() {
+    for (; disks_locked_ < built_.disks.size(); ++disks_locked_) {
+        const std::string& path = disks_[disks_locked_].path;
+        if (FMVM_TRY(built_.disks[disks_locked_]->try_lock(path))) continue;
+        tell_waiting(path);
+        return false;
+    }
+    return true;
 }
 
-Result<void> StandbyMachine::lock_disk(const DiskImage& image, const std::string& path) const {
-    auto tell_at = std::chrono::steady_clock::now() + tell_first;
-    while (!FMVM_TRY(image.try_lock(path))) {
-        if (stop_.stop_requested())
-            return make_error("disk {}: stopped while another process still had it", path);
-        if (const auto now = std::chrono::steady_clock::now(); now >= tell_at) {
-            log::warning("backup",
-                         "disk {}: another process still has it, a frozen primary perhaps; "
-                         "the guest waits until that one wakes up or is killed",
-                         path);
-            tell_at = now + tell_again;
-        }
-        std::this_thread::sleep_for(DiskImage::lock_look);
-    }
-    return {};
+void StandbyMachine::tell_waiting(const std::string& path) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!tell_at_) tell_at_ = now + tell_first;
+    if (now < *tell_at_) return;
+    log::warning("backup",
+                 "disk {}: another process still has it, a frozen primary perhaps; the guest waits "
+                 "until that one wakes up or is killed",
+                 path);
+    tell_at_ = now + tell_again;
 }
 
 }  // namespace fmvm::cli

@@ -8,7 +8,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <stop_token>
+#include <optional>
 
 #include "cli/machine_builder.h"
 #include "lockstep/backup_service.h"
@@ -31,15 +31,13 @@ class MachineRam : public lockstep::ShadowRam {
 
 class StandbyMachine : public lockstep::Standby {
   public:
-    // hello: of the primary whose guest it waits for. on_end: as Machine::on_end(). stop: the
-    // operator's wish while shared disks are waited for.
+    // hello: of the primary whose guest it waits for. on_end: as Machine::on_end().
     StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
-                   const lockstep::HelloMessage& hello, std::stop_token stop,
-                   std::function<void(GuestEnd)> on_end);
+                   const lockstep::HelloMessage& hello, std::function<void(GuestEnd)> on_end);
 
     lockstep::ShadowRam& ram() override { return ram_; }
     lockstep::ShadowDisks* disks() override { return own_disks_.get(); }
-    Result<void> run(const lockstep::Shadow& shadow, lockstep::Generation generation,
+    Result<bool> run(const lockstep::Shadow& shadow, lockstep::Generation generation,
                      std::shared_ptr<lockstep::Arbiter> arbiter) override;
 
     BuiltMachine& built() { return built_; }
@@ -49,17 +47,18 @@ class StandbyMachine : public lockstep::Standby {
 
   private:
     void make_own_disks(lockstep::Generation generation);
-    Result<void> lock_disks() const;
-    Result<void> lock_disk(const DiskImage& image, const std::string& path) const;
+    Result<bool> lock_disks();
+    void tell_waiting(const std::string& path);
 
     BuiltMachine built_;
     const std::vector<DiskOptions> disks_;
     const lockstep::VmId vm_;
     const std::chrono::milliseconds lost_after_;
-    const std::stop_token stop_;
     const std::shared_ptr<std::atomic<lockstep::Generation>> generation_;
     MachineRam ram_;
     std::unique_ptr<lockstep::StandbyDisks> own_disks_;
+    std::size_t disks_locked_ = 0;
+    std::optional<std::chrono::steady_clock::time_point> tell_at_;  // since a lock is waited for
 };
 
 }  // namespace fmvm::cli

@@ -13,6 +13,7 @@ namespace {
 // How long somebody who has connected may take to say who it is.
 constexpr std::chrono::milliseconds greeting_max{1000};
 constexpr std::chrono::milliseconds claim_retry{500};
+constexpr std::chrono::milliseconds take_over_retry{2};
 
 }  // namespace
 
@@ -20,10 +21,7 @@ Backup::~Backup() = default;
 
 void Backup::connected(std::unique_ptr<Channel> channel) {
     if (state_ != State::listening) {
-        const char* const why = state_ == State::running || state_ == State::finished
-                                    ? "the guest runs here; this is no backup any more"
-                                    : "another primary is connected";
-        channel->send(FrameType::refuse, RefuseMessage{why}.encode());
+        channel->send(FrameType::refuse, RefuseMessage{why_refused()}.encode());
         channel->close();
         return;
     }
@@ -34,9 +32,22 @@ void Backup::connected(std::unique_ptr<Channel> channel) {
     channel_->start(*this);
 }
 
+const char* Backup::why_refused() const {
+    switch (state_) {
+        case State::running:
+        case State::finished:
+            return "the guest runs here; this is no backup any more";
+        case State::taking_over:
+            return "the guest is being taken over here; this is no backup any more";
+        default:
+            return "another primary is connected";
+    }
+}
+
 Backup::TimePoint Backup::deadline() const {
     TimePoint due = TimePoint::max();
     if (claim_again_) due = *claim_again_;
+    if (take_over_again_) due = std::min(due, *take_over_again_);
     if (channel_) due = std::min(due, detector_->next_look(last_heard()));
     return due;
 }
@@ -52,6 +63,7 @@ void Backup::tick() {
         claim_again_.reset();
         host_.claim(hello_.generation + 1);
     }
+    if (take_over_again_ && now >= *take_over_again_) take_over();
     if (channel_ && detector_->is_lost(now, last_heard())) {
         channel_->close();
         primary_lost("nothing was heard of it for too long");
@@ -72,7 +84,8 @@ void Backup::frame_received(Frame frame) {
 Result<void> Backup::handle(Frame frame) {
     if (state_ == State::greeting && frame.type != FrameType::hello)
         return Error("the first message must be a hello");
-    if (state_ == State::deciding && frame.type != FrameType::heartbeat)
+    if (state_ == State::deciding && frame.type != FrameType::heartbeat &&
+        frame.type != FrameType::refuse)
         return Error("a message after the switch-over");
     switch (frame.type) {
         case FrameType::hello:
@@ -227,7 +240,7 @@ void Backup::primary_lost(const std::string& reason) {
             }
             break;
         default:
-            break;  // deciding: the answer is on its way; running, finished: no matter
+            break;  // deciding: the answer is on its way; later: no matter
     }
 }
 
@@ -251,28 +264,35 @@ void Backup::claimed(Result<Claim> claim) {
         detector_.reset();
         listen_again();
     } else {
-        take_over();
+        claim_won();
     }
 }
 
-void Backup::take_over() {
-    const Generation generation = hello_.generation + 1;
+void Backup::claim_won() {
     crash_point("backup-taking-over");
     // First, because a primary that hands over keeps shared disks locked until it knows.
     if (channel_) {
-        send(SwitchedMessage{generation});
+        send(SwitchedMessage{hello_.generation + 1});
         channel_->close();
         channel_.reset();
     }
     detector_.reset();
-    const Result<void> taken = host_.take_over(*shadow_, generation);
+    state_ = State::taking_over;
+    take_over();
+}
+
+void Backup::take_over() {
+    take_over_again_.reset();
+    const Result<bool> taken = host_.take_over(*shadow_, hello_.generation + 1);
     if (!taken.ok()) {
         state_ = State::finished;
         host_.failed(taken.error().message());
-        return;
+    } else if (!taken.value()) {
+        take_over_again_ = host_.now() + take_over_retry;
+    } else {
+        state_ = State::running;
+        shadow_.reset();
     }
-    state_ = State::running;
-    shadow_.reset();
 }
 
 }  // namespace fmvm::lockstep

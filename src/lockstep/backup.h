@@ -3,7 +3,7 @@
 // so that the simulation runs the very same code.
 //
 //     listening --connection--> greeting --hello accepted--> receiving --first commit--> following
-//     following --primary lost or switch over--> deciding --claim won--> running
+//     following --primary lost or switch over--> deciding --claim won--> taking over --> running
 //     deciding --claim lost--> listening          receiving --primary lost--> listening
 //     following --guest ended--> finished
 //
@@ -43,8 +43,10 @@ class BackupHost {
     virtual void discard() = 0;
     // Answered later by Backup::claimed().
     virtual void claim(Generation generation) = 0;
-    // The guest runs here now: restore the state, show the tail, go. An error is the end of both.
-    virtual Result<void> take_over(const Shadow& shadow, Generation generation) = 0;
+    // The guest runs here now: restore the state, show the tail, go. False: not yet, because
+    // somebody still holds what the guest needs; it will be asked again soon. An error is the end
+    // of both.
+    virtual Result<bool> take_over(const Shadow& shadow, Generation generation) = 0;
     // The guest has ended on the primary. The last call.
     virtual void guest_ended(const std::string& reason) = 0;
     // Taking over failed. The last call.
@@ -54,7 +56,16 @@ class BackupHost {
 class Backup : public ChannelUser {
   public:
     using TimePoint = BackupHost::TimePoint;
-    enum class State { listening, greeting, receiving, following, deciding, running, finished };
+    enum class State {
+        listening,
+        greeting,
+        receiving,
+        following,
+        deciding,
+        taking_over,
+        running,
+        finished
+    };
 
     // The host outlives this.
     explicit Backup(BackupHost& host) : host_(host) {}
@@ -92,7 +103,9 @@ class Backup : public ChannelUser {
     void refuse(const std::string& reason);
     void primary_lost(const std::string& reason);
     void listen_again();
+    void claim_won();
     void take_over();
+    const char* why_refused() const;
 
     BackupHost& host_;
     State state_ = State::listening;
@@ -103,6 +116,7 @@ class Backup : public ChannelUser {
     ShadowDisks* disks_ = nullptr;
     std::optional<Shadow> shadow_;
     std::optional<TimePoint> claim_again_;
+    std::optional<TimePoint> take_over_again_;
     bool unfit_ = false;  // it differs from the primary: it must not take over
 };
 

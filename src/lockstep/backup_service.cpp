@@ -59,11 +59,11 @@ void BackupService::claim(Generation generation) {
                   [this](Result<Claim> claim) { backup_.claimed(std::move(claim)); });
 }
 
-Result<void> BackupService::take_over(const Shadow& shadow, Generation generation) {
-    FMVM_TRY(standby_->run(shadow, generation, arbiter_));
+Result<bool> BackupService::take_over(const Shadow& shadow, Generation generation) {
+    if (!FMVM_TRY(standby_->run(shadow, generation, arbiter_))) return false;
     stays_ = nullptr;
     user_.took_over(std::move(standby_), std::move(arbiter_), generation);
-    return {};
+    return true;
 }
 
 }  // namespace fmvm::lockstep

@@ -24,8 +24,8 @@ class Standby {
     // Of which this side has its own; null: none.
     virtual ShadowDisks* disks() = 0;
     // Restores the guest, shows the committed console tail (again) and lets the guest run. It lives
-    // as long as the guest.
-    virtual Result<void> run(const Shadow& shadow, Generation generation,
+    // as long as the guest. False: not yet, call again soon; does not wait.
+    virtual Result<bool> run(const Shadow& shadow, Generation generation,
                              std::shared_ptr<Arbiter> arbiter) = 0;
 };
 
@@ -63,7 +63,7 @@ class BackupService : public BackupHost {
     Result<Prepared> prepare(const HelloMessage& hello) override;
     void discard() override;
     void claim(Generation generation) override;
-    Result<void> take_over(const Shadow& shadow, Generation generation) override;
+    Result<bool> take_over(const Shadow& shadow, Generation generation) override;
     void guest_ended(const std::string& reason) override { user_.guest_ended(reason); }
     void failed(const std::string& why) override { user_.failed(why); }
 

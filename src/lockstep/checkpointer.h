@@ -3,9 +3,9 @@
 //
 // The guest stands only while vCPUs stop, devices park, the dirty set is taken, dirty pages are
 // copied to the staging area and state is encoded. Comparing, packing and sending happen beside the
-// running guest. Should the staging area be too small for a dirty set, the guest stands until the
-// pages that did not fit have been packed straight from its RAM: memory stays bounded, the guest
-// pays.
+// running guest. Should the staging area be too small for a dirty set, the pages that did not fit
+// are packed first, straight from the standing guest's RAM, and it goes on when they have been:
+// memory stays bounded, the guest pays, for these pages only.
 //
 // Threads: the replication thread, which is the machine's controlling thread while this exists.
 #pragma once
@@ -22,9 +22,8 @@
 #include "lockstep/sent_copies.h"
 #include "lockstep/shared_work.h"
 #include "lockstep/write_gate.h"
+#include "vmm/checkpointed_machine.h"
 #include "vmm/dirty_log.h"
-#include "vmm/machine.h"
-#include "vmm/state_image.h"
 
 namespace fmvm::lockstep {
 
@@ -39,7 +38,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
   public:
     // Machine, log, gates and disks outlive this. disks: of which the backup has its own; may be
     // null.
-    static Result<std::unique_ptr<Checkpointer>> create(Machine& machine, DirtyLog& log,
+    static Result<std::unique_ptr<Checkpointer>> create(CheckpointedMachine& machine, DirtyLog& log,
                                                         OutputGate& gate,
                                                         std::vector<WriteGate*> write_gates,
                                                         PrimaryDisks* disks,
@@ -69,7 +68,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
         PageStore::Slot slot;  // none: it did not fit, take it from the standing guest's RAM
     };
 
-    Checkpointer(Machine& machine, DirtyLog& log, OutputGate& gate,
+    Checkpointer(CheckpointedMachine& machine, DirtyLog& log, OutputGate& gate,
                  std::vector<WriteGate*> write_gates, PrimaryDisks* disks,
                  const CheckpointerOptions& options, std::shared_ptr<PageStore> store);
     const std::uint8_t* find(PageIndex page) const override;
@@ -90,7 +89,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     void forget_copies();
     OutputGate::EpochOutput close_gates();
 
-    Machine& machine_;
+    CheckpointedMachine& machine_;
     GuestMemory& memory_;
     DirtyLog& log_;
     OutputGate& gate_;
@@ -120,7 +119,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     std::size_t next_staged_ = 0;
     EpochId epoch_ = 0;
     bool decided_ = false;  // what of the disks' part travels, and which pages need not
-    bool fits_ = true;      // every page found a slot
+    std::size_t unfit_ = 0;  // so many of staged_, the first ones, found no slot
     bool stay_stopped_ = false;
     std::vector<std::uint8_t> state_;
     OutputGate::EpochOutput output_;

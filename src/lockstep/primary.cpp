@@ -19,6 +19,9 @@ constexpr std::chrono::milliseconds slice{5};
 constexpr std::chrono::milliseconds claim_retry{500};
 // A backup builds a whole machine before it says welcome.
 constexpr std::chrono::seconds greeting_max{5};
+// How long the guest stands for a backup that does not take over (it cannot reach its arbiter,
+// say).
+constexpr std::chrono::seconds handing_over_max{2};
 
 }  // namespace
 
@@ -93,6 +96,11 @@ void Primary::tick() {
     }
     if (channel_ && detector_->is_lost(now, channel_->last_heard())) {
         drop_channel("nothing was heard of it for too long");
+        return;
+    }
+    // It may win yet, or have won; so it is not asked to give up: both claim.
+    if (state_ == State::handing_over && now >= handing_over_since_ + handing_over_max) {
+        drop_channel("it was asked to take over and did not in time");
         return;
     }
     pump();
@@ -365,6 +373,7 @@ void Primary::last_epoch_acknowledged() {
     send(HeartbeatMessage{gate_.shown()});
     send(SwitchOverMessage{epoch_});
     state_ = State::handing_over;
+    handing_over_since_ = host_.now();
 }
 
 Result<void> Primary::handle_switched(const Frame& frame) {

@@ -5,6 +5,7 @@
 //     alone --connected--> greeting --welcome--> copying --first commit sent--> following
 //     following --peer lost--> deciding --claim won--> alone | --claim lost--> finished
 //     following --switch over--> (last epoch acknowledged) handing_over --switched--> finished
+//     handing_over --peer lost, or too slow--> deciding
 //     any --guest ended--> (last epoch acknowledged, if there is a backup) --> finished
 //
 // Before the first commit was sent there is nothing a backup could take over, so losing it leaves
@@ -169,6 +170,7 @@ class Primary : public ChannelUser {
 
     Last last_ = Last::no;
     bool last_cut_ = false;  // the last epoch was cut
+    TimePoint handing_over_since_{};
     std::string end_reason_;
     std::optional<TimePoint> claim_again_;
     std::string lost_reason_;

@@ -16,6 +16,7 @@
 #include "lockstep/checkpointer.h"
 #include "lockstep/primary.h"
 #include "lockstep/replication_thread.h"
+#include "vmm/machine.h"
 
 namespace fmvm::lockstep {
 

@@ -84,4 +84,17 @@ void WriteGate::release(EpochId epoch) {
     crash_point("shared-writes");
 }
 
+void WriteGate::withdraw() {
+    std::vector<BlockOperation*> waiting;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const Held& held : held_)
+            waiting.push_back(held.operation);
+        held_.clear();
+        waiting_since_.reset();
+    }
+    withdraw_all(waiting);
+    inner_->withdraw();
+}
+
 }  // namespace fmvm::lockstep

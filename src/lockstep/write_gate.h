@@ -5,7 +5,8 @@
 // Without it the image could hold what the guest, set back to the last committed epoch by a
 // takeover, has not written yet. With it, what is on the image was asked for in a committed epoch,
 // and all that was asked for is in flight in the committed state: the takeover carries it out
-// (again). Reads and flushes pass: a flush is about writes that have completed.
+// (again). Reads and flushes pass: a flush is about writes that have completed. A write withdrawn
+// by a reset is never written here; a takeover from an epoch before the reset still carries it out.
 //
 // Threads: the loop thread, but for hold() and close_epoch() (while the loop stands), commit() and
 // open() (any), waiting_since() (any).
@@ -37,6 +38,7 @@ class WriteGate : public BlockBackend {
     void submit(BlockOperation& operation) override;
     void flush_submissions() override { inner_->flush_submissions(); }
     bool poll_completions() override { return inner_->poll_completions(); }
+    void withdraw() override;
 
     // Called on the loop thread when a write begins to wait that no cut has taken yet.
     void on_waiting(std::function<void()> handler) { waiting_handler_ = std::move(handler); }

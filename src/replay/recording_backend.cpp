@@ -156,6 +156,17 @@ bool RecordingBackend::poll_completions() {
     return any;
 }
 
+void RecordingBackend::withdraw() {
+    for (Tracked* tracked : std::exchange(waiting_, {})) {
+        --log_.in_flight_;
+        if (!tracked->captured && log_.uncaptured_ != 0) --log_.uncaptured_;
+        BlockOperation& original = *tracked->original;
+        release(*tracked);
+        original.complete(BlockStatus::io_error);
+    }
+    inner_->withdraw();
+}
+
 void RecordingBackend::wake() {
     loop_.post([self = self_] {
         if (*self != nullptr) (*self)->start_waiting();

@@ -32,6 +32,10 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     void submit(BlockOperation& operation) override;
     void flush_submissions() override { inner_->flush_submissions(); }
     bool poll_completions() override;
+    void wait_for_completion(std::chrono::milliseconds limit) override {
+        inner_->wait_for_completion(limit);
+    }
+    void withdraw() override;
 
   private:
     friend class BlockLog;

@@ -25,6 +25,10 @@ class TrackingBackend : public BlockBackend, private BlockOperationOwner {
     void submit(BlockOperation& operation) override;
     void flush_submissions() override { inner_->flush_submissions(); }
     bool poll_completions() override { return inner_->poll_completions(); }
+    void wait_for_completion(std::chrono::milliseconds limit) override {
+        inner_->wait_for_completion(limit);
+    }
+    void withdraw() override { inner_->withdraw(); }
 
   private:
     struct Change;

@@ -112,13 +112,19 @@ void Machine::halt_vcpus() {
         vcpu->finish();
 }
 
-void Machine::stop_all() {
+void Machine::stand_still() {
     for (const auto& vcpu : vcpus_)
         vcpu->request_stop();
     for (const auto& vcpu : vcpus_)
         vcpu->wait_stopped();
     loop_.quiesce();
     ++quiesced_;
+}
+
+void Machine::run_on() {
+    --quiesced_;
+    loop_.resume();
+    resume_all();
 }
 
 void Machine::resume_all() {
@@ -130,16 +136,6 @@ void Machine::resume_all() {
         for (const auto& vcpu : vcpus_)
             vcpu->request_stop();
     }
-}
-
-QuiesceGuard::QuiesceGuard(Machine& machine) : machine_(machine) {
-    machine_.stop_all();
-}
-
-QuiesceGuard::~QuiesceGuard() {
-    --machine_.quiesced_;
-    machine_.loop_.resume();
-    machine_.resume_all();
 }
 
 }  // namespace fmvm

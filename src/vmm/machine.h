@@ -15,6 +15,7 @@
 
 #include "vmm/boot_image.h"
 #include "vmm/bus.h"
+#include "vmm/checkpointed_machine.h"
 #include "vmm/dirty_log.h"
 #include "vmm/event_loop.h"
 #include "vmm/guest_memory.h"
@@ -50,28 +51,14 @@ struct MachineSize {
 // Checked: it is one that a machine can have.
 Result<MachineSize> machine_size(const StateImage& image);
 
-class Machine;
-
-// While it lives, vCPUs and devices stand still; when it goes, they run on, if they ran before.
-class QuiesceGuard {
-  public:
-    explicit QuiesceGuard(Machine& machine);
-    ~QuiesceGuard();
-    QuiesceGuard(const QuiesceGuard&) = delete;
-    QuiesceGuard& operator=(const QuiesceGuard&) = delete;
-
-  private:
-    Machine& machine_;
-};
-
-class Machine {
+class Machine : public CheckpointedMachine {
   public:
     static Result<std::unique_ptr<Machine>> create(const Kvm& kvm, const MachineConfig& config);
-    ~Machine();
+    ~Machine() override;
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
 
-    GuestMemory& memory() { return memory_; }
+    GuestMemory& memory() override { return memory_; }
     const GuestMemory& memory() const { return memory_; }
     const Vm& vm() const { return vm_; }
     // Of a machine that was made with one.
@@ -115,12 +102,9 @@ class Machine {
     // Stops vCPUs at an instruction boundary, then parks the device thread.
     [[nodiscard]] QuiesceGuard quiesce() { return QuiesceGuard(*this); }
 
-    // All state beside RAM, as the sections "machine", "vcpu0" and so on, "chips" and those of the
-    // devices. Only while a QuiesceGuard lives.
-    Result<StateImage> save();
-    // Pages whose content is not settled although all stands: what a disk is reading into them will
-    // be marked dirty when it is there. Only while a QuiesceGuard lives.
-    PageSet unsettled_pages() const;
+    // As the sections "machine", "vcpu0" and so on, "chips" and those of the devices.
+    Result<StateImage> save() override;
+    PageSet unsettled_pages() const override;
     // Puts this machine, which has never started, where the saved one stood. RAM is the caller's,
     // before or after, but before start(). After an error the machine is good for nothing.
     Result<void> restore(const StateImage& image);
@@ -129,12 +113,12 @@ class Machine {
     const std::string& report() const { return report_; }
 
   private:
-    friend class QuiesceGuard;
     Machine(const MachineConfig& config, GuestMemory memory, Vm vm, VcpuStateAccess vcpu_access);
     Result<void> create_dirty_log(const Kvm& kvm);
     Result<void> create_vcpus(const Kvm& kvm);
     void vcpu_ended(VcpuExit exit, const Vcpu& vcpu);
-    void stop_all();
+    void stand_still() override;
+    void run_on() override;
     void resume_all();
     Result<void> check_sections(const StateImage& image) const;
     Result<void> restore_vcpus(const StateImage& image);

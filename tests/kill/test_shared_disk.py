@@ -11,6 +11,7 @@ import os
 import pathlib
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -105,6 +106,9 @@ class FrozenPrimary(SharedDiskTestCase):
         backup.wait_log(STILL_LOCKED)
         self.assertNotIn("took over", backup.log())
         self.assertEqual(bytes(backup.console), b"", pair.description())
+        # Who connects meanwhile is told.
+        with socket.create_connection(("127.0.0.1", pair.port), timeout=5) as stranger:
+            self.assertIn(b"is being taken over here", stranger.recv(65536))
 
     def test_thawed(self):
         """It halts, and shows nothing any more; then the backup goes on."""

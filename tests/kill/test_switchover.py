@@ -82,6 +82,27 @@ class Switchover(PairTestCase):
                     pair.workload.judge(bytes(primary.console))
                     pair.check()
 
+    def test_backup_cannot_reach_the_arbiter(self):
+        """The guest stands for two seconds, then goes on where it was, and is protected again."""
+        pair = self.pair(COUNTER)
+        claims = pair.directory / "claims-as-the-backup-sees-them"
+        claims.symlink_to(pair.directory)
+        backup = pair.start_backup(claims=claims)
+        primary = pair.start_primary("--control", pair.directory / "primary.control")
+        primary.wait_log("protected by")
+        primary.wait_lines(10)
+        claims.unlink()
+        asked = self.switch_over(pair, "primary")
+        backup.wait_log("not taking over yet")
+        primary.wait_log("running unprotected")
+        self.assertEqual(asked.wait(30), FAILURE)
+        self.assert_goes_on_alone(pair, primary, backup)
+        self.assertNotIn("took over", backup.log())
+        claims.symlink_to(pair.directory)
+        backup.wait_log("goes on alone")
+        primary.wait_log("protected by", 2)
+        self.end(pair, primary, backup)
+
     def test_primary_does_not_hear_the_wish(self):
         """The backup's operator gets an answer, whichever side goes on."""
         for fault in (TO_PRIMARY, TO_BACKUP):

@@ -128,6 +128,7 @@ Settings settings_of(std::uint64_t seed) {
     settings.mode = static_cast<SyncMode>(rng.below(3));
     if (rng.one_in(8)) settings.on_backup_lost = OnBackupLost::stop;
     if (rng.one_in(3)) settings.guest_steps = 1 + rng.below(1000);
+    if (rng.one_in(4)) settings.disks_held = rng.between(1ms, outage_max);
     return settings;
 }
 

@@ -40,6 +40,25 @@ class Scenario {
     World world;
 };
 
+// Somebody else connects and is told something.
+class StrangersChannel : public lockstep::Channel {
+  public:
+    explicit StrangersChannel(std::string& told) : told_(told) {}
+    void start(lockstep::ChannelUser&) override {}
+    std::uint64_t send(FrameType type, lockstep::GatheredBody body) override {
+        if (type == FrameType::refuse)
+            told_ = lockstep::RefuseMessage::decode(body.flat()).value().reason;
+        return 0;
+    }
+    void keep_alive(std::chrono::milliseconds) override {}
+    std::size_t queued_bytes() const override { return 0; }
+    void close() override {}
+    std::string peer() const override { return "a stranger"; }
+
+  private:
+    std::string& told_;
+};
+
 Settings seeded(std::uint64_t seed) {
     Settings settings;
     settings.seed = seed;
@@ -130,6 +149,24 @@ TEST_CASE("simulation: a frozen primary comes back to acknowledgements", "[scena
     }
 }
 
+TEST_CASE("simulation: who waits for the disks answers meanwhile", "[scenario]") {
+    Settings settings;
+    settings.disks_held = 3s;
+    Scenario scenario(settings);
+    scenario.begin();
+    World& world = scenario.world;
+    world.kill_primary(Death::flushing);
+    REQUIRE(world.run_until([&] { return world.backup().state() == Backup::State::taking_over; }));
+    std::string told;
+    world.backup().machine().connected(std::make_unique<StrangersChannel>(told));
+    CHECK(told == "the guest is being taken over here; this is no backup any more");
+    world.run_for(1s);
+    CHECK(world.backup().state() == Backup::State::taking_over);
+    CHECK(world.running() == 0);
+    REQUIRE(world.run_until([&] { return scenario.backup_runs(); }));
+    scenario.settle();
+}
+
 TEST_CASE("simulation: a switchover loses and repeats nothing", "[scenario]") {
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
         Scenario scenario(seeded(seed));
@@ -158,6 +195,44 @@ TEST_CASE("simulation: a switchover with a death at each step", "[scenario]") {
         scenario.settle();
         if (side == 0) CHECK(scenario.backup_runs());
     }
+}
+
+TEST_CASE("simulation: a switchover to a backup that cannot reach the arbiter", "[scenario]") {
+    Scenario scenario;
+    scenario.begin();
+    World& world = scenario.world;
+    world.arbiter().set_reachable(1, false);
+    world.primary().ask_to_switch_over();
+    REQUIRE(
+        world.run_until([&] { return world.primary().state() == Primary::State::handing_over; }));
+    const std::uint64_t steps = world.primary().guest().steps();
+    REQUIRE(world.run_until([&] { return world.primary().state() == Primary::State::alone; }));
+    CHECK(world.arbiter().newest() == 2);
+    world.run_for(100ms);
+    CHECK(world.primary().guest().steps() > steps);
+    CHECK_FALSE(scenario.backup_runs());
+    scenario.settle();
+    CHECK(scenario.primary_runs());
+    CHECK(world.is_protected());
+}
+
+TEST_CASE("simulation: a switchover to a backup whose arbiter answers late", "[scenario]") {
+    unsigned primaries = 0;
+    unsigned backups = 0;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        Scenario scenario(seeded(seed));
+        scenario.begin();
+        World& world = scenario.world;
+        world.arbiter().set_delay(500ms, 8s);  // on the way there, and on the way back
+        world.primary().ask_to_switch_over();
+        world.run_for(20s);
+        scenario.settle();
+        CHECK(scenario.primary_runs() != scenario.backup_runs());
+        primaries += scenario.primary_runs() ? 1 : 0;
+        backups += scenario.backup_runs() ? 1 : 0;
+    }
+    CHECK(primaries > 0);
+    CHECK(backups > 0);
 }
 
 TEST_CASE("simulation: kemari's guest stands until the acknowledgement", "[scenario]") {

@@ -43,19 +43,21 @@ void SimBackup::claim(Generation generation) {
                            [this](Result<Claim> claim) { backup_.claimed(std::move(claim)); });
 }
 
-Result<void> SimBackup::take_over(const lockstep::Shadow& shadow, Generation generation) {
-    if (!process_.alive()) return {};
+Result<bool> SimBackup::take_over(const lockstep::Shadow& shadow, Generation generation) {
+    if (!process_.alive()) return true;
+    if (!disks_free_at_) disks_free_at_ = now() + world_.settings().disks_held;
+    if (now() < *disks_free_at_) return false;
     world_.timeline().note("{} takes over epoch {}", process_.name(), shadow.committed());
     generation_ = generation;
     console_.begin_at(shadow.tail().position);
     gate_.emplace(console_, shadow.tail().position, [this] { return process_.now(); });
     guest_.emplace(*ram_, *gate_, world_.timeline().rng(), world_.settings().guest_steps);
     const Result<void> restored = guest_->restore(shadow.state());
-    if (!restored.ok()) return restored;
+    if (!restored.ok()) return restored.error();
     check_whole(shadow);
     gate_->write(shadow.tail().bytes);
     process_.post([this] { run_guest(); });
-    return {};
+    return true;
 }
 
 void SimBackup::check_whole(const lockstep::Shadow& shadow) {

@@ -38,7 +38,7 @@ class SimBackup : public lockstep::BackupHost {
     Result<Prepared> prepare(const lockstep::HelloMessage& hello) override;
     void discard() override { ram_.reset(); }
     void claim(lockstep::Generation generation) override;
-    Result<void> take_over(const lockstep::Shadow& shadow,
+    Result<bool> take_over(const lockstep::Shadow& shadow,
                            lockstep::Generation generation) override;
     void guest_ended(const std::string& reason) override;
     void failed(const std::string& why) override;
@@ -57,6 +57,7 @@ class SimBackup : public lockstep::BackupHost {
     std::optional<ToyGuest> guest_;
     lockstep::Backup backup_;
     std::optional<Timer> timer_;
+    std::optional<TimePoint> disks_free_at_;
     bool exits_ = false;
     std::uint64_t next_end_ = 0;
     std::uint64_t committed_end_ = 0;

@@ -54,6 +54,11 @@ void FaultyBackend::flush_submissions() {
     inner_->flush_submissions();
 }
 
+void FaultyBackend::withdraw() {
+    ++withdrawals_;
+    inner_->withdraw();
+}
+
 void FaultyBackend::release(std::size_t position) {
     FMVM_CHECK(position < held_.size());
     const auto at = held_.begin() + static_cast<std::ptrdiff_t>(position);

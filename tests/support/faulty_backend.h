@@ -35,6 +35,7 @@ class MemoryBackend : public BlockBackend {
     void submit(BlockOperation& operation) override;
     void flush_submissions() override {}
     bool poll_completions() override { return false; }
+    void withdraw() override {}
 
   private:
     const SharedImage image_;
@@ -51,6 +52,8 @@ class FaultyBackend : public BlockBackend {
     void submit(BlockOperation& operation) override;
     void flush_submissions() override;
     bool poll_completions() override;
+    // What is held here stands for what the kernel has: it cannot be withdrawn.
+    void withdraw() override;
 
     // The script. From hold(true) on operations wait until they are released by position among
     // those held; they go on at the next poll_completions(), in the order of their release.
@@ -65,6 +68,7 @@ class FaultyBackend : public BlockBackend {
     const std::deque<BlockOperation*>& held() const { return held_; }
     std::size_t submitted() const { return submitted_; }
     std::size_t flushed_submissions() const { return flushed_submissions_; }
+    std::size_t withdrawals() const { return withdrawals_; }
 
   private:
     void proceed(BlockOperation& operation);
@@ -76,6 +80,7 @@ class FaultyBackend : public BlockBackend {
     bool hold_ = false;
     std::size_t submitted_ = 0;
     std::size_t flushed_submissions_ = 0;
+    std::size_t withdrawals_ = 0;
 };
 
 }  // namespace fmvm::test

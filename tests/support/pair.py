@@ -269,10 +269,11 @@ class Pair:
             return ()
         return ("--disk", f"path={self.disk_of(name)}", "--block", self.block)
 
-    def start_backup(self, *options, name="backup", crash_at=None):
+    def start_backup(self, *options, name="backup", crash_at=None, claims=None):
+        """`claims`: another path to the directory of the arbiter's claims."""
         backup = self._start(
             name, "backup", "--listen", f"127.0.0.1:{self.port}", "--dir",
-            self.directory / name, *self.disk_options(name), *options, crash_at=crash_at)
+            self.directory / name, *self.disk_options(name), *options, crash_at=crash_at, claims=claims)
         backup.wait_log("listening on")
         return backup
 
@@ -290,10 +291,11 @@ class Pair:
         primary.wait_log("protected by")
         return primary, backup
 
-    def _start(self, name, command, *arguments, crash_at=None, environment=None):
+    def _start(self, name, command, *arguments, crash_at=None, environment=None, claims=None):
         crash = {"FMVM_CRASH_AT": crash_at} if crash_at else {}
         return Side(self.watch, name,
-                    [command, "--arbiter", f"file:{self.directory}/arbiter", "-v", *arguments],
+                    [command, "--arbiter", f"file:{claims or self.directory}/arbiter", "-v",
+                     *arguments],
                     {**crash, **(environment or {})})
 
     def joined(self, first, second):

@@ -158,6 +158,25 @@ TEST_CASE("aligned: copies have a budget; what exceeds it waits its turn", "[blo
     CHECK(bench.owner.completed.size() == operations.size() + 2);
 }
 
+TEST_CASE("aligned: what waits for a copy can be withdrawn", "[block][aligned]") {
+    Bench bench;
+    bench.disk.backend->hold(true);
+    Bytes memory(60 * mib + 1);
+    auto large = bench.operation(BlockOp::read, 0, {std::span(memory.data() + 1, 60 * mib)});
+    auto waiting = bench.operation(BlockOp::read, 0, {std::span(memory.data() + 1, 8 * mib)});
+    bench.verdict = BlockStatus::unsupported;  // spares the reading
+    bench.backend->submit(large);
+    bench.backend->submit(waiting);
+    bench.backend->withdraw();
+    REQUIRE(bench.owner.completed.size() == 1);
+    CHECK(bench.owner.completed[0] == std::pair{&waiting, BlockStatus::io_error});
+    CHECK(bench.disk.backend->withdrawals() == 1);
+    bench.disk.backend->release_all();
+    bench.backend->poll_completions();
+    REQUIRE(bench.owner.completed.size() == 2);
+    CHECK(bench.owner.completed[1] == std::pair{&large, BlockStatus::unsupported});
+}
+
 TEST_CASE("aligned: direct I/O with a guest's odd buffers", "[block][aligned][uring]") {
     const TempFile file(1 * mib);
     auto image = DiskImage::open(file.path(), {.direct = true});

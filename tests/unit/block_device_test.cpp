@@ -408,6 +408,12 @@ TEST_CASE("block device: a reset waits for the backend and returns nothing", "[b
     CHECK(std::count(dirty.begin(), dirty.end(), page_of(read.data)) == 1);
 }
 
+TEST_CASE("block device: a reset withdraws what the kernel does not have yet", "[block]") {
+    Bench bench;
+    bench.device.reset([] {});
+    CHECK(bench.backend->withdrawals() == 1);
+}
+
 TEST_CASE("block device: goes away with requests in flight", "[block]") {
     Bench bench;
     bench.backend->hold(true);

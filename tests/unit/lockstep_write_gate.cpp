@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "support/faulty_backend.h"
+#include "support/block_bench.h"
 
 using namespace fmvm;
 using namespace fmvm::lockstep;
@@ -59,6 +59,38 @@ TEST_CASE("write gate: open, everything passes") {
     bench.write(1);
     CHECK(bench.on_disk(1));
     CHECK_FALSE(bench.gate.waiting_since());
+}
+
+// Else the vCPU would wait for the reset, the write for a commit, and the cut for the vCPU.
+TEST_CASE("write gate: a reset does not wait for a held write, which is never written") {
+    MemoryDisk disk;
+    WriteGate* gate = nullptr;
+    BlockBench bench(
+        [&](EventLoop& loop) {
+            auto made = std::make_unique<WriteGate>(loop, disk.maker()(loop));
+            gate = made.get();
+            return made;
+        },
+        {});
+    bench.activate();
+    gate->hold();
+    const auto cut = bench.driver.write(1, Bytes(512, 1));
+    bench.pump();
+    gate->close_epoch(1);
+    const auto uncut = bench.driver.write(2, Bytes(512, 2));
+    bench.pump();
+    CHECK(gate->waiting_since());
+    bool done = false;
+    bench.device.reset([&] { done = true; });
+    CHECK(done);
+    CHECK_FALSE(gate->waiting_since());
+    CHECK(disk.backend->withdrawals() == 1);
+    gate->commit(1);
+    gate->open();
+    bench.loop.context().poll();
+    CHECK(disk.backend->submitted() == 0);
+    for (const auto& write : {cut, uncut})
+        CHECK(bench.driver.status(write) == blk_untouched);
 }
 
 TEST_CASE("write gate: a write waits for the commit of its epoch, reads and flushes pass") {

@@ -239,11 +239,17 @@ TEST_CASE("uring: a full file system is an I/O error", "[block][uring][mount]") 
 
 TEST_CASE("uring: errors of every operation reach the guest", "[block][uring]") {
     // A descriptor that may neither be read nor written.
-    DiskImage image;
-    image.fd = UniqueFd(::open("/tmp", O_PATH | O_CLOEXEC));
-    image.size = disk_size;
-    EventLoop loop;
-    CHECK_FALSE(UringBackend::create(loop, std::move(image)).ok());
+    DiskImage neither;
+    neither.fd = UniqueFd(::open("/tmp", O_PATH | O_CLOEXEC));
+    neither.size = disk_size;
+    BlockBench no_bench(backend_on(std::move(neither)), {});
+    no_bench.activate();
+    const std::vector<BlockDriver::Request> requests{
+        no_bench.driver.read(0, 512), no_bench.driver.write(0, Bytes(512)),
+        no_bench.driver.write_zeroes(0, 1), no_bench.driver.discard(0, 1), no_bench.driver.flush()};
+    REQUIRE(no_bench.pump_until_returned(requests.size()));
+    for (const BlockDriver::Request& request : requests)
+        CHECK(no_bench.driver.status(request) == blk_io_error);
 
     TempFile file(disk_size);
     DiskImage write_only;
@@ -305,6 +311,32 @@ TEST_CASE("uring: write zeroes on tmpfs", "[block][uring]") {
     Bytes expected = data;
     std::fill_n(expected.begin() + 3 * 512, 9 * 512, std::uint8_t{0});
     CHECK((bench.driver.data(again) == expected));
+}
+
+TEST_CASE("uring: what waits for a slot can be withdrawn", "[block][uring]") {
+    struct Owner : BlockOperationOwner {
+        void complete(BlockOperation&, BlockStatus status) override {
+            (status == BlockStatus::ok ? done : withdrawn) += 1;
+        }
+        unsigned done = 0;
+        unsigned withdrawn = 0;
+    } owner;
+    TempFile file(disk_size);
+    EventLoop loop;
+    auto backend = UringBackend::create(loop, DiskImage::open(file.path(), {}).value()).value();
+    std::vector<BlockOperation> operations(UringBackend::depth + 10);
+    for (BlockOperation& operation : operations) {
+        operation.op = BlockOp::flush;
+        operation.owner = &owner;
+        backend->submit(operation);
+    }
+    backend->withdraw();
+    CHECK(owner.withdrawn == 10);
+    const auto deadline = std::chrono::steady_clock::now() + wait_limit;
+    while (owner.done != UringBackend::depth && std::chrono::steady_clock::now() < deadline)
+        backend->poll_completions();
+    CHECK(owner.done == UringBackend::depth);
+    CHECK(owner.withdrawn == 10);
 }
 
 TEST_CASE("uring: goes away with work in flight and waits for it", "[block][uring]") {

@@ -84,4 +84,9 @@ void AlignedBackend::complete(BlockOperation& operation, BlockStatus status) {
     bounced.original.complete(status);
 }
 
+void AlignedBackend::withdraw() {
+    withdraw_all(waiting_);
+    inner_->withdraw();
+}
+
 }  // namespace fmvm

@@ -27,6 +27,7 @@ class AlignedBackend : public BlockBackend, private BlockOperationOwner {
     void wait_for_completion(std::chrono::milliseconds limit) override {
         inner_->wait_for_completion(limit);
     }
+    void withdraw() override;
 
   private:
     struct Bounced;

@@ -8,6 +8,7 @@
 #include <boost/container/small_vector.hpp>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 #include "devices/virtio/descriptor_chain.h"
 
@@ -59,6 +60,18 @@ class BlockBackend {
     // Blocks until poll_completions() may have something to do, at most for `limit`. For who drives
     // a backend without its loop; a backend that completes nothing by itself returns at once.
     virtual void wait_for_completion(std::chrono::milliseconds) {}
+    // Completes with io_error, before it returns, whatever has not been handed to the kernel yet:
+    // what a decorator holds back, what waits for room. The rest completes in its own time. For a
+    // device that is reset: its driver wants its memory back now, and what it asked for is of no
+    // interest. A decorator withdraws what it holds itself first, then inner_->withdraw().
+    virtual void withdraw() = 0;
 };
+
+// Takes the operations out of the list before the first is told, because its owner may submit more.
+template <typename List>
+void withdraw_all(List& waiting) {
+    for (BlockOperation* operation : std::exchange(waiting, {}))
+        operation->complete(BlockStatus::io_error);
+}
 
 }  // namespace fmvm

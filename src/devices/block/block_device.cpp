@@ -257,6 +257,8 @@ void BlockDevice::reset(std::function<void()> done) {
     reset_done_ = std::move(done);
     queue_.reset();
     returned_any_ = false;
+    // What a decorator holds may wait for what waits for this reset: a cut, for which vCPUs stop.
+    backend_->withdraw();
     finish_reset_if_idle();
 }
 

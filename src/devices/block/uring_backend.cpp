@@ -49,9 +49,6 @@ Result<void> UringBackend::set_up(EventLoop& loop) {
             std::strerror(-error));
     }
     ring_ready_ = true;
-    const int file = image_.fd.get();
-    const int registered = ::io_uring_register_files(&ring_, &file, 1);
-    if (registered < 0) return errno_error(-registered, "io_uring_register_files failed");
     UniqueFd event = FMVM_TRY(create_eventfd());
     const int watched = ::io_uring_register_eventfd(&ring_, event.get());
     if (watched < 0) return errno_error(-watched, "io_uring_register_eventfd failed");
@@ -103,13 +100,14 @@ void UringBackend::queue_slot(unsigned index) {
         FMVM_CHECK(sqe != nullptr);
     }
     prepare(slots_[index], sqe);
-    sqe->flags |= IOSQE_FIXED_FILE;
     sqe->user_data = index;
     ++unsubmitted_;
 }
 
 void UringBackend::prepare(Slot& slot, io_uring_sqe* sqe) {
-    constexpr int file = 0;  // index of the registered file
+    // Not registered with the ring: that would keep the image, and its lock, until the kernel has
+    // taken the ring of a killed process apart, tens of milliseconds after its last I/O.
+    const int file = image_.fd.get();
     const BlockOperation& operation = *slot.operation;
     const auto buffers = static_cast<unsigned>(slot.remaining.size());
     switch (operation.op) {
@@ -136,7 +134,7 @@ void UringBackend::prepare(Slot& slot, io_uring_sqe* sqe) {
 }
 
 void UringBackend::prepare_zeroes(Slot& slot, io_uring_sqe* sqe) {
-    constexpr int file = 0;
+    const int file = image_.fd.get();
     const std::uint64_t offset = slot.operation->offset + slot.done;
     const std::uint64_t length = slot.operation->length - slot.done;
     if (slot.method == ZeroMethod::write) {

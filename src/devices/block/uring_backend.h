@@ -37,6 +37,7 @@ class UringBackend : public BlockBackend {
     void flush_submissions() override;
     bool poll_completions() override;
     void wait_for_completion(std::chrono::milliseconds limit) override;
+    void withdraw() override { withdraw_all(waiting_); }  // what has a slot is the kernel's
 
     static constexpr unsigned depth = 256;
 
