@@ -25,8 +25,6 @@ static_assert(initial_chunk_pages * page_record_max + 64 <= frame_body_max);
 // milliseconds. A guest that writes faster than we send never gets there; rounds are limited.
 constexpr std::uint64_t initial_rest_pages = 2048;
 constexpr unsigned initial_rounds_max = 6;
-// More of them while the rest does not fit the staging area, as long as it shrinks at all.
-constexpr unsigned initial_rounds_unfit_max = 24;
 // More would push one another out of the caches before they are packed.
 constexpr std::uint64_t cached_pages_max = 4096;
 
@@ -84,7 +82,7 @@ void Checkpointer::forget_copies() {
         if (staged_[next_staged_].slot != PageStore::none) store_->free(staged_[next_staged_].slot);
     }
     staged_.clear();
-    next_staged_ = unfit_ = 0;
+    next_staged_ = 0;
     if (copies_) copies_->make_room(SIZE_MAX, [](PageIndex) { return false; });
     copies_ = std::make_unique<SentCopies>(*store_, memory_.page_count());
     // Each hot page takes two slots: the copy sent last and the one just staged.
@@ -183,10 +181,8 @@ Result<void> Checkpointer::finish_initial_round() {
     const std::uint64_t left = to_send_.size();
     store_->provide(left);
     // A round that hardly shrinks the rest is the guest's own speed: more of them would not help.
-    const bool fits = left <= store_->free_count();
-    const bool shrinks = left < (fits ? round_total_ * 3 / 4 : round_total_);
-    const unsigned rounds_max = fits ? initial_rounds_max : initial_rounds_unfit_max;
-    if (left <= initial_rest_pages || !shrinks || ++round_ >= rounds_max) {
+    const bool shrinks = left < round_total_ * 3 / 4;
+    if (left <= initial_rest_pages || !shrinks || ++round_ == initial_rounds_max) {
         initial_done_ = true;
         pending_.merge(to_send_);
         return {};
@@ -224,7 +220,7 @@ Result<void> Checkpointer::cut(EpochId epoch, bool stay_stopped) {
     report_.state = laps.lap();
     digest_pages();
     report_.digest = laps.lap();
-    if (!stay_stopped && unfit_ == 0) resume();
+    if (!stay_stopped && fits_) resume();
     return {};
 }
 
@@ -247,14 +243,16 @@ Result<void> Checkpointer::take_dirty_set() {
 void Checkpointer::copy_pages() {
     staged_.clear();
     next_staged_ = 0;
+    fits_ = true;
     const std::uint64_t found = dirty_.size();
     report_.pages_found = found;
     copies_->make_room(found, [this](PageIndex page) { return dirty_.contains(page); });
     staged_.reserve(found);
-    dirty_.for_each([this](PageIndex page) { staged_.push_back({page, store_->allocate()}); });
-    const auto fit = std::ranges::stable_partition(
-        staged_, [](const Staged& staged) { return staged.slot == PageStore::none; });
-    unfit_ = staged_.size() - fit.size();
+    dirty_.for_each([this](PageIndex page) {
+        const PageStore::Slot slot = store_->allocate();
+        staged_.push_back({page, slot});
+        if (slot == PageStore::none) fits_ = false;
+    });
     const std::size_t pieces = (found + copy_piece_pages - 1) / copy_piece_pages;
     const auto copy = [this](std::size_t piece) { copy_piece(piece); };
     if (pieces > shared_copy_pieces_min) {
@@ -327,14 +325,10 @@ Piece Checkpointer::next_piece() {
 
 // A page of the last cut, as the reference rule asks for it.
 const std::uint8_t* Checkpointer::find(PageIndex page) const {
-    const auto search = [page](std::span<const Staged> some) -> const Staged* {
-        const auto found = std::ranges::lower_bound(some, page, {}, &Staged::page);
-        return found == some.end() || found->page != page ? nullptr : &*found;
-    };
-    const std::span all(staged_);
-    if (search(all.first(unfit_)) != nullptr) return memory_.page(page).data();
-    const Staged* const staged = search(all.subspan(unfit_));
-    return staged == nullptr ? nullptr : store_->bytes(staged->slot).data();
+    const auto staged = std::ranges::lower_bound(staged_, page, {}, &Staged::page);
+    if (staged == staged_.end() || staged->page != page) return nullptr;
+    return staged->slot == PageStore::none ? memory_.page(page).data()
+                                           : store_->bytes(staged->slot).data();
 }
 
 GatheredBody Checkpointer::next_pages() {
@@ -344,14 +338,12 @@ GatheredBody Checkpointer::next_pages() {
     while (next_staged_ < staged_.size() && body.size() < body_target)
         pack(staged_[next_staged_++], body, *lease);
     if (body.refers()) body.keep(lease);
-    if (unfit_ != 0 && next_staged_ >= unfit_) {
-        unfit_ = 0;
-        if (!stay_stopped_) resume();
-    }
     if (next_staged_ == staged_.size()) {
         staged_.clear();
         next_staged_ = 0;
         store_->provide(report_.pages_found + report_.pages_found / 4);
+        // Pages that did not fit were read from the standing guest; now it may go on.
+        if (!std::exchange(fits_, true) && !stay_stopped_) resume();
     }
     if (body.size() == header_size) return {};
     return body;

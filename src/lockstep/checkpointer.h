@@ -3,9 +3,9 @@
 //
 // The guest stands only while vCPUs stop, devices park, the dirty set is taken, dirty pages are
 // copied to the staging area and state is encoded. Comparing, packing and sending happen beside the
-// running guest. Should the staging area be too small for a dirty set, the pages that did not fit
-// are packed first, straight from the standing guest's RAM, and it goes on when they have been:
-// memory stays bounded, the guest pays, for these pages only.
+// running guest. Should the staging area be too small for a dirty set, the guest stands until the
+// pages that did not fit have been packed straight from its RAM: memory stays bounded, the guest
+// pays. (Letting it go on as soon as those have been packed was measured: it only dirties more.)
 //
 // Threads: the replication thread, which is the machine's controlling thread while this exists.
 #pragma once
@@ -119,7 +119,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     std::size_t next_staged_ = 0;
     EpochId epoch_ = 0;
     bool decided_ = false;  // what of the disks' part travels, and which pages need not
-    std::size_t unfit_ = 0;  // so many of staged_, the first ones, found no slot
+    bool fits_ = true;      // every page found a slot
     bool stay_stopped_ = false;
     std::vector<std::uint8_t> state_;
     OutputGate::EpochOutput output_;

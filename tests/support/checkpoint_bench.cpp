@@ -74,7 +74,7 @@ CheckpointBench::CheckpointBench(const Options& options)
       gate_(std::make_unique<OutputGate>(*console_)),
       checkpointer(Checkpointer::create(machine, log, *gate_, {}, options.checkpointer).value()) {
     log.after_watch([this] {
-        if (!machine.stands() && one_in(2)) write_some();
+        if (one_in(2)) live();
     });
 }
 
@@ -96,12 +96,24 @@ void CheckpointBench::change(std::span<std::uint8_t, page_size> page) {
             std::ranges::fill(page, std::uint8_t{0});
             break;
         case 1:
-            std::ranges::generate(page, [this] { return static_cast<std::uint8_t>(random_()); });
+            fill(page);
             break;
         case 2:
             break;  // what is there already
         default:
             page[below(page_size)] = static_cast<std::uint8_t>(random_());
+    }
+}
+
+void CheckpointBench::fill(std::span<std::uint8_t, page_size> page) {
+    std::ranges::generate(page, [this] { return static_cast<std::uint8_t>(random_()); });
+}
+
+void CheckpointBench::guest_fills(PageIndex first, std::uint64_t count) {
+    FMVM_CHECK(!machine.stands());
+    for (PageIndex page = first; page < first + count; ++page) {
+        log.written(page);
+        fill(machine.memory().page(page));
     }
 }
 
@@ -126,6 +138,10 @@ void CheckpointBench::write_some() {
     }
 }
 
+void CheckpointBench::live() {
+    if (lively && !machine.stands()) write_some();
+}
+
 void CheckpointBench::begin() {
     shadow_ram_ = std::make_unique<PlainRam>(pages_);
     shadow_.emplace(*shadow_ram_);
@@ -138,7 +154,7 @@ void CheckpointBench::copy_initially() {
         GatheredBody body = checkpointer->next_initial_pages().value();
         if (body.empty()) return;
         queue(FrameType::pages, std::move(body));
-        write_some();
+        live();
     }
 }
 
@@ -158,7 +174,7 @@ bool CheckpointBench::send_pages() {
     GatheredBody body = checkpointer->next_pages();
     if (body.empty()) return false;
     queue(FrameType::pages, std::move(body));
-    if (!machine.stands()) write_some();
+    live();
     return true;
 }
 

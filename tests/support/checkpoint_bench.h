@@ -75,6 +75,8 @@ class CheckpointBench {
     // there already. Only while the machine runs.
     void guest_writes(PageIndex page);
     void vmm_writes(PageIndex page);
+    // The guest fills these pages with noise, so that they travel whole: 120 of them fill a body.
+    void guest_fills(PageIndex first, std::uint64_t count);
     // Either, on some pages, most of them among a few that are written all the time.
     void write_some();
 
@@ -102,6 +104,7 @@ class CheckpointBench {
 
     FakeMachine machine;
     FakeDirtyLog log;
+    bool lively = true;  // pages are written in between, too: while the copy or an epoch is sent
 
   private:
     using Ram = std::vector<std::uint8_t>;
@@ -116,7 +119,9 @@ class CheckpointBench {
     class NoConsole;
 
     Ram ram_of_machine();
+    void live();
     void change(std::span<std::uint8_t, page_size> page);
+    void fill(std::span<std::uint8_t, page_size> page);
     void queue(lockstep::FrameType type, lockstep::GatheredBody body);
     void deliver_commit(const Message& message);
 
