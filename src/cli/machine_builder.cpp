@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "cli/disk_labels.h"
 #include "cli/host_facts.h"
 #include "cli/snapshot.h"
 #include "devices/block/aligned_backend.h"
@@ -83,6 +84,8 @@ class Builder {
             FMVM_TRY(DiskImage::open(disk.path, {.read_only = disk.readonly,
                                                  .direct = disk.direct,
                                                  .lock = purpose != Purpose::stand_by}));
+        // Whoever has the lock has the label.
+        if (purpose == Purpose::run && !options_.force_stale) FMVM_TRY(check_label(disk));
         status_ = ExitStatus::failure;
         const std::uint32_t alignment = image.memory_alignment;
         const std::string section = fmt::format("disk{}", machine_.shape().disks.size());
