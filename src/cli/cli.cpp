@@ -66,6 +66,7 @@ Exit status:
 CLI::App* add_run(CLI::App& app, RunWords& words) {
     CLI::App* const run = app.add_subcommand("run", "Run a virtual machine in the foreground");
     add_machine_options(*run, words);
+    add_force_stale(*run, words);
     run->allow_extras();
     run->footer(run_footer);
     return run;

@@ -64,12 +64,16 @@ Result<DiskOptions> disk_of_object(const JsonValue& object) {
             FMVM_TRY(assign(disk.path, string_of(member), member));
         } else if (member.key == "serial") {
             FMVM_TRY(assign(disk.serial, string_of(member), member));
+        } else if (member.key == "label") {
+            FMVM_TRY(assign(disk.label, string_of(member), member));
+            if (disk.label.empty()) return located(member, Error("is empty; give a path"));
         } else if (member.key == "readonly") {
             FMVM_TRY(assign(disk.readonly, boolean_of(member), member));
         } else if (member.key == "direct") {
             FMVM_TRY(assign(disk.direct, boolean_of(member), member));
         } else {
-            return located(member, Error("is not a disk key; path, readonly, direct, serial are"));
+            return located(member,
+                           Error("is not a disk key; path, readonly, direct, serial, label are"));
         }
     }
     if (disk.path.empty()) return located(object, Error("a disk needs a \"path\""));

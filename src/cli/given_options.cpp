@@ -100,6 +100,7 @@ Result<void> check_disks(const std::vector<DiskOptions>& disks) {
     }
     for (const DiskOptions& disk : disks) {
         FMVM_TRY(check_path("disk", disk.path));
+        if (!disk.label.empty()) FMVM_TRY(check_path("disk label", disk.label));
         if (disk.serial.size() > serial_size_max ||
             !std::ranges::all_of(disk.serial, is_printable_ascii)) {
             return make_error(
@@ -150,6 +151,7 @@ Result<void> check_conflicts(const RunOptions& options) {
     if (!options.initrd.empty()) uses.push_back({"initrd", &options.initrd, false});
     for (const DiskOptions& disk : options.disks) {
         uses.push_back({"disk", &disk.path, !disk.readonly});
+        if (!disk.label.empty()) uses.push_back({"disk label", &disk.label, true});
     }
     if (options.console.kind == ConsoleKind::file) {
         uses.push_back({"console", &options.console.path, true});

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "cli/disk_labels.h"
 #include "cli/host_facts.h"
 #include "cli/snapshot.h"
 #include "devices/block/aligned_backend.h"
@@ -87,6 +88,9 @@ class Builder {
             DiskImage::open(disk.path, {.read_only = disk.readonly,
                                         .direct = disk.direct,
                                         .lock = own || purpose.kind != Purpose::Kind::stand_by}));
+        // Whoever has the lock has the label.
+        if (purpose.kind == Purpose::Kind::run && !options_.force_stale)
+            FMVM_TRY(check_label(disk));
         replay::DirtyBlockMap* map = nullptr;
         if (own) map = &machine_.own(FMVM_TRY(open_map(disk, image, purpose.vm)));
         status_ = ExitStatus::failure;
@@ -147,9 +151,7 @@ class Builder {
         fresh.image_bytes = image.size;
         if (image.read_only) return replay::DirtyBlockMap::unsaved(fresh);
         std::string why;
-        const std::string path =
-            disk.label.empty() ? replay::default_label_path(disk.path) : disk.label;
-        auto map = FMVM_TRY(replay::DirtyBlockMap::open(path, fresh, why));
+        auto map = FMVM_TRY(replay::DirtyBlockMap::open(label_path(disk), fresh, why));
         if (!why.empty()) log::warning("disk", "{}", why);
         return map;
     }

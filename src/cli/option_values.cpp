@@ -51,14 +51,16 @@ Result<std::string_view> apply_disk_item(DiskOptions& disk, std::string_view ite
         disk.path = value;
     } else if (key == "serial" && has_value) {
         disk.serial = value;
+    } else if (key == "label" && !value.empty()) {
+        disk.label = value;
     } else if (key == "readonly" && !has_value) {
         disk.readonly = true;
     } else if (key == "direct" && !has_value) {
         disk.direct = true;
     } else {
         return make_error(
-            "'{}' is not a disk key; give path=PATH[,readonly][,direct][,serial=TEXT] (a path with "
-            "a comma only through --config)",
+            "'{}' is not a disk key; give path=PATH[,readonly][,direct][,serial=TEXT][,label=PATH] "
+            "(a path with a comma only through --config)",
             item);
     }
     return key;

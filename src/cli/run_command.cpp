@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "cli/control_socket.h"
+#include "cli/disk_labels.h"
 #include "cli/exit_status.h"
 #include "cli/guest_session.h"
 #include "cli/machine_builder.h"
@@ -58,6 +59,8 @@ int run_command(const RunOptions& options) {
     Result<BuiltMachine> built = build_guest(*kvm, options, Purpose{}, status);
     if (!built.ok()) return report_error(built.error().message(), status);
     tell_quirks(*built);
+    if (const Result<void> left = leave_protection(options.disks, built->disks); !left.ok())
+        return report_error(left.error().message(), ExitStatus::usage);
 
     // Before the terminal is changed: from here on these signals end in an orderly way.
     boost::asio::signal_set signals(control, SIGTERM, SIGINT, SIGHUP);

@@ -15,7 +15,7 @@ struct DiskOptions {
     bool readonly = false;
     bool direct = false;  // O_DIRECT: past the host's page cache
     std::string serial;   // the virtio-blk device ID; empty: none
-    std::string label;    // the label file; empty: beside the image
+    std::string label{};  // path of its label file; empty: beside the image
     bool operator==(const DiskOptions&) const = default;
 };
 
@@ -38,9 +38,9 @@ struct RunOptions {
     std::uint64_t memory_bytes = 256 * mib;
     unsigned cpus = 1;
     std::vector<DiskOptions> disks;
+    bool force_stale = false;  // use disks that may have gone on elsewhere
     ConsoleOptions console;
     HostQuirks host_quirks = HostQuirks::automatic;
-    bool force_stale = false;  // use disks although their labels say that they may be out of date
     int verbosity = 0;
 };
 

@@ -43,7 +43,8 @@ void add_option(CLI::App& app, const char* name, std::vector<std::string>& targe
 }
 
 void add_device_options(CLI::App& app, RunWords& words) {
-    add_option(app, "--disk", words.disk, "path=PATH[,readonly][,direct][,serial=TEXT]",
+    add_option(app, "--disk", words.disk,
+               "path=PATH[,readonly][,direct][,serial=TEXT][,label=PATH]",
                "A virtio disk: raw image file or block device; repeatable");
     add_option(app, "--console", words.console, "stdio|file:PATH|null",
                "Where the serial console goes (default stdio)");
@@ -67,6 +68,11 @@ void add_machine_options(CLI::App& app, RunWords& words) {
                "Add the Linux parameters that this host's KVM needs (default auto)");
 }
 
+void add_force_stale(CLI::App& app, RunWords& words) {
+    app.add_flag("--force-stale", words.force_stale,
+                 "Use disks of a protected guest that may have gone on elsewhere");
+}
+
 Result<const std::string*> single(const char* option, const std::vector<std::string>& words) {
     if (words.size() > 1) {
         return make_error("{} is given {} times; give it once", option, words.size());
@@ -78,7 +84,10 @@ Result<RunOptions> machine_options(const RunWords& words) {
     GivenOptions given = FMVM_TRY(options_of(words));
     const std::string* const config = FMVM_TRY(single("--config", words.config));
     if (config) given = merge(std::move(given), FMVM_TRY(read_config_file(*config)));
-    return complete(std::move(given), FMVM_TRY(host_memory_bytes()));
+    const std::uint64_t host_memory = FMVM_TRY(host_memory_bytes());
+    RunOptions options = FMVM_TRY(complete(std::move(given), host_memory));
+    options.force_stale = words.force_stale;
+    return options;
 }
 
 Result<RunOptions> device_options(const RunWords& words) {

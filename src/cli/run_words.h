@@ -19,6 +19,7 @@ struct RunWords {
     std::vector<std::string> restore, control, kernel, initrd, cmdline, memory, cpus, disk, console,
         config, quirks;
     int verbosity = 0;
+    bool force_stale = false;
 };
 
 // An option with one value, which may stand several times.
@@ -28,6 +29,9 @@ void add_option(CLI::App& app, const char* name, std::vector<std::string>& targe
 void add_device_options(CLI::App& app, RunWords& words);
 // Those and kernel, snapshot, memory, CPUs, configuration file.
 void add_machine_options(CLI::App& app, RunWords& words);
+
+// --force-stale, of those commands that begin to run a guest on its disks.
+void add_force_stale(CLI::App& app, RunWords& words);
 
 // The one word of an option that may stand once.
 Result<const std::string*> single(const char* option, const std::vector<std::string>& words);

@@ -29,6 +29,11 @@ BlockSet to_set(std::span<const std::uint64_t> words, std::uint64_t bound) {
     return result;
 }
 
+void trim_words(std::span<std::uint64_t> words, std::uint64_t bound) {
+    std::ranges::fill(words.subspan(bound / 64 + 1), 0);
+    words[bound / 64] &= (std::uint64_t{1} << (bound % 64)) - 1;
+}
+
 std::uint64_t region_count(std::uint64_t image_bytes) {
     return region_of(disk_block_count(image_bytes) - 1) + 1;
 }
@@ -83,11 +88,8 @@ DirtyBlockMap::DirtyBlockMap(LabelFile file)
 
 // A label file is made with all bits set, and a hostile one may have any.
 void DirtyBlockMap::trim() {
-    BlockSet all(touched_.bound());
-    all.insert_all();
-    for (std::size_t i = all.words().size(); i < file_.blocks().size(); ++i)
-        file_.blocks()[i] = 0;
-    file_.blocks()[all.words().size() - 1] &= all.words().back();
+    trim_words(file_.regions(), active_.bound());
+    trim_words(file_.blocks(), touched_.bound());
 }
 
 // A process before this one may have left bits that are not durable yet, or the host was started

@@ -26,8 +26,9 @@ struct Layout {
           blocks_offset(regions_offset + align_up(region_words * 8, page_size)),
           file_bytes(blocks_offset + align_up(block_words * 8, page_size)) {}
 
+    // For one bit more than there are units, begun ones included.
     static std::uint64_t words_for(std::uint64_t bytes, std::uint64_t unit) {
-        return bytes / unit / 64 + 1;  // one more than needed, for some
+        return (bytes / unit + 1) / 64 + 1;
     }
     std::uint64_t region_words;
     std::uint64_t block_words;

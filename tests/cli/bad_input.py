@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Bad input on the real program: bad_input.py FMVM
+"""Bad input on the real program: bad_input.py FMVM MAKE_LABEL
 
 Every case must end by itself with the expected exit status, say one line on stderr that starts
 with "fmvm: " and names the thing, and leave every file that was there as it was. One line is
@@ -283,6 +283,73 @@ def disk_in_use(suite, kernel):
         suite.report("the first fmvm went on, and stopped on SIGTERM", problems)
 
 
+def label_cases(suite, kernel, make_label):
+    run = ["run", "--kernel", kernel, "--console", "null"]
+    image = suite.write_sparse("labelled.img", MIB)
+    label = image + ".fmvm"
+
+    def case(name, names, disk=f"path={image}", arguments=()):
+        suite.case("label: " + name, run + ["--disk", disk, *arguments], names)
+
+    for role in ("running", "following"):
+        subprocess.run([make_label, label, str(MIB), role, "7"], check=True)
+        names = [image, "generation 7", "gone on elsewhere", "backup", "--force-stale"]
+        case(role, names)
+        case(role + ", read-only", names, f"path={image},readonly")
+    link = suite.path("link.img")
+    os.symlink(image, link)
+    case("of what a link leads to", [link, "generation 7"], f"path={link}")
+    bad = suite.write("bad-kernel", b"no kernel at all")
+    suite.case("label: is kept when the guest cannot start",
+               ["run", "--kernel", bad, "--disk", f"path={image}", "--force-stale"], [bad])
+    subprocess.run([make_label, label, str(MIB), "syncing", "7"], check=True)
+    case("syncing", [image, "partly", "--force-stale"])
+    other = suite.path("other.fmvm")
+    os.rename(label, other)
+    case("elsewhere", [image, "partly"], f"path={image},label={other}")
+    case("no path", ["label="], f"path={image},label=")
+    case("is the image", ["label", "same file as disk"], f"path={image},label={image}")
+    case("of two disks", ["label", "same file"], f"path={image},label={other}",
+         ["--disk", f"path={suite.path('disk.img')},label={other}"])
+    case("a directory", [suite.directory, "label=PATH"], f"path={image},label={suite.directory}")
+    suite.write("labelled.img.fmvm", b"no label at all")
+    case("damaged", [image, "damaged", "--force-stale"])
+    os.unlink(label)
+    os.unlink(link)
+
+
+def label_is_left(suite, kernel, make_label):
+    """A guest without protection takes its disk out of it before it starts."""
+    image = suite.write_sparse("left.img", MIB)
+    label = image + ".fmvm"
+    arguments = [suite.fmvm, "run", "--kernel", kernel, "--console", "null", "--disk",
+                 f"path={image}"]
+
+    def facts():
+        return subprocess.run([make_label, label], check=True, capture_output=True).stdout.split()
+
+    for role, forced in (("clean", []), ("running", ["--force-stale"])):
+        subprocess.run([make_label, label, str(MIB), role, "7"], check=True)
+        before = facts()
+        with subprocess.Popen(arguments + forced, stdin=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE) as fmvm:
+            deadline = time.monotonic() + TIMEOUT_S
+            while facts() == before and fmvm.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            fmvm.send_signal(signal.SIGTERM)
+            try:
+                fmvm.wait(TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                fmvm.kill()
+        role_now, generation, pair = facts()
+        problems = []
+        if role_now != b"clean" or generation != b"7":
+            problems.append(f"role and generation are {role_now}, {generation}")
+        if pair == before[2]:
+            problems.append("it is still paired with the image it was paired with")
+        suite.report(f"label: {role}, is left behind", problems)
+
+
 def host_cases(suite, kernel):
     run = ["run", "--kernel", kernel]
     if os.geteuid() != 0:
@@ -307,10 +374,10 @@ def host_cases(suite, kernel):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         print(__doc__, file=sys.stderr)
         return 2
-    fmvm = os.path.abspath(sys.argv[1])
+    fmvm, make_label = map(os.path.abspath, sys.argv[1:])
     with tempfile.TemporaryDirectory(prefix="fmvm-bad-input-") as directory:
         os.chmod(directory, 0o755)  # for the cases that run as nobody
         suite = Suite(fmvm, directory)
@@ -320,6 +387,8 @@ def main():
         kernel_cases(suite, kernel)
         disk_cases(suite, kernel)
         disk_in_use(suite, kernel)
+        label_cases(suite, kernel, make_label)
+        label_is_left(suite, kernel, make_label)
         host_cases(suite, kernel)
     print(f"{suite.cases} cases, {suite.failures} failed")
     return 1 if suite.failures else 0

@@ -33,7 +33,8 @@ TEST_CASE("configuration: every key") {
         "kernel": "vmlinux", "initrd": "i.cpio", "cmdline": "console=ttyS0 \"x\"",
         "memory": "1G", "cpus": 2, "console": "file:log", "host-quirks": "off", "verbose": 2,
         "control": "vm.sock", "restore": "saved",
-        "disks": [{"path": "a,b.img", "readonly": true, "direct": true, "serial": "s"},
+        "disks": [{"path": "a,b.img", "readonly": true, "direct": true, "serial": "s",
+                   "label": "l.fmvm"},
                   "path=c.img,readonly", {"path": "d.img"}]
     })",
                                             "vm.json")
@@ -49,7 +50,7 @@ TEST_CASE("configuration: every key") {
     CHECK(given.host_quirks == HostQuirks::off);
     CHECK(given.verbosity == 2);
     REQUIRE(given.disks->size() == 3);
-    CHECK(given.disks->at(0) == DiskOptions{"a,b.img", true, true, "s"});
+    CHECK(given.disks->at(0) == DiskOptions{"a,b.img", true, true, "s", "l.fmvm"});
     CHECK(given.disks->at(1) == DiskOptions{"c.img", true, false, ""});
     CHECK(given.disks->at(2) == DiskOptions{"d.img", false, false, ""});
 }

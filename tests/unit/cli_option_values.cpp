@@ -51,16 +51,18 @@ TEST_CASE("counts are plain decimal numbers") {
 }
 
 TEST_CASE("disks: every key, in any order") {
-    const DiskOptions disk = parse_disk("direct,serial=a=b,path=/x y.img,readonly").value();
-    CHECK(disk == DiskOptions{"/x y.img", true, true, "a=b"});
+    const DiskOptions disk =
+        parse_disk("direct,serial=a=b,path=/x y.img,label=l=m,readonly").value();
+    CHECK(disk == DiskOptions{"/x y.img", true, true, "a=b", "l=m"});
     CHECK(parse_disk("path=a").value() == DiskOptions{"a", false, false, ""});
     CHECK(parse_disk("path=").value().path.empty());  // complete() names it
 }
 
 TEST_CASE("disks: unknown, repeated, missing and malformed keys are refused") {
-    for (const char* text : {"", "a.img", "readonly", "path", "path=a,ro", "path=a,", ",path=a",
-                             "path=a,path=b", "path=a,readonly,readonly", "path=a,readonly=yes",
-                             "path=a,direct=1", "path=a,serial", "PATH=a", "path=a,b.img"}) {
+    for (const char* text :
+         {"", "a.img", "readonly", "path", "path=a,ro", "path=a,", ",path=a", "path=a,path=b",
+          "path=a,readonly,readonly", "path=a,readonly=yes", "path=a,direct=1", "path=a,serial",
+          "PATH=a", "path=a,b.img", "path=a,label", "path=a,label="}) {
         INFO(text);
         CHECK_FALSE(parse_disk(text).ok());
     }

@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <thread>
+
+#include "replay/dirty_block_map.h"
+#include "replay/tracking_backend.h"
+#include "support/faulty_backend.h"
+#include "support/sync_watch.h"
+#include "support/temp_file.h"
+
+using namespace fmvm;
+using namespace fmvm::replay;
+using test::FaultyBackend;
+using test::MemoryBackend;
+using test::SyncWatch;
+using test::TempFile;
+
+namespace {
+
+using Blocks = std::vector<BlockIndex>;
+
+constexpr std::uint64_t image_bytes = 10 * mib + 512;  // 161 blocks in 3 regions
+constexpr std::uint64_t block_count = 161;
+
+DiskLabel fresh_label(std::uint64_t bytes = image_bytes) {
+    DiskLabel label;
+    label.vm[0] = 1;
+    label.image_bytes = bytes;
+    label.generation = 4;
+    label.role = DiskRole::running;
+    return label;
+}
+
+// A map in a file that can be copied, damaged and opened again.
+struct Fixture {
+    TempFile unique;
+    std::string path = unique.path() + ".fmvm";
+    std::string why;
+    std::unique_ptr<DirtyBlockMap> map;
+
+    Fixture() { open(); }
+    ~Fixture() { std::filesystem::remove(path); }
+
+    DirtyBlockMap& open() {
+        map.reset();
+        map = DirtyBlockMap::open(path, fresh_label(), why).value();
+        return *map;
+    }
+    // As after the host was started again.
+    DirtyBlockMap& open_after_boot() {
+        map.reset();
+        {
+            LabelFile file = LabelFile::open(path).value();
+            DiskLabel label = file.label();
+            label.boot[3] ^= 1;
+            REQUIRE(file.write(label).ok());
+        }
+        return open();
+    }
+    // As after this process was killed: another one sees the file as it is now.
+    Blocks dirty_after_kill() const {
+        const std::string copy = path + ".copy";
+        std::filesystem::copy_file(path, copy, std::filesystem::copy_options::overwrite_existing);
+        std::string ignored;
+        const auto other = DirtyBlockMap::open(copy, fresh_label(), ignored).value();
+        std::filesystem::remove(copy);
+        return list(other->dirty());
+    }
+    static Blocks list(const BlockSet& set) {
+        Blocks blocks;
+        set.for_each([&](BlockIndex block) { blocks.push_back(block); });
+        return blocks;
+    }
+    Blocks dirty() const { return list(map->dirty()); }
+    void clear_all() {
+        Blocks all(block_count);
+        std::iota(all.begin(), all.end(), 0);
+        map->take_touched();
+        map->clear(all);
+        REQUIRE(dirty().empty());
+    }
+    void write(BlockIndex block, std::uint64_t blocks = 1, bool failed = false) {
+        const std::uint64_t offset = block * disk_block_bytes;
+        const std::uint64_t length = std::min(blocks * disk_block_bytes, image_bytes - offset);
+        REQUIRE(map->mark(offset, length).ok());
+        map->settle(offset, length, failed);
+    }
+    void prune() {
+        map->begin_prune();
+        map->end_prune();
+    }
+};
+
+Blocks range(BlockIndex first, BlockIndex end) {
+    Blocks blocks(end - first);
+    std::iota(blocks.begin(), blocks.end(), first);
+    return blocks;
+}
+
+}  // namespace
+
+TEST_CASE("a new map says that everything may differ, and is clean only in name") {
+    Fixture fixture;
+    CHECK(fixture.dirty() == range(0, block_count));
+    CHECK(fixture.map->label().role == DiskRole::clean);
+    CHECK(fixture.map->label().pair == LabelId{});
+    CHECK(fixture.why.empty());
+}
+
+TEST_CASE("marks set exactly the blocks that a change touches") {
+    Fixture fixture;
+    fixture.clear_all();
+    REQUIRE(fixture.map->mark(disk_block_bytes - 512, 1024).ok());
+    REQUIRE(fixture.map->mark(image_bytes - 512, 512).ok());
+    REQUIRE(fixture.map->mark(5 * disk_block_bytes, 0).ok());
+    CHECK(fixture.dirty() == Blocks{0, 1, 160});
+    CHECK(fixture.dirty_after_kill() == Blocks{0, 1, 160});
+}
+
+TEST_CASE("an epoch's blocks are cleared, but not what was marked since") {
+    Fixture fixture;
+    fixture.clear_all();
+    fixture.write(3);
+    fixture.write(4);
+    const Blocks epoch = fixture.map->take_touched();
+    CHECK(epoch == Blocks{3, 4});
+    fixture.write(4);
+    fixture.map->clear(epoch);
+    CHECK(fixture.dirty() == Blocks{4});
+    CHECK(fixture.dirty_after_kill() == Blocks{4});
+    CHECK(fixture.map->take_touched() == Blocks{4});
+    CHECK(fixture.map->take_touched().empty());
+}
+
+TEST_CASE("a change in flight at a cut belongs to the epoch in which it settles") {
+    Fixture fixture;
+    fixture.clear_all();
+    REQUIRE(fixture.map->mark(0, 512).ok());
+    REQUIRE(fixture.map->mark(0, 512).ok());
+    CHECK(fixture.map->take_touched().empty());
+    fixture.map->settle(0, 512, false);
+    CHECK(fixture.map->take_touched().empty());  // one more is in flight
+    fixture.map->clear(Blocks{0});
+    fixture.map->resynced(0);
+    CHECK(fixture.dirty() == Blocks{0});
+    fixture.map->settle(0, 512, false);
+    const Blocks epoch = fixture.map->take_touched();
+    CHECK(epoch == Blocks{0});
+    fixture.map->clear(epoch);
+    CHECK(fixture.dirty().empty());
+}
+
+TEST_CASE("a block whose change failed stays until it was resynchronised") {
+    Fixture fixture;
+    fixture.clear_all();
+    fixture.write(7, 1, true);
+    fixture.map->clear(fixture.map->take_touched());
+    CHECK(fixture.dirty() == Blocks{7});
+    fixture.write(7);
+    fixture.map->clear(fixture.map->take_touched());
+    CHECK(fixture.dirty() == Blocks{7});
+    fixture.map->resynced(7);
+    CHECK(fixture.dirty().empty());
+    fixture.write(7);
+    fixture.map->clear(fixture.map->take_touched());
+    CHECK(fixture.dirty().empty());
+}
+
+TEST_CASE("after a power loss all blocks of active regions count") {
+    Fixture fixture;
+    fixture.clear_all();
+    fixture.prune();
+    fixture.write(70);
+    CHECK(Fixture::list(fixture.open_after_boot().dirty()) == range(64, 128));
+    // From then on the bits are exact again.
+    fixture.clear_all();
+    fixture.write(100);
+    CHECK(Fixture::list(fixture.open().dirty()) == Blocks{100});
+    // The last region is a short one.
+    fixture.write(160);
+    CHECK(Fixture::list(fixture.open_after_boot().dirty()) == range(64, 161));
+}
+
+TEST_CASE("a mark waits for the disk once a region") {
+    Fixture fixture;
+    fixture.clear_all();
+    fixture.prune();
+    int syncs = 0;
+    std::vector<std::uint8_t> durable;
+    const SyncWatch watch([&](int) {
+        ++syncs;
+        durable.assign(4096, 0);
+        std::ifstream in(fixture.path, std::ios::binary);
+        in.seekg(8192);
+        in.read(reinterpret_cast<char*>(durable.data()), 4096);
+        return std::nullopt;
+    });
+    fixture.write(1);
+    CHECK(syncs == 1);
+    CHECK(durable[0] == 1);
+    fixture.write(2);
+    CHECK(syncs == 1);
+    fixture.write(60, 10);
+    CHECK(syncs == 2);
+    CHECK(durable[0] == 3);
+}
+
+TEST_CASE("what cannot be made durable is not marked, and the change must not go") {
+    Fixture fixture;
+    fixture.clear_all();
+    fixture.prune();
+    fixture.write(1);
+    fixture.map->clear(fixture.map->take_touched());
+    {
+        const SyncWatch watch([](int) { return EIO; });
+        CHECK_FALSE(fixture.map->mark(100 * disk_block_bytes, 512).ok());
+    }
+    // The kernel tells of a failed sync once only; it is not forgotten here.
+    CHECK_FALSE(fixture.map->mark(100 * disk_block_bytes, 512).ok());
+    CHECK(fixture.dirty().empty());
+    CHECK(fixture.map->mark(2 * disk_block_bytes, 512).ok());
+}
+
+TEST_CASE("only regions that are clean, and stay so while the image is synced, become inactive") {
+    Fixture fixture;
+    CHECK_FALSE(fixture.map->begin_prune());
+    fixture.clear_all();
+    fixture.write(130);
+    REQUIRE(fixture.map->begin_prune());
+    fixture.write(0);  // not covered by the sync
+    fixture.map->clear(fixture.map->take_touched());
+    fixture.map->end_prune();
+    CHECK(fixture.dirty().empty());
+    // Regions 0 and 2 stay active, 1 does not.
+    Blocks expected = range(0, 64);
+    std::ranges::copy(range(128, 161), std::back_inserter(expected));
+    CHECK(Fixture::list(fixture.open_after_boot().dirty()) == expected);
+}
+
+TEST_CASE("bits that are added touch nothing and survive a power loss") {
+    Fixture fixture;
+    fixture.clear_all();
+    fixture.prune();
+    BlockSet more(block_count);
+    more.insert(65);
+    REQUIRE(fixture.map->add(more).ok());
+    CHECK(fixture.map->take_touched().empty());
+    CHECK(fixture.dirty_after_kill() == Blocks{65});
+    CHECK(Fixture::list(fixture.open_after_boot().dirty()) == range(64, 128));
+}
+
+TEST_CASE("a label keeps what belongs to the file; breaking the lineage makes all dirty") {
+    Fixture fixture;
+    fixture.clear_all();
+    fixture.prune();
+    DiskLabel label = fixture.map->label();
+    label.image_bytes = 1;
+    label.boot = {};
+    label.generation = 9;
+    label.pair[0] = 5;
+    label.offered[0] = 6;
+    label.role = DiskRole::following;
+    REQUIRE(fixture.map->set_label(label).ok());
+    label.image_bytes = image_bytes;
+    label.boot = this_boot();
+    CHECK(fixture.map->label() == label);
+    CHECK(fixture.open().label() == label);
+
+    REQUIRE(fixture.map->break_lineage(DiskRole::clean).ok());
+    const DiskLabel broken = fixture.open().label();
+    CHECK(broken.role == DiskRole::clean);
+    CHECK_FALSE(broken.is_paired_by(label.pair));
+    CHECK_FALSE(broken.is_paired_by(label.offered));
+    CHECK(broken.pair != LabelId{});
+    CHECK(fixture.dirty() == range(0, block_count));
+    CHECK(Fixture::list(fixture.open_after_boot().dirty()) == range(0, block_count));
+}
+
+TEST_CASE("a damaged label means that nothing is known") {
+    Fixture fixture;
+    fixture.clear_all();
+    DiskLabel label = fixture.map->label();
+    label.pair[0] = 5;
+    REQUIRE(fixture.map->set_label(label).ok());
+    fixture.map.reset();
+    std::filesystem::resize_file(fixture.path, 5000);
+    fixture.open();
+    CHECK(fixture.why.find("damaged") != std::string::npos);
+    CHECK(fixture.dirty() == range(0, block_count));
+    CHECK(fixture.map->label().pair == LabelId{});
+    CHECK(fixture.map->label().role == DiskRole::syncing);  // nobody may run it
+    fixture.open();
+    CHECK(fixture.why.empty());
+    CHECK(fixture.map->label().role == DiskRole::syncing);
+}
+
+TEST_CASE("the label of an image that has another size now keeps whose it is") {
+    Fixture fixture;
+    DiskLabel label = fixture.map->label();
+    label.pair[0] = 5;
+    label.role = DiskRole::following;
+    label.vm[1] = 8;
+    REQUIRE(fixture.map->set_label(label).ok());
+    fixture.map.reset();
+    fixture.map = DirtyBlockMap::open(fixture.path, fresh_label(64 * mib), fixture.why).value();
+    CHECK_FALSE(fixture.why.empty());
+    CHECK(fixture.map->dirty().size() == 1024);
+    CHECK(fixture.map->label().role == DiskRole::following);
+    CHECK(fixture.map->label().vm == label.vm);
+    CHECK(fixture.map->label().pair == LabelId{});
+}
+
+TEST_CASE("bits of a hostile file that belong to no block are nobody's") {
+    Fixture fixture;
+    fixture.clear_all();
+    fixture.map.reset();
+    {
+        LabelFile file = LabelFile::open(fixture.path).value();
+        std::ranges::fill(file.regions(), ~std::uint64_t{0});
+        std::ranges::fill(file.blocks(), ~std::uint64_t{0});
+    }
+    CHECK(Fixture::list(fixture.open().dirty()) == range(0, block_count));
+    fixture.clear_all();
+    CHECK(fixture.map->begin_prune());
+    fixture.map->end_prune();
+    CHECK(fixture.open_after_boot().dirty().size() == 0);
+}
+
+TEST_CASE("maps of every size around their words are whole and can be cleared") {
+    for (const std::uint64_t blocks : {1, 63, 64, 65, 127, 128, 4095, 4096, 4097}) {
+        for (const std::uint64_t less : {0, 512}) {
+            const std::uint64_t bytes = blocks * disk_block_bytes - less;
+            const auto map = DirtyBlockMap::unsaved(fresh_label(bytes)).value();
+            CHECK(map->dirty().size() == blocks);
+            CHECK_FALSE(map->begin_prune());
+            map->clear(range(0, blocks));
+            CHECK(map->begin_prune());
+            map->end_prune();
+            CHECK_FALSE(map->begin_prune());
+            REQUIRE(map->mark(bytes - 512, 512).ok());
+            CHECK(Fixture::list(map->dirty()) == Blocks{blocks - 1});
+        }
+    }
+}
+
+TEST_CASE("an unsaved map works like another") {
+    const auto map = DirtyBlockMap::unsaved(fresh_label()).value();
+    CHECK(map->dirty().size() == block_count);
+    map->resynced(3);
+    REQUIRE(map->set_label(map->label()).ok());
+    CHECK(map->dirty().size() == block_count - 1);
+}
+
+TEST_CASE("marks of several threads all arrive") {
+    Fixture fixture;
+    fixture.clear_all();
+    fixture.prune();
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < 4; ++t) {
+        threads.emplace_back([&fixture, t] {
+            for (BlockIndex block = t; block < block_count; block += 4) {
+                (void)fixture.map->mark(block * disk_block_bytes, 512).ok();
+                fixture.map->settle(block * disk_block_bytes, 512, false);
+            }
+        });
+    }
+    for (std::thread& thread : threads)
+        thread.join();
+    CHECK(fixture.dirty() == range(0, block_count));
+    Blocks touched = fixture.map->take_touched();
+    std::ranges::sort(touched);
+    CHECK(touched == range(0, block_count));
+}
+
+namespace {
+
+struct Owner : BlockOperationOwner {
+    std::vector<BlockStatus> results;
+    void complete(BlockOperation&, BlockStatus status) override { results.push_back(status); }
+};
+
+struct TrackedDisk {
+    Fixture fixture;
+    test::SharedImage image = std::make_shared<std::vector<std::uint8_t>>(image_bytes);
+    FaultyBackend* faulty = nullptr;
+    std::unique_ptr<TrackingBackend> backend;
+    Owner owner;
+    std::vector<std::uint8_t> data = std::vector<std::uint8_t>(4096, 0x5a);
+
+    TrackedDisk() {
+        auto inner = std::make_unique<FaultyBackend>(std::make_unique<MemoryBackend>(image));
+        faulty = inner.get();
+        backend = std::make_unique<TrackingBackend>(std::move(inner), *fixture.map);
+        fixture.clear_all();
+        fixture.prune();
+    }
+    BlockOperation make(BlockOp op, BlockIndex block) {
+        BlockOperation operation;
+        operation.op = op;
+        operation.offset = block * disk_block_bytes;
+        operation.length = op == BlockOp::flush ? 0 : data.size();
+        if (op == BlockOp::read || op == BlockOp::write)
+            operation.buffers.push_back({data.data(), data.size()});
+        operation.owner = &owner;
+        return operation;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("the tracking backend marks changes before they go, and nothing else") {
+    TrackedDisk disk;
+    disk.faulty->judge([&](const BlockOperation& operation) -> std::optional<BlockStatus> {
+        const BlockIndex block = operation.offset / disk_block_bytes;
+        CHECK(disk.fixture.map->dirty().contains(block) ==
+              (operation.op != BlockOp::read && operation.op != BlockOp::flush));
+        return std::nullopt;
+    });
+    BlockIndex block = 1;
+    for (const BlockOp op :
+         {BlockOp::write, BlockOp::discard, BlockOp::write_zeroes, BlockOp::read, BlockOp::flush}) {
+        BlockOperation operation = disk.make(op, block++);
+        disk.backend->submit(operation);
+    }
+    CHECK(disk.owner.results == std::vector<BlockStatus>(5, BlockStatus::ok));
+    CHECK(disk.fixture.dirty() == Blocks{1, 2, 3});
+    CHECK(disk.fixture.map->take_touched() == Blocks{1, 2, 3});
+    CHECK((*disk.image)[disk_block_bytes] == 0x5a);
+}
+
+TEST_CASE("changes in flight are known to the map, failed ones stay") {
+    TrackedDisk disk;
+    disk.faulty->hold(true);
+    BlockOperation first = disk.make(BlockOp::write, 1);
+    BlockOperation second = disk.make(BlockOp::write, 2);
+    disk.backend->submit(first);
+    disk.backend->submit(second);
+    CHECK(disk.fixture.map->take_touched().empty());
+    disk.faulty->judge([&](const BlockOperation& operation) -> std::optional<BlockStatus> {
+        if (operation.offset == disk_block_bytes) return BlockStatus::io_error;
+        return std::nullopt;
+    });
+    disk.faulty->release_all_reversed();
+    disk.backend->poll_completions();
+    CHECK(disk.owner.results == std::vector{BlockStatus::ok, BlockStatus::io_error});
+    const Blocks touched = disk.fixture.map->take_touched();
+    CHECK(touched == Blocks{1, 2});
+    disk.fixture.map->clear(touched);
+    CHECK(disk.fixture.dirty() == Blocks{1});
+}
+
+TEST_CASE("a change that cannot be marked does not get to the disk") {
+    TrackedDisk disk;
+    const SyncWatch watch([](int) { return ENOSPC; });
+    BlockOperation operation = disk.make(BlockOp::write, 1);
+    disk.backend->submit(operation);
+    CHECK(disk.owner.results == std::vector{BlockStatus::io_error});
+    CHECK(disk.faulty->submitted() == 0);
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replay/image_blocks.h"
+
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "support/temp_file.h"
+
+using namespace fmvm;
+using namespace fmvm::replay;
+using test::TempFile;
+
+namespace {
+
+std::vector<std::uint8_t> noise(std::size_t size) {
+    std::mt19937_64 random(size);
+    std::vector<std::uint8_t> bytes(size);
+    for (std::uint8_t& byte : bytes)
+        byte = static_cast<std::uint8_t>(random());
+    return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("blocks of an image are read and written, the short last one too, direct or not") {
+    constexpr std::uint64_t size = 2 * disk_block_bytes + 4096;
+    for (const bool direct : {false, true}) {
+        TempFile file(size);
+        const auto content = noise(size);
+        file.write(0, content);
+        auto opened = DiskImage::open(file.path(), {.direct = direct});
+        if (direct && !opened.ok()) continue;  // a file system without direct I/O
+        const DiskImage image = std::move(opened).value();
+        const auto blocks = open_image_blocks(image, "a.img");
+        CHECK(blocks->image_bytes() == size);
+        CHECK_FALSE(blocks->read_only());
+        for (BlockIndex block = 0; block < disk_block_count(size); ++block) {
+            // At an odd address: direct I/O would refuse it.
+            std::vector<std::uint8_t> space(bytes_of_block(block, size) + 1);
+            const auto bytes = std::span(space).subspan(1);
+            REQUIRE(blocks->read(block, bytes).ok());
+            CHECK(std::ranges::equal(
+                bytes, std::span(content).subspan(block * disk_block_bytes, bytes.size())));
+        }
+        const auto last = noise(4096 + 1);
+        REQUIRE(blocks->write(2, std::span(last).subspan(1)).ok());
+        auto expected = content;
+        std::copy(last.begin() + 1, last.end(), expected.end() - 4096);
+        CHECK(file.read_all() == expected);
+    }
+}
+
+TEST_CASE("an image that cannot be read or written says so") {
+    TempFile file(disk_block_bytes);
+    const DiskImage image = DiskImage::open(file.path(), {.read_only = true}).value();
+    const auto blocks = open_image_blocks(image, "a.img");
+    CHECK(blocks->read_only());
+    std::vector<std::uint8_t> bytes(disk_block_bytes);
+    CHECK(blocks->write(0, bytes).error().message().find("disk a.img") == 0);
+    file.resize(1000);
+    CHECK(blocks->read(0, bytes).error().message().find("shorter") != std::string::npos);
+}

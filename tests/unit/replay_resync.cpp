@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+#include <numeric>
+#include <variant>
+
+#include "base/digest.h"
+#include "replay/resync_source.h"
+#include "replay/resync_target.h"
+
+using namespace fmvm;
+using namespace fmvm::replay;
+
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+using Blocks = std::vector<BlockIndex>;
+
+constexpr std::uint64_t block_count = 300;
+constexpr std::uint64_t image_bytes = block_count * disk_block_bytes - 1024;
+
+class MemoryBlocks : public ImageBlocks {
+  public:
+    explicit MemoryBlocks(std::uint64_t bytes) : content(bytes) {}
+    std::uint64_t image_bytes() const override { return content.size(); }
+    bool read_only() const override { return refuse_writes; }
+    Result<void> read(BlockIndex block, std::span<std::uint8_t> bytes) override {
+        REQUIRE(bytes.size() == bytes_of_block(block, content.size()));
+        reads.push_back(block);
+        if (block == unreadable) return Error("disk a.img: cannot be read at all");
+        std::copy_n(at(block), bytes.size(), bytes.begin());
+        return {};
+    }
+    Result<void> write(BlockIndex block, std::span<const std::uint8_t> bytes) override {
+        REQUIRE_FALSE(refuse_writes);
+        REQUIRE(bytes.size() == bytes_of_block(block, content.size()));
+        writes.push_back(block);
+        std::copy(bytes.begin(), bytes.end(), at(block));
+        return {};
+    }
+    Bytes::iterator at(BlockIndex block) {
+        return content.begin() + static_cast<std::ptrdiff_t>(block * disk_block_bytes);
+    }
+
+    Bytes content;
+    bool refuse_writes = false;
+    BlockIndex unreadable = UINT64_MAX;
+    Blocks reads;
+    Blocks writes;
+};
+
+std::unique_ptr<DirtyBlockMap> new_map(std::uint64_t bytes = image_bytes) {
+    DiskLabel label;
+    label.vm[0] = 1;
+    label.image_bytes = bytes;
+    return DirtyBlockMap::unsaved(label).value();
+}
+
+// Both sides, and a stream between them without loss.
+struct Pair {
+    MemoryBlocks source_image{image_bytes};
+    MemoryBlocks target_image{image_bytes};
+    std::unique_ptr<DirtyBlockMap> source_map = new_map();
+    std::unique_ptr<DirtyBlockMap> target_map = new_map();
+    std::optional<ResyncSource> source;
+    std::optional<ResyncTarget> target;
+
+    Pair() { restart(); }
+    void restart() {
+        source.emplace(2, *source_map, source_image);
+        target.emplace(2, DiskOwner{{1}, 5}, *target_map, target_image, "b.img");
+    }
+    void scribble(MemoryBlocks& image, BlockIndex block) { *image.at(block) ^= 0x55; }
+    void begin() {
+        const BeginMessage begin = source->begin(target->known()).value();
+        REQUIRE(source->on_ready(target->on_begin(begin).value()).ok());
+    }
+    void answer(const ChunkDigestsMessage& digests) {
+        const auto answer = target->on_digests(digests).value();
+        if (const auto* done = std::get_if<DoneMessage>(&answer)) {
+            REQUIRE(source->on_done(*done).ok());
+            return;
+        }
+        for (const BlocksMessage& blocks :
+             source->on_wanted(std::get<WantedMessage>(answer)).value()) {
+            std::size_t payload = 0;
+            for (const PackedBlock& packed : blocks.blocks)
+                payload += packed.payload.size();
+            CHECK(payload <= blocks_payload_max);
+            CHECK(blocks.encode().size() < 4 * mib);
+            if (const auto done = target->on_blocks(blocks).value())
+                REQUIRE(source->on_done(*done).ok());
+        }
+    }
+    void run() {
+        begin();
+        while (const auto digests = source->next().value())
+            answer(*digests);
+        REQUIRE(source->finished());
+        REQUIRE(target->finished());
+    }
+    void forget_io() {
+        source_image.reads.clear();
+        target_image.reads.clear();
+        target_image.writes.clear();
+    }
+};
+
+Blocks all_blocks() {
+    Blocks blocks(block_count);
+    std::iota(blocks.begin(), blocks.end(), 0);
+    return blocks;
+}
+
+}  // namespace
+
+TEST_CASE("two disks that never met are compared as a whole; only what differs is copied") {
+    Pair pair;
+    for (const BlockIndex block : {BlockIndex{0}, BlockIndex{77}, block_count - 1})
+        pair.scribble(pair.source_image, block);
+    pair.run();
+    CHECK(pair.source_image.content == pair.target_image.content);
+    CHECK(pair.target_image.reads == all_blocks());
+    CHECK(pair.target_image.writes == Blocks{0, 77, block_count - 1});
+    CHECK(pair.source_image.reads.size() == block_count + 3);
+    CHECK(pair.source_map->dirty().size() == 0);
+    CHECK(pair.target_map->dirty().size() == 0);
+    const ResyncProgress& progress = pair.source->progress();
+    CHECK(progress.blocks_total == block_count);
+    CHECK(progress.blocks_done == block_count);
+    CHECK(progress.bytes_copied == 3 * disk_block_bytes - 1024);
+    CHECK(progress.bytes_equal == (block_count - 3) * disk_block_bytes);
+
+    const DiskLabel label = pair.target_map->label();
+    CHECK(label.role == DiskRole::syncing);  // following is the caller's to say
+    CHECK(label.generation == 5);
+    CHECK(label.disk == 2);
+    CHECK(label.pair == pair.source_map->label().pair);
+    CHECK(label.pair != LabelId{});
+    CHECK(pair.source_map->label().offered == LabelId{});
+}
+
+TEST_CASE("a known pair looks at the union of the maps and at nothing else") {
+    Pair pair;
+    pair.run();
+    const LabelId old_pair = pair.source_map->label().pair;
+    REQUIRE(pair.source_map->mark(3 * disk_block_bytes, 512).ok());
+    pair.source_map->settle(3 * disk_block_bytes, 512, false);
+    pair.scribble(pair.source_image, 3);
+    REQUIRE(pair.target_map->mark(200 * disk_block_bytes, 512).ok());
+    pair.target_map->settle(200 * disk_block_bytes, 512, false);
+    pair.forget_io();
+    pair.restart();
+    pair.run();
+    CHECK(pair.target_image.reads == Blocks{3, 200});
+    CHECK(pair.target_image.writes == Blocks{3});
+    CHECK(pair.source_image.reads == Blocks{3, 200, 3});
+    CHECK(pair.source_image.content == pair.target_image.content);
+    CHECK(pair.source_map->label().pair != old_pair);
+}
+
+TEST_CASE("a pair of equal disks has nothing to do") {
+    Pair pair;
+    pair.run();
+    pair.forget_io();
+    pair.restart();
+    pair.begin();
+    CHECK(pair.source->finished());
+    CHECK(pair.target->finished());
+    CHECK_FALSE(pair.source->next().value());
+    CHECK(pair.source_image.reads.empty());
+}
+
+TEST_CASE("another guest, another pair, or none: everything is looked at") {
+    const auto blocks_looked_at = [](auto change) {
+        Pair pair;
+        pair.run();
+        DiskLabel label = pair.target_map->label();
+        change(label);
+        REQUIRE(pair.target_map->set_label(label).ok());
+        pair.restart();
+        return pair.source->begin(pair.target->known())
+            .value()
+            .blocks.unpack(block_count)
+            .value()
+            .size();
+    };
+    CHECK(blocks_looked_at([](DiskLabel&) {}) == 0);
+    CHECK(blocks_looked_at([](DiskLabel& label) { label.vm[4] ^= 1; }) == block_count);
+    CHECK(blocks_looked_at([](DiskLabel& label) { label.pair[4] ^= 1; }) == block_count);
+    CHECK(blocks_looked_at([](DiskLabel& label) { label.pair = {}; }) == block_count);
+    Pair pair;
+    pair.run();
+    REQUIRE(pair.target_map->break_lineage(DiskRole::clean).ok());
+    pair.restart();
+    CHECK(pair.source->begin(pair.target->known())
+              .value()
+              .blocks.unpack(block_count)
+              .value()
+              .size() == block_count);
+}
+
+TEST_CASE("an interruption between begin and ready loses nothing, on whichever side") {
+    Pair pair;
+    pair.run();
+    REQUIRE(pair.source_map->mark(0, 512).ok());
+    pair.source_map->settle(0, 512, false);
+    for (int i = 0; i < 3; ++i) {
+        pair.restart();
+        const BeginMessage begin = pair.source->begin(pair.target->known()).value();
+        CHECK(begin.blocks.unpack(block_count).value().size() == 1);
+        // The last time the target takes it, and the answer is lost.
+        if (i == 2) REQUIRE(pair.target->on_begin(begin).ok());
+    }
+    pair.forget_io();
+    pair.restart();
+    pair.run();
+    CHECK(pair.target_image.reads == Blocks{0});
+}
+
+TEST_CASE("an interrupted resync goes on where it stopped") {
+    Pair pair;
+    for (BlockIndex block = 0; block < block_count; block += 10)
+        pair.scribble(pair.source_image, block);
+    pair.begin();
+    for (int i = 0; i < 2; ++i)
+        pair.answer(*pair.source->next().value());
+    // A third chunk is only compared.
+    (void)pair.target->on_digests(*pair.source->next().value()).value();
+    pair.forget_io();
+    pair.restart();
+    pair.run();
+    // The third chunk's equal blocks are known to the target only.
+    CHECK(pair.target_image.reads.front() == 2 * chunk_blocks_max);
+    CHECK(pair.target_image.reads.size() == block_count - 2 * chunk_blocks_max);
+    CHECK(pair.source_image.content == pair.target_image.content);
+}
+
+TEST_CASE("what the guest writes meanwhile is left to the first epoch") {
+    Pair pair;
+    pair.begin();
+    const auto digests = pair.source->next().value();
+    REQUIRE(pair.source_map->mark(5 * disk_block_bytes, 512).ok());
+    pair.scribble(pair.source_image, 5);
+    pair.answer(*digests);
+    CHECK(pair.source_map->dirty().contains(5));
+    CHECK_FALSE(pair.source_map->dirty().contains(4));
+    CHECK_FALSE(pair.target_map->dirty().contains(5));
+    pair.source_map->settle(5 * disk_block_bytes, 512, false);
+    pair.source_map->clear(pair.source_map->take_touched());
+    CHECK_FALSE(pair.source_map->dirty().contains(5));
+}
+
+TEST_CASE("a wanted block is read again, so that it is as new as can be") {
+    Pair pair;
+    pair.scribble(pair.source_image, 9);
+    pair.begin();
+    const auto digests = pair.source->next().value();
+    *pair.source_image.at(9) = 0x77;
+    pair.answer(*digests);
+    CHECK(*pair.target_image.at(9) == 0x77);
+}
+
+TEST_CASE("four chunks are on their way at most") {
+    Pair pair;
+    CHECK_FALSE(pair.source->next().value());  // nothing before it began
+    pair.begin();
+    std::vector<ChunkDigestsMessage> chunks;
+    while (auto digests = pair.source->next().value())
+        chunks.push_back(*digests);
+    REQUIRE(chunks.size() == chunks_max);
+    CHECK(chunks[0].digests.size() == chunk_blocks_max);
+    pair.answer(chunks[1]);  // in any order
+    CHECK(pair.source->next().value());
+    CHECK_FALSE(pair.source->next().value());
+}
+
+TEST_CASE("whole blocks of noise come in several messages") {
+    Pair pair;
+    for (std::size_t at = 0; at < chunk_blocks_max * disk_block_bytes; at += 8) {
+        const std::uint64_t noise = digest_of({}, at);
+        std::memcpy(pair.source_image.content.data() + at, &noise, sizeof noise);
+    }
+    pair.run();
+    CHECK(pair.source_image.content == pair.target_image.content);
+    CHECK(pair.target_image.writes.size() == chunk_blocks_max);
+}
+
+TEST_CASE("a read-only disk is only compared") {
+    Pair equal;
+    equal.target_image.refuse_writes = true;
+    equal.run();
+    CHECK(equal.target->finished());
+
+    Pair pair;
+    pair.target_image.refuse_writes = true;
+    pair.scribble(pair.source_image, 2);
+    CHECK(pair.target->known().read_only);
+    pair.begin();
+    const auto answer = pair.target->on_digests(*pair.source->next().value());
+    const std::string message = answer.error().message();
+    CHECK(message.find("b.img") != std::string::npos);
+    CHECK(message.find("read-only") != std::string::npos);
+    CHECK(message.find("131072") != std::string::npos);
+}
+
+TEST_CASE("disks of different size are refused") {
+    Pair pair;
+    KnownMessage known = pair.target->known();
+    known.image_bytes += 512;
+    CHECK(pair.source->begin(known).error().message().find("same size") != std::string::npos);
+}
+
+TEST_CASE("disk errors end a resync, and the map still covers what is left") {
+    Pair pair;
+    pair.source_image.unreadable = 3;
+    pair.begin();
+    CHECK_FALSE(pair.source->next().ok());
+    CHECK(pair.source_map->dirty().size() == block_count);
+}
+
+TEST_CASE("a source refuses answers that fit nothing it asked") {
+    Pair pair;
+    CHECK_FALSE(pair.source->on_ready({2}).ok());  // nothing is offered yet
+    KnownMessage known = pair.target->known();
+    known.dirty.bits.assign(100, 0xff);
+    CHECK_FALSE(pair.source->begin(known).ok());
+    known = pair.target->known();
+    known.disk = 1;
+    CHECK_FALSE(pair.source->begin(known).ok());
+    pair.begin();
+    CHECK_FALSE(pair.source->begin(pair.target->known()).ok());
+    CHECK_FALSE(pair.source->on_ready({2}).ok());
+    const auto digests = pair.source->next().value();
+    CHECK_FALSE(pair.source->on_wanted({2, digests->chunk + 1, {0}}).ok());
+    CHECK_FALSE(pair.source->on_wanted({1, digests->chunk, {0}}).ok());
+    CHECK_FALSE(pair.source->on_wanted({2, digests->chunk, {0, 64}}).ok());
+    CHECK_FALSE(pair.source->on_done({2, digests->chunk + 1}).ok());
+    CHECK(pair.source->on_wanted({2, digests->chunk, {0}}).ok());
+    CHECK_FALSE(pair.source->on_wanted({2, digests->chunk, {1}}).ok());
+    CHECK(pair.source->on_done({2, digests->chunk}).ok());
+    CHECK_FALSE(pair.source->on_done({2, digests->chunk}).ok());
+    CHECK_FALSE(pair.source->finished());
+}
+
+TEST_CASE("a target refuses what it did not ask for") {
+    Pair pair;
+    pair.scribble(pair.source_image, 1);
+    pair.scribble(pair.source_image, 70);
+    CHECK_FALSE(pair.target->on_digests({2, 1, {{0, 0}}}).ok());  // before it begins
+    BeginMessage begin = pair.source->begin(pair.target->known()).value();
+    begin.image_bytes += 1;
+    CHECK_FALSE(pair.target->on_begin(begin).ok());
+    begin.image_bytes -= 1;
+    begin.blocks.bits.assign(100, 0xff);
+    CHECK_FALSE(pair.target->on_begin(begin).ok());
+    pair.source.emplace(2, *pair.source_map, pair.source_image);
+    pair.begin();
+    const auto first = *pair.source->next().value();
+    const auto second = *pair.source->next().value();
+    REQUIRE(pair.target->on_digests(first).ok());
+    REQUIRE(pair.target->on_digests(second).ok());
+    CHECK_FALSE(pair.target->on_digests(first).ok());
+    CHECK_FALSE(pair.target->on_digests({2, 99, {{0, 0}}}).ok());            // looked at already
+    CHECK_FALSE(pair.target->on_digests({2, 99, {{block_count, 0}}}).ok());  // no such block
+    const auto zero = [](BlockIndex block) { return PackedBlock{block, BlockEncoding::zero, {}}; };
+    CHECK_FALSE(pair.target->on_blocks({2, 99, {zero(1)}}).ok());
+    CHECK_FALSE(pair.target->on_blocks({1, first.chunk, {zero(1)}}).ok());
+    CHECK_FALSE(pair.target->on_blocks({2, first.chunk, {zero(70)}}).ok());  // of another chunk
+    CHECK_FALSE(pair.target->on_blocks({2, first.chunk, {zero(2)}}).ok());
+    CHECK(pair.target_image.writes.empty());
+    CHECK_FALSE(
+        pair.target->on_blocks({2, first.chunk, {{1, BlockEncoding::raw, {1, 2, 3}}}}).ok());
+    CHECK(pair.target_image.writes.empty());
+}
