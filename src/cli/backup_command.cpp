@@ -98,8 +98,7 @@ class BackupRun : public lockstep::BackupUser {
         machine.cpus = hello.shape.vcpus;
         FMVM_TRY(check_host(hello.shape));
         ExitStatus ignored = ExitStatus::failure;
-        BuiltMachine built =
-            FMVM_TRY(build_machine(kvm_, machine, purpose_for(hello), ignored));
+        BuiltMachine built = FMVM_TRY(build_machine(kvm_, machine, purpose_for(hello), ignored));
         FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
         FMVM_TRY(directory_.record(hello.vm, hello.generation));
         return std::unique_ptr<lockstep::Standby>(std::make_unique<StandbyMachine>(
@@ -204,7 +203,8 @@ class BackupRun : public lockstep::BackupUser {
             const Result<void> prepared =
                 guest.prepare({standby_->vm(), standby_->generation(), options_.block},
                               options_.next_backup, options_.replication);
-            if (!prepared.ok()) return report_error(prepared.error().message(), ExitStatus::failure);
+            if (!prepared.ok())
+                return report_error(prepared.error().message(), ExitStatus::failure);
             guest_ = &guest;
             if (options_.machine.console.kind == ConsoleKind::stdio) {
                 const Result<void> connected = connect_input(built);

@@ -166,9 +166,8 @@ class Builder {
         }
         const auto number = static_cast<std::uint8_t>(built.own_disks.size() - 1);
         auto tracked = std::make_unique<replay::TrackingBackend>(std::move(backend), map);
-        return std::make_unique<replay::RecordingBackend>(machine_.loop(), machine_.memory(),
-                                                          *built.block_log, number,
-                                                          std::move(tracked));
+        return std::make_unique<replay::RecordingBackend>(
+            machine_.loop(), machine_.memory(), *built.block_log, number, std::move(tracked));
     }
 
     Result<std::reference_wrapper<IrqLine>> new_irq(unsigned gsi) {

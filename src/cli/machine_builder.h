@@ -25,7 +25,7 @@ namespace fmvm::cli {
 struct OwnDisk {
     std::string path;
     const DiskImage* image = nullptr;
-    BlockBackend* backend = nullptr;        // what reaches the image, below recording and marks
+    BlockBackend* backend = nullptr;  // what reaches the image, below recording and marks
     replay::DirtyBlockMap* map = nullptr;
 };
 
@@ -38,7 +38,7 @@ struct BuiltMachine {
     lockstep::OutputGate* gate = nullptr;
     std::vector<lockstep::WriteGate*> write_gates;
     std::vector<const DiskImage*> disks;
-    std::vector<OwnDisk> own_disks;          // all, or none
+    std::vector<OwnDisk> own_disks;         // all, or none
     replay::BlockLog* block_log = nullptr;  // of a machine with such disks
     std::string quirks;  // what was added to the kernel command line for this host
 };

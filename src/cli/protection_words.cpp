@@ -163,8 +163,7 @@ void add_common(CLI::App& app, ProtectionWords& words) {
 void add_replication(CLI::App& app, ProtectionWords& words) {
     add_option(app, "--sync", words.sync, "kemari|epoch|adaptive",
                "When to cut (default adaptive)");
-    add_option(app, "--epoch", words.epoch, "TIME",
-               "Longest time between cuts (default 50ms)");
+    add_option(app, "--epoch", words.epoch, "TIME", "Longest time between cuts (default 50ms)");
     add_option(app, "--output-delay", words.output_delay, "TIME",
                "How long output may wait to be released, in the adaptive mode (default 2ms)");
     add_option(app, "--dirty-budget", words.dirty_budget, "SIZE",
@@ -184,9 +183,10 @@ void add_replication(CLI::App& app, ProtectionWords& words) {
                "Leave pages that are always written writable, and compare them (default on)");
     add_option(app, "--verify", words.verify, "N",
                "Compare all of RAM with the backup's every N epochs (slow)");
-    add_option(app, "--ack", words.acknowledgement, "received|durable",
-               "An epoch counts as committed when the backup has it in memory (default), or when its "
-               "disks hold it on stable storage");
+    add_option(
+        app, "--ack", words.acknowledgement, "received|durable",
+        "An epoch counts as committed when the backup has it in memory (default), or when its "
+        "disks hold it on stable storage");
     add_option(app, "--trace", words.trace, "FILE", "Write one JSON line per epoch");
 }
 

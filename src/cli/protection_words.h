@@ -10,8 +10,8 @@ namespace fmvm::cli {
 struct ProtectionWords {
     RunWords machine;
     std::vector<std::string> backup, listen, block, directory, arbiter, heartbeat, lost_after, sync,
-        epoch, output_delay, dirty_budget, on_backup_lost, staging, compress, dirty_log,
-        hot_pages, verify, trace, acknowledgement;
+        epoch, output_delay, dirty_budget, on_backup_lost, staging, compress, dirty_log, hot_pages,
+        verify, trace, acknowledgement;
     bool insecure_plaintext = false;
     bool restart = false;
 };

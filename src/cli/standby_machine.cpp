@@ -29,8 +29,8 @@ StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disk
 void StandbyMachine::make_own_disks(lockstep::Generation generation) {
     std::vector<lockstep::StandbyDisks::Disk> disks;
     for (const OwnDisk& disk : built_.own_disks) {
-        disks.push_back({disk.path, disk.backend, disk.map,
-                         replay::open_image_blocks(*disk.image, disk.path)});
+        disks.push_back(
+            {disk.path, disk.backend, disk.map, replay::open_image_blocks(*disk.image, disk.path)});
     }
     own_disks_ = std::make_unique<lockstep::StandbyDisks>(built_.machine->memory(),
                                                           std::move(disks), vm_, generation);

@@ -2,8 +2,8 @@
 // Where the primary's state machine gets checkpoints from: the machine (checkpointer.h), or a toy
 // in the simulation.
 //
-// Life: begin(), then next_initial() until initial_done(), then for each epoch cut() and next_piece()
-// until it yields nothing more, and at last end(). All on the replication thread.
+// Life: begin(), then next_initial() until initial_done(), then for each epoch cut() and
+// next_piece() until it yields nothing more, and at last end(). All on the replication thread.
 #pragma once
 
 #include <chrono>

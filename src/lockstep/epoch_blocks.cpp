@@ -25,8 +25,7 @@ GatheredBody pack(EpochId epoch, const std::shared_ptr<replay::Decision>& decisi
 
 }  // namespace
 
-EpochBlocks::EpochBlocks(replay::BlockLog& log, const GuestMemory& memory,
-                         replay::PayloadMode mode)
+EpochBlocks::EpochBlocks(replay::BlockLog& log, const GuestMemory& memory, replay::PayloadMode mode)
     : log_(log), memory_(memory), mode_(mode) {}
 
 void EpochBlocks::begin() {
@@ -66,8 +65,7 @@ void EpochBlocks::decide(const replay::StagedPages& staged) {
     const replay::BlockLog::Epoch epoch = std::exchange(closed_, {});
     const bool first = std::exchange(first_cut_, false);
     decision_ = std::make_shared<replay::Decision>(
-        first ? replay::by_value(epoch.completed)
-              : replay::decide(epoch, memory_, staged, mode_));
+        first ? replay::by_value(epoch.completed) : replay::decide(epoch, memory_, staged, mode_));
     next_record_ = 0;
 }
 

@@ -134,8 +134,7 @@ Result<void> MirroredDisks::known(const replay::KnownMessage& message) {
     if (message.disk >= sources_.size() || sources_[message.disk])
         return make_error("it named disk {} out of turn", message.disk);
     Disk& disk = disks_[message.disk];
-    auto source =
-        std::make_unique<replay::ResyncSource>(message.disk, *disk.map, *disk.image);
+    auto source = std::make_unique<replay::ResyncSource>(message.disk, *disk.map, *disk.image);
     queue(FrameType::disk_begin, FMVM_TRY(source->begin(message)));
     sources_[message.disk] = std::move(source);
     return {};

@@ -42,10 +42,11 @@ PrimaryService::PrimaryService(Guest guest, std::shared_ptr<Arbiter> arbiter,
 
 Result<void> PrimaryService::set_up() {
     if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
-    checkpointer_ = FMVM_TRY(Checkpointer::create(guest_.machine, guest_.machine.dirty_log(),
-                                                  guest_.gate, guest_.write_gates, guest_.disks,
-                                                  options_.checkpointer));
-    primary_ = std::make_unique<Primary>(options_.primary, *checkpointer_, guest_.gate, stats_, *this);
+    checkpointer_ =
+        FMVM_TRY(Checkpointer::create(guest_.machine, guest_.machine.dirty_log(), guest_.gate,
+                                      guest_.write_gates, guest_.disks, options_.checkpointer));
+    primary_ =
+        std::make_unique<Primary>(options_.primary, *checkpointer_, guest_.gate, stats_, *this);
     thread_.set_timer(
         [this] {
             const TimePoint due = primary_->deadline();

@@ -24,7 +24,7 @@ struct PrimaryServiceOptions {
     PrimaryOptions primary;
     CheckpointerOptions checkpointer;
     std::optional<Endpoint> backup;  // none: nobody is looked for
-    std::string trace;  // a file for one JSON line per epoch; empty: none
+    std::string trace;               // a file for one JSON line per epoch; empty: none
 };
 
 class PrimaryService : public PrimaryHost {

@@ -53,8 +53,8 @@ struct LoggedRequest {
     BlockOp op = BlockOp::read;
     bool failed = false;
     bool may_unmap = false;
-    std::uint64_t offset = 0;  // bytes
-    std::uint64_t length = 0;  // bytes
+    std::uint64_t offset = 0;             // bytes
+    std::uint64_t length = 0;             // bytes
     std::shared_ptr<WritePayload> write;  // of a write that has not failed
     std::vector<FilledPage> filled;       // of a read
 };

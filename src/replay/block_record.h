@@ -25,9 +25,9 @@ struct BlockRecord {
     std::uint64_t sequence = 0;  // grows within a log: the order in which records are carried out
     std::uint8_t disk = 0;       // in the order of --disk
     BlockOp op = BlockOp::read;
-    bool failed = false;     // on the primary; not carried out
-    bool may_unmap = false;  // write zeroes
-    bool by_value = false;   // write
+    bool failed = false;       // on the primary; not carried out
+    bool may_unmap = false;    // write zeroes
+    bool by_value = false;     // write
     std::uint64_t offset = 0;  // bytes
     std::uint64_t length = 0;  // bytes; flush: 0
     // write: XXH3-64 of the payload. read: XXH3-64 of the list of the digests (u64, little-endian)

@@ -66,7 +66,7 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     std::vector<Tracked*> unused_;
     std::vector<Tracked*> started_;
     std::deque<Tracked*> waiting_;
-    bool starting_ = false;  // start_waiting() is at work
+    bool starting_ = false;                          // start_waiting() is at work
     const std::shared_ptr<RecordingBackend*> self_;  // for what is posted; null when this is gone
     std::unique_ptr<BlockBackend> inner_;  // destroyed first: it drains what uses the buffers
 };

@@ -84,9 +84,7 @@ struct Replayer::Parts : BlockOperationOwner {
     void wait_all();
     void fail(const Operation& operation, const char* what);
     void complete(BlockOperation& operation, BlockStatus status) override;
-    Result<void> outcome() const {
-        return failure ? Result<void>(*failure) : Result<void>();
-    }
+    Result<void> outcome() const { return failure ? Result<void>(*failure) : Result<void>(); }
 
     GuestMemory* const memory;
     const std::vector<BlockBackend*> disks;

@@ -40,8 +40,8 @@ struct RunningGuest {
     // With the kernel loaded and its first vCPU at the entry point.
     void build() {
         cli::ExitStatus status{};
-        built = require(cli::build_machine(require(Kvm::open()), options, {.dirty_log = dirty_log},
-                                           status));
+        built = require(
+            cli::build_machine(require(Kvm::open()), options, {.dirty_log = dirty_log}, status));
         built.machine->on_end([this](GuestEnd reason) { ended.set_value(reason); });
     }
     std::string console_path() const { return (directory.path / "console").string(); }

@@ -62,6 +62,7 @@ class CheckpointBench::NoConsole : public OutputSink {
     void write(std::span<const std::uint8_t>) override {}
     bool has_room() const override { return true; }
     std::uint64_t unwritten() const override { return 0; }
+    std::vector<std::uint8_t> unwritten_bytes() const override { return {}; }
     void on_room(std::function<void()>) override {}
 };
 
@@ -72,7 +73,8 @@ CheckpointBench::CheckpointBench(const Options& options)
       random_(options.seed),
       console_(std::make_unique<NoConsole>()),
       gate_(std::make_unique<OutputGate>(*console_)),
-      checkpointer(Checkpointer::create(machine, log, *gate_, {}, options.checkpointer).value()) {
+      checkpointer(
+          Checkpointer::create(machine, log, *gate_, {}, nullptr, options.checkpointer).value()) {
     log.after_watch([this] {
         if (one_in(2)) live();
     });
@@ -151,9 +153,9 @@ void CheckpointBench::begin() {
 
 void CheckpointBench::copy_initially() {
     while (true) {
-        GatheredBody body = checkpointer->next_initial_pages().value();
-        if (body.empty()) return;
-        queue(FrameType::pages, std::move(body));
+        Piece piece = checkpointer->next_initial().value();
+        if (piece.empty()) return;
+        queue(piece.type, std::move(piece.body));
         live();
     }
 }
@@ -171,9 +173,9 @@ void CheckpointBench::cut() {
 }
 
 bool CheckpointBench::send_pages() {
-    GatheredBody body = checkpointer->next_pages();
-    if (body.empty()) return false;
-    queue(FrameType::pages, std::move(body));
+    Piece piece = checkpointer->next_piece();
+    if (piece.empty()) return false;
+    queue(piece.type, std::move(piece.body));
     live();
     return true;
 }

@@ -17,7 +17,7 @@ std::uint64_t budget_of(const std::string& budget, const std::string& staging) {
     words.arbiter = {"none"};
     words.dirty_budget = {budget};
     words.staging = {staging};
-    return primary_options(words).value().policy.dirty_budget;
+    return primary_options(words).value().replication.policy.dirty_budget;
 }
 
 }  // namespace
