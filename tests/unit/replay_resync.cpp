@@ -156,6 +156,8 @@ TEST_CASE("a known pair looks at the union of the maps and at nothing else") {
     CHECK(pair.source_image.reads == Blocks{3, 200, 3});
     CHECK(pair.source_image.content == pair.target_image.content);
     CHECK(pair.source_map->label().pair != old_pair);
+    CHECK(pair.source_map->dirty().size() == 0);
+    CHECK(pair.target_map->dirty().size() == 0);
 }
 
 TEST_CASE("a pair of equal disks has nothing to do") {
