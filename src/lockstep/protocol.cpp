@@ -4,17 +4,12 @@
 #include <algorithm>
 
 #include "base/byte_codec.h"
+#include "base/checked_message.h"
 #include "base/text.h"
 
 namespace fmvm::lockstep {
 
 namespace {
-
-template <typename T>
-Result<T> checked(T message, const ByteReader& in, const char* name) {
-    if (!in.done()) return make_error("a malformed {} message", name);
-    return message;
-}
 
 // Reasons are shown to people and written to logs: they neither flood nor drive a terminal.
 void put_reason(ByteWriter& out, const std::string& reason) {

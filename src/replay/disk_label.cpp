@@ -20,12 +20,6 @@ constexpr std::array<std::uint8_t, 8> magic{'f', 'm', 'v', 'm', 'd', 'i', 's', '
 constexpr std::uint32_t version = 1;
 constexpr const char* boot_id_path = "/proc/sys/kernel/random/boot_id";
 
-LabelId take_id(ByteReader& in) {
-    LabelId id{};
-    std::ranges::copy(in.raw(id.size()), id.begin());
-    return id;
-}
-
 Error stale_error(const std::string& image, std::uint64_t generation) {
     return make_error(
         "disk {}: belongs to a protected guest (generation {}) that may have gone on elsewhere; "
@@ -52,6 +46,12 @@ Result<void> check_whole(const FoundLabel& found, const std::string& image) {
 }
 
 }  // namespace
+
+LabelId take_id(ByteReader& in) {
+    LabelId id{};
+    std::ranges::copy(in.raw(id.size()), id.begin());
+    return id;
+}
 
 const char* name_of(DiskRole role) {
     switch (role) {

@@ -17,11 +17,13 @@
 #include <string>
 #include <vector>
 
+#include "base/byte_codec.h"
 #include "base/result.h"
 
 namespace fmvm::replay {
 
 using LabelId = std::array<std::uint8_t, 16>;  // all zeroes: none
+LabelId take_id(ByteReader& in);
 
 enum class DiskRole : std::uint8_t {
     clean = 0,      // not in use by a protected guest: never was, or the guest has ended

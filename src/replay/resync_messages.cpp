@@ -7,22 +7,11 @@
 #include <bit>
 
 #include "base/bytes.h"
+#include "base/checked_message.h"
 
 namespace fmvm::replay {
 
 namespace {
-
-template <typename T>
-Result<T> checked(T message, const ByteReader& in, const char* name) {
-    if (!in.done()) return make_error("a malformed {} message", name);
-    return message;
-}
-
-LabelId take_id(ByteReader& in) {
-    LabelId id{};
-    std::ranges::copy(in.raw(id.size()), id.begin());
-    return id;
-}
 
 void put(ByteWriter& out, const PackedBlocks& blocks) {
     out.u8(blocks.shift);

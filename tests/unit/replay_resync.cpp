@@ -23,6 +23,7 @@ class MemoryBlocks : public ImageBlocks {
     explicit MemoryBlocks(std::uint64_t bytes) : content(bytes) {}
     std::uint64_t image_bytes() const override { return content.size(); }
     bool read_only() const override { return refuse_writes; }
+    Result<void> sync() override { return {}; }
     Result<void> read(BlockIndex block, std::span<std::uint8_t> bytes) override {
         REQUIRE(bytes.size() == bytes_of_block(block, content.size()));
         reads.push_back(block);
@@ -156,6 +157,8 @@ TEST_CASE("a known pair looks at the union of the maps and at nothing else") {
     CHECK(pair.source_image.reads == Blocks{3, 200, 3});
     CHECK(pair.source_image.content == pair.target_image.content);
     CHECK(pair.source_map->label().pair != old_pair);
+    CHECK(pair.source_map->dirty().size() == 0);
+    CHECK(pair.target_map->dirty().size() == 0);
 }
 
 TEST_CASE("a pair of equal disks has nothing to do") {
