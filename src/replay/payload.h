@@ -56,13 +56,13 @@ class PayloadBudget : public std::enable_shared_from_this<PayloadBudget> {
     PayloadBudget(const PayloadBudget&) = delete;
     PayloadBudget& operator=(const PayloadBudget&) = delete;
 
-    // Nothing while it does not fit; but what is larger than the budget goes when all else has gone.
+    // Nothing while it does not fit; but what is larger than the budget goes when all else has
+    // gone.
     std::optional<Payload> take(std::size_t size);
     // Counts what is held in other memory; given back by uncharge().
     void charge(std::uint64_t bytes);
     void uncharge(std::uint64_t bytes);
     bool is_exceeded() const;
-    bool is_half_used() const;
 
     // Called, on any thread, when there is room after take() had none, or the budget was exceeded.
     // Only notifies. None: no more calls once this returns.

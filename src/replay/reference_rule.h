@@ -24,7 +24,7 @@ class StagedPages {
 
 struct Decision {
     std::vector<BlockRecord> records;  // in order; payloads point into `kept`
-    std::vector<PageIndex> filled;     // ascending: reads fill them on the backup, they do not travel
+    std::vector<PageIndex> filled;  // ascending: reads fill them on the backup, they do not travel
     std::vector<std::shared_ptr<const WritePayload>> kept;
 };
 
