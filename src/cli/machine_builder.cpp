@@ -161,8 +161,8 @@ class Builder {
         if (built.block_log == nullptr) {
             const bool by_reference = purpose.block == lockstep::BlockMode::replay;
             built.block_log = &machine_.own(std::make_unique<replay::BlockLog>(
-                by_reference ? replay::BlockLog::Reads::recorded : replay::BlockLog::Reads::passed,
-                machine_.memory().page_count()));
+                by_reference ? replay::BlockLog::Reads::recorded
+                             : replay::BlockLog::Reads::passed));
         }
         const auto number = static_cast<std::uint8_t>(built.own_disks.size() - 1);
         auto tracked = std::make_unique<replay::TrackingBackend>(std::move(backend), map);

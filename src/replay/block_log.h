@@ -68,8 +68,8 @@ class BlockLog {
 
     static constexpr std::uint64_t budget_default = 64 * mib;
 
-    // page_count: of the guest's RAM.
-    BlockLog(Reads reads, std::uint64_t page_count, std::uint64_t budget_bytes = budget_default);
+    // budget_bytes: at least twice the largest request, or that one waits for a cut.
+    explicit BlockLog(Reads reads, std::uint64_t budget_bytes = budget_default);
     ~BlockLog();
 
     void begin();
@@ -89,38 +89,38 @@ class BlockLog {
     // Nothing that the guest asked for is on its way.
     bool is_idle() const { return in_flight_ == 0; }
 
-    // Asked for on the loop thread when the budget is half used. Only notifies. Set before use.
+    // Called on the loop thread when what the next cut will take uses half of the budget. Only
+    // notifies. Set before use.
     void on_pressure(std::function<void()> handler) { pressure_handler_ = std::move(handler); }
-    bool under_pressure() const { return phase_ != Phase::off && budget_->is_half_used(); }
+    bool under_pressure() const { return logged_bytes_ > pressure_bytes_; }
 
   private:
     friend class RecordingBackend;
-    // What an entry counts in the budget beside its payload.
+    // What an entry counts in the budget beside its payload and what it filled.
     static constexpr std::uint64_t request_cost = 256;
 
     // Of the backends, on the loop thread.
     void add_backend(RecordingBackend& backend);
     void remove_backend(RecordingBackend& backend);
-    bool records_reads() const { return phase_ == Phase::recording && reads_ == Reads::recorded; }
+    bool redirects_reads() const { return reads_ == Reads::recorded; }
+    bool records_reads() const { return redirects_reads() && phase_ == Phase::recording; }
     void append(LoggedRequest request);
-    void supersede_reads(const LoggedRequest& request, std::uint32_t number);
     std::vector<LoggedRequest> take_all();
 
     const Reads reads_;
+    const std::uint64_t pressure_bytes_;
     const std::shared_ptr<PayloadBudget> budget_;
     std::vector<RecordingBackend*> backends_;
     std::function<void()> pressure_handler_;
     std::atomic<Phase> phase_{Phase::off};
     std::atomic<std::uint32_t> in_flight_{0};
     std::atomic<std::uint32_t> uncaptured_{0};
+    std::atomic<std::uint64_t> logged_bytes_{0};  // of completed_, payloads included
 
     std::mutex mutex_;  // what follows
     std::vector<LoggedRequest> completed_;
-    std::uint64_t charged_ = 0;
+    std::uint64_t charged_ = 0;  // to the budget, for completed_ without payloads
     std::uint64_t next_sequence_ = 1;
-    bool pressed_ = false;  // the handler was called since the log was last emptied
-    // For each page, 1 + the number in completed_ of the read that filled it last; 0: none.
-    std::vector<std::uint32_t> last_fill_;
 };
 
 }  // namespace fmvm::replay

@@ -95,11 +95,6 @@ bool PayloadBudget::is_exceeded() const {
     return used_ > limit_;
 }
 
-bool PayloadBudget::is_half_used() const {
-    const std::lock_guard lock(mutex_);
-    return used_ > limit_ / 2;
-}
-
 void PayloadBudget::on_room(std::function<void()> handler) {
     const std::lock_guard lock(handler_mutex_);
     room_handler_ = std::move(handler);

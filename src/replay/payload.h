@@ -63,7 +63,6 @@ class PayloadBudget : public std::enable_shared_from_this<PayloadBudget> {
     void charge(std::uint64_t bytes);
     void uncharge(std::uint64_t bytes);
     bool is_exceeded() const;
-    bool is_half_used() const;
 
     // Called, on any thread, when there is room after take() had none, or the budget was exceeded.
     // Only notifies. None: no more calls once this returns.

@@ -15,7 +15,7 @@ struct RecordingBackend::Tracked : BlockOperation {
     BlockOperation* original = nullptr;
     bool captured = false;                // the log will be told how it ended
     std::shared_ptr<WritePayload> write;  // of a captured write
-    Payload bounce;                       // of a read that fills whole pages
+    Payload bounce;                       // of a captured read
     std::size_t place = 0;                // in started_
 };
 
@@ -25,16 +25,14 @@ bool changes_disk(const BlockOperation& operation) {
     return operation.op != BlockOp::read && operation.op != BlockOp::flush;
 }
 
-bool overlap(const BlockOperation& one, const BlockOperation& other) {
-    if (!changes_disk(one) && !changes_disk(other)) return false;
-    return one.offset < other.offset + other.length && other.offset < one.offset + one.length;
+bool overlap(std::uint64_t start, std::uint64_t length, std::uint64_t other,
+             std::uint64_t other_length) {
+    return start < other + other_length && other < start + length;
 }
 
-bool has_whole_page(const Segments& segments) {
-    return std::ranges::any_of(segments, [](const Segment& segment) {
-        const std::uint64_t start = segment.address.value();
-        return align_up(start, page_size) + page_size <= start + segment.length;
-    });
+bool conflict(const BlockOperation& one, const BlockOperation& other) {
+    return (changes_disk(one) || changes_disk(other)) &&
+           overlap(one.offset, one.length, other.offset, other.length);
 }
 
 }  // namespace
@@ -82,7 +80,7 @@ RecordingBackend::Tracked& RecordingBackend::track(BlockOperation& operation) {
 bool RecordingBackend::must_wait(const Tracked& tracked) const {
     if (!tracked.captured || tracked.op == BlockOp::flush) return false;
     if (log_.budget_->is_exceeded()) return true;
-    const auto conflicts = [&tracked](const Tracked* other) { return overlap(tracked, *other); };
+    const auto conflicts = [&tracked](const Tracked* other) { return conflict(tracked, *other); };
     for (const Tracked* other : waiting_) {
         if (other == &tracked) break;  // only those before it
         if (conflicts(other)) return true;
@@ -95,8 +93,7 @@ bool RecordingBackend::start(Tracked& tracked) {
     tracked.buffers = tracked.original->buffers;
     if (tracked.captured && tracked.op == BlockOp::write) {
         if (!capture_write(tracked)) return false;
-    } else if (tracked.op == BlockOp::read && log_.records_reads() &&
-               has_whole_page(tracked.original->segments)) {
+    } else if (tracked.captured && tracked.op == BlockOp::read && log_.redirects_reads()) {
         if (!redirect_read(tracked)) return false;
     }
     tracked.place = started_.size();
@@ -179,10 +176,11 @@ void RecordingBackend::complete(BlockOperation& operation, BlockStatus status) {
     started_[tracked.place]->place = tracked.place;
     started_.pop_back();
     --log_.in_flight_;
-    LoggedRequest request = logged(tracked, status);
-    const bool passed_read = request.op == BlockOp::read && request.filled.empty();
+    if (status == BlockStatus::io_error && changes_disk(tracked)) doubt(tracked);
+    // After a failure nobody knows what of it was read.
+    if (!tracked.bounce.empty() && status == BlockStatus::ok) deliver_read(tracked);
     if (tracked.captured) {
-        if (log_.phase_ != BlockLog::Phase::off && !passed_read) log_.append(std::move(request));
+        log(tracked, status);
     } else if (log_.uncaptured_ != 0) {
         --log_.uncaptured_;
     }
@@ -192,36 +190,62 @@ void RecordingBackend::complete(BlockOperation& operation, BlockStatus status) {
     if (!waiting_.empty()) start_waiting();
 }
 
-LoggedRequest RecordingBackend::logged(Tracked& tracked, BlockStatus status) {
-    LoggedRequest request;
-    request.disk = disk_;
-    request.op = tracked.op;
-    request.failed = status != BlockStatus::ok;
-    request.may_unmap = tracked.may_unmap;
-    request.offset = tracked.op == BlockOp::flush ? 0 : tracked.offset;
-    request.length = tracked.op == BlockOp::flush ? 0 : tracked.length;
-    if (!request.failed) request.write = std::move(tracked.write);
-    if (!tracked.bounce.empty()) request.filled = deliver_read(tracked);
-    if (request.failed) request.filled.clear();
-    return request;
-}
-
-// Puts what was read where the guest wants it, whether or not all of it came.
-std::vector<FilledPage> RecordingBackend::deliver_read(Tracked& tracked) {
-    const std::span<const std::uint8_t> bytes = tracked.bounce.bytes();
-    std::vector<FilledPage> filled;
-    for_each_piece(tracked.original->segments, memory_, [&](const GuestPiece& piece) {
-        if (piece.length != page_size) return;
-        if ((tracked.offset + piece.at) % inner_->block_size() != 0) return;
-        std::erase_if(filled, [&piece](const FilledPage& f) { return f.page == piece.page; });
-        filled.push_back({piece.page, piece.at, digest_of(bytes.subspan(piece.at, page_size))});
-    });
-    const std::uint8_t* source = bytes.data();
+void RecordingBackend::deliver_read(const Tracked& tracked) {
+    const std::uint8_t* source = tracked.bounce.bytes().data();
     for (const iovec& buffer : tracked.original->buffers) {
         std::memcpy(buffer.iov_base, source, buffer.iov_len);
         source += buffer.iov_len;
     }
+}
+
+void RecordingBackend::log(Tracked& tracked, BlockStatus status) {
+    LoggedRequest request;
+    if (tracked.op == BlockOp::read) {
+        if (!log_.records_reads() || status != BlockStatus::ok || is_doubtful(tracked)) return;
+        request.filled = filled_pages(tracked);
+        if (request.filled.empty()) return;
+    }
+    request.disk = disk_;
+    request.op = tracked.op;
+    request.failed = status != BlockStatus::ok;
+    request.may_unmap = tracked.may_unmap;
+    if (tracked.op != BlockOp::flush) {
+        request.offset = tracked.offset;
+        request.length = tracked.length;
+    }
+    if (!request.failed) request.write = std::move(tracked.write);
+    log_.append(std::move(request));
+}
+
+// Those that it filled whole, of blocks that can be read by themselves.
+std::vector<FilledPage> RecordingBackend::filled_pages(const Tracked& tracked) const {
+    const std::span<const std::uint8_t> bytes = tracked.bounce.bytes();
+    std::vector<FilledPage> filled;
+    if (bytes.empty()) return filled;  // it was under way when recording began
+    for_each_piece(tracked.original->segments, memory_, [&](const GuestPiece& piece) {
+        if (piece.length != page_size) return;
+        if ((tracked.offset + piece.at) % inner_->block_size() != 0) return;
+        filled.push_back({piece.page, piece.at, digest_of(bytes.subspan(piece.at, page_size))});
+    });
     return filled;
+}
+
+// What the failed change has left there the backup does not know.
+void RecordingBackend::doubt(const Tracked& tracked) {
+    if (doubtful_.size() < doubtful_max) {
+        doubtful_.push_back({tracked.offset, tracked.length});
+        return;
+    }
+    Range& last = doubtful_.back();  // covers what is between, too
+    const std::uint64_t end = std::max(last.offset + last.length, tracked.offset + tracked.length);
+    last.offset = std::min(last.offset, tracked.offset);
+    last.length = end - last.offset;
+}
+
+bool RecordingBackend::is_doubtful(const Tracked& tracked) const {
+    return std::ranges::any_of(doubtful_, [&tracked](const Range& range) {
+        return overlap(range.offset, range.length, tracked.offset, tracked.length);
+    });
 }
 
 void RecordingBackend::release(Tracked& tracked) {
@@ -233,6 +257,7 @@ void RecordingBackend::release(Tracked& tracked) {
 }
 
 void RecordingBackend::forget_captures() {
+    doubtful_.clear();
     for (Tracked* tracked : started_)
         tracked->captured = false;
     for (Tracked* tracked : waiting_)

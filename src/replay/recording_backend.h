@@ -3,9 +3,9 @@
 //
 // While the log takes requests, a write's payload is copied out of guest RAM once, and the disk
 // below gets that copy: a guest that scribbles on a buffer in flight cannot split two disks. A read
-// that fills whole guest pages goes to a buffer of ours first, so that its digest is that of what
-// the disk gave. Requests that overlap one before them wait for it, because the log is in the order
-// of completion.
+// goes to a buffer of ours first, so that the digest of a page that it fills is that of what the
+// disk gave, and nothing changes guest RAM unseen while a read is under way. Requests that overlap
+// one before them wait for it, because the log is in the order of completion.
 //
 // Threads: the loop thread, but for wake() (any).
 #pragma once
@@ -40,6 +40,11 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
   private:
     friend class BlockLog;
     struct Tracked;
+    struct Range {
+        std::uint64_t offset;
+        std::uint64_t length;
+    };
+    static constexpr std::size_t doubtful_max = 64;
 
     // For the log. While the loop stands:
     void forget_captures();
@@ -54,8 +59,11 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     bool redirect_read(Tracked& tracked);
     void start_waiting();
     void complete(BlockOperation& operation, BlockStatus status) override;
-    LoggedRequest logged(Tracked& tracked, BlockStatus status);
-    std::vector<FilledPage> deliver_read(Tracked& tracked);
+    static void deliver_read(const Tracked& tracked);
+    void log(Tracked& tracked, BlockStatus status);
+    std::vector<FilledPage> filled_pages(const Tracked& tracked) const;
+    void doubt(const Tracked& tracked);
+    bool is_doubtful(const Tracked& tracked) const;
     void release(Tracked& tracked);
 
     EventLoop& loop_;
@@ -66,7 +74,8 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     std::vector<Tracked*> unused_;
     std::vector<Tracked*> started_;
     std::deque<Tracked*> waiting_;
-    bool starting_ = false;                          // start_waiting() is at work
+    std::vector<Range> doubtful_;  // under changes that failed since protection began
+    bool starting_ = false;        // start_waiting() is at work
     const std::shared_ptr<RecordingBackend*> self_;  // for what is posted; null when this is gone
     std::unique_ptr<BlockBackend> inner_;  // destroyed first: it drains what uses the buffers
 };

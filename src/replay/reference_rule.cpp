@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <ranges>
 #include <unordered_map>
 
 #include "base/byte_codec.h"
@@ -14,8 +15,12 @@ namespace fmvm::replay {
 
 namespace {
 
-// The sequence number of the read that fills a page.
-using Filled = std::unordered_map<PageIndex, std::uint64_t>;
+// The read that fills a page, and where in that the page is.
+struct Claim {
+    std::uint64_t sequence = 0;
+    std::uint64_t offset = 0;
+};
+using Filled = std::unordered_map<PageIndex, Claim>;
 
 BlockRecord record_of(const LoggedRequest& request) {
     BlockRecord record;
@@ -29,17 +34,18 @@ BlockRecord record_of(const LoggedRequest& request) {
     return record;
 }
 
-// The pages that still hold what a read put there.
-Filled filled_pages(const std::vector<LoggedRequest>& requests, const StagedPages& staged) {
+// The pages that still hold what the last read into them put there.
+Filled filled_pages(const std::vector<LoggedRequest>& requests, const GuestMemory& memory,
+                    const StagedPages& staged) {
     Filled filled;
-    for (const LoggedRequest& request : requests) {
-        for (const FilledPage& page : request.filled) {
+    PageSet claimed(memory.page_count());
+    for (const LoggedRequest& request : requests | std::views::reverse) {
+        for (const FilledPage& page : request.filled | std::views::reverse) {
+            if (claimed.contains(page.page)) continue;  // by a later read
+            claimed.insert(page.page);
             const std::uint8_t* const bytes = staged.find(page.page);
-            if (bytes != nullptr && digest_of({bytes, page_size}) == page.digest) {
-                filled[page.page] = request.sequence;
-            } else {
-                filled.erase(page.page);
-            }
+            if (bytes != nullptr && digest_of({bytes, page_size}) == page.digest)
+                filled[page.page] = {request.sequence, page.offset};
         }
     }
     return filled;
@@ -128,7 +134,7 @@ bool is_in_order(const LoggedRequest& request, const GuestMemory& memory, const 
     bool in_order = true;
     for_each_piece(request.write->segments, memory, [&](const GuestPiece& piece) {
         const auto read = filled.find(piece.page);
-        if (read != filled.end() && read->second > request.sequence) in_order = false;
+        if (read != filled.end() && read->second.sequence > request.sequence) in_order = false;
     });
     return in_order;
 }
@@ -151,12 +157,13 @@ Decision decide(const BlockLog::Epoch& epoch, const GuestMemory& memory, const S
                 PayloadMode mode) {
     if (mode == PayloadMode::by_value) return by_value(epoch.completed);
     Decision decision;
-    const Filled filled = filled_pages(epoch.completed, staged);
+    const Filled filled = filled_pages(epoch.completed, memory, staged);
     for (const LoggedRequest& request : epoch.completed) {
         if (request.op == BlockOp::read) {
             const auto takes = [&](const FilledPage& page) {
                 const auto read = filled.find(page.page);
-                return read != filled.end() && read->second == request.sequence;
+                return read != filled.end() && read->second.sequence == request.sequence &&
+                       read->second.offset == page.offset;
             };
             add_reads(request, &memory, takes, decision.records);
         } else if (request.write) {
@@ -167,7 +174,7 @@ Decision decide(const BlockLog::Epoch& epoch, const GuestMemory& memory, const S
     }
     for (const auto& write : epoch.in_flight)
         write->matched = compare(*write, memory, staged);
-    for (const auto& [page, sequence] : filled)
+    for (const auto& [page, claim] : filled)
         decision.filled.push_back(page);
     std::ranges::sort(decision.filled);
     return decision;
