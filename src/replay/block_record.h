@@ -25,9 +25,9 @@ struct BlockRecord {
     std::uint64_t sequence = 0;  // grows within a log: the order in which records are carried out
     std::uint8_t disk = 0;       // in the order of --disk
     BlockOp op = BlockOp::read;
-    bool failed = false;     // on the primary; not carried out
-    bool may_unmap = false;  // write zeroes
-    bool by_value = false;   // write
+    bool failed = false;       // on the primary; not carried out
+    bool may_unmap = false;    // write zeroes
+    bool by_value = false;     // write
     std::uint64_t offset = 0;  // bytes
     std::uint64_t length = 0;  // bytes; flush: 0
     // write: XXH3-64 of the payload. read: XXH3-64 of the list of the digests (u64, little-endian)
@@ -39,6 +39,9 @@ struct BlockRecord {
 
 // A by-value payload is at most this long; a longer write becomes several records.
 inline constexpr std::uint64_t record_payload_max = 1 * mib;
+// Of any read or write: no guest's is longer, and no backend takes more pieces at once (IOV_MAX).
+inline constexpr std::uint64_t record_transfer_max = 16 * mib;
+inline constexpr std::size_t record_segments_max = 1024;
 
 // All but the payload, which the caller appends.
 void encode_record(const BlockRecord& record, ByteWriter& out);
