@@ -19,6 +19,7 @@ bool is_well_formed(const BlockRecord& record) {
     if (record.by_value && (record.op != BlockOp::write || record.failed)) return false;
     if (record.by_value && !record.segments.empty()) return false;
     if (record.by_value && record.length > record_payload_max) return false;
+    if (has_data(record.op) && record.length > record_transfer_max) return false;
     if (!record.segments.empty() &&
         (!has_data(record.op) || total_length(record.segments) != record.length)) {
         return false;
@@ -64,6 +65,7 @@ BlockRecord decode_record(ByteReader& in) {
     record.length = in.u64();
     record.digest = in.u64();
     const std::uint16_t segments = in.u16();
+    if (segments > record_segments_max) in.fail();
     for (std::uint16_t i = 0; i < segments && in.ok(); ++i) {
         const GuestAddress address(in.u64());
         record.segments.push_back({address, in.u32()});

@@ -39,6 +39,9 @@ struct BlockRecord {
 
 // A by-value payload is at most this long; a longer write becomes several records.
 inline constexpr std::uint64_t record_payload_max = 1 * mib;
+// Of any read or write: no guest's is longer, and no backend takes more pieces at once (IOV_MAX).
+inline constexpr std::uint64_t record_transfer_max = 16 * mib;
+inline constexpr std::size_t record_segments_max = 1024;
 
 // All but the payload, which the caller appends.
 void encode_record(const BlockRecord& record, ByteWriter& out);

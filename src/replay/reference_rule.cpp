@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <ranges>
 #include <unordered_map>
 
@@ -75,7 +74,7 @@ void add_reads(const LoggedRequest& request, const GuestMemory* memory, Takes ta
     for (const FilledPage& page : request.filled) {
         if (!takes(page)) continue;
         const std::uint64_t offset = request.offset + page.offset;
-        const bool full = run.segments.size() == std::numeric_limits<std::uint16_t>::max();
+        const bool full = run.segments.size() == record_segments_max;
         if (run.length != 0 && (run.offset + run.length != offset || full)) close_run();
         if (run.length == 0) {
             run = record_of(request);
