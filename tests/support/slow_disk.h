@@ -26,6 +26,7 @@ class SlowDisk : public BlockBackend {
     void submit(BlockOperation& operation) override;
     void flush_submissions() override {}
     bool poll_completions() override;
+    void withdraw() override {}  // all is the kernel's
 
     // Some request comes a little further; in the end it is complete.
     void work();

@@ -61,7 +61,7 @@ TEST_CASE("frames: the header is as documented", "[frames]") {
     const Bytes bytes = make_frame(FrameType::commit, 0x0102030405060708, body);
     CHECK(std::string(bytes.begin(), bytes.begin() + 4) == "FMVL");
     CHECK(Bytes(bytes.begin() + 4, bytes.begin() + 24) ==
-          Bytes{1, 0, 7, 0, 3, 0, 0, 0, 0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1});
+          Bytes{2, 0, 7, 0, 3, 0, 0, 0, 0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1});
     std::uint64_t digests[2];
     std::memcpy(digests, bytes.data() + 24, sizeof digests);
     CHECK(digests[0] == XXH3_64bits(body.data(), body.size()));
