@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <ranges>
 #include <unordered_map>
 
 #include "base/byte_codec.h"
@@ -38,13 +37,13 @@ Filled filled_pages(const std::vector<LoggedRequest>& requests, const GuestMemor
                     const StagedPages& staged) {
     Filled filled;
     PageSet claimed(memory.page_count());
-    for (const LoggedRequest& request : requests | std::views::reverse) {
-        for (const FilledPage& page : request.filled | std::views::reverse) {
-            if (claimed.contains(page.page)) continue;  // by a later read
-            claimed.insert(page.page);
-            const std::uint8_t* const bytes = staged.find(page.page);
-            if (bytes != nullptr && digest_of({bytes, page_size}) == page.digest)
-                filled[page.page] = {request.sequence, page.offset};
+    for (auto request = requests.rbegin(); request != requests.rend(); ++request) {
+        for (auto page = request->filled.rbegin(); page != request->filled.rend(); ++page) {
+            if (claimed.contains(page->page)) continue;  // by a later read
+            claimed.insert(page->page);
+            const std::uint8_t* const bytes = staged.find(page->page);
+            if (bytes != nullptr && digest_of({bytes, page_size}) == page->digest)
+                filled[page->page] = {request->sequence, page->offset};
         }
     }
     return filled;

@@ -16,10 +16,12 @@
 
 #include "base/byte_codec.h"
 #include "base/check.h"
+#include "lockstep/block_log_codec.h"
 #include "lockstep/delta.h"
 #include "lockstep/frame_codec.h"
 #include "lockstep/page_codec.h"
 #include "lockstep/protocol.h"
+#include "replay/resync_messages.h"
 
 namespace {
 
@@ -29,6 +31,7 @@ using Bytes = std::vector<std::uint8_t>;
 using Page = std::array<std::uint8_t, page_size>;
 
 constexpr std::size_t page_count = 4;
+constexpr unsigned frame_types = 22;
 
 template <typename Message>
 void check_message(const Frame& frame) {
@@ -70,12 +73,37 @@ class Receiver {
                 return check_message<EndedMessage>(frame);
             case FrameType::ask_switch_over:  // has no body
                 return;
+            case FrameType::block_log:
+                return check_block_log(frame.body);
+            case FrameType::disk_known:
+                return check_message<replay::KnownMessage>(frame);
+            case FrameType::disk_begin:
+                return check_message<replay::BeginMessage>(frame);
+            case FrameType::disk_ready:
+                return check_message<replay::ReadyMessage>(frame);
+            case FrameType::disk_digests:
+                return check_message<replay::ChunkDigestsMessage>(frame);
+            case FrameType::disk_wanted:
+                return check_message<replay::WantedMessage>(frame);
+            case FrameType::disk_blocks:
+                return check_message<replay::BlocksMessage>(frame);
+            case FrameType::disk_done:
+                return check_message<replay::DoneMessage>(frame);
             case FrameType::invalid:
                 FMVM_CHECK(false);
         }
     }
 
   private:
+    static void check_block_log(std::span<const std::uint8_t> body) {
+        const Result<BlockLogBody> log = parse_block_log_body(body);
+        if (!log.ok()) return;
+        GatheredBody again = begin_block_log_body(log.value().epoch);
+        for (const replay::BlockRecord& record : log.value().records)
+            append_record(again, record);
+        FMVM_CHECK(std::ranges::equal(again.flat(), body));
+    }
+
     void take_pages(std::span<const std::uint8_t> body) {
         const Result<PagesBody> pages = parse_pages_body(body, page_count);
         if (!pages.ok()) return;
@@ -151,7 +179,7 @@ void take_frames(std::span<const std::uint8_t> input, std::size_t piece_max) {
     Receiver receiver;
     ByteReader in(input);
     for (std::uint64_t sequence = 0; in.remaining() > 3; ++sequence) {
-        const auto type = static_cast<FrameType>(in.u8() % 13 + 1);
+        const auto type = static_cast<FrameType>(in.u8() % frame_types + 1);
         const std::size_t length = in.u16();
         const auto body = in.raw(std::min(length, in.remaining()));
         const Frame frame = transfer(decoder, sequence, type, body, piece_max);

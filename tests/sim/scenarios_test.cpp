@@ -50,7 +50,11 @@ class StrangersChannel : public lockstep::Channel {
             told_ = lockstep::RefuseMessage::decode(body.flat()).value().reason;
         return 0;
     }
+    std::uint64_t send_with_next(FrameType type, lockstep::GatheredBody body) override {
+        return send(type, std::move(body));
+    }
     void keep_alive(std::chrono::milliseconds) override {}
+    std::chrono::steady_clock::time_point last_heard() const override { return {}; }
     std::size_t queued_bytes() const override { return 0; }
     void close() override {}
     std::string peer() const override { return "a stranger"; }
