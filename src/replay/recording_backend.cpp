@@ -199,6 +199,7 @@ void RecordingBackend::deliver_read(const Tracked& tracked) {
 }
 
 void RecordingBackend::log(Tracked& tracked, BlockStatus status) {
+    if (log_.phase_ == BlockLog::Phase::off) return;  // it ended while this was under way
     LoggedRequest request;
     if (tracked.op == BlockOp::read) {
         if (!log_.records_reads() || status != BlockStatus::ok || is_doubtful(tracked)) return;

@@ -58,7 +58,6 @@ struct Replayer::Parts : BlockOperationOwner {
         std::size_t disk = 0;
         std::uint64_t sequence = 0;
         std::uint64_t digest = 0;
-        bool is_verified = true;
         Buffer bytes;  // of a read that goes nowhere
     };
 
