@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replay/replayer.h"
+
+#include <catch2/catch.hpp>
+#include <deque>
+
+#include "base/digest.h"
+#include "devices/block/uring_backend.h"
+#include "support/faulty_backend.h"
+#include "support/guest_ram.h"
+#include "support/slow_disk.h"
+#include "support/temp_file.h"
+
+using namespace fmvm;
+using namespace fmvm::replay;
+using namespace fmvm::test;
+
+namespace {
+
+constexpr std::uint64_t disk_bytes = 64 * kib;
+
+std::uint64_t digest_of_page(std::span<const std::uint8_t> page) {
+    ByteWriter digests;
+    digests.u64(digest_of(page));
+    return digest_of(digests.bytes());
+}
+
+// Records whose payloads stay.
+class Records {
+  public:
+    BlockRecord& add(BlockOp op, std::uint64_t sector, std::uint64_t bytes) {
+        BlockRecord& record = list.emplace_back();
+        record.sequence = ++sequence_;
+        record.op = op;
+        record.offset = sector * sector_size;
+        record.length = bytes;
+        return record;
+    }
+    BlockRecord& write(std::uint64_t sector, std::uint8_t value, std::uint64_t bytes = 512) {
+        const Bytes& payload = payloads_.emplace_back(bytes, value);
+        BlockRecord& record = add(BlockOp::write, sector, bytes);
+        record.by_value = true;
+        record.payload = payload;
+        record.digest = digest_of(payload);
+        return record;
+    }
+    BlockRecord& write_from(GuestAddress at, std::uint64_t sector, const Bytes& expected) {
+        BlockRecord& record = add(BlockOp::write, sector, expected.size());
+        record.segments = {{at, static_cast<std::uint32_t>(expected.size())}};
+        record.digest = digest_of(expected);
+        return record;
+    }
+    BlockRecord& read_to(GuestAddress at, std::uint64_t sector, const Bytes& expected) {
+        BlockRecord& record = add(BlockOp::read, sector, expected.size());
+        record.segments = {{at, static_cast<std::uint32_t>(expected.size())}};
+        record.digest = digest_of_page(expected);
+        return record;
+    }
+
+    std::vector<BlockRecord> list;
+
+  private:
+    std::uint64_t sequence_ = 0;
+    std::deque<Bytes> payloads_;
+};
+
+// Keeps what it is given until it is polled, then carries it out in the order that the test wants.
+class HoldingDisk : public FaultyBackend {
+  public:
+    using FaultyBackend::FaultyBackend;
+    bool poll_completions() override {
+        waves.push_back(held().size());
+        if (answers) backwards ? release_all_reversed() : release_all();
+        return FaultyBackend::poll_completions();
+    }
+    std::vector<std::size_t> waves;  // how much was in flight at each poll
+    bool backwards = true;
+    bool answers = true;
+};
+
+struct Bench {
+    explicit Bench(std::chrono::milliseconds limit = Replayer::answer_max) {
+        std::vector<BlockBackend*> backends;
+        for (std::size_t i = 0; i < 2; ++i) {
+            images.push_back(std::make_shared<Bytes>(disk_bytes, std::uint8_t{0xdd}));
+            disks.push_back(
+                std::make_unique<HoldingDisk>(std::make_unique<MemoryBackend>(images[i])));
+            disks[i]->hold(true);
+            backends.push_back(disks[i].get());
+        }
+        replayer.emplace(&ram.memory(), backends, limit);
+    }
+    std::string replay(const Records& records) {
+        for (const BlockRecord& record : records.list)
+            REQUIRE(replayer->check(record).ok());
+        const Result<void> result = replayer->replay(records.list);
+        return result.ok() ? "" : result.error().message();
+    }
+    std::uint8_t on_disk(std::uint64_t sector, std::size_t disk = 0) const {
+        return (*images[disk])[sector * sector_size];
+    }
+    std::vector<SharedImage> images;
+    GuestRam ram;
+    std::vector<std::unique_ptr<HoldingDisk>> disks;
+    std::optional<Replayer> replayer;
+};
+
+}  // namespace
+
+TEST_CASE("replayer: disjoint records go side by side, overlapping ones in order") {
+    Bench bench;
+    Records records;
+    for (std::uint8_t i = 0; i < 10; ++i)
+        records.write(i, i);
+    records.write(4, 40, 1024);
+    records.write(5, 50);
+    records.write(5, 51).disk = 1;
+    REQUIRE(bench.replay(records) == "");
+    CHECK(bench.disks[0]->waves.front() == 10);
+    for (const std::uint64_t sector : {0, 1, 2, 3, 6, 7, 8, 9})
+        CHECK(bench.on_disk(sector) == sector);
+    CHECK(bench.on_disk(4) == 40);
+    CHECK(bench.on_disk(5) == 50);
+    CHECK(bench.on_disk(5, 1) == 51);
+}
+
+TEST_CASE("replayer: discards and write zeroes leave zeroes, what failed leaves nothing") {
+    Bench bench;
+    Records records;
+    records.write(1, 1, 8 * 512);
+    records.add(BlockOp::discard, 2, 512);
+    records.add(BlockOp::write_zeroes, 4, 512);
+    records.add(BlockOp::write, 5, 512).failed = true;
+    std::vector<BlockOp> ops;
+    bench.disks[0]->judge([&ops](const BlockOperation& operation) -> std::optional<BlockStatus> {
+        ops.push_back(operation.op);
+        if (operation.op == BlockOp::discard) return BlockStatus::unsupported;
+        CHECK((operation.op != BlockOp::write_zeroes || operation.may_unmap) ==
+              (operation.offset != 4 * 512));
+        return std::nullopt;
+    });
+    REQUIRE(bench.replay(records) == "");
+    CHECK(ops.size() == 3);
+    CHECK(bench.on_disk(1) == 1);
+    CHECK(bench.on_disk(2) == 0);
+    CHECK(bench.on_disk(3) == 1);
+    CHECK(bench.on_disk(4) == 0);
+    CHECK(bench.on_disk(5) == 1);
+}
+
+TEST_CASE("replayer: a write from a page waits for the read that fills it, on whatever disk") {
+    Bench bench;
+    const GuestAddress page = bench.ram.take(page_size, page_size);
+    std::fill_n(bench.images[1]->begin(), page_size, std::uint8_t{0x77});
+    Records records;
+    records.read_to(page, 0, Bytes(page_size, 0x77)).disk = 1;
+    records.write_from(page + 512, 9, Bytes(512, 0x77));
+    records.read_to(page, 16, Bytes(page_size, 0xdd));  // another read waits for the write
+    REQUIRE(bench.replay(records) == "");
+    CHECK(bench.on_disk(9) == 0x77);
+    CHECK(bench.ram.peek_bytes(page, page_size) == Bytes(page_size, 0xdd));
+}
+
+TEST_CASE("replayer: a read waits for the write before it") {
+    Bench bench;
+    const GuestAddress page = bench.ram.take(page_size, page_size);
+    Records records;
+    records.write(0, 5, page_size);
+    records.read_to(page, 0, Bytes(page_size, 5));
+    records.write(0, 6, page_size);
+    CHECK(bench.replay(records) == "");
+    CHECK(bench.on_disk(0) == 6);
+}
+
+TEST_CASE("replayer: bytes that are not the primary's make this side unfit, for good") {
+    Bench bench;
+    Records records;
+    SECTION("in the payload of a write") {
+        records.write(3, 1).digest ^= 1;
+        records.write(4, 2);
+        CHECK_THAT(bench.replay(records), Catch::Contains("disk 0") &&
+                                              Catch::Contains("record 1:") &&
+                                              Catch::Contains("byte 1536"));
+        CHECK(bench.on_disk(3) == 0xdd);  // verified before it is carried out
+        CHECK(bench.on_disk(4) == 0xdd);
+    }
+    SECTION("in guest RAM") {
+        records.write_from(bench.ram.take(512), 3, Bytes(512, 1)).disk = 1;
+        CHECK_THAT(bench.replay(records), Catch::Contains("disk 1"));
+    }
+    SECTION("on the disk") {
+        records.read_to(bench.ram.take(page_size, page_size), 8, Bytes(page_size, 1));
+        CHECK_THAT(bench.replay(records),
+                   Catch::Contains("disk 0: holds other bytes") && Catch::Contains("record 1,"));
+    }
+    const std::size_t before = bench.disks[0]->submitted();
+    Records more;
+    more.write(9, 9);
+    CHECK(bench.replay(more) != "");
+    CHECK_FALSE(bench.replayer->sync().ok());
+    CHECK_FALSE(bench.replayer->wait_idle().ok());
+    CHECK(bench.on_disk(9) == 0xdd);
+    CHECK(bench.disks[0]->submitted() == before);
+}
+
+TEST_CASE("replayer: an I/O error makes this side unfit") {
+    for (const BlockStatus status : {BlockStatus::io_error, BlockStatus::unsupported}) {
+        Bench bench;
+        bench.disks[1]->judge([status](const BlockOperation&) { return status; });
+        Records records;
+        records.write(1, 1);
+        records.write(2, 2).disk = 1;
+        CHECK_THAT(bench.replay(records),
+                   Catch::Contains("disk 1") && Catch::Contains("record 2, byte 1024"));
+        CHECK(bench.on_disk(1) == 1);
+    }
+}
+
+TEST_CASE("replayer: a disk that does not answer is not waited for for ever") {
+    Bench bench(std::chrono::milliseconds(20));
+    bench.disks[0]->answers = false;
+    Records records;
+    records.write(1, 1);
+    records.write(1, 2);
+    CHECK_THAT(bench.replay(records), Catch::Contains("disk 0: does not answer"));
+    CHECK_FALSE(bench.replayer->sync().ok());
+    bench.disks[0]->answers = true;
+    bench.disks[0]->poll_completions();
+    CHECK(bench.on_disk(1) == 1);
+}
+
+TEST_CASE("replayer: flushes are carried out once, and sync waits for them") {
+    Bench bench;
+    Records records;
+    std::size_t flushes = 0;
+    for (auto& disk : bench.disks) {
+        disk->judge([&flushes](const BlockOperation& operation) -> std::optional<BlockStatus> {
+            if (operation.op == BlockOp::flush) ++flushes;
+            return std::nullopt;
+        });
+    }
+    records.write(1, 1);
+    records.add(BlockOp::flush, 0, 0);
+    records.write(1, 2);
+    records.add(BlockOp::flush, 0, 0);
+    REQUIRE(bench.replay(records) == "");
+    CHECK(flushes == 0);  // in flight
+    CHECK(bench.disks[0]->held().size() == 1);
+    CHECK(bench.disks[1]->held().empty());
+    REQUIRE(bench.replayer->wait_idle().ok());
+    CHECK(flushes == 1);
+    REQUIRE(bench.replayer->sync().ok());
+    CHECK(flushes == 3);  // of both disks
+    CHECK(bench.disks[0]->held().empty());
+}
+
+TEST_CASE("replayer: a flush that fails is found out, at the latest by sync") {
+    Bench bench;
+    bench.disks[0]->judge([](const BlockOperation& operation) -> std::optional<BlockStatus> {
+        if (operation.op == BlockOp::flush) return BlockStatus::io_error;
+        return std::nullopt;
+    });
+    Records records;
+    records.add(BlockOp::flush, 0, 0);
+    CHECK(bench.replay(records) == "");
+    CHECK_FALSE(bench.replayer->sync().ok());
+}
+
+TEST_CASE("replayer: without RAM reads are verified and nothing may refer to it") {
+    SharedImage image = std::make_shared<Bytes>(disk_bytes, std::uint8_t{0xdd});
+    MemoryBackend disk(image);
+    Replayer replayer(nullptr, {&disk});
+    Records records;
+    ByteWriter digests;
+    digests.u64(digest_of(Bytes(page_size, 0xdd)));
+    digests.u64(digest_of(Bytes(512, 0xdd)));
+    records.add(BlockOp::read, 1, page_size + 512).digest = digest_of(digests.bytes());
+    CHECK(replayer.replay(records.list).ok());
+    CHECK_FALSE(replayer.check(records.write_from(GuestAddress(0), 1, Bytes(512))).ok());
+    Records wrong;
+    wrong.add(BlockOp::read, 1, page_size).digest = 1;
+    CHECK_FALSE(replayer.replay(wrong.list).ok());
+}
+
+TEST_CASE("replayer: changes that were carried out already change nothing when repeated") {
+    std::mt19937_64 random(11);
+    for (unsigned round = 0; round < 200; ++round) {
+        Records records;
+        for (unsigned i = 0; i < 30; ++i) {
+            const std::uint64_t sectors = 1 + random() % 12;
+            const std::uint64_t sector = random() % (disk_bytes / sector_size - sectors);
+            if (random() % 4 == 0) {
+                records.add(random() % 2 == 0 ? BlockOp::discard : BlockOp::write_zeroes, sector,
+                            sectors * sector_size);
+            } else {
+                records.write(sector, static_cast<std::uint8_t>(i + 1), sectors * sector_size);
+            }
+        }
+        SharedImage image = std::make_shared<Bytes>(disk_bytes);
+        SlowDisk disk(image, round, {.works_when_polled = true});
+        Replayer replayer(nullptr, {&disk});
+        REQUIRE(replayer.replay(records.list).ok());
+        const Bytes once = *image;
+        const std::size_t from = random() % records.list.size();
+        REQUIRE(replayer.replay(std::span<const BlockRecord>(records.list).subspan(from)).ok());
+        CHECK((*image == once));
+    }
+}
+
+TEST_CASE("replayer: on an image that became shorter it fails, with real I/O") {
+    TempFile file(disk_bytes);
+    EventLoop loop;
+    auto backend = UringBackend::create(loop, DiskImage::open(file.path(), {}).value()).value();
+    GuestRam ram;
+    Replayer replayer(&ram.memory(), {backend.get()});
+    Records records;
+    for (std::uint8_t i = 0; i < 100; ++i)
+        records.write(i, i);
+    records.add(BlockOp::discard, 50, 512);
+    records.add(BlockOp::flush, 0, 0);
+    const GuestAddress page = ram.take(page_size, page_size);
+    Bytes expected;
+    for (std::uint8_t i = 8; i < 16; ++i)
+        expected.insert(expected.end(), 512, i);
+    records.read_to(page, 8, expected);
+    REQUIRE(replayer.replay(records.list).ok());
+    REQUIRE(replayer.sync().ok());
+    CHECK(ram.peek_bytes(page, page_size) == expected);
+    const Bytes image = file.read_all();
+    for (std::uint8_t i = 0; i < 100; ++i)
+        CHECK(image[i * sector_size] == (i == 50 ? 0 : i));
+    file.resize(4096);
+    Records more;
+    more.read_to(page, 8, expected);
+    const Result<void> failed = replayer.replay(more.list);
+    REQUIRE_FALSE(failed.ok());
+    CHECK_THAT(failed.error().message(), Catch::Contains("cannot carry out"));
+}
