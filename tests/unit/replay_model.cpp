@@ -183,14 +183,13 @@ class Primary : private BlockOperationOwner {
     std::string finish(Backup& backup) {
         std::string failure;
         while (busy_ != 0 && failure.empty()) {
-            const bool was_idle = slow_[0]->idle() && slow_[1]->idle();
             for (SlowDisk* disk : slow_)
                 disk->work();
             loop_.context().restart();
             loop_.context().poll();
             if (log_->under_pressure()) {
                 failure = cut_and_apply(backup);
-            } else if (was_idle) {
+            } else if (busy_ != 0 && slow_[0]->idle() && slow_[1]->idle()) {
                 failure = "a request is never answered";
             }
         }
