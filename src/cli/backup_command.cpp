@@ -87,7 +87,9 @@ class BackupRun : public lockstep::BackupUser {
     // Replication thread, as all of BackupUser.
     Result<std::unique_ptr<lockstep::Standby>> build(const HelloMessage& hello) override {
         FMVM_TRY(directory_.check(hello.vm, hello.generation));
-        if (hello.block != options_.block) {
+        const bool have_disks =
+            hello.block != lockstep::BlockMode::none && options_.block != lockstep::BlockMode::none;
+        if (have_disks && hello.block != options_.block) {
             return make_error(
                 "the primary's disks get here by --block {}, this backup's by {}; give the same on "
                 "both sides",
