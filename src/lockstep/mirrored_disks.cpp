@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/crash_point.h"
 #include "base/log.h"
 
 namespace fmvm::lockstep {
@@ -57,6 +58,7 @@ Result<void> MirroredDisks::begin() {
     outgoing_.clear();
     changes_.clear();
     began_ = std::chrono::steady_clock::now();
+    told_ = false;
     return {};
 }
 
@@ -80,20 +82,38 @@ Result<Piece> MirroredDisks::next_initial() {
 }
 
 bool MirroredDisks::equal() const {
-    return outgoing_.empty() && std::ranges::all_of(sources_, [](const auto& source) {
-               return source && source->finished();
-           });
+    return outgoing_.empty() && compared();
 }
 
-std::string MirroredDisks::progress() const {
+bool MirroredDisks::compared() const {
+    return std::ranges::all_of(sources_,
+                               [](const auto& source) { return source && source->finished(); });
+}
+
+replay::ResyncProgress MirroredDisks::total() const {
     replay::ResyncProgress all;
     for (const auto& source : sources_) {
-        if (!source) return "waiting for the backup's disks";
+        if (!source) continue;
         all.blocks_total += source->progress().blocks_total;
         all.blocks_done += source->progress().blocks_done;
         all.bytes_copied += source->progress().bytes_copied;
         all.bytes_equal += source->progress().bytes_equal;
     }
+    return all;
+}
+
+void MirroredDisks::tell_if_compared() {
+    if (told_ || !compared()) return;
+    told_ = true;
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - began_;
+    log::info("primary", "disks are equal: compared={} copied={} seconds={:.3f}",
+              total().blocks_total, total().bytes_copied, passed.count());
+}
+
+std::string MirroredDisks::progress() const {
+    if (!std::ranges::all_of(sources_, [](const auto& source) { return source != nullptr; }))
+        return "waiting for the backup's disks";
+    const replay::ResyncProgress all = total();
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - began_;
     const double per_second = static_cast<double>(all.blocks_done) / passed.count();
     const auto left = static_cast<double>(all.blocks_total - all.blocks_done);
@@ -112,6 +132,12 @@ Result<replay::ResyncSource*> MirroredDisks::source(std::uint8_t disk) {
 }
 
 Result<void> MirroredDisks::message(const Frame& frame) {
+    FMVM_TRY(handle(frame));
+    tell_if_compared();
+    return {};
+}
+
+Result<void> MirroredDisks::handle(const Frame& frame) {
     switch (frame.type) {
         case FrameType::disk_known:
             return known(FMVM_TRY(replay::KnownMessage::decode(frame.body)));
@@ -141,6 +167,7 @@ Result<void> MirroredDisks::known(const replay::KnownMessage& message) {
 }
 
 Result<void> MirroredDisks::wanted(const replay::WantedMessage& message) {
+    crash_point("resync-wanted");
     replay::ResyncSource* const of_disk = FMVM_TRY(source(message.disk));
     const auto bodies = FMVM_TRY(of_disk->on_wanted(message));
     for (const replay::BlocksMessage& body : bodies)

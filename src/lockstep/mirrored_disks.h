@@ -59,8 +59,12 @@ class MirroredDisks : public PrimaryDisks {
         std::vector<std::vector<replay::BlockIndex>> blocks;  // of each disk, ascending
     };
     Result<replay::ResyncSource*> source(std::uint8_t disk);
+    Result<void> handle(const Frame& frame);
     Result<void> known(const replay::KnownMessage& message);
     Result<void> wanted(const replay::WantedMessage& message);
+    bool compared() const;
+    replay::ResyncProgress total() const;
+    void tell_if_compared();
     template <typename Message>
     void queue(FrameType type, const Message& message) {
         outgoing_.push_back({type, message.encode()});
@@ -72,6 +76,7 @@ class MirroredDisks : public PrimaryDisks {
     std::deque<Piece> outgoing_;
     std::deque<EpochChanges> changes_;  // of epochs cut and not committed
     std::chrono::steady_clock::time_point began_{};
+    bool told_ = false;  // that the disks of this connection are equal
 };
 
 }  // namespace fmvm::lockstep

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/crash_point.h"
 #include "base/log.h"
 
 namespace fmvm::lockstep {
@@ -69,6 +70,7 @@ Result<std::vector<Piece>> StandbyDisks::message(const Frame& frame) {
         const auto blocks = FMVM_TRY(replay::BlocksMessage::decode(frame.body));
         replay::ResyncTarget* const of_disk = FMVM_TRY(target(blocks.disk));
         const auto done = FMVM_TRY(of_disk->on_blocks(blocks));
+        crash_point("backup-resync");
         if (done) answers.push_back({FrameType::disk_done, done->encode()});
     }
     return answers;

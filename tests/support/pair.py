@@ -269,10 +269,10 @@ class Pair:
             return ()
         return ("--disk", f"path={self.disk_of(name)}", "--block", self.block)
 
-    def start_backup(self, *options, name="backup", crash_at=None, claims=None):
+    def start_backup(self, *options, name="backup", crash_at=None, claims=None, port=None):
         """`claims`: another path to the directory of the arbiter's claims."""
         backup = self._start(
-            name, "backup", "--listen", f"127.0.0.1:{self.port}", "--dir",
+            name, "backup", "--listen", f"127.0.0.1:{port or self.port}", "--dir",
             self.directory / name, *self.disk_options(name), *options, crash_at=crash_at, claims=claims)
         backup.wait_log("listening on")
         return backup
