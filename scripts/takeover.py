@@ -3,7 +3,7 @@
 """The demonstration behind scripts/demo: a Linux guest writes fsynced records under protection, its
 primary is killed with SIGKILL, and the backup carries on. Reports what a reader of the console saw.
 
-takeover.py FMVM KERNEL INITRAMFS DISK RECORDS"""
+takeover.py FMVM KERNEL INITRAMFS DISK BACKUP_DISK RECORDS"""
 
 import json
 import pathlib
@@ -54,14 +54,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start_pair(fmvm, kernel, initramfs, disk, count, directory):
+def start_pair(fmvm, kernel, initramfs, disk, backup_disk, count, directory):
     port = free_port()
-    common = ["--arbiter", f"file:{directory}/generation", "--disk", f"path={disk}",
-              "--block", "shared"]
+    arbiter = ["--arbiter", f"file:{directory}/generation"]
     backup = Side("backup", fmvm, "backup", "--listen", f"127.0.0.1:{port}",
-                  "--dir", f"{directory}/backup", *common)
-    primary = Side("primary", fmvm, "primary", "--backup", f"127.0.0.1:{port}", *common,
-                   "--kernel", kernel, "--initrd", initramfs, "--memory", "256M",
+                  "--dir", f"{directory}/backup", *arbiter, "--disk", f"path={backup_disk}")
+    primary = Side("primary", fmvm, "primary", "--backup", f"127.0.0.1:{port}", *arbiter,
+                   "--disk", f"path={disk}", "--kernel", kernel, "--initrd", initramfs, "--memory", "256M",
                    "--cmdline", CMDLINE.format(count), "--trace", f"{directory}/trace")
     return primary, backup
 
@@ -75,6 +74,8 @@ def report(primary, backup, killed_at, trace):
     silence_ms = (after[0][0] - before[-1][0]) * 1000
     print(f"""
 What happened:
+  primary and backup each had a disk of their own; the backup's began empty, was made equal, and
+  then carried out each request of the guest itself;
   the guest was protected for {len(epochs)} epochs, each of which stopped it for {stood[len(stood) // 2] / 1000:.1f} ms (median);
   after "{before[-1][1]}" the primary was killed with SIGKILL;
   the backup went on with "{after[0][1]}", {(after[0][0] - killed_at) * 1000:.0f} ms after the kill:
@@ -87,10 +88,11 @@ def pace_ms(records):
 
 
 def main():
-    fmvm, kernel, initramfs, disk, count = sys.argv[1:]
+    fmvm, kernel, initramfs, disk, backup_disk, count = sys.argv[1:]
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
-        primary, backup = start_pair(fmvm, kernel, initramfs, disk, int(count), directory)
+        primary, backup = start_pair(fmvm, kernel, initramfs, disk, backup_disk, int(count),
+                                     directory)
         try:
             wait_for("a third of the records", lambda: len(primary.records()) >= int(count) // 3
                      or primary.process.poll() is not None)
@@ -103,7 +105,7 @@ def main():
                 sys.exit(f"takeover: the backup ended with status {backup.process.returncode}")
             report(primary, backup, killed_at, directory / "trace")
             for _, line in primary.lines + backup.lines:
-                print(line, file=open(disk + ".console", "a"))
+                print(line, file=open(backup_disk + ".console", "a"))
         finally:
             for side in (primary, backup):
                 side.process.kill()

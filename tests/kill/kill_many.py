@@ -4,17 +4,19 @@
 
     tests/kill/kill_many.py [--kills 1000] [--seed S] [--victim primary|backup] [--guest NAME]...
                             [--first N] [--fmvm PATH] [--guests DIRECTORY]
-                            [--primary-options="--dirty-log ring"]
+                            [--primary-options="--dirty-log ring"] [--block replay|copy|shared]
 
 Kill number N of a seed is the same whatever else is run: --seed S --first N --kills 1 repeats it.
-The silence is what a reader of the console sees: from SIGKILL to the first line that the dead side
+--block: with disks, for the guest journal. The silence is what a reader of the console sees: from SIGKILL to the first line that the dead side
 had not shown. A failure is described and counted; the run goes on. Exit status 0: none failed.
 """
 
 import argparse
 import pathlib
+import os
 import random
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -24,6 +26,7 @@ from fmvm_process import REPOSITORY, settings  # noqa: E402
 from killing import LATEST_S, kill_backup, kill_primary  # noqa: E402
 
 BUILD = REPOSITORY / "build/release"
+WORKLOADS = (*pairs.WORKLOADS, pairs.JOURNAL)
 
 
 def arguments():
@@ -32,7 +35,8 @@ def arguments():
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--victim", choices=("primary", "backup"), default="primary")
-    parser.add_argument("--guest", action="append", choices=[work.name for work in pairs.WORKLOADS])
+    parser.add_argument("--guest", action="append", choices=[work.name for work in WORKLOADS])
+    parser.add_argument("--block", choices=("replay", "copy", "shared"))
     parser.add_argument("--memory", default="32M")
     parser.add_argument("--verify", type=int, default=5)
     parser.add_argument("--primary-options", type=str.split, default=[], metavar="WORDS")
@@ -54,11 +58,29 @@ def summary(times, what):
               f"p99 {percentile(milliseconds, 0.99):7.1f}  max {max(milliseconds):7.1f}")
 
 
+def workloads_of(given):
+    """Those asked for, or all that fit: journal needs a disk, and nobody else has one."""
+    if given.block:
+        return [pairs.JOURNAL]
+    return [work for work in pairs.WORKLOADS if work.name in (given.guest or [work.name])]
+
+
+def kill_once(given, kill, workload, moment):
+    options = {"memory": given.memory, "verify": given.verify, "more": given.primary_options}
+    if not given.block:
+        return kill(workload, moment, **options)
+    with tempfile.TemporaryDirectory(prefix="fmvm-disk-") as directory:
+        disk = pathlib.Path(directory) / "disk.img"
+        disk.touch()
+        os.truncate(disk, pairs.DISK_BYTES)
+        return kill(workload, moment, disk=disk, block=given.block, **options)
+
+
 def main():
     given = arguments()
     settings.fmvm, settings.guests = given.fmvm.resolve(), given.guests.resolve()
     kill = kill_primary if given.victim == "primary" else kill_backup
-    workloads = [work for work in pairs.WORKLOADS if work.name in (given.guest or [work.name])]
+    workloads = workloads_of(given)
     silences, guest_gaps, failed = {}, {}, []
     print(f"seed {given.seed}: kills {given.first} to {given.first + given.kills - 1} "
           f"of the {given.victim}", flush=True)
@@ -66,8 +88,7 @@ def main():
         workload = workloads[number % len(workloads)]
         moment = random.Random(f"{given.seed}/{number}").uniform(0, LATEST_S)
         try:
-            done = kill(workload, moment, memory=given.memory, verify=given.verify,
-                        more=given.primary_options)
+            done = kill_once(given, kill, workload, moment)
         except AssertionError as error:
             failed.append(number)
             print(f"{number} {workload.name} after {moment * 1000:.0f} ms: FAILED {error}",

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Linux writes fsynced records to ext4 on a shared disk; its primary is killed at a random moment,
+"""Linux writes fsynced records to ext4 on a disk, which both sides share or of which each has its
+own; its primary is killed at a random moment,
 and the backup carries on to the end. Then the file system is clean, every record that was shown is
 in it, and the consoles together show each of them, in order.
 
@@ -7,6 +8,7 @@ Linux boots once; every kill starts a pair from a snapshot and a copy of its dis
 FMVM_LINUX_KILLS: how many kills. FMVM_KILL_SEED repeats the moments of a run.
 """
 
+import itertools
 import os
 import pathlib
 import random
@@ -49,8 +51,8 @@ class LinuxKills(VmTestCase):
         return disk, Restored("linux", saved, bytes(vm.console), judge_records,
                               linux_guest.GUEST / "check-records")
 
-    def kill(self, linux, disk, moment):
-        pair = Pair(linux, disk=disk)
+    def kill(self, linux, disk, block, moment):
+        pair = Pair(linux, disk=disk, block=block)
         try:
             primary, backup = pair.start()
             time.sleep(moment)
@@ -68,14 +70,14 @@ class LinuxKills(VmTestCase):
     def test_of_the_primary(self):
         print(f"FMVM_KILL_SEED={SEED}", flush=True)
         image, linux = self.boot_once()
-        for number in range(KILLS):
+        for number, block in itertools.product(range(KILLS), ("shared", "replay")):
             moment = random.Random(f"{SEED}/{number}").uniform(0, LATEST_S)
-            with self.subTest(seed=SEED, number=number, moment=moment):
-                disk = self.directory / f"{number}.img"
+            with self.subTest(seed=SEED, number=number, block=block, moment=moment):
+                disk = self.directory / f"{number}-{block}.img"
                 shutil.copyfile(image, disk)
-                before, repeated = self.kill(linux, disk, moment)
-                print(f"  {number} after {moment * 1000:.0f} ms: {before} records shown by the "
-                      f"primary, {repeated} bytes repeated", flush=True)
+                before, repeated = self.kill(linux, disk, block, moment)
+                print(f"  {number} {block} after {moment * 1000:.0f} ms: {before} records shown by "
+                      f"the primary, {repeated} bytes repeated", flush=True)
                 disk.unlink()
 
 
