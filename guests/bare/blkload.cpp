@@ -24,9 +24,9 @@ class Load {
           clock_(clock),
           random_(shape.seed),
           slots_(allocate<Slot>(shape.depth)),
-          data_(allocate_pages(uint64_t{shape.depth} * shape.block)) {
+          data_(allocate_pages(shape.buffers * shape.block)) {
         auto* words = reinterpret_cast<uint64_t*>(data_);
-        for (uint64_t i = 0; i < uint64_t{shape.depth} * shape.block / 8; ++i) {
+        for (uint64_t i = 0; i < shape.buffers * shape.block / 8; ++i) {
             words[i] = random_.next();
         }
     }
@@ -57,13 +57,15 @@ class Load {
   private:
     struct Slot {
         uint64_t began;
-        bool flushing;
+        uint64_t number;  // of the block
+        uint64_t buffer;
+        bool second;  // of a request that is two, the second is under way
     };
 
     static Decimal tenths(uint64_t per_10000) { return {latency.percentile(per_10000) / 100, 1}; }
 
     BlockOperation choose() {
-        if (shape_.operation == "read") return BlockOperation::kRead;
+        if (shape_.operation == "read" || shape_.copies()) return BlockOperation::kRead;
         if (shape_.operation == "mixed" && random_.below(100) < shape_.read_percent) {
             return BlockOperation::kRead;
         }
@@ -75,10 +77,41 @@ class Load {
         if (!shape_.more(started_, now - began_)) return false;
         const uint64_t number =
             shape_.sequential ? started_ % shape_.blocks : random_.below(shape_.blocks);
+        const uint64_t buffer = data_ + take_buffer(slot) * shape_.block;
         ++started_;
-        slots_[slot] = {now, false};
-        device_.start(slot, choose(), shape_.sector(number), data_ + uint64_t{slot} * shape_.block,
-                      shape_.block);
+        slots_[slot] = {now, number, buffer, false};
+        const BlockOperation operation = choose();
+        if (operation == BlockOperation::kWrite && shape_.fresh) refill(buffer);
+        device_.start(slot, operation, shape_.sector(number), buffer, shape_.block);
+        return true;
+    }
+
+    // Each slot has its own, or a share of the pool that it uses in turns: no two in flight meet.
+    uint64_t take_buffer(uint16_t slot) const {
+        const uint64_t share = shape_.buffers / shape_.depth;
+        return slot + shape_.depth * (started_ / shape_.depth % share);
+    }
+
+    void refill(uint64_t buffer) {
+        auto* words = reinterpret_cast<uint64_t*>(buffer);
+        const uint64_t first = random_.next();
+        for (uint64_t i = 0; i < shape_.block / 8; ++i)
+            words[i] = first * (2 * i + 1);
+    }
+
+    // The second half of a request that is two; false when it is none.
+    bool go_on(uint16_t slot) {
+        const bool flushes = shape_.operation == "writeflush";
+        if (slots_[slot].second || !(flushes || shape_.copies())) return false;
+        slots_[slot].second = true;
+        if (flushes) {
+            device_.start(slot, BlockOperation::kFlush, 0, 0, 0);
+        } else {
+            // To the other half of the disk.
+            device_.start(slot, BlockOperation::kWrite,
+                          shape_.sector(slots_[slot].number + shape_.blocks), slots_[slot].buffer,
+                          shape_.block);
+        }
         return true;
     }
 
@@ -86,11 +119,7 @@ class Load {
         if (status != BlockStatus::kOk) {
             fail(Text() << "a request ended with status " << static_cast<uint32_t>(status));
         }
-        if (shape_.operation == "writeflush" && !slots_[slot].flushing) {
-            slots_[slot].flushing = true;
-            device_.start(slot, BlockOperation::kFlush, 0, 0, 0);
-            return;
-        }
+        if (go_on(slot)) return;
         latency.add(clock_.ns(rdtsc() - slots_[slot].began));
         if (!begin(slot)) --in_flight_;
     }
@@ -122,8 +151,8 @@ uint64_t bounded(const Options& options, std::string_view key, uint64_t fallback
 LoadShape read_shape(const Options& options, const Clock& clock) {
     LoadShape shape{};
     shape.operation = options.text("op", "read");
-    if (!is_one_of(shape.operation, {"read", "write", "writeflush", "mixed"})) {
-        fail("op= is none of read, write, writeflush, mixed");
+    if (!is_one_of(shape.operation, {"read", "write", "writeflush", "mixed", "copy"})) {
+        fail("op= is none of read, write, writeflush, mixed, copy");
     }
     shape.depth = static_cast<uint16_t>(bounded(options, "depth", 1, 1, 128));
     shape.block = static_cast<uint32_t>(bounded(options, "block", 4096, kSectorSize, 1 << 20));
@@ -134,6 +163,9 @@ LoadShape read_shape(const Options& options, const Clock& clock) {
     shape.seed = options.number("seed", 1);
     shape.read_percent = bounded(options, "read_percent", 70, 0, 100);
     shape.sequential = options.flag("seq");
+    shape.fresh = options.flag("fresh");
+    const uint64_t pool = options.number("pool_mib", 0) << 20;
+    shape.buffers = pool / shape.block > shape.depth ? pool / shape.block : shape.depth;
     const std::string_view wait = options.text("wait", "poll");
     if (!is_one_of(wait, {"poll", "irq"})) fail("wait= is neither poll nor irq");
     shape.halt = wait == "irq";
@@ -144,6 +176,7 @@ void fit_span(LoadShape& shape, const Options& options, const BlockDevice& devic
     const uint64_t disk = device.sectors() * kSectorSize;
     const uint64_t span = options.number("span_mib", 0) << 20;
     shape.blocks = (span == 0 || span > disk ? disk : span) / shape.block;
+    if (shape.copies()) shape.blocks /= 2;
     if (shape.blocks < shape.depth) fail("the span holds fewer blocks than depth=");
 }
 
@@ -165,6 +198,7 @@ void run(const Options& options, Text& summary) {
         return;
     }
     Load load(device, shape, clock);
+    clock.sleep_until(rdtsc() + clock.ticks_from_us(options.number("settle_ms", 0) * 1000));
     load.run();
     Text line;
     load.report(line);

@@ -22,8 +22,11 @@ struct LoadShape {
     uint64_t seed;
     uint64_t read_percent;
     bool sequential;
-    bool halt;  // wait for interrupts, rather than polling the used ring
+    uint64_t buffers;  // at least depth: requests use them in turns
+    bool fresh;        // what is written was never written before
+    bool halt;         // wait for interrupts, rather than polling the used ring
 
+    bool copies() const { return operation == "copy"; }
     uint64_t sector(uint64_t number) const { return number * (block / kSectorSize); }
     bool more(uint64_t started, uint64_t elapsed) const {
         return (requests == 0 || started < requests) && (ticks == 0 || elapsed < ticks);

@@ -58,6 +58,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     const CutReport& report() const override { return report_; }
     const PageCounts& counts() const override { return counts_; }
     void committed(EpochId epoch) override;
+    bool settled() const override { return disks_ == nullptr || disks_->settled(); }
     std::optional<std::chrono::steady_clock::time_point> waiting_since() const override;
     void resume() override;
     void end() override;

@@ -34,7 +34,8 @@ class EpochBlocks {
     bool is_filled(PageIndex page) const;
     // The next body of the last cut; empty when there is none left.
     GatheredBody next_body(EpochId epoch);
-    std::size_t record_count() const { return decision_ ? decision_->records.size() : 0; }
+    // Nothing that the guest asked for is on its way.
+    bool settled() const { return log_.is_idle(); }
 
     // A cut would make room in the log.
     bool under_pressure() const { return log_.under_pressure(); }

@@ -38,7 +38,9 @@ Result<void> MirroredDisks::run_under(const VmId& vm, Generation generation) {
 
 Result<void> MirroredDisks::release() {
     for (Disk& disk : disks_) {
+        const bool prunes = disk.map->begin_prune();
         FMVM_TRY(disk.image->sync());
+        if (prunes) disk.map->end_prune();
         replay::DiskLabel label = disk.map->label();
         label.role = replay::DiskRole::clean;
         FMVM_TRY(disk.map->set_label(label));

@@ -39,6 +39,7 @@ class MirroredDisks : public PrimaryDisks {
     Result<Piece> next_initial() override;
     bool equal() const override;
     bool may_cut() const override { return equal() && blocks_.may_cut(); }
+    bool settled() const override { return blocks_.settled(); }
     std::string progress() const override;
     Result<void> message(const Frame& frame) override;
     void close(EpochId epoch) override;

@@ -17,6 +17,9 @@ constexpr std::size_t sent_epochs_max = 2;
 // How long pump() works before others (heartbeats, frames of the peer) have their turn.
 constexpr std::chrono::milliseconds slice{5};
 constexpr std::chrono::milliseconds claim_retry{500};
+// What a guest that has ended asked of its disks is waited for, so that both sides' are the same.
+constexpr std::chrono::seconds settle_max{2};
+constexpr std::chrono::milliseconds settle_look{2};
 // A backup builds a whole machine before it says welcome.
 constexpr std::chrono::seconds greeting_max{5};
 // How long the guest stands for a backup that does not take over (it cannot reach its arbiter,
@@ -67,6 +70,8 @@ void Primary::guest_ended(const std::string& reason) {
     if (state_ == State::finished) return;
     last_ = Last::guest_end;
     end_reason_ = reason;
+    settle_look_ = host_.now();
+    settle_until_ = settle_look_ + settle_max;
     if (state_ == State::alone || state_ == State::greeting || state_ == State::copying) {
         gate_.open();  // nobody could take over: what waits is as good as committed
         if (channel_) send(EndedMessage{reason});
@@ -84,12 +89,13 @@ Primary::TimePoint Primary::deadline() const {
     // With a full queue pump() waits for it to drain, whatever is due.
     const bool has_room = channel_ && channel_->queued_bytes() < channel_high_water;
     if (state_ == State::following && !packing_ && may_cut() && has_room)
-        due = std::min(due, policy_.next_cut(waiting_since()));
+        due = std::min(due, is_settling() ? settle_look_ : policy_.next_cut(waiting_since()));
     return due;
 }
 
 void Primary::tick() {
     const TimePoint now = host_.now();
+    settle_look_ = now + settle_look;
     if (claim_again_ && now >= *claim_again_) {
         claim_again_.reset();
         host_.claim(options_.generation + 1);
@@ -168,8 +174,12 @@ bool Primary::may_cut() const {
 }
 
 bool Primary::cut_due() const {
-    if (!may_cut()) return false;
+    if (!may_cut() || is_settling()) return false;
     return last_ != Last::no || host_.now() >= policy_.next_cut(waiting_since());
+}
+
+bool Primary::is_settling() const {
+    return last_ == Last::guest_end && host_.now() < settle_until_ && !source_.settled();
 }
 
 std::optional<Primary::TimePoint> Primary::waiting_since() const {
@@ -350,13 +360,13 @@ Result<void> Primary::handle_ack(const Frame& frame) {
     const TimePoint now = host_.now();
     sent.record.acknowledged = now - sent.cut_began;
     policy_.acknowledged(sent.record.acknowledged);
-    stats_.add(sent.record);
-    if (last_cut_ && sent_.empty() && !packing_) {
-        last_epoch_acknowledged();
-    } else if (policy_.waits_for_ack() && !last_cut_) {
+    if (policy_.waits_for_ack() && !last_cut_) {
         source_.resume();
         policy_.epoch_began(now);
+        sent.record.cut.stood = source_.report().stood;
     }
+    stats_.add(sent.record);
+    if (last_cut_ && sent_.empty() && !packing_) last_epoch_acknowledged();
     return {};
 }
 

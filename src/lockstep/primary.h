@@ -120,6 +120,7 @@ class Primary : public ChannelUser {
     bool follow_step();
     bool may_cut() const;
     bool cut_due() const;
+    bool is_settling() const;
     std::optional<TimePoint> waiting_since() const;
     void cut();
     void source_failed(const std::string& reason);
@@ -170,6 +171,9 @@ class Primary : public ChannelUser {
 
     Last last_ = Last::no;
     bool last_cut_ = false;  // the last epoch was cut
+    // The guest has ended: its disks may still be at work, until then at most.
+    TimePoint settle_until_{};
+    TimePoint settle_look_{};  // when they are looked at again
     TimePoint handing_over_since_{};
     std::string end_reason_;
     std::optional<TimePoint> claim_again_;

@@ -29,6 +29,8 @@ class PrimaryDisks {
     virtual bool equal() const = 0;
     // Nothing that the first cut could find in flight would escape the log.
     virtual bool may_cut() const = 0;
+    // Nothing that the guest asked for is on its way.
+    virtual bool settled() const = 0;
     virtual std::string progress() const = 0;
     virtual Result<void> message(const Frame& frame) = 0;
 

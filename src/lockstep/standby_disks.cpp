@@ -145,7 +145,13 @@ Result<void> StandbyDisks::sync() {
 }
 
 Result<void> StandbyDisks::release() {
+    std::vector<replay::DirtyBlockMap*> pruned;
+    for (const Disk& disk : disks_) {
+        if (disk.map->begin_prune()) pruned.push_back(disk.map);
+    }
     FMVM_TRY(replayer_.sync());
+    for (replay::DirtyBlockMap* map : pruned)
+        map->end_prune();
     return set_role(replay::DiskRole::clean, generation_);
 }
 

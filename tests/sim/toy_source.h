@@ -30,6 +30,7 @@ class ToySource : public lockstep::CheckpointSource {
     const lockstep::CutReport& report() const override { return report_; }
     const lockstep::PageCounts& counts() const override { return counts_; }
     void committed(lockstep::EpochId) override {}
+    bool settled() const override { return true; }
     std::optional<TimePoint> waiting_since() const override { return std::nullopt; }
     void resume() override { stands_ = false; }
     void end() override { stands_ = false; }
