@@ -43,7 +43,7 @@ TEST_CASE("a disk under load survives being quiesced all the time", "[kvm]") {
 }
 
 TEST_CASE("several vCPUs are stopped together", "[kvm]") {
-    RunningGuest guest("smp", "rounds=30 cpus=2");
+    RunningGuest guest("smp", "rounds=500 cpus=2");
     guest.options.cpus = 2;
     CHECK(quiesce_until_end(guest, true) > 3);
     guest.built.machine.reset();
