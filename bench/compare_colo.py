@@ -11,6 +11,7 @@ bench/compare_colo.py [--fmvm PATH] [--guests DIR] [--seconds 8] [--rounds 2] [-
 """
 
 import argparse
+import contextlib
 import ctypes
 import json
 import pathlib
@@ -77,18 +78,26 @@ class Measurement:
         self.initial_ms = initial_ms
 
 
+@contextlib.contextmanager
+def running(command):
+    """Until the end of the block, however it ends: these guests run for ever."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def unprotected(settings, mib, directory):
     console = Console(directory / "alone.txt")
-    with subprocess.Popen([settings.fmvm, "run", "--memory", f"{settings.memory}M",
-                           "--kernel", settings.guests / "dirty.elf", "--cmdline", cmdline(mib),
-                           "--console", f"file:{console.path}"], stderr=subprocess.DEVNULL,
-                          stdin=subprocess.DEVNULL) as vm:
+    with running([settings.fmvm, "run", "--memory", f"{settings.memory}M",
+                  "--kernel", settings.guests / "dirty.elf", "--cmdline", cmdline(mib),
+                  "--console", f"file:{console.path}"]):
         console.wait(15)
         since = len(console.reports())
         time.sleep(settings.seconds / 2)
-        speed = console.speed(since)
-        vm.kill()
-    return speed
+        return console.speed(since)
 
 
 def with_fmvm(settings, mib, interval_ms, directory):
@@ -96,17 +105,16 @@ def with_fmvm(settings, mib, interval_ms, directory):
     trace = directory / "trace"
     port = free_port()
     arbiter = ["--arbiter", f"file:{directory}/generation"]
-    quiet = {"stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
     primary = [settings.fmvm, "primary", "--backup", f"127.0.0.1:{port}", *arbiter,
                "--memory", f"{settings.memory}M", "--kernel", settings.guests / "dirty.elf",
                "--cmdline", cmdline(mib), "--console", f"file:{console.path}", "--sync", "epoch",
                "--epoch", f"{interval_ms}ms", "--trace", trace, *settings.options]
     # The guest runs before there is a backup, so that the initial copy meets a busy one.
-    with subprocess.Popen(primary, **quiet) as vm:
+    backup = [settings.fmvm, "backup", "--listen", f"127.0.0.1:{port}", *arbiter,
+              "--dir", f"{directory}/backup", "--console", "null"]
+    with running(primary):
         console.wait(15)
-        with subprocess.Popen([settings.fmvm, "backup", "--listen", f"127.0.0.1:{port}", *arbiter,
-                               "--dir", f"{directory}/backup", "--console", "null"],
-                              **quiet) as backup:
+        with running(backup):
             before = len(console.reports())
             deadline = time.monotonic() + START_LIMIT_S
             while not trace.exists() or trace.stat().st_size == 0:
@@ -122,8 +130,6 @@ def with_fmvm(settings, mib, interval_ms, directory):
             took = time.monotonic() - began
             speed = console.speed(since)
             lines = [json.loads(line) for line in trace.read_text().splitlines()[skip:-1]]
-            vm.kill()
-            backup.kill()
     return Measurement(speed, [line["stood_us"] for line in lines],
                        sum(line["bytes"] for line in lines) / took, initial_ms)
 

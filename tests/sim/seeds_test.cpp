@@ -2,11 +2,11 @@
 // Many bad days. FMVM_SIM_SEEDS=10000: more of them, from FMVM_SIM_FIRST (1) on; FMVM_SIM_SEED=17:
 // that one, with its log.
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <iostream>
 
 #include "base/log.h"
 #include "sim/faults.h"
+#include "support/seeds.h"
 
 using namespace fmvm::sim;
 
@@ -33,24 +33,14 @@ Outcome live_through(std::uint64_t seed, bool log) {
             world.arbiter().newest()};
 }
 
-std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
-    const char* const text = std::getenv(name);
-    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
 }  // namespace
 
 TEST_CASE("simulation: whatever happens, the rules hold", "[seeds]") {
     fmvm::log::set_level(fmvm::log::Level::error);
-    if (const std::uint64_t seed = number_from("FMVM_SIM_SEED", 0); seed != 0) {
-        CHECK(live_through(seed, true).failure == "");
-        return;
-    }
-    const std::uint64_t seeds = number_from("FMVM_SIM_SEEDS", 500);
-    const std::uint64_t first = number_from("FMVM_SIM_FIRST", 1);
+    const fmvm::test::Seeds seeds = fmvm::test::seeds_from_environment("SIM", 500);
     std::uint64_t failed = 0, ended = 0, lost = 0, decided = 0;
-    for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
-        const Outcome outcome = live_through(seed, false);
+    for (std::uint64_t seed = seeds.first; seed < seeds.end(); ++seed) {
+        const Outcome outcome = live_through(seed, seeds.only_one);
         ended += outcome.ended ? 1 : 0;
         lost += outcome.lost ? 1 : 0;
         decided += outcome.generation > 1 ? 1 : 0;
@@ -58,7 +48,7 @@ TEST_CASE("simulation: whatever happens, the rules hold", "[seeds]") {
         if (++failed <= 10)
             std::cerr << "FMVM_SIM_SEED=" << seed << ": " << outcome.failure << '\n';
     }
-    std::cerr << seeds << " seeds: " << failed << " failed; a side went on alone in " << decided
+    std::cerr << seeds.count << " seeds: " << failed << " failed; a side went on alone in " << decided
               << ", the guest ended in " << ended << " and was lost in " << lost << '\n';
     CHECK(failed == 0);
 }

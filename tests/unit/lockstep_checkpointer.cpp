@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "support/checkpoint_bench.h"
+#include "support/seeds.h"
 
 using namespace fmvm;
 using namespace fmvm::lockstep;
@@ -27,7 +28,7 @@ CheckpointBench::Options options_of(std::uint64_t seed, std::uint64_t store_page
 }  // namespace
 
 TEST_CASE("checkpointer: the other side holds RAM as of each cut", "[checkpointer]") {
-    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    for (std::uint64_t seed = 1; seed <= seeds_in_this_build(40); ++seed) {
         INFO("seed " << seed);
         // Some hold any dirty set, in others most do not fit.
         CheckpointBench bench(options_of(seed, 8 + seed * 7 % 500));

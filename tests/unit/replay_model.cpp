@@ -16,6 +16,7 @@
 #include "replay/recording_backend.h"
 #include "replay/reference_rule.h"
 #include "replay/replayer.h"
+#include "support/seeds.h"
 #include "support/slow_disk.h"
 
 using namespace fmvm;
@@ -377,34 +378,27 @@ std::string live_through(std::uint64_t seed, Counts& counts) {
     return "";
 }
 
-std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
-    const char* const text = std::getenv(name);
-    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
 }  // namespace
 
 TEST_CASE("replay: the backup is the primary as of the cut, whatever the guest does", "[seeds]") {
     Counts counts;
-    const std::uint64_t one = number_from("FMVM_REPLAY_SEED", 0);
-    const std::uint64_t first = one != 0 ? one : number_from("FMVM_REPLAY_FIRST", 1);
-    const std::uint64_t seeds = one != 0 ? 1 : number_from("FMVM_REPLAY_SEEDS", 400);
+    const Seeds seeds = seeds_from_environment("REPLAY", 400);
     std::uint64_t failed = 0;
-    for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+    for (std::uint64_t seed = seeds.first; seed < seeds.end(); ++seed) {
         const std::string failure = live_through(seed, counts);
         if (failure.empty()) continue;
         if (++failed <= 10) std::cerr << "FMVM_REPLAY_SEED=" << seed << ": " << failure << '\n';
     }
-    std::cerr << seeds << " seeds, " << counts.steps << " steps, " << counts.cuts
+    std::cerr << seeds.count << " seeds, " << counts.steps << " steps, " << counts.cuts
               << " cuts: " << failed << " failed; " << counts.by_reference
               << " writes by reference (" << counts.from_filled << " pieces from filled pages), "
               << counts.by_value << " records by value, " << counts.filled << " pages filled, "
               << counts.spanning << " writes in flight at a cut\n";
     CHECK(failed == 0);
-    if (one != 0) return;
-    CHECK(counts.by_reference > seeds);
-    CHECK(counts.by_value > seeds);
-    CHECK(counts.filled > seeds);
+    if (seeds.only_one) return;
+    CHECK(counts.by_reference > seeds.count);
+    CHECK(counts.by_value > seeds.count);
+    CHECK(counts.filled > seeds.count);
     CHECK(counts.from_filled > 0);
-    CHECK(counts.spanning > seeds);
+    CHECK(counts.spanning > seeds.count);
 }

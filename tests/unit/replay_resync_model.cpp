@@ -11,6 +11,7 @@
 #include "base/little_endian.h"
 #include "replay/resync_source.h"
 #include "replay/resync_target.h"
+#include "support/seeds.h"
 #include "support/sync_watch.h"
 #include "support/temp_file.h"
 
@@ -337,7 +338,7 @@ class World {
 
 TEST_CASE("disks become equal whatever breaks, and the maps always cover what differs") {
     const test::SyncWatch fast([](int) { return 0; });
-    for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    for (std::uint64_t seed = 0; seed < test::seeds_in_this_build(40); ++seed) {
         INFO("seed " << seed);
         World(seed).run(3000);
     }
