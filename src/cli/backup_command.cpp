@@ -167,6 +167,9 @@ class BackupRun : public lockstep::BackupUser {
     }
 
     void serve(ControlSocket& socket) {
+        socket.add("verify", [](const JsonValue&, const ControlReply& reply) {
+            reply.error("the guest does not run here; ask its primary to compare the two sides");
+        });
         socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
             if (switchover_) return reply.error("a switchover is under way");
             switchover_ = reply;

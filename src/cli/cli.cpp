@@ -93,13 +93,14 @@ struct CommandLine {
     CLI::App app{"fmvm runs virtual machines on /dev/kvm and keeps them alive.", "fmvm"};
     RunWords run_words;
     ProtectionWords primary_words, backup_words;
-    ControlWords snapshot_words, switchover_words;
+    ControlWords snapshot_words, switchover_words, verify_words;
     bool as_json = false;
     CLI::App* run = nullptr;
     CLI::App* primary = nullptr;
     CLI::App* backup = nullptr;
     CLI::App* snapshot = nullptr;
     CLI::App* switchover = nullptr;
+    CLI::App* verify = nullptr;
     CLI::App* check = nullptr;
 
     CommandLine() {
@@ -111,6 +112,7 @@ struct CommandLine {
         primary = add_primary(app, primary_words);
         backup = add_backup(app, backup_words);
         switchover = add_switchover(app, switchover_words);
+        verify = add_verify(app, verify_words);
         snapshot = add_snapshot(app, snapshot_words);
         check = app.add_subcommand("check", "Report what this host can do for fmvm");
         check->add_flag("--json", as_json, "Report as JSON");
@@ -172,6 +174,11 @@ int dispatch(int argc, char** argv) {
         const Result<SwitchoverOptions> options = switchover_options(line.switchover_words);
         if (!options.ok()) return usage_error(options.error().message());
         return switchover_command(options.value());
+    }
+    if (line.verify->parsed()) {
+        const Result<VerifyCommandOptions> options = verify_options(line.verify_words);
+        if (!options.ok()) return usage_error(options.error().message());
+        return verify_command(options.value());
     }
     return usage_error("no command is given; see fmvm --help");
 }

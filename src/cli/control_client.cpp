@@ -11,7 +11,7 @@ namespace fmvm::cli {
 
 namespace {
 
-constexpr std::size_t answer_bytes_max = 16 * mib;
+constexpr std::size_t line_bytes_max = 16 * mib;
 
 Result<UniqueFd> connect_to(const std::string& path) {
     sockaddr_un address{};
@@ -28,39 +28,50 @@ Result<UniqueFd> connect_to(const std::string& path) {
     return fd;
 }
 
-Result<std::string> exchange(int fd, const std::string& request) {
-    std::string_view left = request;
+Result<void> send_all(int fd, std::string_view left) {
     while (!left.empty()) {
         const ssize_t sent = ::send(fd, left.data(), left.size(), MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0) return errno_error(errno, "the request could not be sent");
         left.remove_prefix(static_cast<std::size_t>(sent));
     }
-    std::string answer;
+    return {};
+}
+
+// More of the answer, behind what there is; false at its end.
+Result<bool> receive(int fd, std::string& answer) {
     char buffer[4096];
     while (true) {
         const ssize_t got = ::recv(fd, buffer, sizeof buffer, 0);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0 && errno != ECONNRESET) return errno_error(errno, "no answer came");
-        if (got <= 0) return answer;
+        if (got <= 0) return false;
         answer.append(buffer, static_cast<std::size_t>(got));
-        if (answer.size() > answer_bytes_max) return Error("the answer is too long");
+        if (answer.size() > line_bytes_max) return Error("the answer is too long");
+        return true;
     }
 }
 
 }  // namespace
 
-Result<JsonValue> control_request(const std::string& path, const std::string& request) {
+Result<JsonValue> control_request(const std::string& path, const std::string& request,
+                                  const std::function<void(const JsonValue&)>& on_line) {
     const UniqueFd fd = FMVM_TRY(connect_to(path));
-    std::string answer = FMVM_TRY(exchange(fd.get(), request + '\n'));
-    if (answer.empty() || answer.back() != '\n')
+    FMVM_TRY(send_all(fd.get(), request + '\n'));
+    std::string answer;
+    JsonValue last;
+    while (FMVM_TRY(receive(fd.get(), answer))) {
+        for (std::size_t end; (end = answer.find('\n')) != answer.npos; answer.erase(0, end + 1)) {
+            Result<JsonValue> line = parse_json(std::string_view(answer).substr(0, end));
+            if (!line.ok()) return make_error("control {}: the answer is not JSON", path);
+            if (on_line) on_line(*line);
+            last = std::move(*line);
+        }
+    }
+    if (const JsonValue* const error = find_member(last, "error")) return Error(error->text);
+    if (find_member(last, "ok") == nullptr)
         return make_error("control {}: fmvm ended before it answered", path);
-    answer.pop_back();
-    const std::size_t last_line = answer.rfind('\n') + 1;
-    Result<JsonValue> value = parse_json(std::string_view(answer).substr(last_line));
-    if (!value.ok()) return make_error("control {}: the answer is not JSON", path);
-    if (const JsonValue* const error = find_member(*value, "error")) return Error(error->text);
-    return value;
+    return last;
 }
 
 }  // namespace fmvm::cli

@@ -76,13 +76,14 @@ struct ControlReply::Connection {
     ~Connection() { --*clients; }
 
     // Answers are small; a client whose buffer is full does not read them.
-    void send(std::string line) {
+    bool send(std::string line) {
         line += '\n';
-        if (::send(socket.native_handle(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL) !=
-            static_cast<ssize_t>(line.size())) {
-            boost::system::error_code ignored;
-            socket.shutdown(Protocol::socket::shutdown_both, ignored);
-        }
+        const ssize_t sent =
+            ::send(socket.native_handle(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent == static_cast<ssize_t>(line.size())) return true;
+        boost::system::error_code ignored;
+        socket.shutdown(Protocol::socket::shutdown_both, ignored);
+        return false;
     }
 
     Protocol::socket socket;
@@ -99,8 +100,8 @@ void ControlReply::error(std::string_view message) const {
     connection_->send(fmt::format("{{\"error\": {}}}", json_quote(message)));
 }
 
-void ControlReply::line(std::string_view object) const {
-    connection_->send(std::string(object));
+bool ControlReply::line(std::string_view object) const {
+    return connection_->send(std::string(object));
 }
 
 // Lives as long as a handler may refer to it.

@@ -30,8 +30,8 @@ class ControlReply {
     // Ends the answer. fields: more members of the object, as `"name": value, ...`.
     void ok(std::string_view fields = {}) const;
     void error(std::string_view message) const;
-    // A line before the end: one JSON object.
-    void line(std::string_view object) const;
+    // A line before the end: one JSON object. False: the client is gone, or does not read.
+    bool line(std::string_view object) const;
 
   private:
     friend class ControlSocket;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/control_words.h"
 
+#include "cli/option_values.h"
+
 namespace fmvm::cli {
 
 namespace {
@@ -18,6 +20,14 @@ Nothing that the guest shows is lost or repeated. The side that ran the guest en
 when the other runs it. It prints for how long the guest stood.
 
 Exit status: 0 when the guest runs on the other side, 1 when it does not, 2 for bad usage.)";
+
+constexpr const char* verify_footer = R"(
+All of the guest's memory is compared as it is at one instant: the guest stands while it is digested,
+about 0.1 s for each GiB. Disks of which each side has its own are compared beside the running guest.
+A backup that differs does not take over any more, is made equal again, and protects the guest then.
+
+Exit status: 0 when both are equal, 9 when they are not, 1 when that could not be found out, 2 for bad
+usage.)";
 
 void add_control(CLI::App& command, ControlWords& words, const char* help) {
     add_option(command, "--control", words.control, "PATH", help);
@@ -45,6 +55,17 @@ CLI::App* add_switchover(CLI::App& app, ControlWords& words) {
     return switchover;
 }
 
+CLI::App* add_verify(CLI::App& app, ControlWords& words) {
+    CLI::App* const verify =
+        app.add_subcommand("verify", "Compare a protected guest with its backup, while it runs");
+    add_control(*verify, words, "The socket that fmvm primary --control made (needed)");
+    add_option(*verify, "--only", words.only, "memory|disks", "Leave the other out");
+    add_option(*verify, "--rate", words.rate, "SIZE",
+               "How much of the disks to read in a second, at most (default 64M)");
+    verify->footer(verify_footer);
+    return verify;
+}
+
 Result<SnapshotOptions> snapshot_options(const ControlWords& words) {
     const std::string* const control = FMVM_TRY(single("--control", words.control));
     const std::string* const to = FMVM_TRY(single("--to", words.to));
@@ -58,6 +79,25 @@ Result<SwitchoverOptions> switchover_options(const ControlWords& words) {
     if (control == nullptr || control->empty())
         return Error("--control PATH is needed; see fmvm switchover --help");
     return SwitchoverOptions{*control};
+}
+
+Result<VerifyCommandOptions> verify_options(const ControlWords& words) {
+    VerifyCommandOptions options;
+    const std::string* const control = FMVM_TRY(single("--control", words.control));
+    if (control == nullptr || control->empty())
+        return Error("--control PATH is needed; see fmvm verify --help");
+    options.control = *control;
+    if (const std::string* const only = FMVM_TRY(single("--only", words.only))) {
+        if (*only != "memory" && *only != "disks")
+            return make_error("--only: '{}' is not memory or disks", *only);
+        options.compare.memory = *only == "memory";
+        options.compare.disks = *only == "disks";
+    }
+    std::optional<std::uint64_t> rate;
+    FMVM_TRY(apply(rate, "--rate", words.rate, parse_size));
+    if (rate && *rate < mib) return Error("--rate: give 1M or more");
+    options.compare.bytes_per_second = rate.value_or(options.compare.bytes_per_second);
+    return options;
 }
 
 }  // namespace fmvm::cli

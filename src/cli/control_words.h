@@ -5,18 +5,21 @@
 #include "cli/run_words.h"
 #include "cli/snapshot_command.h"
 #include "cli/switchover_command.h"
+#include "cli/verify_command.h"
 
 namespace fmvm::cli {
 
 struct ControlWords {
-    std::vector<std::string> control, to;
+    std::vector<std::string> control, to, only, rate;
     bool stop = false;
 };
 
 CLI::App* add_snapshot(CLI::App& app, ControlWords& words);
 CLI::App* add_switchover(CLI::App& app, ControlWords& words);
+CLI::App* add_verify(CLI::App& app, ControlWords& words);
 
 Result<SnapshotOptions> snapshot_options(const ControlWords& words);
 Result<SwitchoverOptions> switchover_options(const ControlWords& words);
+Result<VerifyCommandOptions> verify_options(const ControlWords& words);
 
 }  // namespace fmvm::cli

@@ -15,6 +15,7 @@ enum class ExitStatus : int {
     operator_stop = 6,  // SIGTERM, SIGINT, SIGHUP or Ctrl-A x
     superseded = 7,     // another side runs the guest under a newer generation; this one halted
     backup_lost = 8,    // a primary that was told to stop without a backup has lost it
+    different = 9,      // fmvm verify: primary and backup are not equal
 };
 
 constexpr int to_int(ExitStatus status) {

@@ -84,6 +84,7 @@ Result<void> ProtectedRun::prepare(const Guest& guest,
         guest.generation, service_options(guest, *built_.machine, backup, options),
         [this] { built_.console->drain(drain_limit); },
         [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
+    verify_ = std::make_unique<VerifyRequests>(control_, *service_);
     return {};
 }
 
@@ -101,6 +102,7 @@ Result<void> ProtectedRun::prepare_disks(const Guest& guest) {
 }
 
 void ProtectedRun::serve(ControlSocket& socket) {
+    verify_->serve(socket);
     socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
         if (switchover_) return reply.error("a switchover is under way");
         switchover_ = reply;

@@ -17,6 +17,7 @@
 #include "cli/control_socket.h"
 #include "cli/machine_builder.h"
 #include "cli/protection_options.h"
+#include "cli/verify_command.h"
 #include "lockstep/mirrored_disks.h"
 #include "lockstep/primary_service.h"
 
@@ -73,6 +74,7 @@ class ProtectedRun {
     boost::asio::steady_timer farewell_;
     std::optional<ControlReply> switchover_;
     std::unique_ptr<lockstep::MirroredDisks> disks_;
+    std::unique_ptr<VerifyRequests> verify_;  // while there is a service
     std::unique_ptr<lockstep::PrimaryService> service_;
     Outcome outcome_;
 };

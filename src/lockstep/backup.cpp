@@ -98,6 +98,8 @@ Result<void> Backup::handle(Frame frame) {
         case FrameType::disk_digests:
         case FrameType::disk_blocks:
             return handle_disk(frame);
+        case FrameType::disk_check:
+            return handle_check(frame);
         case FrameType::state:
             return shadow_->stage_state(frame);
         case FrameType::output:
@@ -173,12 +175,28 @@ Result<void> Backup::handle_commit(const Frame& frame) {
 Result<void> Backup::apply() {
     Result<void> applied = shadow_->apply();
     if (applied.ok() && hello_.durable) applied = shadow_->sync();
-    if (!applied.ok()) {
-        // Never silent, never used: this copy is worth nothing any more.
-        unfit_ = true;
-        log::error("backup", "{}", applied.error().message());
-    }
-    return applied;
+    if (!applied.ok()) return unfit(applied.error());
+    return {};
+}
+
+// Never silent, never used: this copy is worth nothing any more.
+Error Backup::unfit(const Error& why) {
+    unfit_ = true;
+    log::error("backup", "{}", why.message());
+    send(UnfitMessage{why.message()});
+    return why;
+}
+
+// It stands between two commits, and all before it was applied.
+Result<void> Backup::handle_check(const Frame& frame) {
+    const auto check = FMVM_TRY(replay::CheckMessage::decode(frame.body));
+    if (state_ != State::following || disks_ == nullptr || check.epoch != shadow_->committed())
+        return Error("a comparison of disks out of turn");
+    FMVM_TRY(disks_->check(check));
+    const Result<void> equal = disks_->compare(check);
+    if (!equal.ok()) return unfit(equal.error());
+    channel_->send(FrameType::disk_checked, replay::CheckedMessage{check.number}.encode());
+    return {};
 }
 
 Result<void> Backup::handle_switch_over(const Frame& frame) {

@@ -93,6 +93,8 @@ class Backup : public ChannelUser {
     Result<void> handle_disk(const Frame& frame);
     Result<void> handle_commit(const Frame& frame);
     Result<void> apply();
+    Result<void> handle_check(const Frame& frame);
+    Error unfit(const Error& why);
     Result<void> handle_switch_over(const Frame& frame);
     Result<void> handle_ended(const Frame& frame);
     template <typename Message>

@@ -15,6 +15,7 @@
 #include "lockstep/output_gate.h"
 #include "lockstep/piece.h"
 #include "lockstep/protocol.h"
+#include "replay/scrubber.h"
 
 namespace fmvm::lockstep {
 
@@ -67,6 +68,13 @@ class CheckpointSource {
     virtual const std::vector<std::uint64_t>& digests() const = 0;
     virtual const CutReport& report() const = 0;
     virtual const PageCounts& counts() const = 0;
+
+    // The next cut has digests.
+    virtual void digest_next() = 0;
+    // Begins to compare disks of which the backup has its own; until end_scrub() or end(). Null:
+    // there are none.
+    virtual replay::Scrubber* begin_scrub(std::uint64_t bytes_per_second) = 0;
+    virtual void end_scrub() = 0;
 
     // The backup has committed the cut of `epoch`: output that the source itself holds may go.
     virtual void committed(EpochId epoch) = 0;

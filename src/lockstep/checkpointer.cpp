@@ -105,6 +105,7 @@ Result<void> Checkpointer::begin() {
     round_done_ = next_page_ = 0;
     round_ = 0;
     initial_done_ = false;
+    digest_next_ = false;
     return {};
 }
 
@@ -307,7 +308,8 @@ std::optional<Clock::time_point> Checkpointer::waiting_since() const {
 
 void Checkpointer::digest_pages() {
     digests_.clear();
-    if (options_.verify_every == 0 || epoch_ % options_.verify_every != 0) return;
+    const bool due = options_.verify_every != 0 && epoch_ % options_.verify_every == 0;
+    if (!std::exchange(digest_next_, false) && !due) return;
     digests_.reserve(memory_.page_count() + 1);
     const PageSet unsettled = machine_.unsettled_pages();
     for (PageIndex page = 0; page < memory_.page_count(); ++page)

@@ -57,6 +57,13 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     const std::vector<std::uint64_t>& digests() const override { return digests_; }
     const CutReport& report() const override { return report_; }
     const PageCounts& counts() const override { return counts_; }
+    void digest_next() override { digest_next_ = true; }
+    replay::Scrubber* begin_scrub(std::uint64_t bytes_per_second) override {
+        return disks_ == nullptr ? nullptr : &disks_->begin_scrub(bytes_per_second);
+    }
+    void end_scrub() override {
+        if (disks_ != nullptr) disks_->end_scrub();
+    }
     void committed(EpochId epoch) override;
     bool settled() const override { return disks_ == nullptr || disks_->settled(); }
     std::optional<std::chrono::steady_clock::time_point> waiting_since() const override;
@@ -122,6 +129,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     bool decided_ = false;  // what of the disks' part travels, and which pages need not
     bool fits_ = true;      // every page found a slot
     bool stay_stopped_ = false;
+    bool digest_next_ = false;  // whatever the options say
     std::vector<std::uint8_t> state_;
     OutputGate::EpochOutput output_;
     std::vector<std::uint64_t> digests_;

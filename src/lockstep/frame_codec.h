@@ -57,6 +57,9 @@ enum class FrameType : std::uint16_t {
     disk_wanted = 20,      // backup: which of them differ
     disk_blocks = 21,      // primary: those blocks
     disk_done = 22,        // backup: they are equal now
+    disk_check = 23,       // primary: digests of blocks as they were at the last cut
+    disk_checked = 24,     // backup: its own are the same
+    unfit = 25,            // backup: I am not equal any more, and why; a refusal follows
 };
 
 // Who does not know the type skips such a frame.

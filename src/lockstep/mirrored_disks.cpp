@@ -184,6 +184,7 @@ void MirroredDisks::close(EpochId epoch) {
     for (const Disk& disk : disks_)
         changes.blocks.push_back(disk.map->take_touched());
     changes_.push_back(std::move(changes));
+    if (scrubber_) scrubber_->cut();
 }
 
 Piece MirroredDisks::next_piece(EpochId epoch) {
@@ -202,8 +203,23 @@ void MirroredDisks::committed(EpochId epoch) {
     }
 }
 
+replay::Scrubber& MirroredDisks::begin_scrub(std::uint64_t bytes_per_second) {
+    end_scrub();
+    std::vector<replay::Scrubber::Disk> disks;
+    for (const Disk& disk : disks_)
+        disks.push_back({disk.map, disk.image.get()});
+    return scrubber_.emplace(std::move(disks), bytes_per_second, next_check_,
+                             std::chrono::steady_clock::now());
+}
+
+void MirroredDisks::end_scrub() {
+    if (scrubber_) next_check_ = scrubber_->next_number();
+    scrubber_.reset();
+}
+
 // What was not committed stays marked.
 void MirroredDisks::end() {
+    end_scrub();
     blocks_.end();
     sources_.clear();
     outgoing_.clear();

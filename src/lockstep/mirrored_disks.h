@@ -11,6 +11,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "lockstep/epoch_blocks.h"
@@ -51,6 +52,8 @@ class MirroredDisks : public PrimaryDisks {
     void on_pressure(std::function<void()> handler) override {
         blocks_.on_pressure(std::move(handler));
     }
+    replay::Scrubber& begin_scrub(std::uint64_t bytes_per_second) override;
+    void end_scrub() override;
     void generation_changed(Generation generation) override;
     void end() override;
 
@@ -76,6 +79,8 @@ class MirroredDisks : public PrimaryDisks {
     std::vector<std::unique_ptr<replay::ResyncSource>> sources_;  // of this connection
     std::deque<Piece> outgoing_;
     std::deque<EpochChanges> changes_;  // of epochs cut and not committed
+    std::optional<replay::Scrubber> scrubber_;
+    std::uint64_t next_check_ = 1;  // of this connection, when there is no scrubber
     std::chrono::steady_clock::time_point began_{};
     bool told_ = false;  // that the disks of this connection are equal
 };

@@ -6,7 +6,6 @@
 
 #include "base/crash_point.h"
 #include "base/log.h"
-#include "lockstep/delta.h"
 
 namespace fmvm::lockstep {
 
@@ -90,6 +89,7 @@ Primary::TimePoint Primary::deadline() const {
     const bool has_room = channel_ && channel_->queued_bytes() < channel_high_water;
     if (state_ == State::following && !packing_ && may_cut() && has_room)
         due = std::min(due, is_settling() ? settle_look_ : policy_.next_cut(waiting_since()));
+    if (may_verify() && has_room) due = std::min(due, verification_->due());
     return due;
 }
 
@@ -110,6 +110,7 @@ void Primary::tick() {
         return;
     }
     pump();
+    look_at_verification();
 }
 
 void Primary::pump() {
@@ -163,6 +164,7 @@ bool Primary::follow_step() {
         }
         return true;
     }
+    if (may_verify() && verify_step()) return true;
     if (!cut_due()) return false;
     cut();
     return state_ == State::following;
@@ -217,65 +219,6 @@ void Primary::source_failed(const std::string& reason) {
     drop_channel(reason);
 }
 
-void Primary::send_rest_of_checkpoint() {
-    packing_ = false;
-    send_state();
-    send_output();
-    send_digests();
-    CommitMessage commit;
-    commit.epoch = epoch_;
-    commit.page_records = source_.counts().records;
-    commit.digest = digest_;
-    commit.output_end = source_.output().position + source_.output().bytes.size();
-    commit.output_shown = gate_.shown();
-    crash_point("before-commit");
-    commit_sent_ = true;
-    send(commit);
-    crash_point("after-commit");
-    EpochRecord record;
-    record.epoch = epoch_;
-    record.interval = interval_;
-    record.cut = source_.report();
-    record.pages = source_.counts();
-    record.bytes = bytes_;
-    record.output_bytes = source_.output().bytes.size();
-    sent_.push_back({epoch_, commit.output_end, cut_began_, record});
-}
-
-void Primary::send_state() {
-    const std::vector<std::uint8_t>& state = source_.state();
-    StateMessage message;
-    message.epoch = epoch_;
-    if (state_sent_.size() == state.size() &&
-        encode_delta(state_sent_, state, state.size() / 2, message.image)) {
-        message.encoding = StateEncoding::delta;
-    } else {
-        message.encoding = StateEncoding::whole;
-        message.image = state;
-    }
-    state_sent_ = state;
-    send(message);
-}
-
-void Primary::send_output() {
-    const OutputGate::EpochOutput& output = source_.output();
-    for (std::size_t at = 0; at < output.bytes.size(); at += output_bytes_max) {
-        const std::size_t count = std::min(output_bytes_max, output.bytes.size() - at);
-        const auto first = output.bytes.begin() + static_cast<std::ptrdiff_t>(at);
-        send(OutputMessage{
-            epoch_, output.position + at, {first, first + static_cast<std::ptrdiff_t>(count)}});
-    }
-}
-
-void Primary::send_digests() {
-    const std::vector<std::uint64_t>& digests = source_.digests();
-    for (std::size_t at = 0; at < digests.size(); at += DigestsMessage::digests_max) {
-        const std::size_t count = std::min(DigestsMessage::digests_max, digests.size() - at);
-        const auto first = digests.begin() + static_cast<std::ptrdiff_t>(at);
-        send(DigestsMessage{epoch_, at, {first, first + static_cast<std::ptrdiff_t>(count)}});
-    }
-}
-
 void Primary::send(FrameType type, GatheredBody body) {
     bytes_ += body.size() + frame_header_size;
     const bool before_commit =
@@ -293,6 +236,7 @@ void Primary::frame_received(Frame frame) {
         drop_channel(handled.error().message());
         return;
     }
+    look_at_verification();
     pump();
 }
 
@@ -313,6 +257,15 @@ Result<void> Primary::handle(const Frame& frame) {
         case FrameType::disk_done:
             if (state_ != State::copying) return Error("it sent a message about disks out of turn");
             return source_.disk_message(frame);
+        case FrameType::disk_checked:
+            if (!verification_) return {};  // of one that was ended
+            return verification_->checked(frame, host_.now());
+        case FrameType::unfit: {
+            UnfitMessage unfit = FMVM_TRY(UnfitMessage::decode(frame.body));
+            log::error("primary", "the backup {} is not equal any more: {}", peer_, unfit.reason);
+            end_verification({VerifyOutcome::Kind::different, std::move(unfit.reason)});
+            return {};
+        }
         case FrameType::ask_switch_over:
             if (!frame.body.empty()) return Error("a malformed wish to switch over");
             log::info("primary", "{} asks to switch over", peer_);
@@ -358,6 +311,7 @@ Result<void> Primary::handle_ack(const Frame& frame) {
     gate_.release(sent.output_end);
     source_.committed(sent.epoch);
     const TimePoint now = host_.now();
+    if (verification_) verification_->acknowledged(sent.epoch, now);
     sent.record.acknowledged = now - sent.cut_began;
     policy_.acknowledged(sent.record.acknowledged);
     if (policy_.waits_for_ack() && !last_cut_) {
@@ -409,6 +363,8 @@ void Primary::drop_channel(const std::string& reason) {
 
 void Primary::peer_lost(const std::string& reason) {
     if (state_ == State::finished) return;
+    end_verification({VerifyOutcome::Kind::unfinished,
+                      fmt::format("the backup was lost meanwhile: {}", reason)});
     const State was = state_;
     channel_.reset();
     detector_.reset();
@@ -479,6 +435,7 @@ void Primary::run_alone() {
 
 void Primary::finish(PrimaryEnd end, const std::string& why) {
     if (std::exchange(state_, State::finished) == State::finished) return;
+    end_verification({VerifyOutcome::Kind::unfinished, fmt::format("it ended meanwhile: {}", why)});
     if (channel_) channel_->close();
     channel_.reset();
     detector_.reset();

@@ -30,6 +30,7 @@
 #include "lockstep/epoch_stats.h"
 #include "lockstep/failure_detector.h"
 #include "lockstep/protocol.h"
+#include "lockstep/verification.h"
 
 namespace fmvm::lockstep {
 
@@ -69,6 +70,9 @@ class PrimaryHost {
     virtual void drain_output() = 0;
     // How far the initial copy is, for people.
     virtual void copying(const std::string&) {}
+    // How far a comparison is, for people; and how it ended.
+    virtual void verifying(const replay::ScrubProgress&) {}
+    virtual void verified(const VerifyOutcome&) {}
     // The backup is gone or was refused: try to get a connection.
     virtual void want_connection() = 0;
     // The guest must not run any more here. Once, and the last call.
@@ -92,6 +96,9 @@ class Primary : public ChannelUser {
     void connected(std::unique_ptr<Channel> channel);
     // Moves the guest to the backup on purpose. False: there is none that follows.
     bool switch_over();
+    // Compares the two sides; PrimaryHost::verified() is the answer, unless this is an error.
+    Result<void> verify(const VerifyOptions& options);
+    void stop_verifying();
     // The guest has ended by itself or by the operator's will; its last output still counts.
     void guest_ended(const std::string& reason);
     void claimed(Result<Claim> claim);
@@ -118,6 +125,10 @@ class Primary : public ChannelUser {
     bool step();
     bool copy_step();
     bool follow_step();
+    bool may_verify() const;
+    bool verify_step();
+    void look_at_verification();
+    void end_verification(VerifyOutcome outcome);
     bool may_cut() const;
     bool cut_due() const;
     bool is_settling() const;
@@ -168,6 +179,8 @@ class Primary : public ChannelUser {
     std::vector<std::uint8_t> state_sent_;  // what the backup has, for the next difference
     std::deque<Sent> sent_;
     bool more_work_ = false;  // pump() stopped to let others have their turn
+
+    std::optional<Verification> verification_;
 
     Last last_ = Last::no;
     bool last_cut_ = false;  // the last epoch was cut

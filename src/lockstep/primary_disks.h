@@ -13,6 +13,7 @@
 
 #include "lockstep/checkpoint_source.h"
 #include "replay/reference_rule.h"
+#include "replay/scrubber.h"
 
 namespace fmvm::lockstep {
 
@@ -46,6 +47,11 @@ class PrimaryDisks {
     // begins; set while the loop stands.
     virtual bool under_pressure() const = 0;
     virtual void on_pressure(std::function<void()> handler) = 0;
+
+    // From the first cut on: begins to compare all of the disks, at most so fast. It is here until
+    // end_scrub() or end().
+    virtual replay::Scrubber& begin_scrub(std::uint64_t bytes_per_second) = 0;
+    virtual void end_scrub() = 0;
 
     // The guest runs on under another generation.
     virtual void generation_changed(Generation generation) = 0;

@@ -112,6 +112,30 @@ void PrimaryService::claim(Generation generation) {
                   [this](Result<Claim> claim) { primary_->claimed(std::move(claim)); });
 }
 
+void PrimaryService::verify(const VerifyOptions& options, Comparer comparer) {
+    thread_.post([this, options, comparer = std::move(comparer)] {
+        const Comparer before = std::exchange(comparer_, comparer);
+        const Result<void> begun = primary_->verify(options);
+        if (begun.ok()) return;
+        comparer_ = before;
+        comparer.finished({VerifyOutcome::Kind::unfinished, begun.error().message()});
+    });
+}
+
+void PrimaryService::stop_verifying() {
+    thread_.post([this] { primary_->stop_verifying(); });
+}
+
+void PrimaryService::verifying(const replay::ScrubProgress& progress) {
+    if (now() - progress_shown_ < progress_interval) return;
+    progress_shown_ = now();
+    comparer_.progress(progress);
+}
+
+void PrimaryService::verified(const VerifyOutcome& outcome) {
+    std::exchange(comparer_, {}).finished(outcome);
+}
+
 // For somebody who watches; a pipe gets only the log.
 void PrimaryService::copying(const std::string& progress) {
     if (now() - progress_shown_ < progress_interval || ::isatty(STDERR_FILENO) != 1) return;

@@ -58,6 +58,14 @@ class PrimaryService : public PrimaryHost {
     // the guest runs on here; otherwise the guest's end here (EndHandler) is the answer.
     void switch_over(Stays stays);
     void guest_ended(const std::string& reason);
+    // Who has asked for a comparison: called on the replication thread, finished() once.
+    struct Comparer {
+        std::function<void(const replay::ScrubProgress&)> progress;
+        std::function<void(const VerifyOutcome&)> finished;
+    };
+    // Any thread. One at a time.
+    void verify(const VerifyOptions& options, Comparer comparer);
+    void stop_verifying();
     std::string summary() const { return stats_.summary(); }
     // Any thread.
     Generation generation() const { return *generation_; }
@@ -67,6 +75,8 @@ class PrimaryService : public PrimaryHost {
     void generation_changed(Generation generation) override;
     void drain_output() override { drain_(); }
     void copying(const std::string& progress) override;
+    void verifying(const replay::ScrubProgress& progress) override;
+    void verified(const VerifyOutcome& outcome) override;
     void want_connection() override;
     void finished(PrimaryEnd end, const std::string& why) override;
 
@@ -92,6 +102,7 @@ class PrimaryService : public PrimaryHost {
     std::unique_ptr<Connector> connector_;
     std::optional<TimePoint> connect_at_;
     Stays stays_;  // set while a switchover is under way
+    Comparer comparer_;  // set while a comparison is under way
     bool connect_failure_told_ = false;
     TimePoint progress_shown_{};
     std::atomic<bool> output_told_{false};

@@ -222,4 +222,16 @@ Result<EndedMessage> EndedMessage::decode(std::span<const std::uint8_t> body) {
     return checked(std::move(message), in, "ended");
 }
 
+Body UnfitMessage::encode() const {
+    ByteWriter out;
+    put_reason(out, reason);
+    return out.take();
+}
+
+Result<UnfitMessage> UnfitMessage::decode(std::span<const std::uint8_t> body) {
+    ByteReader in(body);
+    UnfitMessage message{take_reason(in)};
+    return checked(std::move(message), in, "unfit");
+}
+
 }  // namespace fmvm::lockstep

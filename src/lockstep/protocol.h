@@ -145,6 +145,14 @@ struct EndedMessage {
     static Result<EndedMessage> decode(std::span<const std::uint8_t> body);
 };
 
+// The backup has found that it is not equal to the primary: it does not take over.
+struct UnfitMessage {
+    std::string reason;  // one sentence
+    static constexpr FrameType type = FrameType::unfit;
+    Body encode() const;
+    static Result<UnfitMessage> decode(std::span<const std::uint8_t> body);
+};
+
 inline constexpr std::size_t reason_bytes_max = 1024;
 inline constexpr std::size_t output_bytes_max = 256 * kib;  // of one output frame
 

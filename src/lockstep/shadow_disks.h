@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "lockstep/piece.h"
 #include "replay/block_record.h"
+#include "replay/scrub_messages.h"
 
 namespace fmvm::lockstep {
 
@@ -36,6 +37,10 @@ class ShadowDisks {
     virtual Result<void> mark(std::span<const replay::BlockRecord> records) = 0;
     // Carries them out. The guest RAM that they refer to is that of their epoch.
     virtual Result<void> replay(std::span<const replay::BlockRecord> records) = 0;
+    // Whether a check fits these disks.
+    virtual Result<void> check(const replay::CheckMessage& message) const = 0;
+    // An error unless these blocks are as the primary says. Everything was replayed.
+    virtual Result<void> compare(const replay::CheckMessage& message) = 0;
     // What was replayed is on stable storage when it returns.
     virtual Result<void> sync() = 0;
     // The guest has ended on the primary, and all was replayed: others may use the disks again.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/crash_point.h"
+#include "base/digest.h"
 #include "base/log.h"
 
 namespace fmvm::lockstep {
@@ -29,7 +30,8 @@ StandbyDisks::StandbyDisks(GuestMemory& memory, std::vector<Disk> disks, const V
     : disks_(std::move(disks)),
       vm_(vm),
       generation_(generation),
-      replayer_(&memory, backends_of(disks_)) {
+      replayer_(&memory, backends_of(disks_)),
+      buffer_(replay::disk_block_bytes) {
     for (std::size_t i = 0; i < disks_.size(); ++i) {
         targets_.emplace_back(static_cast<std::uint8_t>(i), replay::DiskOwner{vm, generation},
                               *disks_[i].map, *disks_[i].image, disks_[i].name);
@@ -138,6 +140,37 @@ void StandbyDisks::distrust() {
         const Result<void> broken = disk.map->break_lineage(replay::DiskRole::syncing);
         if (!broken.ok()) log::error("backup", "{}", broken.error().message());
     }
+}
+
+Result<void> StandbyDisks::check(const replay::CheckMessage& message) const {
+    if (message.disk >= disks_.size())
+        return make_error("it compares disk {}, which there is not", message.disk);
+    const std::uint64_t count =
+        replay::disk_block_count(disks_[message.disk].map->image_bytes());
+    for (const replay::BlockDigest& expected : message.blocks) {
+        if (expected.block >= count)
+            return make_error("it compares a block beyond the end of disk {}", message.disk);
+    }
+    return {};
+}
+
+Result<void> StandbyDisks::compare(const replay::CheckMessage& message) {
+    for (const replay::BlockDigest& expected : message.blocks) {
+        Result<void> equal = compare(disks_[message.disk], expected);
+        if (equal.ok()) continue;
+        distrust();
+        return equal;
+    }
+    return {};
+}
+
+Result<void> StandbyDisks::compare(const Disk& disk, const replay::BlockDigest& expected) {
+    const std::uint64_t size = replay::bytes_of_block(expected.block, disk.map->image_bytes());
+    const std::span<std::uint8_t> bytes = std::span(buffer_).first(size);
+    FMVM_TRY(disk.image->read(expected.block, bytes));
+    if (digest_of(bytes) == expected.digest) return {};
+    return make_error("verify: disk {} differs from the primary's within the {} bytes from {} on",
+                      disk.name, size, expected.block * replay::disk_block_bytes);
 }
 
 Result<void> StandbyDisks::sync() {

@@ -35,6 +35,8 @@ class StandbyDisks : public ShadowDisks {
     Result<void> check(const replay::BlockRecord& record) const override;
     Result<void> mark(std::span<const replay::BlockRecord> records) override;
     Result<void> replay(std::span<const replay::BlockRecord> records) override;
+    Result<void> check(const replay::CheckMessage& message) const override;
+    Result<void> compare(const replay::CheckMessage& message) override;
     Result<void> sync() override;
     Result<void> release() override;
 
@@ -45,6 +47,7 @@ class StandbyDisks : public ShadowDisks {
   private:
     Result<replay::ResyncTarget*> target(std::uint8_t disk);
     Result<void> set_role(replay::DiskRole role, Generation generation);
+    Result<void> compare(const Disk& disk, const replay::BlockDigest& expected);
     void distrust();
     void forget_changes();
 
@@ -53,6 +56,7 @@ class StandbyDisks : public ShadowDisks {
     const Generation generation_;
     std::vector<replay::ResyncTarget> targets_;
     replay::Replayer replayer_;
+    std::vector<std::uint8_t> buffer_;  // a block that is compared
     bool following_ = false;
 };
 

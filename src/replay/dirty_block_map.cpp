@@ -224,6 +224,11 @@ void DirtyBlockMap::resynced(BlockIndex block) {
     reset(file_.blocks(), block);
 }
 
+bool DirtyBlockMap::is_touched(BlockIndex block) const {
+    const Lock lock(mutex_);
+    return touched_.contains(block);
+}
+
 bool DirtyBlockMap::begin_prune() {
     const Lock lock(mutex_);
     bool any = false;

@@ -74,6 +74,9 @@ class DirtyBlockMap {
     // This block was found equal to, or became, the other side's.
     void resynced(BlockIndex block);
 
+    // The block was changed since the last take_touched(), or a change of it was in flight then.
+    bool is_touched(BlockIndex block) const;
+
     // False when no region can become inactive.
     bool begin_prune();
     void end_prune();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/toy_source.h"
 
+#include <utility>
+
 #include "base/digest.h"
 
 namespace fmvm::sim {
@@ -62,7 +64,7 @@ Result<void> ToySource::cut(lockstep::EpochId epoch, bool stay_stopped) {
     gate_.hold();
     output_ = epoch == 1 ? gate_.close_first_epoch() : gate_.close_epoch();
     digests_.clear();
-    if (epoch % verify_every != 0) return {};
+    if (!std::exchange(digest_next_, false) && epoch % verify_every != 0) return {};
     for (PageIndex page = 0; page < toy_pages; ++page)
         digests_.push_back(digest_of(ram_.page(page)));
     digests_.push_back(digest_of(state_));

@@ -29,6 +29,9 @@ class ToySource : public lockstep::CheckpointSource {
     const std::vector<std::uint64_t>& digests() const override { return digests_; }
     const lockstep::CutReport& report() const override { return report_; }
     const lockstep::PageCounts& counts() const override { return counts_; }
+    void digest_next() override { digest_next_ = true; }
+    replay::Scrubber* begin_scrub(std::uint64_t) override { return nullptr; }
+    void end_scrub() override {}
     void committed(lockstep::EpochId) override {}
     bool settled() const override { return true; }
     std::optional<TimePoint> waiting_since() const override { return std::nullopt; }
@@ -44,6 +47,7 @@ class ToySource : public lockstep::CheckpointSource {
     lockstep::OutputGate& gate_;
     bool initial_done_ = false;
     bool stands_ = false;
+    bool digest_next_ = false;
 
     PageSet to_send_{toy_pages};  // of this round of the initial copy
     unsigned round_ = 0;
