@@ -66,9 +66,8 @@ int verify_command(const VerifyCommandOptions& options) {
     const std::string request = fmt::format(
         R"({{"command": "verify", "memory": {}, "disks": {}, "bytes_per_second": {}}})",
         options.compare.memory, options.compare.disks, options.compare.bytes_per_second);
-    const Result<JsonValue> answer =
-        control_request(options.control, request,
-                        [began](const JsonValue& line) { show_progress(line, began); });
+    const Result<JsonValue> answer = control_request(
+        options.control, request, [began](const JsonValue& line) { show_progress(line, began); });
     if (::isatty(STDERR_FILENO) == 1) fmt::print(stderr, "{}", clear_line);
     if (!answer.ok()) return report_error(answer.error().message(), ExitStatus::failure);
     const JsonValue* const result = find_member(*answer, "result");
@@ -101,9 +100,9 @@ void VerifyRequests::begin(const JsonValue& request, const ControlReply& reply) 
 
 void VerifyRequests::progress(const replay::ScrubProgress& progress) {
     if (!reply_) return;
-    const bool heard = reply_->line(
-        fmt::format(R"({{"progress": {{"bytes_total": {}, "bytes_equal": {}}}}})",
-                    progress.bytes_total, progress.bytes_equal));
+    const bool heard =
+        reply_->line(fmt::format(R"({{"progress": {{"bytes_total": {}, "bytes_equal": {}}}}})",
+                                 progress.bytes_total, progress.bytes_equal));
     if (!heard) service_.stop_verifying();
 }
 

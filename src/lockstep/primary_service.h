@@ -101,7 +101,7 @@ class PrimaryService : public PrimaryHost {
     std::unique_ptr<Primary> primary_;
     std::unique_ptr<Connector> connector_;
     std::optional<TimePoint> connect_at_;
-    Stays stays_;  // set while a switchover is under way
+    Stays stays_;        // set while a switchover is under way
     Comparer comparer_;  // set while a comparison is under way
     bool connect_failure_told_ = false;
     TimePoint progress_shown_{};

@@ -17,9 +17,9 @@ Result<void> Primary::verify(const VerifyOptions& options) {
     if (state_ != State::following || !commit_sent_ || last_ != Last::no)
         return Error("no backup is in step; wait until the log says that the guest is protected");
     if (verification_) return Error("a comparison is under way; wait for its end");
-    verification_.emplace(FMVM_TRY(Verification::begin(
-        options, source_, epoch_, verify_patience + 3 * options_.policy.interval_max,
-        host_.now())));
+    verification_.emplace(FMVM_TRY(
+        Verification::begin(options, source_, epoch_,
+                            verify_patience + 3 * options_.policy.interval_max, host_.now())));
     pump();
     return {};
 }

@@ -145,8 +145,7 @@ void StandbyDisks::distrust() {
 Result<void> StandbyDisks::check(const replay::CheckMessage& message) const {
     if (message.disk >= disks_.size())
         return make_error("it compares disk {}, which there is not", message.disk);
-    const std::uint64_t count =
-        replay::disk_block_count(disks_[message.disk].map->image_bytes());
+    const std::uint64_t count = replay::disk_block_count(disks_[message.disk].map->image_bytes());
     for (const replay::BlockDigest& expected : message.blocks) {
         if (expected.block >= count)
             return make_error("it compares a block beyond the end of disk {}", message.disk);

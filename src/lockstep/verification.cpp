@@ -59,7 +59,8 @@ VerifyOutcome Verification::equal(TimePoint now) const {
     const char* const memory = memory_compared_ ? "memory" : "";
     const char* const both = memory_compared_ && disks_ != nullptr ? " and " : "";
     if (disks_ == nullptr)
-        return {VerifyOutcome::Kind::equal, fmt::format("equal: {} ({:.1f} s); no disks were compared", memory, seconds)};
+        return {VerifyOutcome::Kind::equal,
+                fmt::format("equal: {} ({:.1f} s); no disks were compared", memory, seconds)};
     return {VerifyOutcome::Kind::equal,
             fmt::format("equal: {}{}{:.1f} MiB of disks ({:.1f} s)", memory, both,
                         static_cast<double>(progress().bytes_total) / static_cast<double>(mib),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One comparison of a protected guest with its backup, asked for by an operator (`fmvm verify`): all
-// of memory and state at the next cut, as verify mode does, and all of the disks of which the backup
-// has its own, beside the running guest.
+// One comparison of a protected guest with its backup, asked for by an operator (`fmvm verify`):
+// all of memory and state at the next cut, as verify mode does, and all of the disks of which the
+// backup has its own, beside the running guest.
 //
 // The backup never says "memory is equal"; one that differs says that it is unfit, before it
 // acknowledges a later epoch.
@@ -67,7 +67,7 @@ class Verification {
     EpochId memory_epoch_;     // whose cut has the digests; 0: known to be equal, or not asked for
     Duration patience_;
     TimePoint began_;
-    TimePoint advanced_;           // when the backup said last that something is equal
+    TimePoint advanced_;  // when the backup said last that something is equal
     bool memory_compared_ = false;
 };
 

@@ -4,9 +4,9 @@
 //
 // A block is as it was at the last cut when no change of it was in flight then, and none has begun
 // since: DirtyBlockMap::is_touched() knows, because take_touched() is called at each cut, and
-// mark() before a change goes to the disk. So a block is read beside the running guest and looked up
-// after that; one that was touched is left for a later pass. A block that the guest writes all the
-// time would never be met untouched: once all others are done, one of them is read at each cut,
+// mark() before a change goes to the disk. So a block is read beside the running guest and looked
+// up after that; one that was touched is left for a later pass. A block that the guest writes all
+// the time would never be met untouched: once all others are done, one of them is read at each cut,
 // while the guest stands (it is in the page cache; some 30 us).
 //
 // No sockets, clocks or threads: time comes in as arguments. The caller's thread is the one that

@@ -22,6 +22,7 @@
 #include "lockstep/page_codec.h"
 #include "lockstep/protocol.h"
 #include "replay/resync_messages.h"
+#include "replay/scrub_messages.h"
 
 namespace {
 
@@ -31,7 +32,7 @@ using Bytes = std::vector<std::uint8_t>;
 using Page = std::array<std::uint8_t, page_size>;
 
 constexpr std::size_t page_count = 4;
-constexpr unsigned frame_types = 22;
+constexpr unsigned frame_types = 25;
 
 template <typename Message>
 void check_message(const Frame& frame) {
@@ -89,6 +90,12 @@ class Receiver {
                 return check_message<replay::BlocksMessage>(frame);
             case FrameType::disk_done:
                 return check_message<replay::DoneMessage>(frame);
+            case FrameType::disk_check:
+                return check_message<replay::CheckMessage>(frame);
+            case FrameType::disk_checked:
+                return check_message<replay::CheckedMessage>(frame);
+            case FrameType::unfit:
+                return check_message<UnfitMessage>(frame);
             case FrameType::invalid:
                 FMVM_CHECK(false);
         }

@@ -17,7 +17,8 @@ import unittest
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 # src/cli/exit_status.h
-OK, FAILURE, USAGE, RESET, CRASHED, STUCK, STOPPED, SUPERSEDED, BACKUP_LOST = range(9)
+(OK, FAILURE, USAGE, RESET, CRASHED, STUCK, STOPPED, SUPERSEDED, BACKUP_LOST,
+ DIFFERENT) = range(10)
 
 
 class Vm:

@@ -6,48 +6,17 @@
 #include "base/digest.h"
 #include "replay/resync_source.h"
 #include "replay/resync_target.h"
+#include "support/memory_blocks.h"
 
 using namespace fmvm;
 using namespace fmvm::replay;
 
 namespace {
 
-using Bytes = std::vector<std::uint8_t>;
 using Blocks = std::vector<BlockIndex>;
 
 constexpr std::uint64_t block_count = 300;
 constexpr std::uint64_t image_bytes = block_count * disk_block_bytes - 1024;
-
-class MemoryBlocks : public ImageBlocks {
-  public:
-    explicit MemoryBlocks(std::uint64_t bytes) : content(bytes) {}
-    std::uint64_t image_bytes() const override { return content.size(); }
-    bool read_only() const override { return refuse_writes; }
-    Result<void> sync() override { return {}; }
-    Result<void> read(BlockIndex block, std::span<std::uint8_t> bytes) override {
-        REQUIRE(bytes.size() == bytes_of_block(block, content.size()));
-        reads.push_back(block);
-        if (block == unreadable) return Error("disk a.img: cannot be read at all");
-        std::copy_n(at(block), bytes.size(), bytes.begin());
-        return {};
-    }
-    Result<void> write(BlockIndex block, std::span<const std::uint8_t> bytes) override {
-        REQUIRE_FALSE(refuse_writes);
-        REQUIRE(bytes.size() == bytes_of_block(block, content.size()));
-        writes.push_back(block);
-        std::copy(bytes.begin(), bytes.end(), at(block));
-        return {};
-    }
-    Bytes::iterator at(BlockIndex block) {
-        return content.begin() + static_cast<std::ptrdiff_t>(block * disk_block_bytes);
-    }
-
-    Bytes content;
-    bool refuse_writes = false;
-    BlockIndex unreadable = UINT64_MAX;
-    Blocks reads;
-    Blocks writes;
-};
 
 std::unique_ptr<DirtyBlockMap> new_map(std::uint64_t bytes = image_bytes) {
     DiskLabel label;
