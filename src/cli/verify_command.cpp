@@ -70,9 +70,9 @@ int verify_command(const VerifyCommandOptions& options) {
         options.control, request, [began](const JsonValue& line) { show_progress(line, began); });
     if (::isatty(STDERR_FILENO) == 1) fmt::print(stderr, "{}", clear_line);
     if (!answer.ok()) return report_error(answer.error().message(), ExitStatus::failure);
-    const JsonValue* const result = find_member(*answer, "result");
+    const JsonValue* const result = find_member(answer.value(), "result");
     const std::string text = result == nullptr ? "" : result->text;
-    const JsonValue* const equal = find_member(*answer, "equal");
+    const JsonValue* const equal = find_member(answer.value(), "equal");
     if (equal == nullptr || !equal->boolean) return report_error(text, ExitStatus::different);
     fmt::print("{}\n", text);
     return to_int(ExitStatus::ok);
@@ -89,13 +89,13 @@ void VerifyRequests::begin(const JsonValue& request, const ControlReply& reply) 
     if (!options.ok()) return reply.error(options.error().message());
     if (reply_) return reply.error("a comparison is under way; wait for its end");
     reply_ = reply;
-    service_.verify(*options, {[this](const replay::ScrubProgress& now) {
-                                   boost::asio::post(control_, [this, now] { progress(now); });
-                               },
-                               [this](const lockstep::VerifyOutcome& outcome) {
-                                   boost::asio::post(control_,
-                                                     [this, outcome] { finished(outcome); });
-                               }});
+    service_.verify(options.value(),
+                    {[this](const replay::ScrubProgress& now) {
+                         boost::asio::post(control_, [this, now] { progress(now); });
+                     },
+                     [this](const lockstep::VerifyOutcome& outcome) {
+                         boost::asio::post(control_, [this, outcome] { finished(outcome); });
+                     }});
 }
 
 void VerifyRequests::progress(const replay::ScrubProgress& progress) {
