@@ -155,11 +155,12 @@ class Refused(VerifyTestCase):
     def test_twice_at_a_time_and_given_up(self):
         pair, primary, backup = self.journal_pair()
         slow = self.begin(pair, "--rate", "1M")
-        pair.watch.wait(lambda: "under way" in self.begin(
-            pair, "--only", "disks").communicate(timeout=60)[1], 10, pair.description)
+        primary.wait_lines(200)
+        self.assertIn("under way", self.verify(pair, expected=FAILURE))
         slow.kill()
         slow.communicate(timeout=60)
-        pair.watch.wait(lambda: self.begin(pair).wait(60) == OK, 10, pair.description)
+        primary.wait_lines(200)  # it notices
+        self.verify(pair)
         self.end(pair, primary, backup)
 
     def test_backup_dies_meanwhile(self):

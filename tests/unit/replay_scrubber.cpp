@@ -184,9 +184,6 @@ TEST_CASE("scrubber: a block that is always written is read at a cut", "[scrub]"
     Scrubber scrubber = disks.scrub();
     disks.write(5);
     CHECK(run(scrubber).size() == block_count - 1);
-    disks.cut(scrubber);  // before it was known that only this one is left
-    disks.write(5);
-    CHECK(run(scrubber).empty());
     CHECK(scrubber.due() == Scrubber::TimePoint::max());
     disks.cut(scrubber);
     const auto expected = digest_of(std::span(&*disks.images[0]->at(5), disk_block_bytes));
@@ -199,9 +196,6 @@ TEST_CASE("scrubber: a block that is always written is read at a cut", "[scrub]"
 TEST_CASE("scrubber: what a cut has read is void at the next", "[scrub]") {
     Disks disks;
     Scrubber scrubber = disks.scrub();
-    disks.write(5);
-    run(scrubber);
-    disks.cut(scrubber);
     disks.write(5);
     run(scrubber);
     disks.cut(scrubber);  // reads it
@@ -252,9 +246,6 @@ TEST_CASE("scrubber: a disk that cannot be read is an error, at a cut too", "[sc
     CHECK_FALSE(scrubber.next(7, at(0s)).ok());
 
     Scrubber second = disks.scrub();
-    disks.write(0);
-    run(second);
-    disks.cut(second);
     disks.write(0);
     run(second);
     disks.cut(second);
