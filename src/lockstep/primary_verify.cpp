@@ -17,9 +17,16 @@ Result<void> Primary::verify(const VerifyOptions& options) {
     if (state_ != State::following || !commit_sent_ || last_ != Last::no)
         return Error("no backup is in step; wait until the log says that the guest is protected");
     if (verification_) return Error("a comparison is under way; wait for its end");
-    verification_.emplace(FMVM_TRY(
-        Verification::begin(options, source_, epoch_,
-                            verify_patience + 3 * options_.policy.interval_max, host_.now())));
+    replay::Scrubber* const disks =
+        options.disks ? source_.begin_scrub(options.bytes_per_second) : nullptr;
+    if (disks == nullptr && !options.memory) {
+        return Error(
+            "there are no disks to compare: the guest has none, or both sides share them; leave "
+            "--only disks out to compare memory");
+    }
+    if (options.memory) source_.digest_next();
+    verification_.emplace(disks, options.memory ? epoch_ + 1 : 0,
+                          verify_patience + 3 * options_.policy.interval_max, host_.now());
     pump();
     return {};
 }

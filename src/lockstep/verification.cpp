@@ -7,19 +7,6 @@
 
 namespace fmvm::lockstep {
 
-Result<Verification> Verification::begin(const VerifyOptions& options, CheckpointSource& source,
-                                         EpochId last, Duration patience, TimePoint now) {
-    replay::Scrubber* const disks =
-        options.disks ? source.begin_scrub(options.bytes_per_second) : nullptr;
-    if (disks == nullptr && !options.memory) {
-        return Error(
-            "there are no disks to compare: the guest has none, or both sides share them; leave "
-            "--only disks out to compare memory");
-    }
-    if (options.memory) source.digest_next();
-    return Verification(disks, options.memory ? last + 1 : 0, patience, now);
-}
-
 Result<Piece> Verification::next(EpochId epoch, TimePoint now) {
     if (disks_ == nullptr) return Piece{};
     const auto check = FMVM_TRY(disks_->next(epoch, now));

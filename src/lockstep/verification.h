@@ -14,7 +14,9 @@
 #include <optional>
 #include <string>
 
-#include "lockstep/checkpoint_source.h"
+#include "lockstep/piece.h"
+#include "lockstep/protocol.h"
+#include "replay/scrubber.h"
 
 namespace fmvm::lockstep {
 
@@ -35,11 +37,15 @@ class Verification {
     using TimePoint = std::chrono::steady_clock::time_point;
     using Duration = std::chrono::steady_clock::duration;
 
-    // Begins. `last`: the epoch that was cut last. patience: without any progress for so long, it
-    // ends unfinished. Error: there is nothing to compare. The source outlives this, and the
-    // caller ends this before CheckpointSource::end().
-    static Result<Verification> begin(const VerifyOptions& options, CheckpointSource& source,
-                                      EpochId last, Duration patience, TimePoint now);
+    // Begins. disks: they are compared, and outlive this; null: they are not. memory_epoch: the cut
+    // that is to have digests of memory; 0: none. patience: without any progress for so long, it
+    // ends unfinished.
+    Verification(replay::Scrubber* disks, EpochId memory_epoch, Duration patience, TimePoint now)
+        : disks_(disks),
+          memory_epoch_(memory_epoch),
+          patience_(patience),
+          began_(now),
+          advanced_(now) {}
 
     // Between the commit of `epoch` and the next cut: the next message; empty when none is due.
     Result<Piece> next(EpochId epoch, TimePoint now);
@@ -54,12 +60,6 @@ class Verification {
     replay::ScrubProgress progress() const;
 
   private:
-    Verification(replay::Scrubber* disks, EpochId memory_epoch, Duration patience, TimePoint now)
-        : disks_(disks),
-          memory_epoch_(memory_epoch),
-          patience_(patience),
-          began_(now),
-          advanced_(now) {}
     VerifyOutcome equal(TimePoint now) const;
     std::string why_it_stands() const;
 

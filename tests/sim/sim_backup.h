@@ -21,6 +21,7 @@ class SimBackup : public lockstep::BackupHost {
     Process& process() { return process_; }
     const Process& process() const { return process_; }
     Console& console() { return console_; }
+    ToyRam* ram() { return ram_.get(); }  // of the guest that it follows
     lockstep::Backup& machine() { return backup_; }
     lockstep::Backup::State state() const { return backup_.state(); }
     bool runs() const { return process_.alive() && guest_ && !exits_; }

@@ -53,6 +53,15 @@ void SimPrimary::run_guest() {
     process_.after(world_.timeline().rng().between(300us, 4ms), [this] { run_guest(); });
 }
 
+void SimPrimary::ask_to_verify() {
+    comparison_.reset();
+    process_.post([this] {
+        const Result<void> begun = primary_.verify({.memory = true, .disks = false});
+        if (!begun.ok())
+            comparison_ = {lockstep::VerifyOutcome::Kind::unfinished, begun.error().message()};
+    });
+}
+
 void SimPrimary::ask_to_switch_over() {
     process_.post([this] {
         const bool begun = primary_.switch_over();

@@ -27,11 +27,15 @@ class SimPrimary : public lockstep::PrimaryHost {
     const ToyGuest& guest() const { return guest_; }
     bool runs() const { return process_.alive() && !end_; }
     void ask_to_switch_over();
+    // Compares memory. How it ended, once it has.
+    void ask_to_verify();
+    const std::optional<lockstep::VerifyOutcome>& comparison() const { return comparison_; }
 
     TimePoint now() override { return process_.now(); }
     void claim(lockstep::Generation generation) override;
     void generation_changed(lockstep::Generation generation) override { generation_ = generation; }
     void drain_output() override { console_.drain(); }
+    void verified(const lockstep::VerifyOutcome& outcome) override { comparison_ = outcome; }
     void want_connection() override;
     void finished(lockstep::PrimaryEnd end, const std::string& why) override;
 
@@ -52,6 +56,7 @@ class SimPrimary : public lockstep::PrimaryHost {
     lockstep::Primary primary_;
     std::optional<Timer> timer_;
     bool end_told_ = false;
+    std::optional<lockstep::VerifyOutcome> comparison_;
     std::optional<lockstep::PrimaryEnd> end_;
 };
 
