@@ -18,7 +18,7 @@ namespace {
 // A protected guest that has run for a while.
 struct Protected {
     explicit Protected(const Settings& settings = {}) : world(settings) {
-        log::set_level(log::Level::off);
+        log::set_level(log::Level::error);
         REQUIRE(world.run_until_protected());
         world.run_for(100ms);
     }

@@ -151,6 +151,7 @@ TEST_CASE("protocol: reasons are short and plain", "[protocol]") {
           "this backup serves another VM");
     CHECK(check_round_trip(EndedMessage{"the guest powered off"}).reason ==
           "the guest powered off");
+    CHECK(check_round_trip(UnfitMessage{"RAM differs"}).reason == "RAM differs");
     CHECK(check_round_trip(RefuseMessage{"naïve"}).reason == "naïve");
     // The sender makes them so,
     CHECK(check_round_trip(RefuseMessage{std::string(5000, 'x')}).reason ==
@@ -161,6 +162,7 @@ TEST_CASE("protocol: reasons are short and plain", "[protocol]") {
     body.back() = 0x1b;
     CHECK_FALSE(RefuseMessage::decode(body).ok());
     CHECK_FALSE(EndedMessage::decode(body).ok());
+    CHECK_FALSE(UnfitMessage::decode(body).ok());
     ByteWriter longer;
     longer.text(std::string(reason_bytes_max + 1, 'x'));
     CHECK_FALSE(RefuseMessage::decode(longer.bytes()).ok());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/resync_messages.h"
 
+#include "replay/scrub_messages.h"
+
 #include <catch2/catch.hpp>
 #include <functional>
 #include <random>
@@ -62,6 +64,8 @@ TEST_CASE("resync messages survive encoding, and no other bytes are taken for th
                               {2, BlockEncoding::raw, {1, 2}},
                               {7, BlockEncoding::lz4, {3}}}});
     check_body(DoneMessage{3, 9});
+    check_body(CheckMessage{7, 1000, 3, {{4, 5}, {1, 2}, {4, 5}}});
+    check_body(CheckedMessage{7});
 }
 
 TEST_CASE("lists that are empty, too long or out of order are refused") {
@@ -78,6 +82,19 @@ TEST_CASE("lists that are empty, too long or out of order are refused") {
     CHECK_FALSE(WantedMessage::decode(WantedMessage{0, 1, {4, 3}}.encode()).ok());
     CHECK_FALSE(
         ChunkDigestsMessage::decode(ChunkDigestsMessage{0, 1, {{4, 0}, {4, 0}}}.encode()).ok());
+}
+
+TEST_CASE("checks of no block, or of too many, are refused") {
+    CheckMessage check{1, 2, 0, {}};
+    CHECK_FALSE(CheckMessage::decode(check.encode()).ok());
+    check.blocks.resize(check_blocks_max);
+    CHECK(CheckMessage::decode(check.encode()).ok());
+    check.blocks.resize(check_blocks_max + 1);
+    CHECK_FALSE(CheckMessage::decode(check.encode()).ok());
+    // A count that would be gigabytes, without them.
+    Bytes body = CheckMessage{1, 2, 0, {{1, 2}}}.encode();
+    std::fill(body.begin() + 17, body.begin() + 21, std::uint8_t{0xff});
+    CHECK_FALSE(CheckMessage::decode(body).ok());
 }
 
 TEST_CASE("payloads that do not fit their encoding are refused") {

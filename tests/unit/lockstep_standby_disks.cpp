@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// A backup's disks: comparing them with what the primary says. (Making them equal: replay_resync;
+// replay: replay_replayer.)
+#include "lockstep/standby_disks.h"
+
+#include <catch2/catch.hpp>
+
+#include "base/digest.h"
+#include "support/faulty_backend.h"
+#include "support/guest_ram.h"
+#include "support/memory_blocks.h"
+
+using namespace fmvm;
+using namespace fmvm::lockstep;
+using namespace fmvm::test;
+
+namespace {
+
+constexpr std::uint64_t disk_bytes = 3 * replay::disk_block_bytes - 512;
+
+struct Backup {
+    Backup() {
+        replay::DiskLabel label;
+        label.image_bytes = disk_bytes;
+        label.pair[0] = 1;
+        label.role = replay::DiskRole::following;
+        map = replay::DirtyBlockMap::unsaved(label).value();
+        auto blocks = std::make_unique<MemoryBlocks>(disk_bytes);
+        image = blocks.get();
+        std::vector<StandbyDisks::Disk> list;
+        list.push_back({"b.img", &backend, map.get(), std::move(blocks)});
+        disks.emplace(ram.memory(), std::move(list), VmId{}, 1);
+    }
+    // What a primary says whose disk is the same.
+    replay::CheckMessage check(std::initializer_list<replay::BlockIndex> blocks) const {
+        replay::CheckMessage message{1, 1, 0, {}};
+        for (const replay::BlockIndex block : blocks) {
+            const std::uint64_t size = replay::bytes_of_block(block, disk_bytes);
+            message.blocks.push_back({block, digest_of(std::span(&*image->at(block), size))});
+        }
+        return message;
+    }
+
+    GuestRam ram;
+    MemoryBackend backend{std::make_shared<std::vector<std::uint8_t>>(disk_bytes)};
+    std::unique_ptr<replay::DirtyBlockMap> map;
+    MemoryBlocks* image = nullptr;
+    std::optional<StandbyDisks> disks;
+};
+
+}  // namespace
+
+TEST_CASE("standby disks: what is equal stays trusted, the last and shorter block too") {
+    Backup backup;
+    CHECK(backup.disks->check(backup.check({2, 0, 1})).ok());
+    CHECK(backup.disks->compare(backup.check({2, 0, 1})).ok());
+    CHECK(backup.map->label().role == replay::DiskRole::following);
+    CHECK(backup.map->label().pair[0] == 1);
+}
+
+TEST_CASE("standby disks: one byte that differs is named, and nothing is trusted any more") {
+    Backup backup;
+    const replay::CheckMessage said = backup.check({0, 2});
+    *backup.image->at(2) ^= 1;
+    const Result<void> compared = backup.disks->compare(said);
+    REQUIRE_FALSE(compared.ok());
+    CHECK(compared.error().message() ==
+          "verify: disk b.img differs from the primary's within the 65024 bytes from 131072 on");
+    CHECK(backup.map->label().role == replay::DiskRole::syncing);
+    CHECK(backup.map->label().pair[0] != 1);
+    CHECK(backup.map->dirty().size() == 3);
+}
+
+TEST_CASE("standby disks: a disk that cannot be read is not known to be equal") {
+    Backup backup;
+    backup.image->unreadable = 1;
+    CHECK_FALSE(backup.disks->compare(backup.check({0, 1})).ok());
+    CHECK(backup.map->label().role == replay::DiskRole::syncing);
+}
+
+TEST_CASE("standby disks: a check of what there is not is refused, and changes no trust") {
+    Backup backup;
+    replay::CheckMessage message = backup.check({0});
+    message.disk = 1;
+    CHECK_FALSE(backup.disks->check(message).ok());
+    message = backup.check({0});
+    message.blocks.push_back({3, 0});
+    CHECK_FALSE(backup.disks->check(message).ok());
+    message.blocks.back().block = UINT64_MAX;
+    CHECK_FALSE(backup.disks->check(message).ok());
+    CHECK(backup.map->label().role == replay::DiskRole::following);
+}
