@@ -134,6 +134,11 @@ def option_cases(suite, kernel):
     suite.case("unknown command", ["rum"], ["'rum'"])
     suite.case("unknown option", run + ["--memroy", "1G"], ["'--memroy'"])
     suite.case("unknown option of check", ["check", "--jsno"], ["'--jsno'"])
+    verify = ["verify", "--control", suite.path("vm.sock")]
+    suite.case("verify without a socket", ["verify"], ["--control", "fmvm verify --help"])
+    suite.case("verify of something else", verify + ["--only", "ram"], ["--only", "'ram'"])
+    suite.case("verify at no rate", verify + ["--rate", "0"], ["--rate", "1M"])
+    suite.case("verify of nobody", verify, ["vm.sock", "no running fmvm"], status=FAILURE)
     suite.case("stray word", run + ["stray"], ["'stray'"])
     suite.case("option without its value", ["run", "--kernel"], ["--kernel", "needs a value"])
     suite.case("option twice", run + ["--kernel", kernel], ["--kernel", "2 times"])

@@ -12,8 +12,10 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import BACKUP_LOST, DIFFERENT, FAILURE, OK, STOPPED, main, settings  # noqa: E402
 from killing import check_status  # noqa: E402
-from pair import COUNTER, DIRTY_4, JOURNAL, PairTestCase  # noqa: E402
+from pair import COUNTER, DIRTY_4, JOURNAL, PairTestCase, Workload  # noqa: E402
 
+# Sixteen blocks, of which some have a write in flight at each cut.
+BUSY = Workload("blkload", "blkload", "op=write depth=4 span_mib=1 fresh=1 seconds=600", None)
 UNWRITTEN = 12 << 20  # the journal does not get there within a test
 BLOCK = 64 << 10
 
@@ -84,6 +86,17 @@ class Equal(VerifyTestCase):
                 self.assertEqual(primary.stop(), STOPPED, primary.description())
                 check_status(backup, OK)
                 pair.verdict(primary, backup)
+
+    def test_blocks_that_are_written_all_the_time(self):
+        pair = self.pair(BUSY, verify=0, disk=self.new_disk(), block="replay")
+        backup = pair.start_backup()
+        primary = pair.start_primary("--control", pair.directory / "primary.control")
+        primary.wait_log("protected by")
+        for _ in range(5):
+            self.verify(pair)
+        self.assertEqual(primary.stop(), STOPPED, primary.description())
+        check_status(backup, OK)
+        self.assertEqual(pair.disk_of("primary").read_bytes(), pair.disk_of("backup").read_bytes())
 
     def test_memory_that_is_written_all_the_time(self):
         pair, primary, backup = self.protected(DIRTY_4)
