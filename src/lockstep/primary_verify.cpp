@@ -2,14 +2,19 @@
 // A comparison of the two sides that an operator has asked for, beside the protection.
 #include <utility>
 
+#include "base/units.h"
 #include "lockstep/primary.h"
 
 namespace fmvm::lockstep {
 
 namespace {
 
-// How long a comparison may get nowhere, three of the longest epochs aside.
-constexpr std::chrono::seconds verify_patience{10};
+// How long a comparison may get nowhere: the backup needs an epoch with digests and the next one,
+// and digests all of its memory in between.
+std::chrono::microseconds patience(const PrimaryOptions& options) {
+    const std::chrono::seconds digesting(options.shape.memory_bytes / gib);
+    return std::chrono::seconds(10) + digesting + 3 * options.policy.interval_max;
+}
 
 }  // namespace
 
@@ -25,8 +30,7 @@ Result<void> Primary::verify(const VerifyOptions& options) {
             "--only disks out to compare memory");
     }
     if (options.memory) source_.digest_next();
-    verification_.emplace(disks, options.memory ? epoch_ + 1 : 0,
-                          verify_patience + 3 * options_.policy.interval_max, host_.now());
+    verification_.emplace(disks, options.memory ? epoch_ + 1 : 0, patience(options_), host_.now());
     pump();
     return {};
 }
