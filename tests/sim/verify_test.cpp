@@ -69,6 +69,24 @@ TEST_CASE("simulation: a page that differs is found, and nobody takes over with 
     CHECK(world.primary().runs());
 }
 
+// Cut off at that moment, both sides would claim, and either could win.
+TEST_CASE("simulation: a backup that knows that it differs claims nothing", "[verify]") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        Settings settings;
+        settings.seed = seed;
+        Protected pair(settings);
+        World& world = pair.world;
+        world.when(1, Moment::before_send, FrameType::unfit,
+                   [&] { world.network().cut(true, true); });
+        do {
+            world.backup().ram()->page(toy_pages - 2)[7] ^= 1;
+        } while (pair.compare() == Kind::equal);
+        pair.settle();
+        CHECK(world.primary().runs());
+        CHECK(world.is_protected());
+    }
+}
+
 TEST_CASE("simulation: a comparison whose backup is lost says so", "[verify]") {
     const FrameType moment = GENERATE(FrameType::digests, FrameType::commit, FrameType::ack);
     Protected pair;
