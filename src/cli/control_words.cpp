@@ -23,7 +23,7 @@ Exit status: 0 when the guest runs on the other side, 1 when it does not, 2 for 
 
 constexpr const char* verify_footer = R"(
 All of the guest's memory is compared as it is at one instant: the guest stands while it is digested,
-about 0.1 s for each GiB. Disks of which each side has its own are compared beside the running guest.
+0.15 s and more for each GiB. Disks of which each side has its own are compared beside the running guest.
 A backup that differs does not take over any more, is made equal again, and protects the guest then.
 
 Exit status: 0 when both are equal, 9 when they are not, 1 when that could not be found out, 2 for bad

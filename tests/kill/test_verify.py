@@ -119,8 +119,8 @@ class Different(VerifyTestCase):
         said = self.verify(pair, expected=DIFFERENT)
         self.assertIn(f"disk {pair.disk_of('backup')} differs from the primary's within the 65536 "
                       f"bytes from {UNWRITTEN + 3 * BLOCK} on", said)
-        self.assertIn(said.removeprefix("fmvm: ").strip(), backup.log())
-        self.assertIn(said.removeprefix("fmvm: ").strip(), primary.log())
+        for side in (backup, primary):
+            side.wait_log(said.removeprefix("fmvm: ").strip())
         self.assert_made_equal_again(pair, primary, backup)
         self.assertEqual(primary.stop(), STOPPED, primary.description())
         check_status(backup, OK)
