@@ -137,7 +137,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     }
 
     void enqueue(Unsent frame) {
-        if (lost_ || closing_) {
+        if (lost_ || closing_ || broken_) {
             release(std::move(frame.body));
             return;
         }
@@ -156,7 +156,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void beat() {
         heartbeat_timer_.expires_after(heartbeat_);
         heartbeat_timer_.async_wait([self = shared_from_this()](const ErrorCode& error) {
-            if (error || self->lost_ || self->closing_) return;
+            if (error || self->lost_ || self->closing_ || self->broken_) return;
             if (!std::exchange(self->sent_lately_, false) && !self->writing_) {
                 const std::vector<std::uint8_t> body = HeartbeatMessage{}.encode();
                 self->queued_ += frame_header_size + body.size();
@@ -233,8 +233,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void written(const ErrorCode& error) {
         writing_ = false;
         if (error || lost_) {
-            lose(error);
             release_all();
+            // The peer is gone, but what it said last (why it goes) may not have been read yet: the
+            // receiver comes to that, and then to the end.
+            broken_ = true;
+            if (closing_) shut();
             return;
         }
         const bool was_above = queued_ > channel_low_water;
@@ -311,6 +314,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool sent_lately_ = false;
     bool writing_ = false;
     bool closing_ = false;
+    bool broken_ = false;  // nothing can be sent any more
     bool lost_ = false;
 };
 

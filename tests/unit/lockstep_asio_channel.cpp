@@ -262,6 +262,30 @@ TEST_CASE("channel: the end of one side is the loss of the other", "[channel]") 
     CHECK(pair.near.lost.empty());
 }
 
+// Writing to it fails before what it said is read, as often as not.
+TEST_CASE("channel: what a side says last is heard while it is written to", "[channel]") {
+    for (int round = 0; round < 30; ++round) {
+        Connected pair;
+        std::atomic<bool> gone = false;
+        boost::asio::post(pair.near_loops.network, [&] {
+            while (!gone)
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        });
+        pair.near_loops.on_user([&] {
+            for (int i = 0; i < 50; ++i)
+                pair.near_channel->send(FrameType::ack, AckMessage{1}.encode());
+        });
+        pair.far_loops.on_user([&] {
+            pair.far_channel->send(FrameType::ended, EndedMessage{"done"}.encode());
+            pair.far_channel->close();
+        });
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        gone = true;
+        REQUIRE(pair.near.wait([&] { return !pair.near.lost.empty(); }));
+        REQUIRE(pair.near.frames.size() == 1);
+    }
+}
+
 TEST_CASE("channel: a stranger that sends garbage is a loss", "[channel]") {
     Connected pair;
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
