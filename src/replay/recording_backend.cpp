@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/crash_point.h"
 #include "base/digest.h"
 #include "replay/guest_pieces.h"
 
@@ -96,10 +97,16 @@ bool RecordingBackend::start(Tracked& tracked) {
     } else if (tracked.captured && tracked.op == BlockOp::read && log_.redirects_reads()) {
         if (!redirect_read(tracked)) return false;
     }
+    if (tracked.captured && tracked.op == BlockOp::flush) crash_point("before-flush");
     tracked.place = started_.size();
     started_.push_back(&tracked);
     inner_->submit(tracked);
     return true;
+}
+
+void RecordingBackend::flush_submissions() {
+    inner_->flush_submissions();
+    if (log_.phase_ == BlockLog::Phase::recording) crash_point("requests-in-flight");
 }
 
 bool RecordingBackend::capture_write(Tracked& tracked) {

@@ -228,6 +228,7 @@ void Replayer::Parts::flush_disks() {
     for (std::size_t disk = 0; disk < disks.size() && !failure; ++disk) {
         if (!needs_flush[disk] || limits[disk].read_only || is_flushing(disk)) continue;
         needs_flush[disk] = false;
+        crash_point("before-replayed-flush");
         Operation& operation = allocate();
         operation.disk = disk;
         operation.op = BlockOp::flush;
