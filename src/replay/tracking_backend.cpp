@@ -16,7 +16,7 @@ TrackingBackend::TrackingBackend(std::unique_ptr<BlockBackend> inner, DirtyBlock
 TrackingBackend::~TrackingBackend() = default;
 
 void TrackingBackend::submit(BlockOperation& operation) {
-    if (operation.op == BlockOp::read || operation.op == BlockOp::flush) {
+    if (!changes_disk(operation.op)) {
         inner_->submit(operation);
         return;
     }

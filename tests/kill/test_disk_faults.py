@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disk of one side fails, is slow, moves less than it is asked to, became shorter, or is full.
+"""The disk of one side fails, is slow, writes in parts, became shorter, or is full.
 
 On the primary the guest sees it, and the pair stays in step. On the backup, that one says so, is no
 backup any more, and is one again, with an equal disk, when its own works again; the guest never
@@ -18,7 +18,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import private_mounts  # noqa: E402
 from faulty_disk import FaultyDisk  # noqa: E402
-from fmvm_process import main  # noqa: E402
+from fmvm_process import OK, RESET, main  # noqa: E402
 from journal_test import JournalTestCase  # noqa: E402
 from killing import check_status  # noqa: E402
 from pair import DISK_BYTES, JOURNAL, Workload  # noqa: E402
@@ -26,6 +26,7 @@ from pair import DISK_BYTES, JOURNAL, Workload  # noqa: E402
 KILLED = -signal.SIGKILL
 TIRELESS = Workload("tireless", "journal", "rate=200 retry=1", JOURNAL.judge,
                     check_disk=JOURNAL.check_disk)
+READER = Workload("reader", "blkload", "op=read depth=4 settle_ms=1000", judge=None)
 UNPROTECTED = "running unprotected"
 # Longer than a replayer waits for a disk's answer (src/replay/replayer.h).
 NO_ANSWER_S = 15
@@ -122,7 +123,7 @@ class OfThePrimary(DiskFaultsTestCase):
         primary.signal(signal.SIGKILL)
         self.assert_well_to_the_end(pair, primary, backup)
 
-    def test_that_moves_less_than_it_is_asked_to(self):
+    def test_that_writes_in_parts(self):
         pair, disk = self.faulty_pair("primary")
         primary, backup = pair.start()
         disk.shorten()
@@ -130,6 +131,19 @@ class OfThePrimary(DiskFaultsTestCase):
         self.wait_records(primary)
         self.assertNotIn(UNPROTECTED, primary.log())
         self.assert_same_in_the_end(pair, primary, backup)
+
+
+    def test_that_became_shorter(self):
+        """The guest cannot read what is gone, and says so; then it is at its end, on both sides."""
+        pair = self.journal_pair(READER)
+        primary, backup = pair.start()
+        os.truncate(pair.disk, DISK_BYTES // 2)
+        check_status(primary, RESET)
+        check_status(backup, OK)
+        self.assertIn(b"blkload: FAILED a request ended with status 1", primary.console)
+        self.assertIn("became shorter", primary.log())
+        self.assertNotIn(UNPROTECTED, primary.log())
+        pair.check()
 
 
 class OfTheBackup(DiskFaultsTestCase):
@@ -197,7 +211,7 @@ class OfTheBackup(DiskFaultsTestCase):
         disk.heal()
         self.assert_backup_again(pair, primary, backup)
 
-    def test_that_moves_less_than_it_is_asked_to(self):
+    def test_that_writes_in_parts(self):
         pair, disk = self.faulty_pair("backup")
         disk.shorten()
         primary, backup = pair.start()

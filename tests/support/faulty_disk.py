@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk image on a file system of ours (FUSE, by /dev/fuse itself), which fails, delays or shortens
-what it is asked to do when a test says so. Nothing is cached: each read, write and flush of a
+"""A disk image on a file system of ours (FUSE, by /dev/fuse itself), which fails, delays or does in
+part what it is asked to do when a test says so. Nothing is cached: each read, write and flush of a
 process, however it is made (io_uring included), gets here or fails.
 
 Needs private_mounts.begin() before.
@@ -60,7 +60,8 @@ class FaultyDisk:
         self._delay_s = seconds
 
     def shorten(self):
-        """Each read and write moves half of what it was asked to."""
+        """Each write writes half of what it was asked to. (Reads do not: io_uring goes on with a
+        short one by itself, and for FUSE at the wrong place, as Linux 6.18 does.)"""
         self._short = True
 
     def heal(self):
@@ -116,7 +117,8 @@ class FaultyDisk:
             self.hits += 1
             raise OSError(error, "as the test wants it")
         if operation == READ:
-            return self._read(*struct.unpack_from("<QI", body, 8))
+            offset, size = struct.unpack_from("<QI", body, 8)
+            return bytes(self.content[offset:offset + size])
         if operation == WRITE:
             offset, size = struct.unpack_from("<QI", body, 8)
             return self._write(offset, body[40:40 + size])
@@ -141,18 +143,11 @@ class FaultyDisk:
         return struct.pack("<6Q10I", node, size, size // SECTOR, 0, 0, 0, 0, 0, 0, kind, 1, 0, 0, 0,
                            4096, 0)
 
-    def _moved(self, size):
-        """How many of `size` bytes are."""
-        if not self._short or size <= SECTOR:
-            return size
-        self.hits += 1
-        return size // 2 // SECTOR * SECTOR
-
-    def _read(self, offset, size):
-        return bytes(self.content[offset:offset + self._moved(size)])
-
     def _write(self, offset, data):
-        size = self._moved(len(data))
+        size = len(data)
+        if self._short and size > SECTOR:
+            self.hits += 1
+            size = size // 2 // SECTOR * SECTOR
         if offset + size > len(self.content):
             raise OSError(errno.ENOSPC, "beyond the end")
         self.content[offset:offset + size] = data[:size]
