@@ -87,6 +87,7 @@ Result<void> measure_device(DiskImage& image, const std::string& path, bool dire
 
 Result<DiskImage> DiskImage::open(const std::string& path, const Options& options) {
     DiskImage image;
+    image.path = path;
     image.read_only = options.read_only;
     // O_NONBLOCK keeps a FIFO from hanging us; it means nothing to files and block devices.
     const int flags = (options.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK |

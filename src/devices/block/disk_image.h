@@ -13,6 +13,7 @@ namespace fmvm {
 
 struct DiskImage {
     UniqueFd fd;
+    std::string path;                    // as it was given, for messages
     std::uint64_t size = 0;              // bytes
     std::uint32_t block_size = 512;      // smallest unit of I/O: 512, or more with direct I/O
     std::uint32_t memory_alignment = 1;  // of buffers; more than 1 with direct I/O

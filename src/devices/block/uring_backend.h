@@ -59,6 +59,7 @@ class UringBackend : public BlockBackend {
     bool advance(Slot& slot, int result);
     bool fall_back(Slot& slot, int error_number);
     void release(unsigned index, BlockStatus status);
+    void tell_failure(const Slot& slot, const char* why);
 
     DiskImage image_;
     io_uring ring_{};
@@ -69,6 +70,7 @@ class UringBackend : public BlockBackend {
     std::deque<BlockOperation*> waiting_;  // more than `depth` operations
     std::vector<std::uint8_t> zeroes_;     // made when first needed
     unsigned unsubmitted_ = 0;
+    unsigned failures_told_ = 0;
 };
 
 }  // namespace fmvm
