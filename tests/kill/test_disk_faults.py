@@ -28,6 +28,7 @@ TIRELESS = Workload("tireless", "journal", "rate=200 retry=1", JOURNAL.judge,
                     check_disk=JOURNAL.check_disk)
 READER = Workload("reader", "blkload", "op=read depth=4 settle_ms=1000", judge=None)
 UNPROTECTED = "running unprotected"
+FULL_BYTES = 4 << 20  # of a file system that is filled
 # Longer than a replayer waits for a disk's answer (src/replay/replayer.h).
 NO_ANSWER_S = 15
 
@@ -231,7 +232,7 @@ class OfTheBackup(DiskFaultsTestCase):
     def test_whose_file_system_is_full(self):
         """A sparse image, beside it its label, and something else that grows."""
         directory = self.directory()
-        private_mounts.mount("tmpfs", directory, "tmpfs", "size=4M")
+        private_mounts.mount("tmpfs", directory, "tmpfs", f"size={FULL_BYTES}")
         self.addCleanup(private_mounts.unmount, directory)
         image, other = (pathlib.Path(directory) / name for name in ("disk.img", "other"))
         image.touch()
@@ -240,12 +241,10 @@ class OfTheBackup(DiskFaultsTestCase):
         (pair.directory / "backup.img").symlink_to(image)
         primary, backup = pair.start()
         self.wait_records(primary)
-        with open(other, "wb", buffering=0) as file:
-            try:
-                while file.write(bytes(4096)):
-                    pass
-            except OSError as error:
-                self.assertEqual(error.errno, errno.ENOSPC)
+        with open(other, "wb", buffering=0) as file, self.assertRaises(OSError) as full:
+            for _ in range(0, 2 * FULL_BYTES, 4096):  # that much only, wherever it goes
+                file.write(bytes(4096))
+        self.assertEqual(full.exception.errno, errno.ENOSPC)
         self.assert_unfit(primary, backup, "cannot carry out what the primary's did")
         other.unlink()
         self.assert_backup_again(pair, primary, backup)
