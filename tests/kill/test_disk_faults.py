@@ -81,6 +81,7 @@ class OfThePrimary(DiskFaultsTestCase):
                     self.wait_told(primary, request.encode())
                 disk.heal()
         self.wait_records(primary)
+        self.assertIn(f"a write fails: {os.strerror(errno.EIO)}", primary.log())
         self.assertNotIn(UNPROTECTED, primary.log())
         self.assert_same_in_the_end(pair, primary, backup)
 
@@ -170,8 +171,9 @@ class OfTheBackup(DiskFaultsTestCase):
                 self.wait_records(primary)
                 disk.fail(error, request)
                 self.assert_unfit(primary, backup, "cannot carry out what the primary's did")
+                self.assertIn(f"a {request} fails: {os.strerror(error)}", backup.log())
                 # It tries again meanwhile, with the same result.
-                self.wait_records(primary, 400)
+                self.wait_records(primary, 150)
                 disk.heal()
                 self.assert_backup_again(pair, primary, backup)
 

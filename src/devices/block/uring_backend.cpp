@@ -14,7 +14,7 @@ namespace fmvm {
 namespace {
 
 constexpr std::size_t zero_buffer_size = 64 * kib;
-constexpr unsigned failures_told_max = 8;
+constexpr std::chrono::seconds failure_told_every{10};
 
 const char* name_of(BlockOp op) {
     switch (op) {
@@ -261,13 +261,13 @@ bool UringBackend::fall_back(Slot& slot, int error_number) {
 
 // Not each: a guest may ask for as many as it likes.
 void UringBackend::tell_failure(const Slot& slot, const char* why) {
-    if (failures_told_ == failures_told_max) return;
-    ++failures_told_;
+    const auto now = std::chrono::steady_clock::now();
+    if (now < tell_failure_at_) return;
+    tell_failure_at_ = now + failure_told_every;
     const BlockOperation& operation = *slot.operation;
-    log::warning("disk", "{}: a {} fails: {} offset={} bytes={}{}", image_.path,
+    log::warning("disk", "{}: a {} fails: {} offset={} bytes={}", image_.path,
                  name_of(operation.op), why, operation.offset + slot.done,
-                 operation.length - slot.done,
-                 failures_told_ == failures_told_max ? " (what fails later is not told)" : "");
+                 operation.length - slot.done);
 }
 
 void UringBackend::release(unsigned index, BlockStatus status) {

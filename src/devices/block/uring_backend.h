@@ -70,7 +70,7 @@ class UringBackend : public BlockBackend {
     std::deque<BlockOperation*> waiting_;  // more than `depth` operations
     std::vector<std::uint8_t> zeroes_;     // made when first needed
     unsigned unsubmitted_ = 0;
-    unsigned failures_told_ = 0;
+    std::chrono::steady_clock::time_point tell_failure_at_{};
 };
 
 }  // namespace fmvm
