@@ -10,6 +10,7 @@
 
 #include <liburing.h>
 
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <vector>
