@@ -86,7 +86,7 @@ class LinuxKills(VmTestCase):
         return primary, backup
 
     def to_the_end(self, work, pair, primary, backup):
-        self.assertEqual(backup.finish(linux_guest.BOOT_LIMIT_S), OK, pair.description())
+        self.assertEqual(backup.finish(2 * linux_guest.BOOT_LIMIT_S), OK, pair.description())
         joined = pair.verdict(primary, backup)
         shown = re.findall(rb"^%s (\d+)" % work.word.encode(), joined.stream, re.M)
         self.assertEqual(len(shown), work.count, pair.description())
