@@ -6,7 +6,7 @@ import os
 import random
 import time
 
-from fmvm_process import STOPPED
+from fmvm_process import OK, STOPPED, run, settings
 from killing import LATEST_S, check_status
 from pair import JOURNAL, PairTestCase
 
@@ -26,6 +26,15 @@ class JournalTestCase(PairTestCase):
         self.assertEqual(backup.stop(), STOPPED, backup.description())
         return pair.verdict(primary, backup)
 
+    def assert_moves(self, pair):
+        """By a switchover; nothing is shown twice."""
+        primary, backup = pair.start("--control", pair.directory / "control")
+        primary.wait_lines(20)
+        run(settings.fmvm, "switchover", "--control", pair.directory / "control")
+        check_status(primary, OK)
+        joined = self.assert_well_to_the_end(pair, primary, backup)
+        self.assertEqual(joined.repeated, 0, pair.description())
+
     def assert_same_disks(self, pair, *names):
         images = [pair.disk_of(name).read_bytes() for name in names]
         for name, image in zip(names[1:], images[1:]):
@@ -35,7 +44,7 @@ class JournalTestCase(PairTestCase):
                 self.fail(f"the disks of {names[0]} and {name} differ from sector {first // 512} on"
                           f"\n{pair.description()}")
 
-    def assert_same_in_the_end(self, pair, primary, backup, expected=0):
+    def assert_same_in_the_end(self, pair, primary, backup, expected=OK):
         """The primary is stopped in an orderly way; its console is borne out by both disks."""
         self.assertEqual(primary.stop(), STOPPED, primary.description())
         check_status(backup, expected)

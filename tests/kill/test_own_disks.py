@@ -10,11 +10,10 @@ repeats the moments of a run.
 import dataclasses
 import pathlib
 import signal
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, STOPPED, main, settings  # noqa: E402
+from fmvm_process import OK, main  # noqa: E402
 from journal_test import ROUNDS, SEED, JournalTestCase  # noqa: E402
 from killing import check_status, kill_backup, kill_primary  # noqa: E402
 from pair import Workload  # noqa: E402
@@ -90,15 +89,7 @@ class CrashPoints(OwnDisksTestCase):
 
 class Moved(OwnDisksTestCase):
     def test_by_a_switchover(self):
-        pair = self.journal_pair()
-        primary, backup = pair.start("--control", pair.directory / "control")
-        primary.wait_lines(20)
-        asked = subprocess.run([settings.fmvm, "switchover", "--control",
-                                pair.directory / "control"], capture_output=True, timeout=60)
-        self.assertEqual(asked.returncode, OK, asked.stderr)
-        check_status(primary, OK)
-        joined = self.assert_well_to_the_end(pair, primary, backup)
-        self.assertEqual(joined.repeated, 0, pair.description())
+        self.assert_moves(self.journal_pair())
 
 
 if __name__ == "__main__":
