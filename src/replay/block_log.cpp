@@ -4,14 +4,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "replay/epoch_recorder.h"
 #include "replay/recording_backend.h"
 
 namespace fmvm::replay {
 
-BlockLog::BlockLog(Reads reads, std::uint64_t budget_bytes)
+BlockLog::BlockLog(Reads reads, std::uint64_t budget_bytes, EpochRecorder* recorder)
     : reads_(reads),
+      recorder_(recorder),
       pressure_bytes_(budget_bytes / 2),
-      budget_(std::make_shared<PayloadBudget>(budget_bytes)) {
+      budget_(std::make_shared<PayloadBudget>(
+          budget_bytes + (recorder != nullptr ? EpochRecorder::held_bytes_max : 0))) {
     budget_->on_room([this] {
         for (RecordingBackend* backend : backends_)
             backend->wake();
@@ -33,9 +36,12 @@ void BlockLog::remove_backend(RecordingBackend& backend) {
 
 void BlockLog::begin() {
     take_all();
-    uncaptured_ = in_flight_.load();
-    for (RecordingBackend* backend : backends_)
-        backend->forget_captures();
+    uncaptured_ = 0;
+    for (RecordingBackend* backend : backends_) {
+        uncaptured_ += backend->count_uncaptured();
+        // The backup's disk is made equal; what an epoch log is replayed onto is not.
+        if (recorder_ == nullptr) backend->forget_doubts();
+    }
     phase_ = Phase::mirroring;
 }
 
@@ -68,13 +74,25 @@ std::vector<LoggedRequest> BlockLog::take_completed() {
     return take_all();
 }
 
+bool BlockLog::feeds_recorder() const {
+    return recorder_ != nullptr && recorder_->is_recording();
+}
+
+// For a backup, that is; the recorder has got it already.
+bool BlockLog::takes(BlockOp op) const {
+    if (op != BlockOp::read) return phase_ != Phase::off;
+    return reads_ == Reads::recorded && phase_ == Phase::recording;
+}
+
 void BlockLog::append(LoggedRequest request) {
+    request.sequence = next_sequence_++;
+    if (recorder_ != nullptr) recorder_->append(request);
+    if (!takes(request.op)) return;
     const std::uint64_t cost = request_cost + request.filled.size() * sizeof(FilledPage);
     const std::uint64_t bytes = cost + (request.write ? request.length : 0);
     bool press = false;
     {
         const std::lock_guard lock(mutex_);
-        request.sequence = next_sequence_++;
         completed_.push_back(std::move(request));
         charged_ += cost;
         budget_->charge(cost);

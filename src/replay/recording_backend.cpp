@@ -72,7 +72,7 @@ RecordingBackend::Tracked& RecordingBackend::track(BlockOperation& operation) {
     tracked.may_unmap = operation.may_unmap;
     tracked.owner = this;
     tracked.original = &operation;
-    tracked.captured = log_.phase_ != BlockLog::Phase::off;
+    tracked.captured = log_.captures();
     return tracked;
 }
 
@@ -199,10 +199,10 @@ void RecordingBackend::deliver_read(const Tracked& tracked) {
 }
 
 void RecordingBackend::log(Tracked& tracked, BlockStatus status) {
-    if (log_.phase_ == BlockLog::Phase::off) return;  // it ended while this was under way
+    if (!log_.takes(tracked.op) && !log_.feeds_recorder()) return;
     LoggedRequest request;
     if (tracked.op == BlockOp::read) {
-        if (!log_.records_reads() || status != BlockStatus::ok || is_doubtful(tracked)) return;
+        if (status != BlockStatus::ok || is_doubtful(tracked)) return;
         request.filled = filled_pages(tracked);
         if (request.filled.empty()) return;
     }
@@ -257,12 +257,10 @@ void RecordingBackend::release(Tracked& tracked) {
     unused_.push_back(&tracked);
 }
 
-void RecordingBackend::forget_captures() {
-    doubtful_.clear();
-    for (Tracked* tracked : started_)
-        tracked->captured = false;
-    for (Tracked* tracked : waiting_)
-        tracked->captured = false;
+std::uint32_t RecordingBackend::count_uncaptured() const {
+    const auto uncaptured = [](const Tracked* tracked) { return !tracked->captured; };
+    return static_cast<std::uint32_t>(std::ranges::count_if(started_, uncaptured) +
+                                      std::ranges::count_if(waiting_, uncaptured));
 }
 
 void RecordingBackend::add_writes_in_flight(
