@@ -70,7 +70,9 @@ Result<void> EpochRecorder::begin(const std::string& path, const EpochLogHeader&
                                   std::uint64_t generation,
                                   const std::vector<LoggedRequest>& start) {
     FMVM_CHECK(!thread_.joinable());
-    shared_->writer = FMVM_TRY(EpochLogWriter::create(path, header));
+    EpochLogHeader stamped = header;
+    stamped.begun_ms = now_ms();
+    shared_->writer = FMVM_TRY(EpochLogWriter::create(path, stamped));
     shared_->generation = generation;
     FMVM_TRY(shared_->writer->append({generation, 0, now_ms()}, by_value(start).records));
     shared_->recording = true;
