@@ -11,9 +11,9 @@ namespace fmvm::replay {
 
 class LastChanges {
   public:
-    // Numbers grow from call to call. offset + length does not overflow.
+    // Numbers grow from call to call. Here and below: a length is not 0, and what it reaches to does
+    // not overflow.
     void add(std::uint64_t offset, std::uint64_t length, std::uint64_t number) {
-        if (length == 0) return;
         const std::uint64_t end = offset + length;
         cut_at(offset);
         cut_at(end);
