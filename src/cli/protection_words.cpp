@@ -229,8 +229,9 @@ Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words) {
     options.arbiter = FMVM_TRY(arbiter_options(words));
     options.block = FMVM_TRY(block_mode(words, options.machine));
     if (!options.machine.record.empty() && options.block == lockstep::BlockMode::shared) {
-        return Error("--record: only disks that each side has of its own are recorded; leave it "
-                     "out, or --block shared");
+        return Error(
+            "--record: only disks that each side has of its own are recorded; leave it "
+            "out, or --block shared");
     }
     options.restart = words.restart;
     FMVM_TRY(check_plaintext("--backup", options.backup, words.insecure_plaintext));

@@ -48,8 +48,7 @@ Result<std::unique_ptr<BlockBackend>> open_disk(EventLoop& loop, const DiskOptio
                                                 const DiskLimits& limits) {
     DiskImage image = FMVM_TRY(open_image(disk, limits));
     const std::uint32_t alignment = image.memory_alignment;
-    std::unique_ptr<BlockBackend> backend =
-        FMVM_TRY(UringBackend::create(loop, std::move(image)));
+    std::unique_ptr<BlockBackend> backend = FMVM_TRY(UringBackend::create(loop, std::move(image)));
     if (alignment > 1) backend = std::make_unique<AlignedBackend>(std::move(backend), alignment);
     return backend;
 }
@@ -91,15 +90,15 @@ class Progress {
 };
 
 void tell(const LogSurvey& survey, const replay::ReplayedLog& done) {
-    const std::string where =
-        survey.last.shipped == 0
-            ? std::string("unprotected")
-            : fmt::format("generation {}, epoch {} of its connection", survey.last.generation,
-                          survey.last.shipped);
-    fmt::print("replayed {} epochs, {} records, {} bytes written; {} page reads verified, {} passed "
-               "over; the last epoch: {} ({})\n",
-               survey.epochs, survey.records, survey.bytes_written, done.reads_verified,
-               done.reads_passed, survey.epochs, where);
+    const std::string where = survey.last.shipped == 0
+                                  ? std::string("unprotected")
+                                  : fmt::format("generation {}, epoch {} of its connection",
+                                                survey.last.generation, survey.last.shipped);
+    fmt::print(
+        "replayed {} epochs, {} records, {} bytes written; {} page reads verified, {} passed "
+        "over; the last epoch: {} ({})\n",
+        survey.epochs, survey.records, survey.bytes_written, done.reads_verified, done.reads_passed,
+        survey.epochs, where);
 }
 
 int replay_onto(const ReplayOptions& options) {

@@ -36,11 +36,12 @@ void BlockLog::remove_backend(RecordingBackend& backend) {
 
 void BlockLog::begin() {
     take_all();
-    uncaptured_ = 0;
-    for (RecordingBackend* backend : backends_) {
-        uncaptured_ += backend->count_uncaptured();
-        // The backup's disk is made equal; what an epoch log is replayed onto is not.
-        if (recorder_ == nullptr) backend->forget_doubts();
+    // A recorder that is still at work has had everything captured, since the guest started. And
+    // what it is replayed onto is not made equal: it keeps its doubts.
+    if (!feeds_recorder()) {
+        uncaptured_ = in_flight_.load();
+        for (RecordingBackend* backend : backends_)
+            backend->forget_captures();
     }
     phase_ = Phase::mirroring;
 }

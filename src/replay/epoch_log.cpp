@@ -121,8 +121,8 @@ Result<void> EpochLogReader::read_header() {
     header_.vm = take_id(fixed);
     header_.begun_ms = fixed.u64();
     const std::uint32_t disks = fixed.u32();
-    const Error damaged = make_error("log {}: its header is damaged; nothing of it can be used",
-                                     path_);
+    const Error damaged =
+        make_error("log {}: its header is damaged; nothing of it can be used", path_);
     if (disks > disks_max) return damaged;
     std::vector<std::uint8_t> rest(disks * disk_bytes + digest_bytes);
     if (!FMVM_TRY(read(rest))) return damaged;

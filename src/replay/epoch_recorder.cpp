@@ -181,8 +181,7 @@ void EpochRecorder::Shared::gather(std::unique_lock<std::mutex>& lock) {
 
 void EpochRecorder::Shared::write(Batch batch, std::unique_lock<std::mutex>& lock) {
     lock.unlock();
-    const Result<void> written =
-        writer->append(batch.stamp, by_value(batch.requests).records);
+    const Result<void> written = writer->append(batch.stamp, by_value(batch.requests).records);
     batch.requests.clear();  // gives payloads back
     lock.lock();
     held_bytes -= batch.bytes;

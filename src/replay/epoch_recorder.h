@@ -37,7 +37,8 @@ class EpochRecorder {
     EpochRecorder(const EpochRecorder&) = delete;
     EpochRecorder& operator=(const EpochRecorder&) = delete;
 
-    // Before the guest runs; the time of the header is now. `start`: what the images hold, as reads; the file's first epoch.
+    // Before the guest runs; the time of the header is now. `start`: what the images hold, as
+    // reads; the file's first epoch.
     Result<void> begin(const std::string& path, const EpochLogHeader& header,
                        std::uint64_t generation, const std::vector<LoggedRequest>& start);
     // Requests are to be given to append().

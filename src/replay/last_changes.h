@@ -11,8 +11,8 @@ namespace fmvm::replay {
 
 class LastChanges {
   public:
-    // Numbers grow from call to call. Here and below: a length is not 0, and what it reaches to does
-    // not overflow.
+    // Numbers grow from call to call. Here and below: a length is not 0, and what it reaches to
+    // does not overflow.
     void add(std::uint64_t offset, std::uint64_t length, std::uint64_t number) {
         const std::uint64_t end = offset + length;
         cut_at(offset);

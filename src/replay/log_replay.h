@@ -30,7 +30,7 @@ struct LogSurvey {
     std::uint64_t epochs = 0;  // the number of the last one, too
     EpochStamp last;
     std::uint64_t records = 0;
-    std::uint64_t bytes_written = 0;  // payloads
+    std::uint64_t bytes_written = 0;   // payloads
     std::vector<LastChanges> changes;  // of each disk, by the number of records before and with it
 };
 

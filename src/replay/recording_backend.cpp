@@ -257,10 +257,12 @@ void RecordingBackend::release(Tracked& tracked) {
     unused_.push_back(&tracked);
 }
 
-std::uint32_t RecordingBackend::count_uncaptured() const {
-    const auto uncaptured = [](const Tracked* tracked) { return !tracked->captured; };
-    return static_cast<std::uint32_t>(std::ranges::count_if(started_, uncaptured) +
-                                      std::ranges::count_if(waiting_, uncaptured));
+void RecordingBackend::forget_captures() {
+    doubtful_.clear();
+    for (Tracked* tracked : started_)
+        tracked->captured = false;
+    for (Tracked* tracked : waiting_)
+        tracked->captured = false;
 }
 
 void RecordingBackend::add_writes_in_flight(

@@ -47,8 +47,7 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     static constexpr std::size_t doubtful_max = 64;
 
     // For the log. While the loop stands:
-    std::uint32_t count_uncaptured() const;
-    void forget_doubts() { doubtful_.clear(); }
+    void forget_captures();
     void add_writes_in_flight(std::vector<std::shared_ptr<WritePayload>>& writes) const;
     // Requests that waited for room may go on.
     void wake();
@@ -75,7 +74,7 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     std::vector<Tracked*> unused_;
     std::vector<Tracked*> started_;
     std::deque<Tracked*> waiting_;
-    std::vector<Range> doubtful_;  // under changes that failed since forget_doubts()
+    std::vector<Range> doubtful_;  // under changes that failed since forget_captures()
     bool starting_ = false;        // start_waiting() is at work
     const std::shared_ptr<RecordingBackend*> self_;  // for what is posted; null when this is gone
     std::unique_ptr<BlockBackend> inner_;  // destroyed first: it drains what uses the buffers
