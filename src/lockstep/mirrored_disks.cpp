@@ -21,8 +21,9 @@ std::vector<replay::BlockIndex> without(const std::vector<replay::BlockIndex>& b
 }  // namespace
 
 MirroredDisks::MirroredDisks(replay::BlockLog& log, const GuestMemory& memory,
-                             std::vector<Disk> disks, replay::PayloadMode mode)
-    : blocks_(log, memory, mode), disks_(std::move(disks)) {}
+                             std::vector<Disk> disks, replay::PayloadMode mode,
+                             replay::EpochRecorder* recorder)
+    : blocks_(log, memory, mode), disks_(std::move(disks)), recorder_(recorder) {}
 
 Result<void> MirroredDisks::run_under(const VmId& vm, Generation generation) {
     for (std::size_t i = 0; i < disks_.size(); ++i) {
@@ -38,6 +39,7 @@ Result<void> MirroredDisks::run_under(const VmId& vm, Generation generation) {
 
 Result<void> MirroredDisks::release() {
     for (Disk& disk : disks_) {
+        FMVM_TRY(disk.image->check_size());
         const bool prunes = disk.map->begin_prune();
         FMVM_TRY(disk.image->sync());
         if (prunes) disk.map->end_prune();
@@ -49,6 +51,7 @@ Result<void> MirroredDisks::release() {
 }
 
 void MirroredDisks::generation_changed(Generation generation) {
+    if (recorder_ != nullptr) recorder_->set_generation(generation);
     const Result<void> changed = run_under(disks_.front().map->label().vm, generation);
     if (!changed.ok()) log::warning("primary", "{}", changed.error().message());
 }
@@ -179,6 +182,7 @@ Result<void> MirroredDisks::wanted(const replay::WantedMessage& message) {
 
 void MirroredDisks::close(EpochId epoch) {
     blocks_.close();
+    if (recorder_ != nullptr) recorder_->close_epoch(epoch);
     EpochChanges changes;
     changes.epoch = epoch;
     for (const Disk& disk : disks_)
@@ -192,6 +196,7 @@ Piece MirroredDisks::next_piece(EpochId epoch) {
 }
 
 void MirroredDisks::committed(EpochId epoch) {
+    if (recorder_ != nullptr) recorder_->commit(epoch);
     while (!changes_.empty() && changes_.front().epoch <= epoch) {
         EpochChanges changes = std::move(changes_.front());
         changes_.pop_front();
@@ -217,10 +222,11 @@ void MirroredDisks::end_scrub() {
     scrubber_.reset();
 }
 
-// What was not committed stays marked.
+// What was not committed stays marked. The guest runs on alone, so that it counts here.
 void MirroredDisks::end() {
     end_scrub();
     blocks_.end();
+    if (recorder_ != nullptr) recorder_->commit_all();
     sources_.clear();
     outgoing_.clear();
     changes_.clear();

@@ -48,6 +48,7 @@ class StandbyDisks : public ShadowDisks {
     Result<replay::ResyncTarget*> target(std::uint8_t disk);
     Result<void> set_role(replay::DiskRole role, Generation generation);
     Result<void> compare(const Disk& disk, const replay::BlockDigest& expected);
+    Result<void> check_sizes() const;
     void distrust();
     void forget_changes();
 

@@ -30,7 +30,7 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     std::uint32_t block_size() const override { return inner_->block_size(); }
     bool read_only() const override { return inner_->read_only(); }
     void submit(BlockOperation& operation) override;
-    void flush_submissions() override { inner_->flush_submissions(); }
+    void flush_submissions() override;
     bool poll_completions() override;
     void wait_for_completion(std::chrono::milliseconds limit) override {
         inner_->wait_for_completion(limit);
@@ -74,7 +74,7 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     std::vector<Tracked*> unused_;
     std::vector<Tracked*> started_;
     std::deque<Tracked*> waiting_;
-    std::vector<Range> doubtful_;  // under changes that failed since protection began
+    std::vector<Range> doubtful_;  // under changes that failed since forget_captures()
     bool starting_ = false;        // start_waiting() is at work
     const std::shared_ptr<RecordingBackend*> self_;  // for what is posted; null when this is gone
     std::unique_ptr<BlockBackend> inner_;  // destroyed first: it drains what uses the buffers

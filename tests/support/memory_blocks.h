@@ -16,6 +16,7 @@ class MemoryBlocks : public replay::ImageBlocks {
     explicit MemoryBlocks(std::uint64_t bytes) : content(bytes) {}
     std::uint64_t image_bytes() const override { return content.size(); }
     bool read_only() const override { return refuse_writes; }
+    Result<void> check_size() const override { return {}; }
     Result<void> sync() override { return {}; }
     Result<void> read(replay::BlockIndex block, std::span<std::uint8_t> bytes) override {
         REQUIRE(bytes.size() == replay::bytes_of_block(block, content.size()));
