@@ -14,6 +14,8 @@ constinit const std::string_view guest_name = "blkload";
 
 namespace {
 
+constexpr uint64_t kScribbleWords = 128;  // from one that is written to the next
+
 constinit Histogram latency;  // in nanoseconds
 
 class Load {
@@ -37,8 +39,10 @@ class Load {
             ++in_flight_;
         device_.kick();
         while (in_flight_ > 0) {
-            await(device_, shape_,
-                  [this](uint16_t slot, BlockStatus status) { ended(slot, status); });
+            await(
+                device_, shape_,
+                [this](uint16_t slot, BlockStatus status) { ended(slot, status); },
+                [this] { scribble(); });
             device_.kick();
         }
         elapsed_ = rdtsc() - began_;
@@ -97,6 +101,15 @@ class Load {
         const uint64_t first = random_.next();
         for (uint64_t i = 0; i < shape_.block / 8; ++i)
             words[i] = first * (2 * i + 1);
+    }
+
+    // One word in each KiB of every buffer, in flight or not: no two looks at one find the same.
+    void scribble() {
+        if (!shape_.scribble) return;
+        auto* words = reinterpret_cast<volatile uint64_t*>(data_);
+        const uint64_t now = rdtsc();
+        for (uint64_t i = 0; i < shape_.buffers * shape_.block / 8; i += kScribbleWords)
+            words[i] = now + i;
     }
 
     // The second half of a request that is two; false when it is none.
@@ -164,6 +177,7 @@ LoadShape read_shape(const Options& options, const Clock& clock) {
     shape.read_percent = bounded(options, "read_percent", 70, 0, 100);
     shape.sequential = options.flag("seq");
     shape.fresh = options.flag("fresh");
+    shape.scribble = options.flag("scribble");
     const uint64_t pool = options.number("pool_mib", 0) << 20;
     shape.buffers = pool / shape.block > shape.depth ? pool / shape.block : shape.depth;
     const std::string_view wait = options.text("wait", "poll");

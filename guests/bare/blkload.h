@@ -24,6 +24,7 @@ struct LoadShape {
     bool sequential;
     uint64_t buffers;  // at least depth: requests use them in turns
     bool fresh;        // what is written was never written before
+    bool scribble;     // buffers are written to while their requests are in flight
     bool halt;         // wait for interrupts, rather than polling the used ring
 
     bool copies() const { return operation == "copy"; }
@@ -33,10 +34,12 @@ struct LoadShape {
     }
 };
 
-// Runs the device until poll() of it has handed back at least one request.
-template <class Done>
-void await(BlockDevice& device, const LoadShape& shape, Done done) {
+// Runs the device until poll() of it has handed back at least one request; `meanwhile` is called as
+// long as there is none.
+template <class Done, class Meanwhile>
+void await(BlockDevice& device, const LoadShape& shape, Done done, Meanwhile meanwhile) {
     while (device.poll(done) == 0) {
+        meanwhile();
         if (shape.halt) {
             device.wait();
         } else {

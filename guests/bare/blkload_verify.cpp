@@ -36,10 +36,11 @@ class Verifier {
             ++in_flight;
         device_.kick();
         while (in_flight > 0) {
-            await(device_, shape_, [&](uint16_t slot, BlockStatus status) {
+            const auto done = [&](uint16_t slot, BlockStatus status) {
                 ended(slot, status);
                 if (!next(slot)) --in_flight;
-            });
+            };
+            await(device_, shape_, done, [] {});
             device_.kick();
         }
     }

@@ -2,6 +2,8 @@
 // Numbered, checksummed records on a virtio disk. A record is written, flushed and read back; only
 // then its line goes to the console, so that whoever sees `journal <n> <crc>` may hold the disk to
 // it. check-journal is the reader on the host's side; the layout is Record, below.
+#include <optional>
+
 #include "lib/block_device.h"
 #include "lib/boot_info.h"
 #include "lib/checksum.h"
@@ -20,6 +22,7 @@ constexpr uint64_t kMagic = 0x314c4e524a4d5646;  // "FVMJRNL1" in memory order
 constexpr uint64_t kOdd = 0x9e3779b97f4a7c15;
 constexpr uint32_t kScanChunk = 256 << 10;
 constexpr uint8_t kPoison = 0xa5;
+constexpr uint64_t kRetryUs = 20000;
 
 struct Record {
     uint64_t magic;
@@ -28,6 +31,11 @@ struct Record {
     uint32_t size;     // of the whole record
     uint32_t crc;      // of the whole record with this field zero
     uint64_t payload[];
+};
+
+struct DiskError {
+    std::string_view request;
+    BlockStatus status;
 };
 
 class Journal {
@@ -66,23 +74,34 @@ class Journal {
         }
     }
 
-    // Returns the checksum of the record that is now on the disk.
-    uint32_t append(bool read_back) {
+    // Makes the next record and puts it on the disk; what went wrong, if something did: then
+    // nobody knows whether it is there, and the next call begins again.
+    std::optional<DiskError> append(bool read_back) {
         const uint64_t number = last_ + 1;
         make(number);
         const uint64_t where = sector(place_of(number));
-        device_.must(BlockOperation::kWrite, where, reinterpret_cast<uint64_t>(record_), size_);
-        device_.must(BlockOperation::kFlush, 0, 0, 0);
-        if (read_back) verify(number, record_->crc);
+        const auto bytes = reinterpret_cast<uint64_t>(record_);
+        BlockStatus status = device_.run(BlockOperation::kWrite, where, bytes, size_);
+        if (status != BlockStatus::kOk) return DiskError{"write", status};
+        status = device_.run(BlockOperation::kFlush, 0, 0, 0);
+        if (status != BlockStatus::kOk) return DiskError{"flush", status};
+        if (read_back) {
+            status = verify(number, record_->crc);
+            if (status != BlockStatus::kOk) return DiskError{"read", status};
+        }
         last_ = number;
-        return record_->crc;
+        return std::nullopt;
     }
+
+    // Of the last record that was made.
+    uint32_t crc() const { return record_->crc; }
 
     // Reads all that the disk still holds; returns how many records that is.
     uint64_t verify_all() {
         for (uint64_t number = oldest(); number <= last_; ++number) {
             make(number);
-            verify(number, record_->crc);
+            if (verify(number, record_->crc) != BlockStatus::kOk)
+                fail(Text() << "record " << number << " cannot be read");
         }
         return last_ + 1 - oldest();
     }
@@ -116,11 +135,14 @@ class Journal {
         return checksum(record) == record->crc ? record->number : 0;
     }
 
-    void verify(uint64_t number, uint32_t crc) {
+    // A record that can be read is the right one.
+    BlockStatus verify(uint64_t number, uint32_t crc) {
         fill(check_, kPoison, size_);
-        device_.must(BlockOperation::kRead, sector(place_of(number)),
-                     reinterpret_cast<uint64_t>(check_), size_);
-        if (intact(check_) == number && check_->crc == crc) return;
+        const BlockStatus status =
+            device_.run(BlockOperation::kRead, sector(place_of(number)),
+                        reinterpret_cast<uint64_t>(check_), size_);
+        if (status != BlockStatus::kOk) return status;
+        if (intact(check_) == number && check_->crc == crc) return status;
         fail(Text() << "record " << number << " reads back wrong");
     }
 
@@ -135,6 +157,14 @@ class Journal {
 
 void print(uint64_t number, uint32_t crc) {
     serial.write((Text() << "journal " << number << ' ' << Hex{crc, 8} << '\n').view());
+}
+
+void report(const DiskError& error, uint64_t number, bool retry) {
+    Text text;
+    text << "record " << number << ": the " << error.request << " ended with status "
+         << static_cast<uint32_t>(error.status);
+    if (!retry) fail(text);
+    serial.write((Text() << "journal: " << text.view() << ", tried again\n").view());
 }
 
 }  // namespace
@@ -155,10 +185,14 @@ void run(const Options& options, Text& summary) {
     const uint64_t rate = options.number("rate", 0);
     const uint64_t period = rate == 0 ? 0 : clock.period(rate);
     const bool read_back = options.flag("readback", true);
+    const bool retry = options.flag("retry");
     uint64_t due = rdtsc();
     for (uint64_t done = 0; count == 0 || done < count; ++done) {
-        const uint32_t crc = journal.append(read_back);
-        print(journal.last(), crc);
+        while (const std::optional<DiskError> error = journal.append(read_back)) {
+            report(*error, journal.last() + 1, retry);
+            clock.sleep_until(rdtsc() + clock.ticks_from_us(kRetryUs));
+        }
+        print(journal.last(), journal.crc());
         due += period;
         if (period != 0) clock.sleep_until(due);
     }

@@ -18,6 +18,13 @@ constexpr bool range_fits(std::uint64_t offset, std::uint64_t length, std::uint6
     return length <= size && offset <= size - length;
 }
 
+// Whether [start, start + length) and [other, other + other_length) have something in common.
+// Neither end overflows.
+constexpr bool ranges_overlap(std::uint64_t start, std::uint64_t length, std::uint64_t other,
+                              std::uint64_t other_length) {
+    return start < other + other_length && other < start + length;
+}
+
 constexpr std::uint64_t align_down(std::uint64_t value, std::uint64_t power_of_two) {
     return value & ~(power_of_two - 1);
 }

@@ -61,7 +61,7 @@ Result<bool> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
 Result<bool> StandbyMachine::lock_disks() {
     for (; disks_locked_ < built_.disks.size(); ++disks_locked_) {
         const std::string& path = disks_[disks_locked_].path;
-        if (FMVM_TRY(built_.disks[disks_locked_]->try_lock(path))) continue;
+        if (FMVM_TRY(built_.disks[disks_locked_]->try_lock())) continue;
         tell_waiting(path);
         return false;
     }

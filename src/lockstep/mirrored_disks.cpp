@@ -39,6 +39,7 @@ Result<void> MirroredDisks::run_under(const VmId& vm, Generation generation) {
 
 Result<void> MirroredDisks::release() {
     for (Disk& disk : disks_) {
+        FMVM_TRY(disk.image->check_size());
         const bool prunes = disk.map->begin_prune();
         FMVM_TRY(disk.image->sync());
         if (prunes) disk.map->end_prune();

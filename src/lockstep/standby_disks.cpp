@@ -18,8 +18,8 @@ std::vector<BlockBackend*> backends_of(const std::vector<StandbyDisks::Disk>& di
     return backends;
 }
 
-bool changes_disk(const replay::BlockRecord& record) {
-    return record.op != BlockOp::read && record.op != BlockOp::flush && !record.failed;
+bool has_changed_disk(const replay::BlockRecord& record) {
+    return changes_disk(record.op) && !record.failed;
 }
 
 }  // namespace
@@ -105,7 +105,7 @@ Result<void> StandbyDisks::check(const replay::BlockRecord& record) const {
 
 Result<void> StandbyDisks::mark(std::span<const replay::BlockRecord> records) {
     for (const replay::BlockRecord& record : records) {
-        if (changes_disk(record))
+        if (has_changed_disk(record))
             FMVM_TRY(disks_[record.disk].map->mark(record.offset, record.length));
     }
     return {};
@@ -113,16 +113,24 @@ Result<void> StandbyDisks::mark(std::span<const replay::BlockRecord> records) {
 
 Result<void> StandbyDisks::replay(std::span<const replay::BlockRecord> records) {
     if (!following_) FMVM_TRY(mark(records));
-    const Result<void> replayed = replayer_.replay(records);
+    Result<void> replayed = check_sizes();
+    if (replayed.ok()) replayed = replayer_.replay(records);
     if (!replayed.ok()) {
         distrust();
         return replayed;
     }
     for (const replay::BlockRecord& record : records) {
-        if (changes_disk(record))
+        if (has_changed_disk(record))
             disks_[record.disk].map->settle(record.offset, record.length, false);
     }
     if (following_) forget_changes();
+    return {};
+}
+
+// Writes beyond the end of a file that became shorter would make it longer again, with a hole.
+Result<void> StandbyDisks::check_sizes() const {
+    for (const Disk& disk : disks_)
+        FMVM_TRY(disk.image->check_size());
     return {};
 }
 
@@ -145,6 +153,7 @@ Result<void> StandbyDisks::sync() {
 }
 
 Result<void> StandbyDisks::release() {
+    FMVM_TRY(check_sizes());
     std::vector<replay::DirtyBlockMap*> pruned;
     for (const Disk& disk : disks_) {
         if (disk.map->begin_prune()) pruned.push_back(disk.map);

@@ -45,6 +45,7 @@ class StandbyDisks : public ShadowDisks {
   private:
     Result<replay::ResyncTarget*> target(std::uint8_t disk);
     Result<void> set_role(replay::DiskRole role, Generation generation);
+    Result<void> check_sizes() const;
     void distrust();
     void forget_changes();
 

@@ -10,10 +10,9 @@ namespace fmvm::lockstep {
 void WriteGate::submit(BlockOperation& operation) {
     bool hold = false;
     bool begins_to_wait = false;
-    const bool changes_disk = operation.op != BlockOp::read && operation.op != BlockOp::flush;
     {
         const std::lock_guard lock(mutex_);
-        hold = holding_ && changes_disk;
+        hold = holding_ && changes_disk(operation.op);
         if (hold) held_.push_back({&operation, open_epoch});
         begins_to_wait = hold && !waiting_since_;
         if (begins_to_wait) waiting_since_ = std::chrono::steady_clock::now();

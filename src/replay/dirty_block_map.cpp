@@ -183,6 +183,16 @@ void DirtyBlockMap::settle(std::uint64_t offset, std::uint64_t length, bool fail
     }
 }
 
+Result<void> DirtyBlockMap::flush_failed() {
+    BlockSet all(touched_.bound());
+    all.insert_all();
+    {
+        const Lock lock(mutex_);
+        failed_ = all;
+    }
+    return add(all);
+}
+
 Result<void> DirtyBlockMap::add(const BlockSet& blocks) {
     const Lock lock(mutex_);
     const std::span<std::uint64_t> words = file_.blocks();

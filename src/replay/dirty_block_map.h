@@ -64,6 +64,9 @@ class DirtyBlockMap {
     Result<void> mark(std::uint64_t offset, std::uint64_t length);
     // A change that was marked is over.
     void settle(std::uint64_t offset, std::uint64_t length, bool failed);
+    // A flush failed: of all that was written before, nobody knows what the disk still has. Every
+    // block stays until it was resynchronised. Durable when it returns.
+    Result<void> flush_failed();
     // Sets bits; durable when it returns. Not a change of the disk: nothing is touched.
     Result<void> add(const BlockSet& blocks);
 

@@ -34,7 +34,7 @@ class FileBlocks : public ImageBlocks {
                                           block * disk_block_bytes, count);
         if (failure != 0) return error(block, "cannot be read", failure);
         if (count < bytes.size())
-            return make_error("disk {}: became shorter while it was read; restore it", name_);
+            return make_error("disk {}: became shorter while it was read; restore its size", name_);
         copy_bytes(space, bytes.data());
         return {};
     }
@@ -46,6 +46,13 @@ class FileBlocks : public ImageBlocks {
             write_all_at(image_.fd.get(), std::as_bytes(space), block * disk_block_bytes);
         if (failure != 0) return error(block, "cannot be written", failure);
         return {};
+    }
+
+    Result<void> check_size() const override {
+        const off_t end = ::lseek(image_.fd.get(), 0, SEEK_END);  // nobody uses the position
+        if (end >= 0 && static_cast<std::uint64_t>(end) >= image_.size) return {};
+        return make_error("disk {}: became shorter, {} bytes instead of {}; restore its size",
+                          name_, end, image_.size);
     }
 
     Result<void> sync() override {

@@ -22,6 +22,8 @@ class ImageBlocks {
     virtual bool read_only() const = 0;
     virtual Result<void> read(BlockIndex block, std::span<std::uint8_t> bytes) = 0;
     virtual Result<void> write(BlockIndex block, std::span<const std::uint8_t> bytes) = 0;
+    // An error when the file or device has become shorter than it was when it was opened.
+    virtual Result<void> check_size() const = 0;
     // What was written, by whomever, is on stable storage when it returns.
     virtual Result<void> sync() = 0;
 };

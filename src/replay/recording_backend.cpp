@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/crash_point.h"
 #include "base/digest.h"
 #include "replay/guest_pieces.h"
 
@@ -21,18 +22,9 @@ struct RecordingBackend::Tracked : BlockOperation {
 
 namespace {
 
-bool changes_disk(const BlockOperation& operation) {
-    return operation.op != BlockOp::read && operation.op != BlockOp::flush;
-}
-
-bool overlap(std::uint64_t start, std::uint64_t length, std::uint64_t other,
-             std::uint64_t other_length) {
-    return start < other + other_length && other < start + length;
-}
-
 bool conflict(const BlockOperation& one, const BlockOperation& other) {
-    return (changes_disk(one) || changes_disk(other)) &&
-           overlap(one.offset, one.length, other.offset, other.length);
+    return (changes_disk(one.op) || changes_disk(other.op)) &&
+           ranges_overlap(one.offset, one.length, other.offset, other.length);
 }
 
 }  // namespace
@@ -96,10 +88,16 @@ bool RecordingBackend::start(Tracked& tracked) {
     } else if (tracked.captured && tracked.op == BlockOp::read && log_.redirects_reads()) {
         if (!redirect_read(tracked)) return false;
     }
+    if (tracked.captured && tracked.op == BlockOp::flush) crash_point("before-flush");
     tracked.place = started_.size();
     started_.push_back(&tracked);
     inner_->submit(tracked);
     return true;
+}
+
+void RecordingBackend::flush_submissions() {
+    inner_->flush_submissions();
+    if (log_.phase_ == BlockLog::Phase::recording) crash_point("requests-in-flight");
 }
 
 bool RecordingBackend::capture_write(Tracked& tracked) {
@@ -176,7 +174,7 @@ void RecordingBackend::complete(BlockOperation& operation, BlockStatus status) {
     started_[tracked.place]->place = tracked.place;
     started_.pop_back();
     --log_.in_flight_;
-    if (status == BlockStatus::io_error && changes_disk(tracked)) doubt(tracked);
+    if (status == BlockStatus::io_error && changes_disk(tracked.op)) doubt(tracked);
     // After a failure nobody knows what of it was read.
     if (!tracked.bounce.empty() && status == BlockStatus::ok) deliver_read(tracked);
     if (tracked.captured) {
@@ -245,7 +243,7 @@ void RecordingBackend::doubt(const Tracked& tracked) {
 
 bool RecordingBackend::is_doubtful(const Tracked& tracked) const {
     return std::ranges::any_of(doubtful_, [&tracked](const Range& range) {
-        return overlap(range.offset, range.length, tracked.offset, tracked.length);
+        return ranges_overlap(range.offset, range.length, tracked.offset, tracked.length);
     });
 }
 

@@ -30,7 +30,7 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     std::uint32_t block_size() const override { return inner_->block_size(); }
     bool read_only() const override { return inner_->read_only(); }
     void submit(BlockOperation& operation) override;
-    void flush_submissions() override { inner_->flush_submissions(); }
+    void flush_submissions() override;
     bool poll_completions() override;
     void wait_for_completion(std::chrono::milliseconds limit) override {
         inner_->wait_for_completion(limit);

@@ -16,19 +16,11 @@ namespace {
 
 constexpr std::chrono::milliseconds look_every{100};
 
-bool changes_disk(const BlockOperation& operation) {
-    return operation.op != BlockOp::read && operation.op != BlockOp::flush;
-}
-
-bool overlap(std::uint64_t start, std::uint64_t length, std::uint64_t other,
-             std::uint64_t other_length) {
-    return start < other + other_length && other < start + length;
-}
-
 bool share_memory(const Segments& some, const Segments& others) {
     return std::ranges::any_of(some, [&others](const Segment& one) {
         return std::ranges::any_of(others, [&one](const Segment& other) {
-            return overlap(one.address.value(), one.length, other.address.value(), other.length);
+            return ranges_overlap(one.address.value(), one.length, other.address.value(),
+                                  other.length);
         });
     });
 }
@@ -202,8 +194,8 @@ Result<void> Replayer::Parts::verify_write(const Operation& operation) {
 
 bool Replayer::Parts::conflicts(const Operation& next, const Operation& earlier) const {
     if (earlier.op == BlockOp::flush) return false;
-    if (earlier.disk == next.disk && (changes_disk(earlier) || changes_disk(next)) &&
-        overlap(earlier.offset, earlier.length, next.offset, next.length)) {
+    if (earlier.disk == next.disk && (changes_disk(earlier.op) || changes_disk(next.op)) &&
+        ranges_overlap(earlier.offset, earlier.length, next.offset, next.length)) {
         return true;
     }
     return (earlier.op == BlockOp::read || next.op == BlockOp::read) &&
@@ -228,6 +220,7 @@ void Replayer::Parts::flush_disks() {
     for (std::size_t disk = 0; disk < disks.size() && !failure; ++disk) {
         if (!needs_flush[disk] || limits[disk].read_only || is_flushing(disk)) continue;
         needs_flush[disk] = false;
+        crash_point("before-replayed-flush");
         Operation& operation = allocate();
         operation.disk = disk;
         operation.op = BlockOp::flush;

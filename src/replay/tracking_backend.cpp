@@ -5,8 +5,8 @@
 
 namespace fmvm::replay {
 
-// The inner request of one that changes the disk.
-struct TrackingBackend::Change : BlockOperation {
+// The inner request of a change or a flush.
+struct TrackingBackend::Tracked : BlockOperation {
     BlockOperation* original = nullptr;
 };
 
@@ -16,11 +16,13 @@ TrackingBackend::TrackingBackend(std::unique_ptr<BlockBackend> inner, DirtyBlock
 TrackingBackend::~TrackingBackend() = default;
 
 void TrackingBackend::submit(BlockOperation& operation) {
-    if (operation.op == BlockOp::read || operation.op == BlockOp::flush) {
+    if (operation.op == BlockOp::read) {
         inner_->submit(operation);
         return;
     }
-    if (const Result<void> marked = map_.mark(operation.offset, operation.length); !marked.ok()) {
+    const Result<void> marked =
+        changes_disk(operation.op) ? map_.mark(operation.offset, operation.length) : Result<void>();
+    if (!marked.ok()) {
         if (!told_) log::error("disk", "writes fail: {}", marked.error().message());
         told_ = true;
         operation.complete(BlockStatus::io_error);
@@ -29,25 +31,35 @@ void TrackingBackend::submit(BlockOperation& operation) {
     inner_->submit(wrap(operation));
 }
 
-TrackingBackend::Change& TrackingBackend::wrap(BlockOperation& operation) {
+TrackingBackend::Tracked& TrackingBackend::wrap(BlockOperation& operation) {
     if (unused_.empty()) {
-        changes_.push_back(std::make_unique<Change>());
-        unused_.push_back(changes_.back().get());
+        pool_.push_back(std::make_unique<Tracked>());
+        unused_.push_back(pool_.back().get());
     }
-    Change& change = *unused_.back();
+    Tracked& tracked = *unused_.back();
     unused_.pop_back();
-    static_cast<BlockOperation&>(change) = operation;
-    change.owner = this;
-    change.original = &operation;
-    return change;
+    static_cast<BlockOperation&>(tracked) = operation;
+    tracked.owner = this;
+    tracked.original = &operation;
+    return tracked;
 }
 
 void TrackingBackend::complete(BlockOperation& operation, BlockStatus status) {
-    auto& change = static_cast<Change&>(operation);
+    auto& tracked = static_cast<Tracked&>(operation);
+    settle(tracked, status);
+    unused_.push_back(&tracked);
+    tracked.original->complete(status);
+}
+
+void TrackingBackend::settle(const BlockOperation& operation, BlockStatus status) {
     // What the kernel refused as a whole has changed nothing.
-    map_.settle(change.offset, change.length, status == BlockStatus::io_error);
-    unused_.push_back(&change);
-    change.original->complete(status);
+    const bool failed = status == BlockStatus::io_error;
+    if (changes_disk(operation.op)) {
+        map_.settle(operation.offset, operation.length, failed);
+    } else if (failed) {
+        const Result<void> marked = map_.flush_failed();
+        if (!marked.ok()) log::error("disk", "{}", marked.error().message());
+    }
 }
 
 }  // namespace fmvm::replay

@@ -3,7 +3,8 @@
 // says there when it is over. A decorator of a block backend; the map outlives it.
 //
 // A change that cannot be marked fails: nothing may get to the disk that a later resynchronisation
-// would not know of.
+// would not know of. After a flush that failed all of the disk is marked: the kernel has dropped
+// what it could not write, and says so once.
 #pragma once
 
 #include <memory>
@@ -31,15 +32,16 @@ class TrackingBackend : public BlockBackend, private BlockOperationOwner {
     void withdraw() override { inner_->withdraw(); }
 
   private:
-    struct Change;
+    struct Tracked;
     void complete(BlockOperation& operation, BlockStatus status) override;
-    Change& wrap(BlockOperation& operation);
+    Tracked& wrap(BlockOperation& operation);
+    void settle(const BlockOperation& operation, BlockStatus status);
 
     DirtyBlockMap& map_;
     bool told_ = false;  // that writes fail
-    std::vector<std::unique_ptr<Change>> changes_;
-    std::vector<Change*> unused_;
-    std::unique_ptr<BlockBackend> inner_;  // destroyed first: it drains what uses the changes
+    std::vector<std::unique_ptr<Tracked>> pool_;
+    std::vector<Tracked*> unused_;
+    std::unique_ptr<BlockBackend> inner_;  // destroyed first: it drains what uses the pool
 };
 
 }  // namespace fmvm::replay

@@ -7,49 +7,24 @@ repeats the moments of a run.
 """
 
 import hashlib
-import os
 import pathlib
 import random
 import signal
 import socket
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, STOPPED, SUPERSEDED, main, settings  # noqa: E402
-from killing import LATEST_S, check_status, kill_backup, kill_primary  # noqa: E402
-from pair import JOURNAL, PairTestCase  # noqa: E402
+from fmvm_process import STOPPED, SUPERSEDED, main  # noqa: E402
+from journal_test import ROUNDS, SEED, JournalTestCase  # noqa: E402
+from killing import check_status, kill_backup, kill_primary  # noqa: E402
 from proxy import TO_PRIMARY, Proxy  # noqa: E402
 
-ROUNDS = int(os.environ.get("FMVM_KILL_ROUNDS", "10"))
-SEED = int(os.environ.get("FMVM_KILL_SEED", time.time_ns() % 1000000))
 KILLED = -signal.SIGKILL
 STILL_LOCKED = "another process still has it"
 
 
-class SharedDiskTestCase(PairTestCase):
-    def journal_pair(self, **options):
-        return self.pair(JOURNAL, disk=self.new_disk(), **options)
-
-    def assert_well_to_the_end(self, pair, primary, backup):
-        """The backup runs the guest, and goes on; then it is stopped, and the disk examined."""
-        self.assert_took_over(pair, primary, backup)
-        self.assertEqual(backup.stop(), STOPPED, backup.description())
-        return pair.verdict(primary, backup)
-
-
-class RandomKills(SharedDiskTestCase):
-    def rounds(self, kill, count, seed):
-        print(f"FMVM_KILL_SEED={SEED}", flush=True)
-        moments = random.Random(seed)
-        for number in range(count):
-            moment = moments.uniform(0, LATEST_S)
-            with self.subTest(seed=SEED, number=number, moment=moment):
-                done = kill(JOURNAL, moment, disk=self.new_disk())
-                print(f"  {kill.__name__} {number} after {moment * 1000:.0f} ms: silence "
-                      f"{done.silence_s * 1000:.0f} ms, {done.repeated} bytes repeated", flush=True)
-
+class RandomKills(JournalTestCase):
     def test_of_the_primary(self):
         self.rounds(kill_primary, ROUNDS, SEED)
 
@@ -57,7 +32,7 @@ class RandomKills(SharedDiskTestCase):
         self.rounds(kill_backup, (ROUNDS + 2) // 3, SEED + 1)
 
 
-class CrashPoints(SharedDiskTestCase):
+class CrashPoints(JournalTestCase):
     def test_of_the_primary(self):
         """Around the commit of an epoch, and when some of its writes have left."""
         for point in ("before-commit:8", "after-commit:8", "after-ack:8", "shared-writes:8"):
@@ -92,7 +67,7 @@ class CrashPoints(SharedDiskTestCase):
         pair.verdict(primary, backup)
 
 
-class FrozenPrimary(SharedDiskTestCase):
+class FrozenPrimary(JournalTestCase):
     """It holds the image's lock as long as it lives: until then nobody else writes."""
 
     def freeze(self, moment_s=0.3):
@@ -162,19 +137,11 @@ class FrozenPrimary(SharedDiskTestCase):
         pair.verdict(primary, backup)
 
 
-class Moved(SharedDiskTestCase):
+class Moved(JournalTestCase):
     def test_by_a_switchover(self):
-        """The lock moves with the guest; nothing is shown twice."""
+        """The lock moves with the guest."""
         for _ in range(3):
-            pair = self.journal_pair()
-            primary, backup = pair.start("--control", pair.directory / "control")
-            primary.wait_lines(20)
-            asked = subprocess.run([settings.fmvm, "switchover", "--control",
-                                    pair.directory / "control"], capture_output=True, timeout=60)
-            self.assertEqual(asked.returncode, OK, asked.stderr)
-            check_status(primary, OK)
-            joined = self.assert_well_to_the_end(pair, primary, backup)
-            self.assertEqual(joined.repeated, 0, pair.description())
+            self.assert_moves(self.journal_pair())
 
 
 if __name__ == "__main__":

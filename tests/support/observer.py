@@ -85,7 +85,7 @@ def judge_smp(stream, cpus=2):
         last = number
 
 
-def judge_numbered(stream, word):
+def judge_numbered(stream, word, rest=" [0-9a-f]{8}"):
     """WORD N CRC among lines of others: N counts 1, 2, 3, ... The CRC is for who has the disk."""
     lines = complete_lines(stream)
     check_failures(lines)
@@ -93,7 +93,7 @@ def judge_numbered(stream, word):
     for line in lines:
         if not line.startswith(word + " "):
             continue
-        match = re.fullmatch(word + r" (\d+) [0-9a-f]{8}\r?", line)
+        match = re.fullmatch(rf"{word} (\d+){rest}\r?", line)
         require(match, f"not a line of the guest: {line!r}, after number {number}")
         require(int(match[1]) == number + 1, f"{line!r} comes after number {number}")
         number = int(match[1])
@@ -109,6 +109,11 @@ def judge_journal(stream):
 def judge_records(stream):
     """Of the Linux guest's workload `records`."""
     judge_numbered(stream, "record")
+
+
+def judge_transactions(stream):
+    """Of the Linux guest's workload `sqlite`."""
+    judge_numbered(stream, "txn", rest="")
 
 
 @dataclasses.dataclass

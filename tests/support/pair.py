@@ -237,13 +237,14 @@ def free_port():
 class Pair:
     """Starts the sides of one guest. `through`: the port that the primary connects to, when a
     proxy stands between. `disk`: an image, which both sides share (block="shared"), or the first
-    primary's own, when every other side has an empty one at first. `more`: options for every
-    primary."""
+    primary's own, when every other side has an empty one at first. `images`: other images for sides
+    of these names, whose labels are not beside them. `more`: options for every primary."""
 
     def __init__(self, workload, verify=5, memory="32M", lost_after="2s", through=None, disk=None,
-                 more=(), block="shared"):
+                 images=None, more=(), block="shared"):
         self.workload = workload
         self.disk = disk
+        self.images = images or {}
         self.block = block
         self.watch = Watch()
         self.port = free_port()
@@ -256,6 +257,8 @@ class Pair:
 
     def disk_of(self, name):
         """The image of the side with this name."""
+        if name in self.images:
+            return self.images[name]
         if self.block == "shared" or name == "primary":
             return self.disk
         own = self.directory / f"{name}.img"
@@ -267,7 +270,8 @@ class Pair:
     def disk_options(self, name):
         if not self.disk:
             return ()
-        return ("--disk", f"path={self.disk_of(name)}", "--block", self.block)
+        label = f",label={self.directory}/{name}.fmvm" if name in self.images else ""
+        return ("--disk", f"path={self.disk_of(name)}{label}", "--block", self.block)
 
     def start_backup(self, *options, name="backup", crash_at=None, claims=None, port=None):
         """`claims`: another path to the directory of the arbiter's claims."""

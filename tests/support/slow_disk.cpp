@@ -11,10 +11,6 @@ namespace fmvm::test {
 
 namespace {
 
-bool changes_disk(const BlockOperation& operation) {
-    return operation.op != BlockOp::read && operation.op != BlockOp::flush;
-}
-
 // Calls visit(bytes, length, at) for what of the buffers lies in [from, to) of the request.
 template <typename Visit>
 void for_each_buffer(const Buffers& buffers, std::uint64_t from, std::uint64_t to, Visit visit) {
@@ -61,7 +57,7 @@ void SlowDisk::work() {
     if (started_.empty()) return;
     const std::size_t position = random_() % started_.size();
     Started& started = started_[position];
-    if (changes_disk(*started.operation) && random_() % 1000 < options_.failing) {
+    if (changes_disk(started.operation->op) && random_() % 1000 < options_.failing) {
         failed_.push_back({started.operation->offset, started.operation->length});
         complete(position, BlockStatus::io_error);
     } else if (started.done == started.operation->length) {
@@ -90,7 +86,7 @@ std::vector<bool> SlowDisk::uncertain() const {
         std::fill_n(first, length / sector_size, true);
     };
     for (const Started& started : started_) {
-        if (changes_disk(*started.operation))
+        if (changes_disk(started.operation->op))
             add(started.operation->offset, started.operation->length);
     }
     for (const Range& range : failed_)

@@ -128,10 +128,10 @@ TEST_CASE("disk image: opened without the lock, takes it when the other has let 
     REQUIRE(first.ok());
     const auto second = DiskImage::open(file.path(), {.lock = false});
     REQUIRE(second.ok());
-    CHECK_FALSE(second.value().try_lock(file.path()).value());
+    CHECK_FALSE(second.value().try_lock().value());
     first.value().unlock();
-    CHECK(second.value().try_lock(file.path()).value());
-    CHECK_FALSE(first.value().try_lock(file.path()).value());
+    CHECK(second.value().try_lock().value());
+    CHECK_FALSE(first.value().try_lock().value());
 }
 
 TEST_CASE("disk image: readers share, and keep writers out", "[disk]") {

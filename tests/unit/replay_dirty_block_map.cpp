@@ -454,6 +454,27 @@ TEST_CASE("changes in flight are known to the map, failed ones stay") {
     CHECK(disk.fixture.dirty() == Blocks{1});
 }
 
+TEST_CASE("after a flush that failed all of the disk is compared, whatever is committed") {
+    TrackedDisk disk;
+    BlockOperation write = disk.make(BlockOp::write, 1);
+    BlockOperation flush = disk.make(BlockOp::flush, 0);
+    disk.backend->submit(write);
+    disk.backend->submit(flush);
+    CHECK(disk.fixture.dirty() == Blocks{1});
+    disk.faulty->judge([](const BlockOperation& operation) -> std::optional<BlockStatus> {
+        if (operation.op == BlockOp::flush) return BlockStatus::io_error;
+        return std::nullopt;
+    });
+    disk.backend->submit(flush);
+    CHECK(disk.owner.results.back() == BlockStatus::io_error);
+    disk.fixture.map->clear(disk.fixture.map->take_touched());
+    CHECK(disk.fixture.dirty() == range(0, block_count));
+    CHECK(disk.fixture.dirty_after_kill() == range(0, block_count));
+    disk.fixture.map->resynced(1);
+    CHECK_FALSE(disk.fixture.map->dirty().contains(1));
+    CHECK(disk.fixture.map->dirty().contains(2));
+}
+
 TEST_CASE("a change that cannot be marked does not get to the disk") {
     TrackedDisk disk;
     const SyncWatch watch([](int) { return ENOSPC; });

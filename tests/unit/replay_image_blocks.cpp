@@ -57,6 +57,11 @@ TEST_CASE("an image that cannot be read or written says so") {
     CHECK(blocks->read_only());
     std::vector<std::uint8_t> bytes(disk_block_bytes);
     CHECK(blocks->write(0, bytes).error().message().find("disk a.img") == 0);
+    CHECK(blocks->check_size().ok());
+    file.resize(disk_block_bytes + 1000);
+    CHECK(blocks->check_size().ok());
     file.resize(1000);
+    CHECK(blocks->check_size().error().message() ==
+          "disk a.img: became shorter, 1000 bytes instead of 65536; restore its size");
     CHECK(blocks->read(0, bytes).error().message().find("shorter") != std::string::npos);
 }

@@ -23,6 +23,7 @@ class MemoryBlocks : public ImageBlocks {
     explicit MemoryBlocks(std::uint64_t bytes) : content(bytes) {}
     std::uint64_t image_bytes() const override { return content.size(); }
     bool read_only() const override { return refuse_writes; }
+    Result<void> check_size() const override { return {}; }
     Result<void> sync() override { return {}; }
     Result<void> read(BlockIndex block, std::span<std::uint8_t> bytes) override {
         REQUIRE(bytes.size() == bytes_of_block(block, content.size()));

@@ -34,6 +34,7 @@ class ValueBlocks : public ImageBlocks {
     explicit ValueBlocks(Values& values) : values_(values) {}
     std::uint64_t image_bytes() const override { return ::image_bytes; }
     bool read_only() const override { return false; }
+    Result<void> check_size() const override { return {}; }
     Result<void> sync() override { return {}; }
     Result<void> read(BlockIndex block, std::span<std::uint8_t> bytes) override {
         REQUIRE(bytes.size() == bytes_of_block(block, ::image_bytes));

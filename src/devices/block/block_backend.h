@@ -17,6 +17,10 @@ namespace fmvm {
 enum class BlockOp : std::uint8_t { read, write, flush, discard, write_zeroes };
 enum class BlockStatus : std::uint8_t { ok, io_error, unsupported };
 
+constexpr bool changes_disk(BlockOp op) {
+    return op != BlockOp::read && op != BlockOp::flush;
+}
+
 using Buffers = boost::container::small_vector<iovec, 6>;
 
 class BlockOperation;

@@ -43,13 +43,12 @@ int set_lock(int fd, short type) {
     return ::fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-Result<void> wait_for_lock(const DiskImage& image, const std::string& path,
-                           std::chrono::milliseconds limit) {
+Result<void> wait_for_lock(const DiskImage& image, std::chrono::milliseconds limit) {
     const auto deadline = std::chrono::steady_clock::now() + limit;
-    while (!FMVM_TRY(image.try_lock(path))) {
+    while (!FMVM_TRY(image.try_lock())) {
         if (std::chrono::steady_clock::now() >= deadline) {
             return make_error("disk {}: in use by another virtual machine; stop that one first",
-                              path);
+                              image.path);
         }
         std::this_thread::sleep_for(DiskImage::lock_look);
     }
@@ -70,12 +69,12 @@ Result<void> measure_file(DiskImage& image, bool direct) {
     return {};
 }
 
-Result<void> measure_device(DiskImage& image, const std::string& path, bool direct) {
+Result<void> measure_device(DiskImage& image, bool direct) {
     std::uint64_t size = 0;
     int logical_block = 0;
     if (::ioctl(image.fd.get(), BLKGETSIZE64, &size) != 0 ||
         ::ioctl(image.fd.get(), BLKSSZGET, &logical_block) != 0) {
-        return errno_error(errno, fmt::format("disk {}: cannot read its size", path));
+        return errno_error(errno, fmt::format("disk {}: cannot read its size", image.path));
     }
     image.size = size;
     image.block_size = static_cast<std::uint32_t>(logical_block);
@@ -87,6 +86,7 @@ Result<void> measure_device(DiskImage& image, const std::string& path, bool dire
 
 Result<DiskImage> DiskImage::open(const std::string& path, const Options& options) {
     DiskImage image;
+    image.path = path;
     image.read_only = options.read_only;
     // O_NONBLOCK keeps a FIFO from hanging us; it means nothing to files and block devices.
     const int flags = (options.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK |
@@ -105,7 +105,7 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
         image.size = static_cast<std::uint64_t>(info.st_size);
         FMVM_TRY(measure_file(image, options.direct));
     } else if (S_ISBLK(info.st_mode)) {
-        FMVM_TRY(measure_device(image, path, options.direct));
+        FMVM_TRY(measure_device(image, options.direct));
     } else {
         return make_error("disk {}: is neither a file nor a block device", path);
     }
@@ -118,7 +118,7 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
             "(truncate -s %{} {})",
             path, image.size, image.block_size, image.block_size, path);
     }
-    if (options.lock) FMVM_TRY(wait_for_lock(image, path, options.lock_wait));
+    if (options.lock) FMVM_TRY(wait_for_lock(image, options.lock_wait));
     // It was for the opening only: what io_uring makes of it, from EAGAIN to waiting on our thread,
     // depends on kernel and file system.
     if (::fcntl(image.fd.get(), F_SETFL, flags & ~O_NONBLOCK) != 0) {
@@ -127,7 +127,7 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
     return image;
 }
 
-Result<bool> DiskImage::try_lock(const std::string& path) const {
+Result<bool> DiskImage::try_lock() const {
     if (set_lock(fd.get(), read_only ? F_RDLCK : F_WRLCK) == 0) return true;
     if (errno == EAGAIN || errno == EACCES) return false;
     return errno_error(errno, fmt::format("disk {}: cannot be locked", path));

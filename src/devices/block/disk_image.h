@@ -13,6 +13,7 @@ namespace fmvm {
 
 struct DiskImage {
     UniqueFd fd;
+    std::string path;                    // as it was given, for messages
     std::uint64_t size = 0;              // bytes
     std::uint32_t block_size = 512;      // smallest unit of I/O: 512, or more with direct I/O
     std::uint32_t memory_alignment = 1;  // of buffers; more than 1 with direct I/O
@@ -28,9 +29,8 @@ struct DiskImage {
     // write the same disk. The kernel keeps it until the last I/O of the process that held it has
     // ended, even after SIGKILL: a successor waits for that up to options.lock_wait.
     static Result<DiskImage> open(const std::string& path, const Options& options);
-    // For an image that was opened without: takes the lock; false while another holds it. `path` is
-    // for the message.
-    Result<bool> try_lock(const std::string& path) const;
+    // For an image that was opened without: takes the lock; false while another holds it.
+    Result<bool> try_lock() const;
     // Who waits for the lock looks so often.
     static constexpr std::chrono::milliseconds lock_look{2};
     // Gives the lock up now; for an owner without I/O in flight.

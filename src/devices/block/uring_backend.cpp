@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/units.h"
 
 namespace fmvm {
@@ -13,6 +14,23 @@ namespace fmvm {
 namespace {
 
 constexpr std::size_t zero_buffer_size = 64 * kib;
+constexpr std::chrono::seconds failure_told_every{10};
+
+const char* name_of(BlockOp op) {
+    switch (op) {
+        case BlockOp::read:
+            return "read";
+        case BlockOp::write:
+            return "write";
+        case BlockOp::flush:
+            return "flush";
+        case BlockOp::discard:
+            return "discard";
+        case BlockOp::write_zeroes:
+            return "write of zeroes";
+    }
+    return "request";
+}
 
 // Drops `bytes` from the front of a buffer list.
 void consume(Buffers& buffers, std::uint64_t bytes) {
@@ -195,12 +213,14 @@ void UringBackend::completed(unsigned index, int result) {
             queue_slot(index);
         } else {
             const bool refused = slot.operation->op == BlockOp::discard && result == -EOPNOTSUPP;
+            if (!refused) tell_failure(slot, std::strerror(-result));
             release(index, refused ? BlockStatus::unsupported : BlockStatus::io_error);
         }
     } else if (!advance(slot, result)) {
         queue_slot(index);
     } else {
         const bool short_transfer = slot.done != slot.operation->length;
+        if (short_transfer) tell_failure(slot, "the image ends before");
         release(index, short_transfer ? BlockStatus::io_error : BlockStatus::ok);
     }
 }
@@ -237,6 +257,17 @@ bool UringBackend::fall_back(Slot& slot, int error_number) {
                      slot.method != ZeroMethod::write;
     if (can) slot.method = ZeroMethod::write;
     return can;
+}
+
+// Not each: a guest may ask for as many as it likes.
+void UringBackend::tell_failure(const Slot& slot, const char* why) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < tell_failure_at_) return;
+    tell_failure_at_ = now + failure_told_every;
+    const BlockOperation& operation = *slot.operation;
+    log::warning("disk", "{}: a {} fails: {} offset={} bytes={}", image_.path,
+                 name_of(operation.op), why, operation.offset + slot.done,
+                 operation.length - slot.done);
 }
 
 void UringBackend::release(unsigned index, BlockStatus status) {

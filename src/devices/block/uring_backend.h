@@ -10,6 +10,7 @@
 
 #include <liburing.h>
 
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <vector>
@@ -59,6 +60,7 @@ class UringBackend : public BlockBackend {
     bool advance(Slot& slot, int result);
     bool fall_back(Slot& slot, int error_number);
     void release(unsigned index, BlockStatus status);
+    void tell_failure(const Slot& slot, const char* why);
 
     DiskImage image_;
     io_uring ring_{};
@@ -69,6 +71,7 @@ class UringBackend : public BlockBackend {
     std::deque<BlockOperation*> waiting_;  // more than `depth` operations
     std::vector<std::uint8_t> zeroes_;     // made when first needed
     unsigned unsubmitted_ = 0;
+    std::chrono::steady_clock::time_point tell_failure_at_{};
 };
 
 }  // namespace fmvm
