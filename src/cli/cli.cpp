@@ -139,6 +139,11 @@ int start(const Result<Options>& options, const RunOptions& (*machine)(const Opt
     return command(options.value());
 }
 
+template <typename Options>
+int obey(const Result<Options>& options, int (*command)(const Options&)) {
+    return options.ok() ? command(options.value()) : usage_error(options.error().message());
+}
+
 int dispatch(int argc, char** argv) {
     CommandLine line;
     try {
@@ -169,26 +174,12 @@ int dispatch(int argc, char** argv) {
             [](const BackupCommandOptions& o) -> const RunOptions& { return o.machine; },
             backup_command);
     }
-    if (line.snapshot->parsed()) {
-        const Result<SnapshotOptions> options = snapshot_options(line.snapshot_words);
-        if (!options.ok()) return usage_error(options.error().message());
-        return snapshot_command(options.value());
-    }
-    if (line.switchover->parsed()) {
-        const Result<SwitchoverOptions> options = switchover_options(line.switchover_words);
-        if (!options.ok()) return usage_error(options.error().message());
-        return switchover_command(options.value());
-    }
-    if (line.verify->parsed()) {
-        const Result<VerifyCommandOptions> options = verify_options(line.verify_words);
-        if (!options.ok()) return usage_error(options.error().message());
-        return verify_command(options.value());
-    }
-    if (line.replay->parsed()) {
-        const Result<ReplayOptions> options = replay_options(line.replay_words);
-        if (!options.ok()) return usage_error(options.error().message());
-        return replay_command(options.value());
-    }
+    if (line.snapshot->parsed())
+        return obey(snapshot_options(line.snapshot_words), snapshot_command);
+    if (line.switchover->parsed())
+        return obey(switchover_options(line.switchover_words), switchover_command);
+    if (line.verify->parsed()) return obey(verify_options(line.verify_words), verify_command);
+    if (line.replay->parsed()) return obey(replay_options(line.replay_words), replay_command);
     return usage_error("no command is given; see fmvm --help");
 }
 
