@@ -15,6 +15,7 @@
 #include "cli/exit_status.h"
 #include "cli/primary_command.h"
 #include "cli/protection_words.h"
+#include "cli/replay_words.h"
 #include "cli/report_error.h"
 #include "cli/run_command.h"
 #include "cli/run_words.h"
@@ -66,7 +67,7 @@ Exit status:
 CLI::App* add_run(CLI::App& app, RunWords& words) {
     CLI::App* const run = app.add_subcommand("run", "Run a virtual machine in the foreground");
     add_machine_options(*run, words);
-    add_force_stale(*run, words);
+    add_start_options(*run, words);
     run->allow_extras();
     run->footer(run_footer);
     return run;
@@ -94,12 +95,14 @@ struct CommandLine {
     RunWords run_words;
     ProtectionWords primary_words, backup_words;
     ControlWords snapshot_words, switchover_words;
+    ReplayWords replay_words;
     bool as_json = false;
     CLI::App* run = nullptr;
     CLI::App* primary = nullptr;
     CLI::App* backup = nullptr;
     CLI::App* snapshot = nullptr;
     CLI::App* switchover = nullptr;
+    CLI::App* replay = nullptr;
     CLI::App* check = nullptr;
 
     CommandLine() {
@@ -112,6 +115,7 @@ struct CommandLine {
         backup = add_backup(app, backup_words);
         switchover = add_switchover(app, switchover_words);
         snapshot = add_snapshot(app, snapshot_words);
+        replay = add_replay(app, replay_words);
         check = app.add_subcommand("check", "Report what this host can do for fmvm");
         check->add_flag("--json", as_json, "Report as JSON");
         check->allow_extras();
@@ -172,6 +176,11 @@ int dispatch(int argc, char** argv) {
         const Result<SwitchoverOptions> options = switchover_options(line.switchover_words);
         if (!options.ok()) return usage_error(options.error().message());
         return switchover_command(options.value());
+    }
+    if (line.replay->parsed()) {
+        const Result<ReplayOptions> options = replay_options(line.replay_words);
+        if (!options.ok()) return usage_error(options.error().message());
+        return replay_command(options.value());
     }
     return usage_error("no command is given; see fmvm --help");
 }

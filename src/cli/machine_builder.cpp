@@ -105,8 +105,9 @@ class Builder {
         }
         if (own) {
             built.own_disks.push_back({disk.path, built.disks.back(), backend.get(), map});
-            backend = record(built, std::move(backend), *map, purpose);
+            backend = std::make_unique<replay::TrackingBackend>(std::move(backend), *map);
         }
+        if (own || !options_.record.empty()) backend = record(built, std::move(backend), purpose);
         if (purpose.hold_writes || purpose.block == lockstep::BlockMode::shared) {
             auto gate = std::make_unique<lockstep::WriteGate>(machine_.loop(), std::move(backend));
             built.write_gates.push_back(gate.get());
@@ -157,17 +158,21 @@ class Builder {
     }
 
     std::unique_ptr<BlockBackend> record(BuiltMachine& built, std::unique_ptr<BlockBackend> backend,
-                                         replay::DirtyBlockMap& map, const Purpose& purpose) {
-        if (built.block_log == nullptr) {
-            const bool by_reference = purpose.block == lockstep::BlockMode::replay;
-            built.block_log = &machine_.own(std::make_unique<replay::BlockLog>(
-                by_reference ? replay::BlockLog::Reads::recorded
-                             : replay::BlockLog::Reads::passed));
-        }
-        const auto number = static_cast<std::uint8_t>(built.own_disks.size() - 1);
-        auto tracked = std::make_unique<replay::TrackingBackend>(std::move(backend), map);
+                                         const Purpose& purpose) {
+        if (built.block_log == nullptr) add_block_log(built, purpose);
+        const auto number = static_cast<std::uint8_t>(built.disks.size() - 1);
         return std::make_unique<replay::RecordingBackend>(
-            machine_.loop(), machine_.memory(), *built.block_log, number, std::move(tracked));
+            machine_.loop(), machine_.memory(), *built.block_log, number, std::move(backend));
+    }
+
+    void add_block_log(BuiltMachine& built, const Purpose& purpose) {
+        using replay::BlockLog;
+        if (!options_.record.empty())
+            built.recorder = &machine_.own(std::make_unique<replay::EpochRecorder>());
+        const bool by_reference = purpose.block == lockstep::BlockMode::replay;
+        const auto reads = by_reference ? BlockLog::Reads::recorded : BlockLog::Reads::passed;
+        built.block_log = &machine_.own(
+            std::make_unique<BlockLog>(reads, BlockLog::budget_default, built.recorder));
     }
 
     Result<std::reference_wrapper<IrqLine>> new_irq(unsigned gsi) {

@@ -17,6 +17,7 @@
 #include "lockstep/write_gate.h"
 #include "replay/block_log.h"
 #include "replay/dirty_block_map.h"
+#include "replay/epoch_recorder.h"
 #include "vmm/machine.h"
 
 namespace fmvm::cli {
@@ -38,8 +39,9 @@ struct BuiltMachine {
     lockstep::OutputGate* gate = nullptr;
     std::vector<lockstep::WriteGate*> write_gates;
     std::vector<const DiskImage*> disks;
-    std::vector<OwnDisk> own_disks;         // all, or none
-    replay::BlockLog* block_log = nullptr;  // of a machine with such disks
+    std::vector<OwnDisk> own_disks;             // all, or none
+    replay::BlockLog* block_log = nullptr;      // of a machine with such disks, or a recorded one
+    replay::EpochRecorder* recorder = nullptr;  // of one that is to be recorded
     std::string quirks;  // what was added to the kernel command line for this host
 };
 

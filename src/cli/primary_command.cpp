@@ -13,6 +13,7 @@
 #include "cli/guest_session.h"
 #include "cli/protected_guest.h"
 #include "cli/protected_run.h"
+#include "cli/recording.h"
 #include "cli/report_error.h"
 #include "cli/terminal.h"
 
@@ -111,6 +112,8 @@ int primary_command(const PrimaryCommandOptions& options) {
         const Result<void> prepared =
             run.prepare({*vm, generation, options.block}, options.backup, options.replication);
         if (!prepared.ok()) return report_not_begun(*arbiter, *won, prepared.error());
+        const Result<void> recording = begin_recording(*built, options.machine, *vm, *won);
+        if (!recording.ok()) return report_not_begun(*arbiter, *won, recording.error());
         guard_output(
             *built, *arbiter, [generation] { return generation->load(); },
             options.replication.lost_after);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/guest_session.h"
 #include "cli/protected_guest.h"
+#include "cli/recording.h"
 #include "cli/report_error.h"
 
 namespace fmvm::cli {
@@ -96,7 +97,7 @@ Result<void> ProtectedRun::prepare_disks(const Guest& guest) {
     const bool copy = guest.block == lockstep::BlockMode::copy;
     disks_ = std::make_unique<lockstep::MirroredDisks>(
         *built_.block_log, built_.machine->memory(), std::move(disks),
-        copy ? replay::PayloadMode::by_value : replay::PayloadMode::by_reference);
+        copy ? replay::PayloadMode::by_value : replay::PayloadMode::by_reference, built_.recorder);
     return disks_->run_under(guest.vm, *guest.generation);
 }
 
@@ -121,7 +122,10 @@ Outcome ProtectedRun::run() {
     built_.machine->halt_vcpus();
     service_.reset();
     // A guest that this host could not go on with has not ended: another host may.
-    if (outcome_.end == PrimaryEnd::guest_ended && outcome_.guest != GuestEnd::unsupported) {
+    const bool ended =
+        outcome_.end == PrimaryEnd::guest_ended && outcome_.guest != GuestEnd::unsupported;
+    end_recording(built_, ended ? Uncommitted::counts : Uncommitted::is_dropped);
+    if (ended) {
         leave_disks();
         mark_ended(arbiter_, generation, component_);
     }

@@ -199,6 +199,7 @@ CLI::App* add_primary(CLI::App& app, ProtectionWords& words) {
     add_option(*primary, "--backup", words.backup, "ADDR:PORT", "The backup's address (needed)");
     add_common(*primary, words);
     add_replication(*primary, words);
+    add_start_options(*primary, words.machine);
     primary->add_flag("--restart", words.restart,
                       "Begin anew although the last run did not end in an orderly way");
     primary->footer(primary_footer);
@@ -227,6 +228,11 @@ Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words) {
     options.backup = FMVM_TRY(needed(std::move(backup), "no backup given; add --backup ADDR:PORT"));
     options.arbiter = FMVM_TRY(arbiter_options(words));
     options.block = FMVM_TRY(block_mode(words, options.machine));
+    if (!options.machine.record.empty() && options.block == lockstep::BlockMode::shared) {
+        return Error(
+            "--record: only disks that each side has of its own are recorded; leave it "
+            "out, or --block shared");
+    }
     options.restart = words.restart;
     FMVM_TRY(check_plaintext("--backup", options.backup, words.insecure_plaintext));
     options.replication = FMVM_TRY(replication_options(words));

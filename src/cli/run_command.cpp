@@ -15,6 +15,7 @@
 #include "cli/exit_status.h"
 #include "cli/guest_session.h"
 #include "cli/machine_builder.h"
+#include "cli/recording.h"
 #include "cli/report_error.h"
 #include "cli/snapshot_command.h"
 #include "cli/terminal.h"
@@ -61,6 +62,8 @@ int run_command(const RunOptions& options) {
     tell_quirks(*built);
     if (const Result<void> left = leave_protection(options.disks, built->disks); !left.ok())
         return report_error(left.error().message(), ExitStatus::usage);
+    if (const Result<void> recording = begin_recording(*built, options, {}, 0); !recording.ok())
+        return report_error(recording.error().message(), ExitStatus::usage);
 
     // Before the terminal is changed: from here on these signals end in an orderly way.
     boost::asio::signal_set signals(control, SIGTERM, SIGINT, SIGHUP);
@@ -76,6 +79,7 @@ int run_command(const RunOptions& options) {
     terminal.reset();
     signals.clear();
     control_socket->reset();
+    end_recording(*built, Uncommitted::counts);
     const std::string report = built->machine->report();
     built->machine.reset();  // writes what is left of the console
     return report_end(end, report);

@@ -38,6 +38,7 @@ struct RunOptions {
     std::uint64_t memory_bytes = 256 * mib;
     unsigned cpus = 1;
     std::vector<DiskOptions> disks;
+    std::string record;        // a file for what is done to the disks; empty: none
     bool force_stale = false;  // use disks that may have gone on elsewhere
     ConsoleOptions console;
     HostQuirks host_quirks = HostQuirks::automatic;

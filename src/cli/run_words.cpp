@@ -68,7 +68,9 @@ void add_machine_options(CLI::App& app, RunWords& words) {
                "Add the Linux parameters that this host's KVM needs (default auto)");
 }
 
-void add_force_stale(CLI::App& app, RunWords& words) {
+void add_start_options(CLI::App& app, RunWords& words) {
+    add_option(app, "--record", words.record, "FILE",
+               "Write what the guest does to its disks to a new file, for fmvm replay");
     app.add_flag("--force-stale", words.force_stale,
                  "Use disks of a protected guest that may have gone on elsewhere");
 }
@@ -87,6 +89,12 @@ Result<RunOptions> machine_options(const RunWords& words) {
     const std::uint64_t host_memory = FMVM_TRY(host_memory_bytes());
     RunOptions options = FMVM_TRY(complete(std::move(given), host_memory));
     options.force_stale = words.force_stale;
+    const std::string* const record = FMVM_TRY(single("--record", words.record));
+    if (record == nullptr) return options;
+    if (record->empty()) return Error("--record: names no file; give a path");
+    if (options.disks.empty())
+        return Error("--record: the guest has no disk; add --disk path=PATH, or leave it out");
+    options.record = *record;
     return options;
 }
 

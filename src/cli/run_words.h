@@ -17,7 +17,7 @@ namespace fmvm::cli {
 // The words behind each option, as often as they stood.
 struct RunWords {
     std::vector<std::string> restore, control, kernel, initrd, cmdline, memory, cpus, disk, console,
-        config, quirks;
+        config, quirks, record;
     int verbosity = 0;
     bool force_stale = false;
 };
@@ -30,8 +30,8 @@ void add_device_options(CLI::App& app, RunWords& words);
 // Those and kernel, snapshot, memory, CPUs, configuration file.
 void add_machine_options(CLI::App& app, RunWords& words);
 
-// --force-stale, of those commands that begin to run a guest on its disks.
-void add_force_stale(CLI::App& app, RunWords& words);
+// --force-stale and --record, of those commands that begin to run a guest on its disks.
+void add_start_options(CLI::App& app, RunWords& words);
 
 // The one word of an option that may stand once.
 Result<const std::string*> single(const char* option, const std::vector<std::string>& words);

@@ -21,8 +21,9 @@ std::vector<replay::BlockIndex> without(const std::vector<replay::BlockIndex>& b
 }  // namespace
 
 MirroredDisks::MirroredDisks(replay::BlockLog& log, const GuestMemory& memory,
-                             std::vector<Disk> disks, replay::PayloadMode mode)
-    : blocks_(log, memory, mode), disks_(std::move(disks)) {}
+                             std::vector<Disk> disks, replay::PayloadMode mode,
+                             replay::EpochRecorder* recorder)
+    : blocks_(log, memory, mode), disks_(std::move(disks)), recorder_(recorder) {}
 
 Result<void> MirroredDisks::run_under(const VmId& vm, Generation generation) {
     for (std::size_t i = 0; i < disks_.size(); ++i) {
@@ -50,6 +51,7 @@ Result<void> MirroredDisks::release() {
 }
 
 void MirroredDisks::generation_changed(Generation generation) {
+    if (recorder_ != nullptr) recorder_->set_generation(generation);
     const Result<void> changed = run_under(disks_.front().map->label().vm, generation);
     if (!changed.ok()) log::warning("primary", "{}", changed.error().message());
 }
@@ -180,6 +182,7 @@ Result<void> MirroredDisks::wanted(const replay::WantedMessage& message) {
 
 void MirroredDisks::close(EpochId epoch) {
     blocks_.close();
+    if (recorder_ != nullptr) recorder_->close_epoch(epoch);
     EpochChanges changes;
     changes.epoch = epoch;
     for (const Disk& disk : disks_)
@@ -192,6 +195,7 @@ Piece MirroredDisks::next_piece(EpochId epoch) {
 }
 
 void MirroredDisks::committed(EpochId epoch) {
+    if (recorder_ != nullptr) recorder_->commit(epoch);
     while (!changes_.empty() && changes_.front().epoch <= epoch) {
         EpochChanges changes = std::move(changes_.front());
         changes_.pop_front();
@@ -203,9 +207,10 @@ void MirroredDisks::committed(EpochId epoch) {
     }
 }
 
-// What was not committed stays marked.
+// What was not committed stays marked. The guest runs on alone, so that it counts here.
 void MirroredDisks::end() {
     blocks_.end();
+    if (recorder_ != nullptr) recorder_->commit_all();
     sources_.clear();
     outgoing_.clear();
     changes_.clear();

@@ -16,6 +16,7 @@
 #include "lockstep/epoch_blocks.h"
 #include "lockstep/generation.h"
 #include "lockstep/primary_disks.h"
+#include "replay/epoch_recorder.h"
 #include "replay/resync_source.h"
 
 namespace fmvm::lockstep {
@@ -26,9 +27,10 @@ class MirroredDisks : public PrimaryDisks {
         replay::DirtyBlockMap* map = nullptr;  // outlives this
         std::unique_ptr<replay::ImageBlocks> image;
     };
-    // In the order of --disk. Log and memory outlive this.
+    // In the order of --disk. Log and memory outlive this, and so does a recorder (may be null):
+    // it is told of cuts and commits.
     MirroredDisks(replay::BlockLog& log, const GuestMemory& memory, std::vector<Disk> disks,
-                  replay::PayloadMode mode);
+                  replay::PayloadMode mode, replay::EpochRecorder* recorder);
 
     // The guest runs on these disks under this generation; durable when it returns.
     Result<void> run_under(const VmId& vm, Generation generation);
@@ -73,6 +75,7 @@ class MirroredDisks : public PrimaryDisks {
 
     EpochBlocks blocks_;
     std::vector<Disk> disks_;
+    replay::EpochRecorder* const recorder_;
     std::vector<std::unique_ptr<replay::ResyncSource>> sources_;  // of this connection
     std::deque<Piece> outgoing_;
     std::deque<EpochChanges> changes_;  // of epochs cut and not committed

@@ -4,14 +4,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "replay/epoch_recorder.h"
 #include "replay/recording_backend.h"
 
 namespace fmvm::replay {
 
-BlockLog::BlockLog(Reads reads, std::uint64_t budget_bytes)
+BlockLog::BlockLog(Reads reads, std::uint64_t budget_bytes, EpochRecorder* recorder)
     : reads_(reads),
+      recorder_(recorder),
       pressure_bytes_(budget_bytes / 2),
-      budget_(std::make_shared<PayloadBudget>(budget_bytes)) {
+      budget_(std::make_shared<PayloadBudget>(
+          budget_bytes + (recorder != nullptr ? EpochRecorder::held_bytes_max : 0))) {
     budget_->on_room([this] {
         for (RecordingBackend* backend : backends_)
             backend->wake();
@@ -33,9 +36,13 @@ void BlockLog::remove_backend(RecordingBackend& backend) {
 
 void BlockLog::begin() {
     take_all();
-    uncaptured_ = in_flight_.load();
-    for (RecordingBackend* backend : backends_)
-        backend->forget_captures();
+    // A recorder that is still at work has had everything captured, since the guest started. And
+    // what it is replayed onto is not made equal: it keeps its doubts.
+    if (!feeds_recorder()) {
+        uncaptured_ = in_flight_.load();
+        for (RecordingBackend* backend : backends_)
+            backend->forget_captures();
+    }
     phase_ = Phase::mirroring;
 }
 
@@ -68,13 +75,25 @@ std::vector<LoggedRequest> BlockLog::take_completed() {
     return take_all();
 }
 
+bool BlockLog::feeds_recorder() const {
+    return recorder_ != nullptr && recorder_->is_recording();
+}
+
+// For a backup, that is; the recorder has got it already.
+bool BlockLog::takes(BlockOp op) const {
+    if (op != BlockOp::read) return phase_ != Phase::off;
+    return reads_ == Reads::recorded && phase_ == Phase::recording;
+}
+
 void BlockLog::append(LoggedRequest request) {
+    request.sequence = next_sequence_++;
+    if (recorder_ != nullptr) recorder_->append(request);
+    if (!takes(request.op)) return;
     const std::uint64_t cost = request_cost + request.filled.size() * sizeof(FilledPage);
     const std::uint64_t bytes = cost + (request.write ? request.length : 0);
     bool press = false;
     {
         const std::lock_guard lock(mutex_);
-        request.sequence = next_sequence_++;
         completed_.push_back(std::move(request));
         charged_ += cost;
         budget_->charge(cost);

@@ -9,6 +9,8 @@
 // a backup whose disks are being made equal. recording: changes, and reads that fill whole pages,
 // are kept until the next cut takes them.
 //
+// A recorder, if there is one, gets everything, in every phase.
+//
 // The order of the log is that of completion; requests that overlap complete in the order in which
 // the guest made them (RecordingBackend). Memory for payloads has a budget: from half of it on a
 // cut is asked for, beyond it requests wait.
@@ -59,6 +61,7 @@ struct LoggedRequest {
     std::vector<FilledPage> filled;       // of a read
 };
 
+class EpochRecorder;
 class RecordingBackend;
 
 class BlockLog {
@@ -68,8 +71,10 @@ class BlockLog {
 
     static constexpr std::uint64_t budget_default = 64 * mib;
 
-    // budget_bytes: at least twice the largest request, or that one waits for a cut.
-    explicit BlockLog(Reads reads, std::uint64_t budget_bytes = budget_default);
+    // budget_bytes: at least twice the largest request, or that one waits for a cut; what a
+    // recorder, which outlives this, may hold is beside it.
+    explicit BlockLog(Reads reads, std::uint64_t budget_bytes = budget_default,
+                      EpochRecorder* recorder = nullptr);
     ~BlockLog();
 
     void begin();
@@ -102,12 +107,15 @@ class BlockLog {
     // Of the backends, on the loop thread.
     void add_backend(RecordingBackend& backend);
     void remove_backend(RecordingBackend& backend);
-    bool redirects_reads() const { return reads_ == Reads::recorded; }
-    bool records_reads() const { return redirects_reads() && phase_ == Phase::recording; }
+    bool feeds_recorder() const;
+    bool captures() const { return phase_ != Phase::off || feeds_recorder(); }
+    bool redirects_reads() const { return reads_ == Reads::recorded || feeds_recorder(); }
+    bool takes(BlockOp op) const;
     void append(LoggedRequest request);
     std::vector<LoggedRequest> take_all();
 
     const Reads reads_;
+    EpochRecorder* const recorder_;
     const std::uint64_t pressure_bytes_;
     const std::shared_ptr<PayloadBudget> budget_;
     std::vector<RecordingBackend*> backends_;
@@ -116,11 +124,11 @@ class BlockLog {
     std::atomic<std::uint32_t> in_flight_{0};
     std::atomic<std::uint32_t> uncaptured_{0};
     std::atomic<std::uint64_t> logged_bytes_{0};  // of completed_, payloads included
+    std::uint64_t next_sequence_ = 1;             // of the loop thread
 
     std::mutex mutex_;  // what follows
     std::vector<LoggedRequest> completed_;
     std::uint64_t charged_ = 0;  // to the budget, for completed_ without payloads
-    std::uint64_t next_sequence_ = 1;
 };
 
 }  // namespace fmvm::replay

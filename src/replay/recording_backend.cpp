@@ -64,7 +64,7 @@ RecordingBackend::Tracked& RecordingBackend::track(BlockOperation& operation) {
     tracked.may_unmap = operation.may_unmap;
     tracked.owner = this;
     tracked.original = &operation;
-    tracked.captured = log_.phase_ != BlockLog::Phase::off;
+    tracked.captured = log_.captures();
     return tracked;
 }
 
@@ -197,10 +197,10 @@ void RecordingBackend::deliver_read(const Tracked& tracked) {
 }
 
 void RecordingBackend::log(Tracked& tracked, BlockStatus status) {
-    if (log_.phase_ == BlockLog::Phase::off) return;  // it ended while this was under way
+    if (!log_.takes(tracked.op) && !log_.feeds_recorder()) return;
     LoggedRequest request;
     if (tracked.op == BlockOp::read) {
-        if (!log_.records_reads() || status != BlockStatus::ok || is_doubtful(tracked)) return;
+        if (status != BlockStatus::ok || is_doubtful(tracked)) return;
         request.filled = filled_pages(tracked);
         if (request.filled.empty()) return;
     }

@@ -74,7 +74,7 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     std::vector<Tracked*> unused_;
     std::vector<Tracked*> started_;
     std::deque<Tracked*> waiting_;
-    std::vector<Range> doubtful_;  // under changes that failed since protection began
+    std::vector<Range> doubtful_;  // under changes that failed since forget_captures()
     bool starting_ = false;        // start_waiting() is at work
     const std::shared_ptr<RecordingBackend*> self_;  // for what is posted; null when this is gone
     std::unique_ptr<BlockBackend> inner_;  // destroyed first: it drains what uses the buffers

@@ -59,7 +59,7 @@ void add_page(Segments& segments, GuestAddress address) {
 
 // One record for each run of pages that follow one another in the request.
 template <typename Takes>
-void add_reads(const LoggedRequest& request, const GuestMemory* memory, Takes takes,
+void add_reads(const LoggedRequest& request, const GuestMemory& memory, Takes takes,
                std::vector<BlockRecord>& records) {
     ByteWriter digests;
     BlockRecord run;
@@ -80,11 +80,23 @@ void add_reads(const LoggedRequest& request, const GuestMemory* memory, Takes ta
             run.offset = offset;
             run.length = 0;
         }
-        if (memory != nullptr) add_page(run.segments, memory->page_address(page.page));
+        add_page(run.segments, memory.page_address(page.page));
         run.length += page_size;
         digests.u64(page.digest);
     }
     close_run();
+}
+
+// One record for each page: what becomes of it later is a matter of single pages.
+void add_pages_read(const LoggedRequest& request, std::vector<BlockRecord>& records) {
+    for (const FilledPage& page : request.filled) {
+        ByteWriter digests;
+        digests.u64(page.digest);
+        BlockRecord& record = records.emplace_back(record_of(request));
+        record.offset = request.offset + page.offset;
+        record.length = page_size;
+        record.digest = digest_of(digests.bytes());
+    }
 }
 
 void add_write_by_value(const LoggedRequest& request, Decision& decision) {
@@ -163,7 +175,7 @@ Decision decide(const BlockLog::Epoch& epoch, const GuestMemory& memory, const S
                 return read != filled.end() && read->second.sequence == request.sequence &&
                        read->second.offset == page.offset;
             };
-            add_reads(request, &memory, takes, decision.records);
+            add_reads(request, memory, takes, decision.records);
         } else if (request.write) {
             add_write(request, memory, staged, filled, decision);
         } else {
@@ -188,8 +200,7 @@ Decision by_value(const std::vector<LoggedRequest>& requests) {
     Decision decision;
     for (const LoggedRequest& request : requests) {
         if (request.op == BlockOp::read) {
-            add_reads(
-                request, nullptr, [](const FilledPage&) { return true; }, decision.records);
+            add_pages_read(request, decision.records);
         } else if (request.write) {
             add_write_by_value(request, decision);
         } else {

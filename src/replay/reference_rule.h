@@ -38,8 +38,8 @@ Decision decide(const BlockLog::Epoch& epoch, const GuestMemory& memory, const S
 // value.
 void forget_pages(WritePayload& write, const GuestMemory& memory);
 
-// Records of requests whose payload travels whatever RAM holds (mirroring, a log for offline use:
-// then with reads, which are verified there).
+// Records of requests whose payload travels whatever RAM holds (mirroring, an epoch log: there are
+// reads then, a record for each page, to be verified).
 Decision by_value(const std::vector<LoggedRequest>& requests);
 
 }  // namespace fmvm::replay

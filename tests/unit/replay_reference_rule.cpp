@@ -310,14 +310,17 @@ TEST_CASE("rule: all else travels as it is, in order") {
     }
 }
 
-TEST_CASE("rule: in a log for offline use a read is there to be verified") {
+TEST_CASE("rule: in an epoch log a read is there to be verified, page by page") {
     Bench bench;
     bench.read(0, {{10, 1}, {11, 2}, {11, 0}, {12, 3}});
     const Decision decision = by_value(bench.epoch.completed);
-    REQUIRE(decision.records.size() == 2);
-    CHECK(decision.records[0].segments.empty());
-    CHECK(decision.records[0].length == 2 * page_size);
-    CHECK(decision.records[0].digest == digest_of_pages({1, 2}));
-    CHECK(decision.records[1].offset == 3 * page_size);
+    REQUIRE(decision.records.size() == 3);
+    for (const BlockRecord& record : decision.records) {
+        CHECK(record.segments.empty());
+        CHECK(record.length == page_size);
+    }
+    CHECK(decision.records[1].offset == 1 * page_size);
+    CHECK(decision.records[2].offset == 3 * page_size);
+    CHECK(decision.records[1].digest == digest_of_pages({2}));
     CHECK(decision.filled.empty());
 }

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// An epoch log for people (a line per epoch and record) or programs (a JSON object per line).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+
+namespace fmvm::cli {
+
+enum class LogFormat { text, json };
+
+// To standard output, up to and with epoch `until`. An error: the log is damaged or ends before;
+// what is whole was written.
+Result<void> dump_log(const std::string& path, std::uint64_t until, LogFormat format);
+
+}  // namespace fmvm::cli
