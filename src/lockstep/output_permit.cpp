@@ -54,20 +54,23 @@ void OutputPermit::put_question() {
 }
 
 void OutputPermit::answered(std::chrono::nanoseconds asked_at, const Result<bool>& newest) {
+    std::uint64_t number = 0;
     {
         const std::lock_guard lock(mutex_);
         asking_ = false;
+        number = ++answers_;
         if (newest.ok())
-            answer_ = Answer{asked_at, newest.value() ? Permit::granted : Permit::revoked};
+            answer_ = Answer{number, asked_at, newest.value() ? Permit::granted : Permit::revoked};
         arrived_.notify_all();
     }
-    loop_.post([this] { tell(); });
+    loop_.post([this, number] { tell(number); });
 }
 
-void OutputPermit::tell() {
+void OutputPermit::tell(std::uint64_t number) {
     answer_handler_();
     const std::lock_guard lock(mutex_);
-    answer_.reset();
+    // The next one, if it is here already, has a turn of its own.
+    if (answer_ && answer_->number == number) answer_.reset();
 }
 
 }  // namespace fmvm::lockstep

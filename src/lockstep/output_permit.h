@@ -16,6 +16,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -54,12 +55,13 @@ class OutputPermit {
 
   private:
     struct Answer {
+        std::uint64_t number;
         std::chrono::nanoseconds asked_at;
         Permit permit;
     };
     void put_question();
     void answered(std::chrono::nanoseconds asked_at, const Result<bool>& newest);
-    void tell();
+    void tell(std::uint64_t number);
 
     EventLoop& loop_;
     const std::shared_ptr<Arbiter> arbiter_;
@@ -71,6 +73,7 @@ class OutputPermit {
     std::mutex mutex_;
     std::condition_variable arrived_;
     bool asking_ = false;
+    std::uint64_t answers_ = 0;
     std::optional<Answer> answer_;
     ArbiterThread thread_;  // last: it uses all of the above
 };

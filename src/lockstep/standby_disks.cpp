@@ -19,10 +19,6 @@ std::vector<BlockBackend*> backends_of(const std::vector<StandbyDisks::Disk>& di
     return backends;
 }
 
-bool has_changed_disk(const replay::BlockRecord& record) {
-    return changes_disk(record.op) && !record.failed;
-}
-
 }  // namespace
 
 StandbyDisks::StandbyDisks(GuestMemory& memory, std::vector<Disk> disks, const VmId& vm,
@@ -107,7 +103,7 @@ Result<void> StandbyDisks::check(const replay::BlockRecord& record) const {
 
 Result<void> StandbyDisks::mark(std::span<const replay::BlockRecord> records) {
     for (const replay::BlockRecord& record : records) {
-        if (has_changed_disk(record))
+        if (replay::has_changed_disk(record))
             FMVM_TRY(disks_[record.disk].map->mark(record.offset, record.length));
     }
     return {};
@@ -122,7 +118,7 @@ Result<void> StandbyDisks::replay(std::span<const replay::BlockRecord> records) 
         return replayed;
     }
     for (const replay::BlockRecord& record : records) {
-        if (has_changed_disk(record))
+        if (replay::has_changed_disk(record))
             disks_[record.disk].map->settle(record.offset, record.length, false);
     }
     if (following_) forget_changes();

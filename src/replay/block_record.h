@@ -37,6 +37,10 @@ struct BlockRecord {
     std::span<const std::uint8_t> payload;  // of a write by value; belongs to somebody else
 };
 
+inline bool has_changed_disk(const BlockRecord& record) {
+    return changes_disk(record.op) && !record.failed;
+}
+
 // A by-value payload is at most this long; a longer write becomes several records.
 inline constexpr std::uint64_t record_payload_max = 1 * mib;
 // Of any read or write: no guest's is longer, and no backend takes more pieces at once (IOV_MAX).

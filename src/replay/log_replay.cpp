@@ -8,14 +8,10 @@ namespace fmvm::replay {
 
 namespace {
 
-bool changes_disk(const BlockRecord& record) {
-    return record.op != BlockOp::read && record.op != BlockOp::flush && !record.failed;
-}
-
 void add_to_survey(LogSurvey& survey, const LoggedEpoch& epoch) {
     for (const BlockRecord& record : epoch.records) {
         ++survey.records;
-        if (!changes_disk(record)) continue;
+        if (!has_changed_disk(record)) continue;
         survey.changes[record.disk].add(record.offset, record.length, survey.records);
         if (record.op == BlockOp::write) survey.bytes_written += record.length;
     }
