@@ -40,8 +40,7 @@ class Load {
         device_.kick();
         while (in_flight_ > 0) {
             await(
-                device_, shape_,
-                [this](uint16_t slot, BlockStatus status) { ended(slot, status); },
+                device_, shape_, [this](uint16_t slot, BlockStatus status) { ended(slot, status); },
                 [this] { scribble(); });
             device_.kick();
         }

@@ -138,9 +138,8 @@ class Journal {
     // A record that can be read is the right one.
     BlockStatus verify(uint64_t number, uint32_t crc) {
         fill(check_, kPoison, size_);
-        const BlockStatus status =
-            device_.run(BlockOperation::kRead, sector(place_of(number)),
-                        reinterpret_cast<uint64_t>(check_), size_);
+        const BlockStatus status = device_.run(BlockOperation::kRead, sector(place_of(number)),
+                                               reinterpret_cast<uint64_t>(check_), size_);
         if (status != BlockStatus::kOk) return status;
         if (intact(check_) == number && check_->crc == crc) return status;
         fail(Text() << "record " << number << " reads back wrong");

@@ -17,22 +17,6 @@ using replay::BlockRecord;
 using replay::EpochLogHeader;
 using replay::LoggedEpoch;
 
-const char* name_of(BlockOp op) {
-    switch (op) {
-        case BlockOp::read:
-            return "read";
-        case BlockOp::write:
-            return "write";
-        case BlockOp::flush:
-            return "flush";
-        case BlockOp::discard:
-            return "discard";
-        case BlockOp::write_zeroes:
-            return "write-zeroes";
-    }
-    return "unknown";
-}
-
 std::string hex(std::span<const std::uint8_t> bytes) {
     return fmt::format("{:02x}", fmt::join(bytes, ""));
 }

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/crash_point.h"
-#include "base/digest.h"
 #include "base/log.h"
 
 namespace fmvm::lockstep {
@@ -26,8 +25,7 @@ StandbyDisks::StandbyDisks(GuestMemory& memory, std::vector<Disk> disks, const V
     : disks_(std::move(disks)),
       vm_(vm),
       generation_(generation),
-      replayer_(&memory, backends_of(disks_)),
-      buffer_(replay::disk_block_bytes) {
+      replayer_(&memory, backends_of(disks_)) {
     for (std::size_t i = 0; i < disks_.size(); ++i) {
         targets_.emplace_back(static_cast<std::uint8_t>(i), replay::DiskOwner{vm, generation},
                               *disks_[i].map, *disks_[i].image, disks_[i].name);
@@ -168,12 +166,10 @@ Result<void> StandbyDisks::compare(const replay::CheckMessage& message) {
 }
 
 Result<void> StandbyDisks::compare(const Disk& disk, const replay::BlockDigest& expected) {
-    const std::uint64_t size = replay::bytes_of_block(expected.block, disk.map->image_bytes());
-    const std::span<std::uint8_t> bytes = std::span(buffer_).first(size);
-    FMVM_TRY(disk.image->read(expected.block, bytes));
-    if (digest_of(bytes) == expected.digest) return {};
+    if (FMVM_TRY(disk.image->digest(expected.block)) == expected.digest) return {};
     return make_error("verify: disk {} differs from the primary's within the {} bytes from {} on",
-                      disk.name, size, expected.block * replay::disk_block_bytes);
+                      disk.name, replay::bytes_of_block(expected.block, disk.map->image_bytes()),
+                      expected.block * replay::disk_block_bytes);
 }
 
 Result<void> StandbyDisks::sync() {

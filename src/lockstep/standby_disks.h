@@ -57,7 +57,6 @@ class StandbyDisks : public ShadowDisks {
     const Generation generation_;
     std::vector<replay::ResyncTarget> targets_;
     replay::Replayer replayer_;
-    std::vector<std::uint8_t> buffer_;  // a block that is compared
     bool following_ = false;
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/digest.h"
 #include "base/file_io.h"
 
 namespace fmvm::replay {
@@ -80,6 +81,12 @@ class FileBlocks : public ImageBlocks {
 };
 
 }  // namespace
+
+Result<std::uint64_t> ImageBlocks::digest(BlockIndex block) {
+    digested_.resize(bytes_of_block(block, image_bytes()));
+    FMVM_TRY(read(block, digested_));
+    return digest_of(digested_);
+}
 
 std::unique_ptr<ImageBlocks> open_image_blocks(const DiskImage& image, std::string name) {
     return std::make_unique<FileBlocks>(image, std::move(name));

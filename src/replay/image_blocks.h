@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "devices/block/disk_image.h"
@@ -26,6 +27,12 @@ class ImageBlocks {
     virtual Result<void> check_size() const = 0;
     // What was written, by whomever, is on stable storage when it returns.
     virtual Result<void> sync() = 0;
+
+    // Of what the block holds, as digest_of().
+    Result<std::uint64_t> digest(BlockIndex block);
+
+  private:
+    std::vector<std::uint8_t> digested_;
 };
 
 // `image` outlives the result. Aligned buffers for direct I/O are its own. `name`: for messages.

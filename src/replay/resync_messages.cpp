@@ -134,6 +134,14 @@ Result<BeginMessage> BeginMessage::decode(std::span<const std::uint8_t> body) {
     return checked(std::move(message), in, "resync-begin");
 }
 
+void put(ByteWriter& out, std::span<const BlockDigest> digests) {
+    out.u32(static_cast<std::uint32_t>(digests.size()));
+    for (const BlockDigest& digest : digests) {
+        out.u64(digest.block);
+        out.u64(digest.digest);
+    }
+}
+
 std::vector<std::uint8_t> ReadyMessage::encode() const {
     return {disk};
 }
@@ -148,11 +156,7 @@ std::vector<std::uint8_t> ChunkDigestsMessage::encode() const {
     ByteWriter out;
     out.u8(disk);
     out.u64(chunk);
-    out.u32(static_cast<std::uint32_t>(digests.size()));
-    for (const BlockDigest& digest : digests) {
-        out.u64(digest.block);
-        out.u64(digest.digest);
-    }
+    put(out, digests);
     return out.take();
 }
 

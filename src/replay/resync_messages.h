@@ -81,6 +81,8 @@ struct BlockDigest {
     std::uint64_t digest = 0;
     bool operator==(const BlockDigest&) const = default;
 };
+// Their number, u32, and each.
+void put(ByteWriter& out, std::span<const BlockDigest> digests);
 
 struct ChunkDigestsMessage {
     std::uint8_t disk = 0;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "base/digest.h"
 #include "base/random.h"
 
 namespace fmvm::replay {
@@ -65,7 +64,7 @@ Result<std::optional<ChunkDigestsMessage>> ResyncSource::next() {
     while (chunk.blocks.size() < chunk_blocks_max) {
         const BlockIndex block = to_do_.next(next_);
         if (block == to_do_.bound()) break;
-        message.digests.push_back({block, digest_of(FMVM_TRY(read(block)))});
+        message.digests.push_back({block, FMVM_TRY(image_.digest(block))});
         chunk.blocks.push_back(block);
         next_ = block + 1;
     }

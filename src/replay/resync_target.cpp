@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "base/digest.h"
 
 namespace fmvm::replay {
 
@@ -57,9 +56,7 @@ std::span<std::uint8_t> ResyncTarget::buffer_for(BlockIndex block) {
 }
 
 Result<bool> ResyncTarget::compare(const BlockDigest& expected) {
-    const std::span<std::uint8_t> bytes = buffer_for(expected.block);
-    FMVM_TRY(image_.read(expected.block, bytes));
-    return digest_of(bytes) == expected.digest;
+    return FMVM_TRY(image_.digest(expected.block)) == expected.digest;
 }
 
 Result<std::variant<WantedMessage, DoneMessage>> ResyncTarget::on_digests(

@@ -11,11 +11,7 @@ std::vector<std::uint8_t> CheckMessage::encode() const {
     out.u64(number);
     out.u64(epoch);
     out.u8(disk);
-    out.u32(static_cast<std::uint32_t>(blocks.size()));
-    for (const BlockDigest& block : blocks) {
-        out.u64(block.block);
-        out.u64(block.digest);
-    }
+    put(out, blocks);
     return out.take();
 }
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/digest.h"
 
 namespace fmvm::replay {
 
@@ -23,8 +22,7 @@ Scrubber::Scrubber(std::vector<Disk> disks, std::uint64_t bytes_per_second,
       bytes_per_second_(static_cast<double>(bytes_per_second)),
       due_(now),
       first_number_(first_number),
-      next_number_(first_number),
-      buffer_(disk_block_bytes) {
+      next_number_(first_number) {
     for (const Disk& disk : disks_) {
         left_.emplace_back(disk_block_count(disk.map->image_bytes()));
         left_.back().insert_all();
@@ -60,12 +58,9 @@ bool Scrubber::is_touched(const Place& place) const {
 Result<std::optional<std::uint64_t>> Scrubber::digest(const Place& place) {
     const auto touched = std::optional<std::uint64_t>();
     if (is_touched(place)) return touched;
-    const Disk& disk = disks_[place.disk];
-    const std::span<std::uint8_t> bytes =
-        std::span(buffer_).first(bytes_of_block(place.block, disk.map->image_bytes()));
-    FMVM_TRY(disk.image->read(place.block, bytes));
+    const std::uint64_t found = FMVM_TRY(disks_[place.disk].image->digest(place.block));
     if (is_touched(place)) return touched;
-    return std::optional(digest_of(bytes));
+    return std::optional(found);
 }
 
 void Scrubber::take(const Place& place, std::uint64_t digest, CheckMessage& message) {

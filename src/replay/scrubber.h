@@ -100,7 +100,6 @@ class Scrubber {
     std::uint64_t next_number_;
     std::deque<OnWay> on_way_;
     std::size_t blocks_on_way_ = 0;
-    std::vector<std::uint8_t> buffer_;
     ScrubProgress progress_;
 };
 

@@ -134,7 +134,6 @@ class OfThePrimary(DiskFaultsTestCase):
         self.assertNotIn(UNPROTECTED, primary.log())
         self.assert_same_in_the_end(pair, primary, backup)
 
-
     def test_that_became_shorter(self):
         """The guest cannot read what is gone, and says so; then it is at its end, on both sides."""
         pair = self.journal_pair(READER)

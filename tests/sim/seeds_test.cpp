@@ -48,7 +48,7 @@ TEST_CASE("simulation: whatever happens, the rules hold", "[seeds]") {
         if (++failed <= 10)
             std::cerr << "FMVM_SIM_SEED=" << seed << ": " << outcome.failure << '\n';
     }
-    std::cerr << seeds.count << " seeds: " << failed << " failed; a side went on alone in " << decided
-              << ", the guest ended in " << ended << " and was lost in " << lost << '\n';
+    std::cerr << seeds.count << " seeds: " << failed << " failed; a side went on alone in "
+              << decided << ", the guest ended in " << ended << " and was lost in " << lost << '\n';
     CHECK(failed == 0);
 }

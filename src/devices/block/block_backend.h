@@ -21,6 +21,23 @@ constexpr bool changes_disk(BlockOp op) {
     return op != BlockOp::read && op != BlockOp::flush;
 }
 
+// For messages and dumps.
+constexpr const char* name_of(BlockOp op) {
+    switch (op) {
+        case BlockOp::read:
+            return "read";
+        case BlockOp::write:
+            return "write";
+        case BlockOp::flush:
+            return "flush";
+        case BlockOp::discard:
+            return "discard";
+        case BlockOp::write_zeroes:
+            return "write-zeroes";
+    }
+    return "unknown";
+}
+
 using Buffers = boost::container::small_vector<iovec, 6>;
 
 class BlockOperation;

@@ -114,20 +114,15 @@ std::vector<Virtqueue::State> BlockDevice::queue_states() const {
 }
 
 void BlockDevice::queue_notified(std::size_t) {
-    if (queue_) poll();
+    if (queue_ && process_queue()) interrupt_if_needed();
 }
 
 bool BlockDevice::poll() {
     submit_restored();
-    bool any = backend_->poll_completions();
-    if (queue_ && process_queue()) {
-        any = true;
-        // What the host had in its page cache was done while it was submitted: the same interrupt
-        // announces it.
-        backend_->poll_completions();
-    }
+    const bool completed = backend_->poll_completions();
+    const bool started = queue_ && process_queue();
     interrupt_if_needed();
-    return any;
+    return completed || started;
 }
 
 bool BlockDevice::prepare_to_sleep() {

@@ -16,22 +16,6 @@ namespace {
 constexpr std::size_t zero_buffer_size = 64 * kib;
 constexpr std::chrono::seconds failure_told_every{10};
 
-const char* name_of(BlockOp op) {
-    switch (op) {
-        case BlockOp::read:
-            return "read";
-        case BlockOp::write:
-            return "write";
-        case BlockOp::flush:
-            return "flush";
-        case BlockOp::discard:
-            return "discard";
-        case BlockOp::write_zeroes:
-            return "write of zeroes";
-    }
-    return "request";
-}
-
 // Drops `bytes` from the front of a buffer list.
 void consume(Buffers& buffers, std::uint64_t bytes) {
     std::size_t whole = 0;
