@@ -3,46 +3,50 @@
 """What keeping two disks equal costs, from one binary: the comparison of the paper that fmvm
 implements. Columns: unprotected; Kemari without shared storage (kemari+copy); Forever as published
 (kemari+replay); fmvm's epochs with copied data (adaptive+copy); fmvm (adaptive+replay). Rows: a bare
-guest's block requests. All in turns in the same run.
+guest's block requests, and SQLite on Linux. All in turns in the same run.
+The column `two unprotected` is a guest beside another one that does the same: what is left of this machine
+for one of two sides that both do all the work on their own disk. COLO+NBD is QEMU's COLO with its block
+replication, on microvm. `recorded` (not usual) is adaptive+replay with --record.
 
 For each: requests/s relative to unprotected, p50 of the added latency, bytes on the wire for each
-byte the guest wrote or read, stop time p50.
+byte the guest wrote or read, stop time p50. The row `sqlite` is Linux, transactions/s and their time.
 
-bench/compare_blocks.py [--rounds 2] [--seconds 4] [--rows NAME,...] [--json FILE]
+bench/compare_blocks.py [--rounds 2] [--seconds 4] [--rows NAME,...] [--columns NAME,...] [--json FILE]
 """
 
 import argparse
+import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import pathlib
-import re
 import shutil
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-SETTLE_MS = 1500
-LIMIT_S = 120
-DISK_MIB = 64
-POOL_MIB = 32  # the guest's page cache, as it were
-ROWS = {
-    "sequential write": "op=write seq=1 fresh=1 depth=8 block=65536",
-    "random write": "op=write fresh=1 depth=8",
-    "write+flush": "op=writeflush fresh=1 depth=1",
-    "sequential read": "op=read seq=1 depth=8 block=65536",
-    "random read": "op=read depth=8",
-    "copy": "op=copy depth=8 block=65536",
+import block_rows
+import colo_blocks
+from block_rows import Vm
+
+ALONE, TWO, COLO = "unprotected", "two unprotected", "COLO+NBD"
+
+
+def mode(sync, block, *more):
+    """The options of a primary, and those that its backup shares."""
+    return ("--sync", sync, *more), ("--block", block)
+
+
+PROTECTED = {
+    "kemari+copy": mode("kemari", "copy"),
+    "kemari+replay": mode("kemari", "replay"),
+    "adaptive+copy": mode("adaptive", "copy"),
+    "adaptive+replay": mode("adaptive", "replay"),
+    "recorded": mode("adaptive", "replay", "--record", "record"),
 }
-COLUMNS = {
-    "unprotected": None,
-    "kemari+copy": ("kemari", "copy"),
-    "kemari+replay": ("kemari", "replay"),
-    "adaptive+copy": ("adaptive", "copy"),
-    "adaptive+replay": ("adaptive", "replay"),
-}
+USUAL = (ALONE, TWO, *list(PROTECTED)[:4], COLO)
 
 
 @dataclasses.dataclass
@@ -59,33 +63,29 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def make_disk(path):
-    """Full of bytes that no compression and no zero page makes smaller."""
-    with open("/dev/urandom", "rb") as source, open(path, "wb") as disk:
-        for _ in range(DISK_MIB):
-            disk.write(source.read(1 << 20))
+@contextlib.contextmanager
+def running(*command, cwd=None):
+    vm = Vm(command, cwd)
+    try:
+        yield vm
+    finally:
+        vm.end()
 
 
-def parse(output):
-    found = re.search(r"block=(\d+) requests=(\d+) .*seconds=([\d.]+) iops=(\d+) lat_us p50=([\d.]+)",
-                      output)
-    if not found:
-        sys.exit(f"no result: {output}")
-    return (Measured(float(found[4]), float(found[5])), int(found[1]) * int(found[2]),
-            float(found[3]))
-
-
-def guest_options(settings, row):
-    cmdline = f"{ROWS[row]} seconds={settings.seconds} settle_ms={SETTLE_MS} pool_mib={POOL_MIB} wait=irq"
-    return ["--memory", "128M", "--kernel", str(settings.guests / "blkload.elf"),
-            "--cmdline", cmdline]
-
-
-def unprotected(settings, row, directory):
-    done = subprocess.run([settings.fmvm, "run", *guest_options(settings, row), "--disk",
-                           f"path={directory}/a.img"], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=LIMIT_S)
-    return parse(done.stdout)[0]
+def unprotected(settings, row, guests, directory):
+    """So many guests side by side; the mean of what they achieve."""
+    with contextlib.ExitStack() as stack:
+        vms = []
+        for number in range(guests):
+            disk = directory / f"{number}.img"
+            shutil.copyfile(row.disk, disk)
+        for number in range(guests):
+            vms.append(stack.enter_context(running(settings.fmvm, "run", *row.options, "--disk",
+                                                   f"path={directory}/{number}.img")))
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            achieved = list(pool.map(row.measure, vms))
+    return Measured(statistics.mean(one.rate for one in achieved),
+                    statistics.mean(one.p50_us for one in achieved))
 
 
 def epochs_of(trace, seconds):
@@ -100,49 +100,56 @@ def epochs_of(trace, seconds):
     return taken
 
 
-def protected(settings, row, mode, directory):
-    sync, block = mode
-    port = free_port()
-    for name in ("a.img.fmvm", "b.img.fmvm"):
-        (directory / name).unlink(missing_ok=True)
-    shutil.copyfile(directory / "a.img", directory / "b.img")
-    common = ["--arbiter", f"file:{directory}/arbiter", "--block", block]
-    with open(directory / "backup.log", "w") as log:
-        backup = subprocess.Popen(
-            [settings.fmvm, "backup", "--listen", f"127.0.0.1:{port}", "--dir",
-             f"{directory}/state", *common, "--disk", f"path={directory}/b.img"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
+def protected(settings, row, name, directory):
+    of_primary, of_both = PROTECTED[name]
+    address = f"127.0.0.1:{free_port()}"
+    disks = directory / "a.img", directory / "b.img"
+    for disk in disks:
+        shutil.copyfile(row.disk, disk)
+    common = ["--arbiter", f"file:{directory}/arbiter", *of_both]
+    trace = directory / "trace"
+    with running(settings.fmvm, "backup", "--listen", address, "--dir", directory / "state",
+                 *common, "--disk", f"path={disks[1]}") as backup:
         time.sleep(0.3)
-        trace = directory / "trace"
-        done = subprocess.run(
-            [settings.fmvm, "primary", "--backup", f"127.0.0.1:{port}", *common,
-             *guest_options(settings, row), "--disk", f"path={directory}/a.img", "--sync", sync,
-             "--trace", trace], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=LIMIT_S)
-        measured, guest_bytes, seconds = parse(done.stdout)
-        if "protected by" not in done.stderr or "lost the backup" in done.stderr:
-            sys.exit(f"{row}, {mode}: was not protected: {done.stderr}")
-        if backup.wait(30) != 0:
-            sys.exit(f"{row}, {mode}: the backup failed: {(directory / 'backup.log').read_text()}")
-        epochs = epochs_of(trace, seconds)
-        measured.wire = sum(epoch["bytes"] for epoch in epochs) / guest_bytes
-        measured.stop_ms = statistics.median(epoch["stood_us"] for epoch in epochs) / 1000
-        return measured
-    finally:
-        backup.kill()
-        backup.wait()
-        shutil.rmtree(directory / "state", ignore_errors=True)
-        for claim in directory.glob("arbiter.*"):
-            claim.unlink()
+        with running(settings.fmvm, "primary", "--backup", address, *common, *row.options, "--disk",
+                     f"path={disks[0]}", *of_primary, "--trace", trace,
+                     cwd=directory) as primary:
+            primary.wait_until(lambda: "protected by" in primary.log(), block_rows.LIMIT_S)
+            achieved = row.measure(primary)
+            if "lost the backup" in primary.log():
+                sys.exit(f"{name}: was not protected: {primary.log()}")
+        if backup.process.wait(30) != 0:
+            sys.exit(f"{name}: the backup failed: {backup.log()}")
+    epochs = epochs_of(trace, achieved.seconds)
+    guest_bytes = achieved.guest_bytes or sum(
+        epoch["disk_referred"] + epoch["disk_sent"] for epoch in epochs)
+    return Measured(achieved.rate, achieved.p50_us,
+                    sum(epoch["bytes"] for epoch in epochs) / guest_bytes,
+                    statistics.median(epoch["stood_us"] for epoch in epochs) / 1000)
 
 
-def run_row(settings, row, directory):
+def measure(settings, row, name, directory):
+    if name in PROTECTED:
+        return protected(settings, row, name, directory)
+    if name == COLO:
+        return colo(row, directory)
+    return unprotected(settings, row, 1 if name == ALONE else 2, directory)
+
+
+def colo(row, directory):
+    for name in ("a.img", "b.img"):
+        shutil.copyfile(row.disk, directory / name)
+    achieved, stop_us = colo_blocks.with_colo(row, directory)
+    return Measured(achieved.rate, achieved.p50_us, float("nan"), stop_us / 1000)
+
+
+def run_row(settings, row, columns, scratch):
     samples = {}
     for _ in range(settings.rounds):
-        for name, mode in COLUMNS.items():
-            one = (protected(settings, row, mode, directory) if mode
-                   else unprotected(settings, row, directory))
+        for name in columns:
+            # One of its own, so that nothing of an earlier pair is in the way.
+            with tempfile.TemporaryDirectory(dir=scratch) as directory:
+                one = measure(settings, row, name, pathlib.Path(directory))
             samples.setdefault(name, []).append(one)
     return {name: Measured(*(statistics.median(getattr(one, field.name) for one in ones)
                              for field in dataclasses.fields(Measured)))
@@ -150,10 +157,10 @@ def run_row(settings, row, directory):
 
 
 def report(row, result):
-    base = result["unprotected"]
-    print(f"{row}: unprotected {base.rate:.0f} requests/s, p50 {base.p50_us:.0f} us")
+    first, base = next(iter(result.items()))
+    print(f"{row}: {first} {base.rate:.0f} requests/s, p50 {base.p50_us:.0f} us")
     for name, one in result.items():
-        if name != "unprotected":
+        if name != first:
             print(f"  {name:16} {one.rate / base.rate * 100:6.1f} % of the rate   "
                   f"latency {one.p50_us - base.p50_us:+9.0f} us   wire {one.wire:6.3f} x   "
                   f"stop p50 {one.stop_ms:7.2f} ms", flush=True)
@@ -167,20 +174,23 @@ def main():
     parser.add_argument("--guests", type=pathlib.Path, default=build / "guests/bare")
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--rows", default=",".join(block_rows.NAMES))
+    parser.add_argument("--columns", default=",".join(USUAL), help="the first one is the baseline")
     parser.add_argument("--json", type=pathlib.Path)
     settings = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory(prefix="fmvm-bench-") as name:
         directory = pathlib.Path(name)
-        make_disk(directory / "a.img")
-        for row in settings.rows.split(","):
-            results[row] = run_row(settings, row, directory)
-            report(row, results[row])
-    if settings.json:
-        settings.json.write_text(json.dumps(
-            {row: {name: dataclasses.asdict(one) for name, one in result.items()}
-             for row, result in results.items()}, indent=1))
+        for name in settings.rows.split(","):
+            row = block_rows.make(settings, name, directory)
+            columns = [column for column in settings.columns.split(",")
+                       if column != COLO or row.runs_on_qemu]
+            results[name] = run_row(settings, row, columns, directory)
+            report(name, results[name])
+            if settings.json:
+                settings.json.write_text(json.dumps(
+                    {row: {column: dataclasses.asdict(one) for column, one in result.items()}
+                     for row, result in results.items()}, indent=1))
 
 
 if __name__ == "__main__":

@@ -109,7 +109,10 @@ class Builder {
         }
         if (own || !options_.record.empty()) backend = record(built, std::move(backend), purpose);
         if (purpose.hold_writes || purpose.block == lockstep::BlockMode::shared) {
-            auto gate = std::make_unique<lockstep::WriteGate>(machine_.loop(), std::move(backend));
+            using lockstep::WriteGate;
+            auto gate = std::make_unique<WriteGate>(
+                machine_.loop(), std::move(backend),
+                purpose.hold_writes ? WriteGate::Holds::flushes_too : WriteGate::Holds::writes);
             built.write_gates.push_back(gate.get());
             backend = std::move(gate);
         }

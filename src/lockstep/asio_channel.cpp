@@ -29,7 +29,7 @@ constexpr std::size_t gather_max = 32;  // frames per system call
 constexpr std::size_t unread_bytes_max = 32 * mib;
 constexpr std::size_t unread_frame_cost = 512;  // so that many small ones count, too
 
-// What passes between two heartbeats: from here on it is bulk.
+// What passes within a heartbeat's interval: from here on it is bulk.
 constexpr std::size_t bulk_bytes = 1 * mib;
 constexpr unsigned quiet_beats_min = 16;  // epochs leave gaps in bulk
 constexpr int urgent_niceness = -15;
@@ -106,9 +106,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
             });
     }
 
-    void keep_alive(std::chrono::milliseconds interval) {
-        heartbeat_ = interval;
-        beat();
+    void keep_alive(const Heartbeat& heartbeat) {
+        heartbeat_ = heartbeat;
+        watch_heartbeat();
     }
 
     void close() {
@@ -151,27 +151,43 @@ class Connection : public std::enable_shared_from_this<Connection> {
         if (body.refers()) asio::post(subscriber_->context, [body = std::move(body)] {});
     }
 
-    // A sign of life when nothing else was sent for an interval: this thread does nothing that
-    // takes long, so a large epoch or a slow cut does not look like a death.
-    void beat() {
-        heartbeat_timer_.expires_after(heartbeat_);
+    // From this thread, which does nothing that takes long: a large epoch or a slow cut does not look
+    // like a death.
+    void send_heartbeat() {
+        if (lost_ || closing_ || broken_ || writing_) return;
+        const std::vector<std::uint8_t> body = HeartbeatMessage{}.encode();
+        queued_ += frame_header_size + body.size();
+        enqueue({FrameType::heartbeat, body, digest_of(body)});
+        write();
+    }
+
+    void watch_heartbeat() {
+        if (lost_ || closing_ || broken_) return;
+        watched_since_ = Clock::now();
+        heartbeat_timer_.expires_at(heartbeat_.due_at());
         heartbeat_timer_.async_wait([self = shared_from_this()](const ErrorCode& error) {
-            if (error || self->lost_ || self->closing_ || self->broken_) return;
-            if (!std::exchange(self->sent_lately_, false) && !self->writing_) {
-                const std::vector<std::uint8_t> body = HeartbeatMessage{}.encode();
-                self->queued_ += frame_header_size + body.size();
-                self->enqueue({FrameType::heartbeat, body, digest_of(body)});
-                self->write();
-                self->sent_lately_ = false;
-            }
+            if (error) return;
+            if (self->heartbeat_.is_due(Clock::now())) self->send_heartbeat();
             self->choose_priority();
-            self->beat();
+            self->watch_heartbeat();
         });
+    }
+
+    // Something was sent, so the timer may go off later: setting it is cheaper than a wake-up.
+    void note_sent() {
+        const Clock::time_point now = Clock::now();
+        heartbeat_.sent(now);
+        if (!heartbeat_.begun() || now - watched_since_ < heartbeat_.interval() / 4) return;
+        choose_priority();
+        watch_heartbeat();
     }
 
     // On a busy host a sign of life must not wait for its turn. Bulk may: each piece of it is such
     // a sign, and the guest needs the CPU, too. Without the permission, nothing changes.
     void choose_priority() {
+        const Clock::time_point now = Clock::now();
+        if (now - judged_ < heartbeat_.interval()) return;
+        judged_ = now;
         const bool bulk = std::exchange(moved_bytes_, 0) >= bulk_bytes;
         quiet_beats_ = bulk ? 0 : quiet_beats_ + 1;
         set_urgent(quiet_beats_ >= quiet_beats_min);
@@ -209,7 +225,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     void write() {
         writing_ = true;
-        sent_lately_ = true;
+        note_sent();
         std::vector<asio::const_buffer> buffers;
         in_flight_ = 0;
         for (const Outgoing& frame : queue_) {
@@ -271,6 +287,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
             return;
         }
         if (*frame && !is_sign_of_life(**frame)) deliver(std::move(**frame));
+        if (heartbeat_.owes_answer(heard_)) send_heartbeat();
         receive();
     }
 
@@ -308,10 +325,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::atomic<std::size_t> unread_{0};  // bytes of frames that the user has not been told yet
     std::atomic<bool> paused_{false};     // not reading, because of those
     std::uint64_t next_sequence_ = 0;
-    std::chrono::milliseconds heartbeat_{0};
-    std::size_t moved_bytes_ = 0;  // since the last heartbeat was due
+    Heartbeat heartbeat_;
+    Clock::time_point watched_since_{};  // when heartbeat_timer_ was set
+    std::size_t moved_bytes_ = 0;        // since judged_
+    Clock::time_point judged_{};
     unsigned quiet_beats_ = quiet_beats_min;
-    bool sent_lately_ = false;
     bool writing_ = false;
     bool closing_ = false;
     bool broken_ = false;  // nothing can be sent any more
@@ -343,8 +361,9 @@ class AsioChannel : public Channel {
         unsent_.push_back({type, std::move(body), digest});
         return digest;
     }
-    void keep_alive(std::chrono::milliseconds interval) override {
-        connection_->post([interval](Connection& connection) { connection.keep_alive(interval); });
+    void keep_alive(std::chrono::milliseconds interval, Heartbeat::Role role) override {
+        connection_->post([heartbeat = Heartbeat(interval, role, Clock::now())](
+                              Connection& connection) { connection.keep_alive(heartbeat); });
     }
     Clock::time_point last_heard() const override { return connection_->last_heard(); }
     std::size_t queued_bytes() const override { return connection_->queued_bytes(); }

@@ -9,6 +9,7 @@
 
 #include "lockstep/frame_codec.h"
 #include "lockstep/gathered_body.h"
+#include "lockstep/heartbeat.h"
 
 namespace fmvm::lockstep {
 
@@ -39,7 +40,8 @@ class Channel {
     // The same, but it leaves together with what is sent next.
     virtual std::uint64_t send_with_next(FrameType type, GatheredBody body) = 0;
     // From now on the peer hears something at least once in an interval, however busy the user is.
-    virtual void keep_alive(std::chrono::milliseconds interval) = 0;
+    // If both sides say so, one leads and one answers (heartbeat.h).
+    virtual void keep_alive(std::chrono::milliseconds interval, Heartbeat::Role role) = 0;
     // When the peer last gave a sign of life: bytes came, perhaps only a piece of a frame, or were
     // handed to the user at last. At first, when the connection was made.
     virtual std::chrono::steady_clock::time_point last_heard() const = 0;

@@ -15,6 +15,7 @@
 #include "lockstep/output_gate.h"
 #include "lockstep/piece.h"
 #include "lockstep/protocol.h"
+#include "replay/reference_rule.h"
 #include "replay/scrubber.h"
 
 namespace fmvm::lockstep {
@@ -68,6 +69,8 @@ class CheckpointSource {
     virtual const std::vector<std::uint64_t>& digests() const = 0;
     virtual const CutReport& report() const = 0;
     virtual const PageCounts& counts() const = 0;
+    // Of disks that the backup has too.
+    virtual replay::BlockCounts block_counts() const = 0;
 
     // The next cut has digests.
     virtual void digest_next() = 0;

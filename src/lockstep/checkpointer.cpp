@@ -319,10 +319,19 @@ void Checkpointer::digest_pages() {
 }
 
 Piece Checkpointer::next_piece() {
-    if (disks_ != nullptr && !std::exchange(decided_, true)) disks_->decide(*this);
+    if (disks_ != nullptr && !std::exchange(decided_, true)) decide();
     GatheredBody pages = next_pages();
     if (!pages.empty() || disks_ == nullptr) return {FrameType::pages, std::move(pages)};
     return disks_->next_piece(epoch_);
+}
+
+void Checkpointer::decide() {
+    disks_->decide(*this);
+    for (const PageIndex page : disks_->filled()) {
+        if (find(page) != nullptr) continue;  // its turn comes when it is packed
+        copies_->drop(page);
+        ++counts_.filled;
+    }
 }
 
 // A page of the last cut, as the reference rule asks for it.
@@ -355,7 +364,7 @@ void Checkpointer::pack(const Staged& staged, GatheredBody& body, SlotLease& lea
     const bool in_store = staged.slot != PageStore::none;
     const PageBytes now =
         in_store ? PageBytes(store_->bytes(staged.slot)) : PageBytes(memory_.page(staged.page));
-    if (disks_ != nullptr && disks_->is_filled(staged.page)) {
+    if (disks_ != nullptr && std::ranges::binary_search(disks_->filled(), staged.page)) {
         ++counts_.filled;
         keep_copy(staged);
         return;

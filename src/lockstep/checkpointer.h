@@ -57,6 +57,9 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     const std::vector<std::uint64_t>& digests() const override { return digests_; }
     const CutReport& report() const override { return report_; }
     const PageCounts& counts() const override { return counts_; }
+    replay::BlockCounts block_counts() const override {
+        return disks_ == nullptr ? replay::BlockCounts{} : disks_->counts();
+    }
     void digest_next() override { digest_next_ = true; }
     replay::Scrubber* begin_scrub(std::uint64_t bytes_per_second) override {
         return disks_ == nullptr ? nullptr : &disks_->begin_scrub(bytes_per_second);
@@ -89,6 +92,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     void copy_pages();
     void copy_piece(std::size_t piece);
     void digest_pages();
+    void decide();
     void pack(const Staged& staged, GatheredBody& body, SlotLease& lease);
     PageEncoding append(const Staged& staged, PageBytes now, const std::uint8_t* before,
                         GatheredBody& body, SlotLease& lease);

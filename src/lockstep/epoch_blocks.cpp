@@ -66,11 +66,13 @@ void EpochBlocks::decide(const replay::StagedPages& staged) {
     const bool first = std::exchange(first_cut_, false);
     decision_ = std::make_shared<replay::Decision>(
         first ? replay::by_value(epoch.completed) : replay::decide(epoch, memory_, staged, mode_));
+    counts_ = replay::count(*decision_);
     next_record_ = 0;
 }
 
-bool EpochBlocks::is_filled(PageIndex page) const {
-    return decision_ && std::ranges::binary_search(decision_->filled, page);
+std::span<const PageIndex> EpochBlocks::filled() const {
+    if (!decision_) return {};
+    return decision_->filled;
 }
 
 GatheredBody EpochBlocks::next_body(EpochId epoch) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "lockstep/block_log_codec.h"
@@ -30,8 +31,10 @@ class EpochBlocks {
     void close();
     // Beside the guest, before any page of the cut is sent.
     void decide(const replay::StagedPages& staged);
-    // Such a page is filled by a read on the backup.
-    bool is_filled(PageIndex page) const;
+    // What was decided for the last cut.
+    const replay::BlockCounts& counts() const { return counts_; }
+    // Pages that reads fill on the backup; ascending. Until the first next_body().
+    std::span<const PageIndex> filled() const;
     // The next body of the last cut; empty when there is none left.
     GatheredBody next_body(EpochId epoch);
     // Nothing that the guest asked for is on its way.
@@ -51,6 +54,7 @@ class EpochBlocks {
     bool first_cut_ = false;  // closed_ is that of the first cut
     replay::BlockLog::Epoch closed_;
     std::shared_ptr<replay::Decision> decision_;  // shared with bodies on their way
+    replay::BlockCounts counts_;
     std::size_t next_record_ = 0;
 };
 

@@ -41,6 +41,12 @@ constexpr Figure figures[] = {
     {"pages_zero", "  as zeroes", [](const auto& r) { return number(r.pages.zero); }},
     {"pages_delta", "  as differences", [](const auto& r) { return number(r.pages.delta); }},
     {"pages_unchanged", "pages unchanged", [](const auto& r) { return number(r.pages.unchanged); }},
+    {"pages_filled", "  read by the backup", [](const auto& r) { return number(r.pages.filled); }},
+    {"disk_records", "disk requests", [](const auto& r) { return number(r.blocks.records); }},
+    {"disk_referred", "  bytes written, not sent",
+     [](const auto& r) { return number(r.blocks.referred_bytes); }},
+    {"disk_sent", "  bytes written, sent", [](const auto& r) { return number(r.blocks.sent_bytes); }},
+    {"disk_read", "  bytes read again", [](const auto& r) { return number(r.blocks.read_bytes); }},
     {"bytes", "bytes on the wire", [](const auto& r) { return number(r.bytes); }},
     {"output_bytes", "bytes of output held", [](const auto& r) { return number(r.output_bytes); }},
 };

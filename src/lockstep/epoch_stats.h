@@ -22,6 +22,7 @@ struct EpochRecord {
     std::chrono::steady_clock::duration interval{};  // since the cut before; 0 for the first
     CutReport cut;
     PageCounts pages;
+    replay::BlockCounts blocks;
     std::uint64_t bytes = 0;         // on the wire, for this epoch
     std::uint64_t output_bytes = 0;  // of the console, held until the acknowledgement
     std::chrono::steady_clock::duration acknowledged{};  // from the beginning of the cut

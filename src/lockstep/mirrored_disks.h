@@ -47,7 +47,8 @@ class MirroredDisks : public PrimaryDisks {
     Result<void> message(const Frame& frame) override;
     void close(EpochId epoch) override;
     void decide(const replay::StagedPages& staged) override { blocks_.decide(staged); }
-    bool is_filled(PageIndex page) const override { return blocks_.is_filled(page); }
+    const replay::BlockCounts& counts() const override { return blocks_.counts(); }
+    std::span<const PageIndex> filled() const override { return blocks_.filled(); }
     Piece next_piece(EpochId epoch) override;
     void committed(EpochId epoch) override;
     bool under_pressure() const override { return blocks_.under_pressure(); }

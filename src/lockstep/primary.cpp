@@ -45,7 +45,7 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
     commit_sent_ = false;
     state_ = State::greeting;
     detector_.emplace(greeting_max, host_.now());
-    channel_->keep_alive(options_.heartbeat);
+    channel_->keep_alive(options_.heartbeat, Heartbeat::Role::answers);
     channel_->start(*this);
     HelloMessage hello;
     hello.vm = options_.vm;

@@ -28,6 +28,7 @@ void Primary::send_rest_of_checkpoint() {
     record.interval = interval_;
     record.cut = source_.report();
     record.pages = source_.counts();
+    record.blocks = source_.block_counts();
     record.bytes = bytes_;
     record.output_bytes = source_.output().bytes.size();
     sent_.push_back({epoch_, commit.output_end, cut_began_, record});

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 
 #include "lockstep/checkpoint_source.h"
@@ -39,8 +40,11 @@ class PrimaryDisks {
     virtual void close(EpochId epoch) = 0;
     // Beside the guest, before anything of the cut is sent.
     virtual void decide(const replay::StagedPages& staged) = 0;
-    // Such a page is filled by a read on the backup: it need not travel.
-    virtual bool is_filled(PageIndex page) const = 0;
+    // What was decided for the last cut.
+    virtual const replay::BlockCounts& counts() const = 0;
+    // Pages that reads fill on the backup; ascending. They need not travel, and those of them that
+    // are in no dirty set have nevertheless changed. Until the first next_piece().
+    virtual std::span<const PageIndex> filled() const = 0;
     virtual Piece next_piece(EpochId epoch) = 0;
     virtual void committed(EpochId epoch) = 0;
     // The log wants to be emptied by a cut. The handler is called on the loop thread when that

@@ -12,13 +12,17 @@ void WriteGate::submit(BlockOperation& operation) {
     bool begins_to_wait = false;
     {
         const std::lock_guard lock(mutex_);
-        hold = holding_ && changes_disk(operation.op);
+        hold = holding_ && is_output(operation.op);
         if (hold) held_.push_back({&operation, open_epoch});
         begins_to_wait = hold && !waiting_since_;
         if (begins_to_wait) waiting_since_ = std::chrono::steady_clock::now();
     }
     if (!hold) inner_->submit(operation);
     if (begins_to_wait && waiting_handler_) waiting_handler_();
+}
+
+bool WriteGate::is_output(BlockOp op) const {
+    return changes_disk(op) || (op == BlockOp::flush && holds_ == Holds::flushes_too);
 }
 
 std::optional<WriteGate::TimePoint> WriteGate::waiting_since() const {

@@ -5,8 +5,9 @@
 // Without it the image could hold what the guest, set back to the last committed epoch by a
 // takeover, has not written yet. With it, what is on the image was asked for in a committed epoch,
 // and all that was asked for is in flight in the committed state: the takeover carries it out
-// (again). Reads and flushes pass: a flush is about writes that have completed. A write withdrawn
-// by a reset is never written here; a takeover from an epoch before the reset still carries it out.
+// (again). Reads pass, and so do flushes (but for Kemari's policy): a flush is about writes that have
+// completed. A write withdrawn by a reset is never written here; a takeover from an epoch before the
+// reset still carries it out.
 //
 // Threads: the loop thread, but for hold() and close_epoch() (while the loop stands), commit() and
 // open() (any), waiting_since() (any).
@@ -29,8 +30,10 @@ class WriteGate : public BlockBackend {
   public:
     using TimePoint = std::chrono::steady_clock::time_point;
 
-    WriteGate(EventLoop& loop, std::unique_ptr<BlockBackend> inner)
-        : loop_(loop), inner_(std::move(inner)) {}
+    // flushes: they are output as well, as Kemari takes them (its event tap has writes and flushes).
+    enum class Holds { writes, flushes_too };
+    WriteGate(EventLoop& loop, std::unique_ptr<BlockBackend> inner, Holds holds = Holds::writes)
+        : loop_(loop), inner_(std::move(inner)), holds_(holds) {}
 
     std::uint64_t capacity() const override { return inner_->capacity(); }
     std::uint32_t block_size() const override { return inner_->block_size(); }
@@ -68,9 +71,11 @@ class WriteGate : public BlockBackend {
     static constexpr EpochId open_epoch = UINT64_MAX;
     void release_committed();
     void release(EpochId epoch);
+    bool is_output(BlockOp op) const;
 
     EventLoop& loop_;
     std::unique_ptr<BlockBackend> inner_;
+    const Holds holds_;
     std::function<void()> waiting_handler_;
     std::function<bool()> permit_;
 

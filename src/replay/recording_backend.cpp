@@ -7,7 +7,6 @@
 
 #include "base/crash_point.h"
 #include "base/digest.h"
-#include "replay/guest_pieces.h"
 
 namespace fmvm::replay {
 
@@ -29,7 +28,7 @@ bool conflict(const BlockOperation& one, const BlockOperation& other) {
 
 }  // namespace
 
-RecordingBackend::RecordingBackend(EventLoop& loop, const GuestMemory& memory, BlockLog& log,
+RecordingBackend::RecordingBackend(EventLoop& loop, GuestMemory& memory, BlockLog& log,
                                    std::uint8_t disk, std::unique_ptr<BlockBackend> inner)
     : loop_(loop),
       memory_(memory),
@@ -112,6 +111,7 @@ bool RecordingBackend::capture_write(Tracked& tracked) {
     tracked.write = std::make_shared<WritePayload>();
     tracked.write->bytes = std::move(*bytes);
     tracked.write->segments = tracked.original->segments;
+    tracked.write->taken_after = log_.next_sequence_ - 1;
     return true;
 }
 
@@ -203,6 +203,7 @@ void RecordingBackend::log(Tracked& tracked, BlockStatus status) {
         if (status != BlockStatus::ok || is_doubtful(tracked)) return;
         request.filled = filled_pages(tracked);
         if (request.filled.empty()) return;
+        if (log_.takes(BlockOp::read)) mark_others(tracked);
     }
     request.disk = disk_;
     request.op = tracked.op;
@@ -222,11 +223,24 @@ std::vector<FilledPage> RecordingBackend::filled_pages(const Tracked& tracked) c
     std::vector<FilledPage> filled;
     if (bytes.empty()) return filled;  // it was under way when recording began
     for_each_piece(tracked.original->segments, memory_, [&](const GuestPiece& piece) {
-        if (piece.length != page_size) return;
-        if ((tracked.offset + piece.at) % inner_->block_size() != 0) return;
+        if (!is_filled_whole(tracked, piece)) return;
         filled.push_back({piece.page, piece.at, digest_of(bytes.subspan(piece.at, page_size))});
     });
     return filled;
+}
+
+bool RecordingBackend::is_filled_whole(const Tracked& tracked, const GuestPiece& piece) const {
+    return piece.length == page_size && (tracked.offset + piece.at) % inner_->block_size() == 0;
+}
+
+// The log names the pages that the read filled whole; they are not marked, so that the cut can tell
+// whether anything else has changed them.
+void RecordingBackend::mark_others(const Tracked& tracked) {
+    for_each_piece(tracked.original->segments, memory_, [&](const GuestPiece& piece) {
+        if (!is_filled_whole(tracked, piece))
+            memory_.mark_dirty(memory_.page_address(piece.page), page_size);
+    });
+    tracked.original->accounted = true;
 }
 
 // What the failed change has left there the backup does not know.

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "replay/block_log.h"
+#include "replay/guest_pieces.h"
 #include "vmm/event_loop.h"
 
 namespace fmvm::replay {
@@ -22,7 +23,7 @@ namespace fmvm::replay {
 class RecordingBackend : public BlockBackend, private BlockOperationOwner {
   public:
     // disk: its number. Loop, memory and log outlive this.
-    RecordingBackend(EventLoop& loop, const GuestMemory& memory, BlockLog& log, std::uint8_t disk,
+    RecordingBackend(EventLoop& loop, GuestMemory& memory, BlockLog& log, std::uint8_t disk,
                      std::unique_ptr<BlockBackend> inner);
     ~RecordingBackend() override;
 
@@ -62,12 +63,14 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     static void deliver_read(const Tracked& tracked);
     void log(Tracked& tracked, BlockStatus status);
     std::vector<FilledPage> filled_pages(const Tracked& tracked) const;
+    bool is_filled_whole(const Tracked& tracked, const GuestPiece& piece) const;
+    void mark_others(const Tracked& tracked);
     void doubt(const Tracked& tracked);
     bool is_doubtful(const Tracked& tracked) const;
     void release(Tracked& tracked);
 
     EventLoop& loop_;
-    const GuestMemory& memory_;
+    GuestMemory& memory_;
     BlockLog& log_;
     const std::uint8_t disk_;
     std::vector<std::unique_ptr<Tracked>> pool_;

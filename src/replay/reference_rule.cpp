@@ -41,8 +41,9 @@ Filled filled_pages(const std::vector<LoggedRequest>& requests, const GuestMemor
         for (auto page = request->filled.rbegin(); page != request->filled.rend(); ++page) {
             if (claimed.contains(page->page)) continue;  // by a later read
             claimed.insert(page->page);
+            // Not staged: nothing else has written to it.
             const std::uint8_t* const bytes = staged.find(page->page);
-            if (bytes != nullptr && digest_of({bytes, page_size}) == page->digest)
+            if (bytes == nullptr || digest_of({bytes, page_size}) == page->digest)
                 filled[page->page] = {request->sequence, page->offset};
         }
     }
@@ -123,7 +124,7 @@ void add_write_by_reference(const LoggedRequest& request, Decision& decision) {
 // For each piece of the payload in guest RAM: whether the backup has the same bytes there when the
 // pages of this cut have been applied.
 std::vector<bool> compare(const WritePayload& write, const GuestMemory& memory,
-                          const StagedPages& staged) {
+                          const StagedPages& staged, const Filled& filled) {
     const std::uint8_t* const bytes = write.bytes.bytes().data();
     std::vector<bool> same;
     for_each_piece(write.segments, memory, [&](const GuestPiece& piece) {
@@ -131,6 +132,9 @@ std::vector<bool> compare(const WritePayload& write, const GuestMemory& memory,
         const std::uint8_t* const now = staged.find(piece.page);
         if (now != nullptr) {
             same.push_back(std::memcmp(now + piece.offset, bytes + piece.at, piece.length) == 0);
+        } else if (const auto read = filled.find(piece.page); read != filled.end()) {
+            // As that read left it: what was taken from there since is the same.
+            same.push_back(read->second.sequence <= write.taken_after);
         } else {
             // Not written since the cut before: as it was then, or when the payload was taken.
             same.push_back(write.matched.empty() || write.matched[number]);
@@ -151,7 +155,7 @@ bool is_in_order(const LoggedRequest& request, const GuestMemory& memory, const 
 
 void add_write(const LoggedRequest& request, const GuestMemory& memory, const StagedPages& staged,
                const Filled& filled, Decision& decision) {
-    const std::vector<bool> same = compare(*request.write, memory, staged);
+    const std::vector<bool> same = compare(*request.write, memory, staged, filled);
     const bool all_same =
         !same.empty() && std::ranges::all_of(same, [](bool value) { return value; });
     if (all_same && is_in_order(request, memory, filled)) {
@@ -183,7 +187,7 @@ Decision decide(const BlockLog::Epoch& epoch, const GuestMemory& memory, const S
         }
     }
     for (const auto& write : epoch.in_flight)
-        write->matched = compare(*write, memory, staged);
+        write->matched = compare(*write, memory, staged, filled);
     for (const auto& [page, claim] : filled)
         decision.filled.push_back(page);
     std::ranges::sort(decision.filled);
@@ -208,6 +212,17 @@ Decision by_value(const std::vector<LoggedRequest>& requests) {
         }
     }
     return decision;
+}
+
+BlockCounts count(const Decision& decision) {
+    BlockCounts counts;
+    counts.records = decision.records.size();
+    for (const BlockRecord& record : decision.records) {
+        if (record.op == BlockOp::read) counts.read_bytes += record.length;
+        if (record.op == BlockOp::write)
+            (record.by_value ? counts.sent_bytes : counts.referred_bytes) += record.length;
+    }
+    return counts;
 }
 
 }  // namespace fmvm::replay

@@ -18,15 +18,26 @@ namespace fmvm::replay {
 class StagedPages {
   public:
     virtual ~StagedPages() = default;
-    // page_size bytes as of the cut; nullptr: not written since the cut before.
+    // page_size bytes as of the cut; nullptr: not written since the cut before, but for reads that
+    // the log names.
     virtual const std::uint8_t* find(PageIndex page) const = 0;
 };
 
 struct Decision {
     std::vector<BlockRecord> records;  // in order; payloads point into `kept`
-    std::vector<PageIndex> filled;  // ascending: reads fill them on the backup, they do not travel
+    // Ascending: reads fill them on the backup, they do not travel. Some may be staged.
+    std::vector<PageIndex> filled;
     std::vector<std::shared_ptr<const WritePayload>> kept;
 };
+
+// What of a decision's records travels: of each write that the guest did the bytes, and of reads.
+struct BlockCounts {
+    std::uint64_t records = 0;
+    std::uint64_t referred_bytes = 0;  // written, and taken from its own RAM by the backup
+    std::uint64_t sent_bytes = 0;      // written, and sent
+    std::uint64_t read_bytes = 0;      // read again by the backup
+};
+BlockCounts count(const Decision& decision);
 
 enum class PayloadMode { by_reference, by_value };
 

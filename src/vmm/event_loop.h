@@ -62,7 +62,6 @@ class EventLoop : public Quiescable {
   private:
     void thread_main();
     bool poll_all();
-    bool work();
     bool run_handlers();
     bool spin();
     void sleep();

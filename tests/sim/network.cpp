@@ -236,7 +236,7 @@ class SimChannel : public Channel {
     std::uint64_t send_with_next(FrameType type, lockstep::GatheredBody body) override {
         return send(type, std::move(body));
     }
-    void keep_alive(std::chrono::milliseconds interval) override {
+    void keep_alive(std::chrono::milliseconds interval, lockstep::Heartbeat::Role) override {
         connection_->keep_alive(side_, interval);
     }
     TimePoint last_heard() const override { return connection_->last_heard(side_); }

@@ -53,7 +53,7 @@ class StrangersChannel : public lockstep::Channel {
     std::uint64_t send_with_next(FrameType type, lockstep::GatheredBody body) override {
         return send(type, std::move(body));
     }
-    void keep_alive(std::chrono::milliseconds) override {}
+    void keep_alive(std::chrono::milliseconds, lockstep::Heartbeat::Role) override {}
     std::chrono::steady_clock::time_point last_heard() const override { return {}; }
     std::size_t queued_bytes() const override { return 0; }
     void close() override {}

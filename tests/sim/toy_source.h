@@ -29,6 +29,7 @@ class ToySource : public lockstep::CheckpointSource {
     const std::vector<std::uint64_t>& digests() const override { return digests_; }
     const lockstep::CutReport& report() const override { return report_; }
     const lockstep::PageCounts& counts() const override { return counts_; }
+    replay::BlockCounts block_counts() const override { return {}; }
     void digest_next() override { digest_next_ = true; }
     replay::Scrubber* begin_scrub(std::uint64_t) override { return nullptr; }
     void end_scrub() override {}

@@ -217,7 +217,7 @@ TEST_CASE("channel: what a body refers to is released on the user's thread", "[c
 TEST_CASE("channel: a busy user does not silence it", "[channel]") {
     Connected pair;
     pair.near_loops.on_user([&] {
-        pair.near_channel->keep_alive(std::chrono::milliseconds(2));
+        pair.near_channel->keep_alive(std::chrono::milliseconds(2), Heartbeat::Role::leads);
         // Busy: nothing of this loop runs meanwhile.
         auto heard = pair.far_channel->last_heard();
         for (int i = 0; i < 3; ++i) {
@@ -232,6 +232,26 @@ TEST_CASE("channel: a busy user does not silence it", "[channel]") {
     CHECK(HeartbeatMessage::decode(pair.far.frames[0].body).value().output_shown == 7);
     pair.near_loops.on_user([&] { pair.near_channel->send(FrameType::heartbeat, {}); });
     REQUIRE(pair.far.wait([&] { return pair.far.frames.size() == 2; }));  // malformed: its affair
+}
+
+TEST_CASE("channel: one side leads, the other answers; nobody is silent", "[channel]") {
+    Connected pair;
+    constexpr std::chrono::milliseconds interval(4);
+    pair.near_loops.on_user(
+        [&] { pair.near_channel->keep_alive(interval, Heartbeat::Role::answers); });
+    // While the leading side has not begun, the other one does.
+    auto heard = pair.far_channel->last_heard();
+    CHECK(test::eventually([&] { return pair.far_channel->last_heard() != heard; }));
+    pair.far_loops.on_user(
+        [&] { pair.far_channel->keep_alive(interval, Heartbeat::Role::leads); });
+    for (int i = 0; i < 5; ++i) {
+        const auto near_heard = pair.near_channel->last_heard();
+        const auto far_heard = pair.far_channel->last_heard();
+        CHECK(test::eventually([&] {
+            return pair.near_channel->last_heard() != near_heard &&
+                   pair.far_channel->last_heard() != far_heard;
+        }));
+    }
 }
 
 TEST_CASE("channel: what a user does not read is bounded, and comes when it does", "[channel]") {

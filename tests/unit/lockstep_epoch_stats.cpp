@@ -21,6 +21,8 @@ EpochRecord make_record(EpochId epoch) {
     record.cut.pages_found = 7;
     record.pages.records = 5;
     record.pages.delta = 3;
+    record.pages.filled = 4;
+    record.blocks = {9, 8192, 512, 4096};
     record.bytes = 1000 + epoch;
     record.output_bytes = 12;
     record.acknowledged = 1500us;
@@ -61,6 +63,11 @@ TEST_CASE("epoch stats: a line of JSON per epoch", "[stats]") {
         CHECK(object["interval_us"] == 20000);
         CHECK(object["stood_us"] == 100 * epoch);
         CHECK(object["pages_delta"] == 3);
+        CHECK(object["pages_filled"] == 4);
+        CHECK(object["disk_records"] == 9);
+        CHECK(object["disk_referred"] == 8192);
+        CHECK(object["disk_sent"] == 512);
+        CHECK(object["disk_read"] == 4096);
         CHECK(object["bytes"] == 1000 + epoch);
         CHECK(object["ack_us"] == 1500);
     }

@@ -13,7 +13,10 @@ namespace {
 
 // A gate before a disk in memory, and a guest that writes a number to a sector of that number.
 struct Bench : BlockOperationOwner {
-    Bench() { loop.start(); }
+    explicit Bench(WriteGate::Holds holds = WriteGate::Holds::writes)
+        : gate(loop, std::make_unique<MemoryBackend>(image), holds) {
+        loop.start();
+    }
     ~Bench() override { loop.stop(); }
 
     void complete(BlockOperation& operation, BlockStatus status) override {
@@ -44,7 +47,7 @@ struct Bench : BlockOperationOwner {
 
     EventLoop loop;
     SharedImage image = std::make_shared<std::vector<std::uint8_t>>(64 * 512);
-    WriteGate gate{loop, std::make_unique<MemoryBackend>(image)};
+    WriteGate gate;
     std::deque<std::vector<std::uint8_t>> sectors;
     std::deque<BlockOperation> operations;
     std::vector<std::uint64_t> completed;
@@ -157,4 +160,18 @@ TEST_CASE("write gate: the next connection counts its epochs anew") {
     CHECK_FALSE(bench.on_disk(1));
     bench.commit(1);
     CHECK(bench.on_disk(1));
+}
+
+TEST_CASE("write gate: flushes are held too where they are output") {
+    Bench bench(WriteGate::Holds::flushes_too);
+    bench.submit(BlockOp::flush, 1);
+    CHECK(bench.completed == Numbers{1});  // nothing is held yet
+    bench.gate.hold();
+    bench.submit(BlockOp::flush, 2);
+    CHECK(bench.gate.waiting_since());
+    bench.submit(BlockOp::read, 3);
+    CHECK(bench.completed == Numbers{1, 3});
+    bench.gate.close_epoch(1);
+    bench.commit(1);
+    CHECK(bench.completed == Numbers{1, 3, 2});
 }

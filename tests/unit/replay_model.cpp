@@ -346,7 +346,7 @@ class Primary : private BlockOperationOwner {
         return requests_.emplace_back();
     }
     void complete(BlockOperation& operation, BlockStatus) override {
-        if (operation.op == BlockOp::read) {
+        if (operation.op == BlockOp::read && !std::exchange(operation.accounted, false)) {
             for (const Segment& segment : operation.segments)
                 memory_.mark_dirty(segment.address, segment.length);
         }

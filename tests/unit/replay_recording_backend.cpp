@@ -214,6 +214,9 @@ TEST_CASE("recording: a read fills guest RAM when it completes, and says what it
     CHECK(bench.ram.peek_bytes(at, 1024) == Bytes(1024, 0xdd));
     CHECK(bench.ram.peek_bytes(at + 5120, 1024) == Bytes(1024, 0xdd));
     CHECK(filled.digest == digest_of(page));
+    // The log names the whole page; the others are marked.
+    CHECK(bench.operations[0].accounted);
+    CHECK(bench.ram.take_dirty_pages() == std::vector{page_of(at), page_of(at + 5120)});
 }
 
 TEST_CASE("recording: nothing changes guest RAM while a read is under way, or when it fails") {
@@ -227,6 +230,7 @@ TEST_CASE("recording: nothing changes guest RAM while a read is under way, or wh
     CHECK(bench.statuses == std::vector{BlockStatus::io_error});
     CHECK((bench.ram.peek_bytes(at, 8192) == Bytes(8192)));
     CHECK(bench.log.close_epoch().completed.empty());
+    CHECK_FALSE(bench.operations[0].accounted);
 }
 
 TEST_CASE("recording: pages that the disk's blocks do not make up are not claimed") {
@@ -250,6 +254,7 @@ TEST_CASE("recording: with payloads by value reads pass") {
     CHECK(bench.disk->held()[0]->buffers[0].iov_base == bench.ram.memory().host_range(at, 1));
     bench.finish_in_order();
     CHECK(bench.log.close_epoch().completed.empty());
+    CHECK_FALSE(bench.operations[0].accounted);
 }
 
 TEST_CASE("recording: failed changes are logged as such, and what is read there is not claimed") {

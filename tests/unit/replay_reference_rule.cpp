@@ -247,6 +247,68 @@ TEST_CASE("rule: the last read into a page counts, whatever others hold the same
     }
 }
 
+TEST_CASE("rule: a page that only reads have changed is not staged, and is filled") {
+    Bench bench;
+    bench.read(0, {{10, 1}, {11, 2}});
+    bench.read(8192, {{10, 3}});
+    const Decision decision = bench.decide();
+    CHECK(decision.filled == std::vector<PageIndex>{10, 11});
+    REQUIRE(decision.records.size() == 2);
+    CHECK(decision.records[0].offset == page_size);
+    CHECK(decision.records[0].digest == digest_of_pages({2}));
+    CHECK(decision.records[1].offset == 8192);
+}
+
+TEST_CASE("rule: a write from a page that only reads have changed must be taken after the last") {
+    Bench bench;
+    const auto taken = [&bench] {
+        auto write = bench.payload({{page(10) + 512, 512}}, 1);
+        write->taken_after = bench.sequence;
+        return write;
+    };
+    const auto complete = [&bench](std::shared_ptr<WritePayload> write) {
+        bench.add(BlockOp::write, 0, 512).write = std::move(write);
+    };
+    SECTION("it was") {
+        bench.read(0, {{10, 1}});
+        complete(taken());
+        CHECK(bench.is_by_reference());
+    }
+    SECTION("it was not, although it was complete only after the read") {
+        const auto write = taken();
+        bench.read(0, {{10, 1}});
+        complete(write);
+        CHECK_FALSE(bench.is_by_reference());
+    }
+    SECTION("it was taken between two reads") {
+        bench.read(0, {{10, 1}});
+        const auto write = taken();
+        bench.read(4096, {{10, 1}});
+        complete(write);
+        CHECK_FALSE(bench.is_by_reference());
+    }
+    SECTION("it was in flight at the cut, and the page was filled again after that") {
+        bench.read(0, {{10, 1}});
+        const auto write = taken();
+        bench.epoch.in_flight = {write};
+        bench.decide();
+        CHECK(write->matched == std::vector<bool>{true});
+        bench.next_epoch();
+        bench.read(4096, {{10, 1}});
+        complete(write);
+        CHECK_FALSE(bench.is_by_reference());
+    }
+    SECTION("it was in flight at the cut, and the page has not changed since") {
+        bench.read(0, {{10, 1}});
+        const auto write = taken();
+        bench.epoch.in_flight = {write};
+        bench.decide();
+        bench.next_epoch();
+        complete(write);
+        CHECK(bench.is_by_reference());
+    }
+}
+
 TEST_CASE("rule: a write from a filled page must come after the read") {
     Bench bench;
     bench.staged[10] = filled_with(1);
@@ -308,6 +370,25 @@ TEST_CASE("rule: all else travels as it is, in order") {
         CHECK_FALSE(decision.records[3].by_value);
         CHECK(decision.records[4].by_value == (mode == PayloadMode::by_value));
     }
+}
+
+TEST_CASE("rule: what travels is counted") {
+    Bench bench;
+    bench.write({{page(3), 512}}, 7);
+    bench.write({{page(4), 1024}}, 8);
+    bench.staged[4] = filled_with(1);
+    bench.read(8192, {{10, 1}, {11, 2}});
+    bench.staged.emplace(10, filled_with(1));
+    bench.staged.emplace(11, filled_with(3));
+    bench.add(BlockOp::flush, 0, 0);
+    const BlockCounts counts = count(bench.decide());
+    CHECK(counts.records == 4);
+    CHECK(counts.referred_bytes == 512);
+    CHECK(counts.sent_bytes == 1024);
+    CHECK(counts.read_bytes == page_size);
+    const BlockCounts all_sent = count(bench.decide(PayloadMode::by_value));
+    CHECK(all_sent.referred_bytes == 0);
+    CHECK(all_sent.sent_bytes == 1536);
 }
 
 TEST_CASE("rule: in an epoch log a read is there to be verified, page by page") {

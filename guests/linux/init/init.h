@@ -14,6 +14,7 @@ struct options {
     char disk[64];
     uint32_t count;
     uint32_t interval_ms;
+    uint32_t report;  // every how many pieces of work there is a line
 };
 
 // One console line per call, in one write, so that lines never mix.

@@ -58,13 +58,17 @@ static void parse_word(struct options* options, const char* word) {
         options->count = parse_number("fmvm.count", value);
     } else if (is_key(word, "fmvm.interval_ms", &value)) {
         options->interval_ms = parse_number("fmvm.interval_ms", value);
+    } else if (is_key(word, "fmvm.report", &value)) {
+        options->report = parse_number("fmvm.report", value);
+        if (options->report == 0) fail("fmvm.report=0: there would be no line at all");
     } else if (strncmp(word, "fmvm.", 5) == 0) {
         fail("unknown key %s", word);
     }
 }
 
 static struct options parse_command_line(void) {
-    struct options options = {.work = "shell", .end = "poweroff", .disk = "/dev/vda", .count = 100};
+    struct options options = {
+        .work = "shell", .end = "poweroff", .disk = "/dev/vda", .count = 100, .report = 1};
     char line[4096];
     const int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
     const ssize_t size = fd < 0 ? -1 : read(fd, line, sizeof line - 1);

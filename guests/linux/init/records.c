@@ -68,7 +68,7 @@ void run_records(const struct options* options) {
         if (write(fd, record, kRecordSize) != kRecordSize)
             fail("cannot write record %u: %s", (unsigned)number, strerror(errno));
         if (fsync(fd) != 0) fail("cannot fsync record %u: %s", (unsigned)number, strerror(errno));
-        say("record %u %08x", (unsigned)number, (unsigned)crc);
+        if (number % options->report == 0) say("record %u %08x", (unsigned)number, (unsigned)crc);
         pause_ms(options->interval_ms);
     }
     close(fd);

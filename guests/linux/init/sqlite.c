@@ -119,7 +119,7 @@ void run_sqlite(const struct options* options) {
     if (first > 1) say("sqlite resumed after %u", (unsigned)(first - 1));
     for (uint32_t n = first; n <= options->count; ++n) {
         insert_row(&sqlite, n);
-        say("txn %u", (unsigned)n);
+        if (n % options->report == 0) say("txn %u", (unsigned)n);
         pause_ms(options->interval_ms);
     }
     expect(&sqlite, "PRAGMA integrity_check;", "ok");

@@ -224,8 +224,10 @@ void BlockDevice::complete(BlockOperation& operation, BlockStatus status) {
     std::uint64_t data_written = 0;
     if (operation.op == BlockOp::read) {
         // Even a failed read may have filled some of it.
-        for (const Segment& segment : slot.segments)
-            memory_.mark_dirty(segment.address, segment.length);
+        if (!std::exchange(slot.accounted, false)) {
+            for (const Segment& segment : slot.segments)
+                memory_.mark_dirty(segment.address, segment.length);
+        }
         if (status == BlockStatus::ok) data_written = operation.length;
     }
     finish(std::move(slot.chain), slot.status_address, to_virtio(status), data_written);
