@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/hot_pages.h"
 
+#include <algorithm>
+
 namespace fmvm::lockstep {
 
 bool HotPages::logged(PageIndex index, EpochId epoch) {
     Page& page = pages_[index];
     if (page.hot) {
-        if (page.unchanged < cold_after) return false;
-        page = {};
+        if (page.share >= share_cold) return false;
+        // Whether it was written since the last cut is not known: it is always in the log.
+        page.hot = false;
+        page.last_epoch = 0;
+        page.cooled = std::min<std::uint8_t>(page.cooled + 1, cooled_max);
         --hot_count_;
     }
     const auto now = static_cast<std::uint32_t>(epoch);
-    page.again = page.last_epoch != 0 && now - page.last_epoch <= hot_within;
+    const std::uint32_t since = page.last_epoch != 0 ? now - page.last_epoch : UINT32_MAX;
+    page.again = since <= hot_within;
     page.last_epoch = now;
-    if (!page.again || hot_count_ == hot_max_) return true;
+    if (since > hot_within >> page.cooled || hot_count_ == hot_max_) return true;
     page.hot = true;
-    page.unchanged = 0;
+    page.share = share_at_first;
     ++hot_count_;
     return false;
 }
@@ -23,11 +29,9 @@ bool HotPages::logged(PageIndex index, EpochId epoch) {
 void HotPages::compared(PageIndex index, bool changed) {
     Page& page = pages_[index];
     if (!page.hot) return;
-    if (changed) {
-        page.unchanged = 0;
-    } else if (page.unchanged < cold_after) {
-        ++page.unchanged;
-    }
+    const int target = changed ? UINT8_MAX : 0;
+    page.share = static_cast<std::uint8_t>(page.share + (target - page.share) / 8);
+    if (page.share >= share_trusted) page.cooled = 0;
 }
 
 }  // namespace fmvm::lockstep

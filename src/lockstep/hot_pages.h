@@ -2,7 +2,8 @@
 // Which pages are hot: written so often that watching them anew would cost the guest more in faults
 // (2 to 7 us each, and more on a busy host) than copying and comparing them at every cut (about
 // 1 us). A hot page is left writable and logged, copied at each cut and compared with the copy sent
-// last; when it has not changed for some epochs it is watched again.
+// last. It cools when it changes in fewer epochs than that is worth, and is watched again; whoever cools
+// must be written more often to become hot once more.
 //
 // Not only pages written in epoch after epoch: a guest with a large working set is slowed down by
 // the faults themselves, so that one pass over it takes several epochs, until they are spared.
@@ -32,14 +33,20 @@ class HotPages {
     // Written again lately: a copy of it will be of use at the next cut.
     bool is_warm(PageIndex page) const { return pages_[page].hot || pages_[page].again; }
 
-    // Written again within so many epochs, a page becomes hot; unchanged for so many, it cools.
+    // Written again within so many epochs, a page becomes hot; a half, a quarter, ... of that when it
+    // has cooled once, twice, ...
     static constexpr std::uint32_t hot_within = 8;
-    static constexpr std::uint8_t cold_after = 8;
+    static constexpr std::uint8_t cooled_max = 3;
+    // How often a hot page has changed lately, of 256 epochs; each epoch counts an eighth.
+    static constexpr std::uint8_t share_at_first = 128;
+    static constexpr std::uint8_t share_cold = 64;      // below, it cools
+    static constexpr std::uint8_t share_trusted = 192;  // from here on its past is forgotten
 
   private:
     struct Page {
         std::uint32_t last_epoch = 0;  // in which it was logged; low bits, 0: never
-        std::uint8_t unchanged = 0;    // epochs in a row in which a hot page had not changed
+        std::uint8_t share = 0;        // of a hot page
+        std::uint8_t cooled = 0;       // times, lately
         bool again = false;            // it was logged twice within hot_within epochs
         bool hot = false;
     };

@@ -16,6 +16,9 @@ namespace {
 
 constexpr std::chrono::milliseconds look_every{100};
 
+// Enough for a disk to work on; each record is compared with all that are in flight.
+constexpr std::size_t in_flight_max = 64;
+
 bool share_memory(const Segments& some, const Segments& others) {
     return std::ranges::any_of(some, [&others](const Segment& one) {
         return std::ranges::any_of(others, [&one](const Segment& other) {
@@ -62,6 +65,7 @@ struct Replayer::Parts : BlockOperationOwner {
     }
 
     Result<void> carry_out(const BlockRecord& record);
+    void wait_for_room();
     void wait_for_conflicts(const Operation& next);
     bool conflicts(const Operation& next, const Operation& earlier) const;
     Operation& allocate();
@@ -145,6 +149,7 @@ Result<void> Replayer::Parts::carry_out(const BlockRecord& record) {
     if (record.op == BlockOp::flush || record.failed) return {};
     Operation& operation = allocate();
     fill(operation, record);
+    wait_for_room();
     wait_for_conflicts(operation);
     if (operation.op == BlockOp::write) {
         const Result<void> verified = verify_write(operation);
@@ -200,6 +205,11 @@ bool Replayer::Parts::conflicts(const Operation& next, const Operation& earlier)
     }
     return (earlier.op == BlockOp::read || next.op == BlockOp::read) &&
            share_memory(earlier.segments, next.segments);
+}
+
+void Replayer::Parts::wait_for_room() {
+    while (in_flight.size() >= in_flight_max && !failure)
+        wait_for(*disks[in_flight.front()->disk]);
 }
 
 void Replayer::Parts::wait_for_conflicts(const Operation& next) {

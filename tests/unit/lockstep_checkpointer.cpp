@@ -109,7 +109,7 @@ TEST_CASE("checkpointer: pages written all the time are spared the faults", "[ch
     CHECK(newly_written == 0);
     CHECK(bench.checkpointer->report().pages_found == 20);
     // Cold again, they are watched again.
-    for (int number = 0; number < HotPages::cold_after + 2; ++number) {
+    for (int number = 0; number < 14; ++number) {
         bench.epoch();
         bench.deliver_all();
     }

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/hot_pages.h"
+
+#include <catch2/catch.hpp>
+#include <random>
+
+using namespace fmvm;
+using namespace fmvm::lockstep;
+
+namespace {
+
+constexpr PageIndex page = 3;
+
+// A dirty log of one page: what is not watched stays in it.
+class Bench {
+  public:
+    explicit Bench(std::size_t hot_max = 10) : hot_(10, hot_max) {}
+    void epoch(bool written) {
+        ++epoch_;
+        if (written && watched_) ++faults;
+        if (written) watched_ = false;
+        if (watched_) return;
+        ++copied;
+        watched_ = hot_.logged(page, epoch_);
+        hot_.compared(page, written);
+    }
+    bool is_hot() const { return !watched_; }
+    unsigned faults = 0;
+    unsigned copied = 0;
+
+  private:
+    HotPages hot_;
+    EpochId epoch_ = 0;
+    bool watched_ = true;
+};
+
+// Of a page that is written with this probability in each epoch.
+Bench after_epochs(double probability, unsigned epochs) {
+    Bench bench;
+    std::mt19937 random(1);
+    std::bernoulli_distribution written(probability);
+    for (unsigned i = 0; i < epochs; ++i)
+        bench.epoch(written(random));
+    return bench;
+}
+
+}  // namespace
+
+TEST_CASE("hot pages: written twice within a few epochs, a page is not watched again", "[hot]") {
+    Bench bench;
+    bench.epoch(true);
+    CHECK_FALSE(bench.is_hot());
+    for (unsigned i = 0; i < HotPages::hot_within - 1; ++i)
+        bench.epoch(false);
+    bench.epoch(true);
+    CHECK(bench.is_hot());
+}
+
+TEST_CASE("hot pages: too long between two writes, and it is watched", "[hot]") {
+    Bench bench;
+    bench.epoch(true);
+    for (unsigned i = 0; i < HotPages::hot_within; ++i)
+        bench.epoch(false);
+    bench.epoch(true);
+    CHECK_FALSE(bench.is_hot());
+}
+
+TEST_CASE("hot pages: what does not change any more cools, and is watched", "[hot]") {
+    Bench bench;
+    for (unsigned i = 0; i < 100; ++i)
+        bench.epoch(true);
+    CHECK(bench.is_hot());
+    CHECK(bench.faults == 2);
+    unsigned idle = 0;
+    for (; bench.is_hot() && idle < 100; ++idle)
+        bench.epoch(false);
+    CHECK(idle < 15);
+}
+
+TEST_CASE("hot pages: no more than their limit", "[hot]") {
+    Bench bench(0);
+    for (unsigned i = 0; i < 20; ++i)
+        bench.epoch(true);
+    CHECK_FALSE(bench.is_hot());
+    CHECK(bench.faults == 20);
+}
+
+// A fault costs the guest some four times what copying and comparing costs.
+TEST_CASE("hot pages: a page is hot while that is cheaper than faults", "[hot]") {
+    constexpr unsigned epochs = 20000;
+    const auto cost = [](const Bench& bench) { return 4 * bench.faults + bench.copied; };
+    for (const double probability : {0.01, 0.05, 0.1, 0.17, 0.25, 0.4, 0.6, 0.9, 1.0}) {
+        INFO("probability " << probability);
+        const double always_hot = epochs;
+        const double never_hot = 5 * probability * epochs;
+        CHECK(cost(after_epochs(probability, epochs)) < 1.35 * std::min(always_hot, never_hot));
+    }
+    // Hot in every epoch, it would cost 20000.
+    CHECK(after_epochs(0.1, epochs).copied < 5000);
+}
