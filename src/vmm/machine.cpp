@@ -10,11 +10,10 @@ namespace fmvm {
 
 Result<std::unique_ptr<Machine>> Machine::create(const Kvm& kvm, const MachineConfig& config) {
     GuestMemory memory = FMVM_TRY(GuestMemory::allocate(layout::ram_ranges(config.memory_bytes)));
-    Vm vm = FMVM_TRY(Vm::create(kvm));
+    Vm vm = FMVM_TRY(Vm::create(kvm, memory));
     VcpuStateAccess vcpu_access = FMVM_TRY(VcpuStateAccess::create(kvm, vm));
     std::unique_ptr<Machine> machine(
         new Machine(config, std::move(memory), std::move(vm), std::move(vcpu_access)));
-    FMVM_TRY(machine->vm_.map_memory(machine->memory_));
     FMVM_TRY(machine->create_dirty_log(kvm));
     FMVM_TRY(machine->create_vcpus(kvm));
     return machine;

@@ -17,13 +17,12 @@ enum class DirtyLogging { off, on };
 
 class Vm {
   public:
-    // Creates the VM with PIC, IOAPIC, local APICs and PIT in the kernel.
-    static Result<Vm> create(const Kvm& kvm);
+    // Creates the VM with PIC, IOAPIC, local APICs and PIT in the kernel, and each region of `memory`
+    // mapped as one slot (slot number = region index). The memory must outlive this VM.
+    static Result<Vm> create(const Kvm& kvm, const GuestMemory& memory);
 
-    // Maps each region of `memory` as one slot (slot number = region index). The memory must
-    // outlive this VM. Called again, it only changes whether writes are logged; the guest may run.
-    Result<void> map_memory(const GuestMemory& memory,
-                            DirtyLogging logging = DirtyLogging::off) const;
+    // Whether writes to that memory are logged; the guest may run.
+    Result<void> map_memory(const GuestMemory& memory, DirtyLogging logging) const;
 
     Result<UniqueFd> create_vcpu(unsigned id) const;
 

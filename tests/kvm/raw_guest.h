@@ -34,8 +34,7 @@ struct RawGuest {
         const std::function<void(RawGuest&)>& before_vcpus = [](RawGuest&) {})
         : kvm(require(Kvm::open())),
           memory(require(GuestMemory::allocate(layout::ram_ranges(layout::memory_size_min)))),
-          vm(require(Vm::create(kvm))) {
-        require(vm.map_memory(memory));
+          vm(require(Vm::create(kvm, memory))) {
         before_vcpus(*this);
         REQUIRE(memory.write(code_address, code));
         const BootEntry entry{BootProtocol::pvh, code_address, GuestAddress(0)};
