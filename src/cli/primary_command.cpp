@@ -112,20 +112,22 @@ int primary_command(const PrimaryCommandOptions& options) {
         const Result<void> prepared =
             run.prepare({*vm, generation, options.block}, options.backup, options.replication);
         if (!prepared.ok()) return report_not_begun(*arbiter, *won, prepared.error());
-        const Result<void> recording = begin_recording(*built, options.machine, *vm, *won);
-        if (!recording.ok()) return report_not_begun(*arbiter, *won, recording.error());
         guard_output(
             *built, *arbiter, [generation] { return generation->load(); },
             options.replication.lost_after);
         built->machine->on_end([&run, &control](GuestEnd reason) {
             boost::asio::post(control, [&run, reason] { run.guest_ended(reason); });
         });
-        std::optional<RawTerminal> terminal;
-        if (options.machine.console.kind == ConsoleKind::stdio) {
+        const bool on_terminal = options.machine.console.kind == ConsoleKind::stdio;
+        if (on_terminal) {
             const Result<void> connected = connect_input(*built);
             if (!connected.ok()) return report_not_begun(*arbiter, *won, connected.error());
-            terminal.emplace(STDIN_FILENO);
         }
+        // The last that can fail: a log without a guest would only be in the way of the next start.
+        const Result<void> recording = begin_recording(*built, options.machine, *vm, *won);
+        if (!recording.ok()) return report_not_begun(*arbiter, *won, recording.error());
+        std::optional<RawTerminal> terminal;
+        if (on_terminal) terminal.emplace(STDIN_FILENO);
         if (*control_socket) run.serve(**control_socket);
         built->machine->start();
         outcome = run.run();

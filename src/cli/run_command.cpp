@@ -62,17 +62,19 @@ int run_command(const RunOptions& options) {
     tell_quirks(*built);
     if (const Result<void> left = leave_protection(options.disks, built->disks); !left.ok())
         return report_error(left.error().message(), ExitStatus::usage);
+    const bool on_terminal = options.console.kind == ConsoleKind::stdio;
+    if (on_terminal) {
+        const Result<void> connected = connect_input(*built);
+        if (!connected.ok()) return report_error(connected.error().message(), ExitStatus::failure);
+    }
+    // The last that can fail: a log without a guest would only be in the way of the next start.
     if (const Result<void> recording = begin_recording(*built, options, {}, 0); !recording.ok())
         return report_error(recording.error().message(), ExitStatus::usage);
 
     // Before the terminal is changed: from here on these signals end in an orderly way.
     boost::asio::signal_set signals(control, SIGTERM, SIGINT, SIGHUP);
     std::optional<RawTerminal> terminal;
-    if (options.console.kind == ConsoleKind::stdio) {
-        const Result<void> connected = connect_input(*built);
-        if (!connected.ok()) return report_error(connected.error().message(), ExitStatus::failure);
-        terminal.emplace(STDIN_FILENO);
-    }
+    if (on_terminal) terminal.emplace(STDIN_FILENO);
     if (*control_socket) serve_snapshots(**control_socket, *built->machine);
     const GuestEnd end = run_until_end(*built->machine, control, signals);
     // From here a second signal ends the process at once, should a disk never answer.

@@ -151,8 +151,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
         if (body.refers()) asio::post(subscriber_->context, [body = std::move(body)] {});
     }
 
-    // From this thread, which does nothing that takes long: a large epoch or a slow cut does not look
-    // like a death.
+    // From this thread, which does nothing that takes long: a large epoch or a slow cut does not
+    // look like a death.
     void send_heartbeat() {
         if (lost_ || closing_ || broken_ || writing_) return;
         const std::vector<std::uint8_t> body = HeartbeatMessage{}.encode();

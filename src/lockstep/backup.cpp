@@ -137,8 +137,7 @@ Result<void> Backup::handle_hello(const Frame& frame) {
     unfit_ = false;
     detector_.emplace(std::chrono::milliseconds(hello_.lost_after_ms), host_.now());
     state_ = State::receiving;
-    channel_->keep_alive(std::chrono::milliseconds(hello_.heartbeat_ms),
-                         Heartbeat::Role::leads);
+    channel_->keep_alive(std::chrono::milliseconds(hello_.heartbeat_ms), Heartbeat::Role::leads);
     send(WelcomeMessage{});
     if (disks_ != nullptr) send(disks_->known());
     log::info("backup", "receiving the guest of {} generation={}", peer_, hello_.generation);

@@ -2,8 +2,8 @@
 // Which pages are hot: written so often that watching them anew would cost the guest more in faults
 // (2 to 7 us each, and more on a busy host) than copying and comparing them at every cut (about
 // 1 us). A hot page is left writable and logged, copied at each cut and compared with the copy sent
-// last. It cools when it changes in fewer epochs than that is worth, and is watched again; whoever cools
-// must be written more often to become hot once more.
+// last. It cools when it changes in fewer epochs than that is worth, and is watched again; whoever
+// cools must be written more often to become hot once more.
 //
 // Not only pages written in epoch after epoch: a guest with a large working set is slowed down by
 // the faults themselves, so that one pass over it takes several epochs, until they are spared.
@@ -33,8 +33,8 @@ class HotPages {
     // Written again lately: a copy of it will be of use at the next cut.
     bool is_warm(PageIndex page) const { return pages_[page].hot || pages_[page].again; }
 
-    // Written again within so many epochs, a page becomes hot; a half, a quarter, ... of that when it
-    // has cooled once, twice, ...
+    // Written again within so many epochs, a page becomes hot; a half, a quarter, ... of that when
+    // it has cooled once, twice, ...
     static constexpr std::uint32_t hot_within = 8;
     static constexpr std::uint8_t cooled_max = 3;
     // How often a hot page has changed lately, of 256 epochs; each epoch counts an eighth.

@@ -42,6 +42,8 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
     if (state_ != State::alone || last_ != Last::no) return;
     channel_ = std::move(channel);
     peer_ = channel_->peer();
+    connected_at_ = host_.now();
+    unfit_ = false;
     commit_sent_ = false;
     state_ = State::greeting;
     detector_.emplace(greeting_max, host_.now());
@@ -263,6 +265,7 @@ Result<void> Primary::handle(const Frame& frame) {
         case FrameType::unfit: {
             UnfitMessage unfit = FMVM_TRY(UnfitMessage::decode(frame.body));
             log::error("primary", "the backup {} is not equal any more: {}", peer_, unfit.reason);
+            unfit_ = true;
             end_verification({VerifyOutcome::Kind::different, std::move(unfit.reason)});
             return {};
         }
@@ -379,7 +382,7 @@ void Primary::peer_lost(const std::string& reason) {
     log::info("primary", "no backup at {}: {}", peer_, reason);
     if (was == State::greeting) {
         state_ = State::alone;
-        host_.want_connection();
+        look_for_backup();
     } else {
         run_alone();
     }
@@ -430,7 +433,17 @@ void Primary::run_alone() {
     last_ = Last::no;
     last_cut_ = false;
     source_.end();
-    host_.want_connection();
+    look_for_backup();
+}
+
+void Primary::look_for_backup() {
+    const TimePoint::duration delay =
+        reconnect_delay_.next(host_.now() - connected_at_, std::exchange(unfit_, false));
+    if (delay > ReconnectDelay::shortest) {
+        log::notice("primary", "the backup is looked for again in {} s",
+                    std::chrono::duration_cast<std::chrono::seconds>(delay).count());
+    }
+    host_.want_connection(delay);
 }
 
 void Primary::finish(PrimaryEnd end, const std::string& why) {

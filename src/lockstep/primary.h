@@ -30,6 +30,7 @@
 #include "lockstep/epoch_stats.h"
 #include "lockstep/failure_detector.h"
 #include "lockstep/protocol.h"
+#include "lockstep/reconnect_delay.h"
 #include "lockstep/verification.h"
 
 namespace fmvm::lockstep {
@@ -73,8 +74,8 @@ class PrimaryHost {
     // How far a comparison is, for people; and how it ended.
     virtual void verifying(const replay::ScrubProgress&) {}
     virtual void verified(const VerifyOutcome&) {}
-    // The backup is gone or was refused: try to get a connection.
-    virtual void want_connection() = 0;
+    // The backup is gone or was refused: try to get a connection, after this time.
+    virtual void want_connection(TimePoint::duration after) = 0;
     // The guest must not run any more here. Once, and the last call.
     virtual void finished(PrimaryEnd end, const std::string& why) = 0;
 };
@@ -155,6 +156,7 @@ class Primary : public ChannelUser {
     void decide();
     void go_alone();
     void run_alone();
+    void look_for_backup();
     void finish(PrimaryEnd end, const std::string& why);
 
     PrimaryOptions options_;
@@ -168,6 +170,9 @@ class Primary : public ChannelUser {
     std::unique_ptr<Channel> channel_;
     std::optional<FailureDetector> detector_;  // there is one while there is a channel
     std::string peer_;
+    TimePoint connected_at_{};
+    bool unfit_ = false;  // the backup has said so on this connection
+    ReconnectDelay reconnect_delay_;
 
     bool commit_sent_ = false;  // on this connection: from then on the backup could take over
     EpochId epoch_ = 0;         // the last one cut on this connection

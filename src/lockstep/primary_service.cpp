@@ -13,7 +13,6 @@ namespace fmvm::lockstep {
 
 namespace {
 
-constexpr std::chrono::milliseconds connect_retry{500};
 constexpr unsigned connect_limit_ms = 2000;
 constexpr std::chrono::milliseconds progress_interval{200};
 
@@ -143,8 +142,8 @@ void PrimaryService::copying(const std::string& progress) {
     fmt::print(stderr, "\r{}\r", progress);
 }
 
-void PrimaryService::want_connection() {
-    want_connection_at(now() + connect_retry);
+void PrimaryService::want_connection(TimePoint::duration after) {
+    want_connection_at(now() + after);
 }
 
 void PrimaryService::want_connection_at(TimePoint when) {
@@ -165,7 +164,7 @@ void PrimaryService::connect() {
                                    log::notice("primary", "no backup at {} yet ({}); trying on",
                                                options_.backup->text(), channel.error().message());
                                }
-                               want_connection();
+                               want_connection(ReconnectDelay::shortest);
                            });
 }
 

@@ -77,7 +77,7 @@ class PrimaryService : public PrimaryHost {
     void copying(const std::string& progress) override;
     void verifying(const replay::ScrubProgress& progress) override;
     void verified(const VerifyOutcome& outcome) override;
-    void want_connection() override;
+    void want_connection(TimePoint::duration after) override;
     void finished(PrimaryEnd end, const std::string& why) override;
 
   private:

@@ -5,9 +5,9 @@
 // Without it the image could hold what the guest, set back to the last committed epoch by a
 // takeover, has not written yet. With it, what is on the image was asked for in a committed epoch,
 // and all that was asked for is in flight in the committed state: the takeover carries it out
-// (again). Reads pass, and so do flushes (but for Kemari's policy): a flush is about writes that have
-// completed. A write withdrawn by a reset is never written here; a takeover from an epoch before the
-// reset still carries it out.
+// (again). Reads pass, and so do flushes (but for Kemari's policy): a flush is about writes that
+// have completed. A write withdrawn by a reset is never written here; a takeover from an epoch
+// before the reset still carries it out.
 //
 // Threads: the loop thread, but for hold() and close_epoch() (while the loop stands), commit() and
 // open() (any), waiting_since() (any).
@@ -30,7 +30,8 @@ class WriteGate : public BlockBackend {
   public:
     using TimePoint = std::chrono::steady_clock::time_point;
 
-    // flushes: they are output as well, as Kemari takes them (its event tap has writes and flushes).
+    // flushes: they are output as well, as Kemari takes them (its event tap has writes and
+    // flushes).
     enum class Holds { writes, flushes_too };
     WriteGate(EventLoop& loop, std::unique_ptr<BlockBackend> inner, Holds holds = Holds::writes)
         : loop_(loop), inner_(std::move(inner)), holds_(holds) {}

@@ -32,8 +32,9 @@
 
 namespace fmvm::replay {
 
-// A whole guest page that a read filled. A backup's log names it instead of a mark in GuestMemory: a
-// page that no mark and no dirty log names at the cut still holds what the last such read put there.
+// A whole guest page that a read filled. A backup's log names it instead of a mark in GuestMemory:
+// a page that no mark and no dirty log names at the cut still holds what the last such read put
+// there.
 struct FilledPage {
     PageIndex page = 0;
     std::uint64_t offset = 0;  // of its bytes in the request
@@ -44,7 +45,8 @@ struct FilledPage {
 struct WritePayload {
     Payload bytes;
     Segments segments;  // where in guest RAM they were
-    // Of the last request that the log knew when they were copied: what reads before filled was there.
+    // Of the last request that the log knew when they were copied: what reads before filled was
+    // there.
     std::uint64_t taken_after = 0;
     // Of the thread that applies the reference rule: whether the last cut that saw this write in
     // flight found guest RAM, page by page of `segments`, to hold the same bytes still. Empty: no

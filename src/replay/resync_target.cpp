@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-
 namespace fmvm::replay {
 
 ResyncTarget::ResyncTarget(std::uint8_t disk, const DiskOwner& owner, DirtyBlockMap& map,

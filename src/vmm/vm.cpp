@@ -6,8 +6,8 @@
 
 namespace fmvm {
 
-// Memory first: the chips are added to KVM's buses by RCU, and a slot made right after that would wait
-// for the end of the grace period (4 ms, measured on Linux 6.18).
+// Memory first: the chips are added to KVM's buses by RCU, and a slot made right after that would
+// wait for the end of the grace period (4 ms, measured on Linux 6.18).
 Result<Vm> Vm::create(const Kvm& kvm, const GuestMemory& memory) {
     Vm vm(FMVM_TRY(kvm.create_vm()));
     FMVM_TRY(vm.map_memory(memory, DirtyLogging::off));

@@ -17,8 +17,8 @@ enum class DirtyLogging { off, on };
 
 class Vm {
   public:
-    // Creates the VM with PIC, IOAPIC, local APICs and PIT in the kernel, and each region of `memory`
-    // mapped as one slot (slot number = region index). The memory must outlive this VM.
+    // Creates the VM with PIC, IOAPIC, local APICs and PIT in the kernel, and each region of
+    // `memory` mapped as one slot (slot number = region index). The memory must outlive this VM.
     static Result<Vm> create(const Kvm& kvm, const GuestMemory& memory);
 
     // Whether writes to that memory are logged; the guest may run.

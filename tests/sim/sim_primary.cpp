@@ -10,7 +10,6 @@ using lockstep::PrimaryEnd;
 
 namespace {
 
-constexpr Duration connect_retry = 100ms;
 constexpr unsigned exit_tries = 200;  // of 5 ms: as long as the program tries to write the rest
 
 }  // namespace
@@ -74,8 +73,8 @@ void SimPrimary::claim(lockstep::Generation generation) {
                            [this](Result<Claim> claim) { primary_.claimed(std::move(claim)); });
 }
 
-void SimPrimary::want_connection() {
-    process_.after(connect_retry, [this] { world_.connect(); });
+void SimPrimary::want_connection(TimePoint::duration after) {
+    process_.after(after, [this] { world_.connect(); });
 }
 
 void SimPrimary::finished(PrimaryEnd end, const std::string& why) {

@@ -36,7 +36,7 @@ class SimPrimary : public lockstep::PrimaryHost {
     void generation_changed(lockstep::Generation generation) override { generation_ = generation; }
     void drain_output() override { console_.drain(); }
     void verified(const lockstep::VerifyOutcome& outcome) override { comparison_ = outcome; }
-    void want_connection() override;
+    void want_connection(TimePoint::duration after) override;
     void finished(lockstep::PrimaryEnd end, const std::string& why) override;
 
   private:

@@ -242,8 +242,7 @@ TEST_CASE("channel: one side leads, the other answers; nobody is silent", "[chan
     // While the leading side has not begun, the other one does.
     auto heard = pair.far_channel->last_heard();
     CHECK(test::eventually([&] { return pair.far_channel->last_heard() != heard; }));
-    pair.far_loops.on_user(
-        [&] { pair.far_channel->keep_alive(interval, Heartbeat::Role::leads); });
+    pair.far_loops.on_user([&] { pair.far_channel->keep_alive(interval, Heartbeat::Role::leads); });
     for (int i = 0; i < 5; ++i) {
         const auto near_heard = pair.near_channel->last_heard();
         const auto far_heard = pair.far_channel->last_heard();

@@ -59,8 +59,8 @@ class BlockOperation {
     bool may_unmap = false;    // write_zeroes: deallocating is fine
     Buffers buffers;           // read: filled by the backend; write: not changed by it
     Segments segments;         // where in guest RAM the buffers are; empty if they are not there
-    // Set by the backend for a read: what it changed in guest RAM is accounted for (marked dirty, or
-    // in a log that names the pages), so that the owner need not mark it.
+    // Set by the backend for a read: what it changed in guest RAM is accounted for (marked dirty,
+    // or in a log that names the pages), so that the owner need not mark it.
     bool accounted = false;
     BlockOperationOwner* owner = nullptr;
 
