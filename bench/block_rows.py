@@ -16,7 +16,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/linux"))
 import linux_guest  # noqa: E402
 
-SETTLE_S = 1.5  # after protection began
+SETTLE_S = 1.5  # before the measurement: protection begins in it
 LIMIT_S = 120
 DISK_MIB = 64
 POOL_MIB = 32  # the bare guest's page cache, as it were
@@ -35,7 +35,7 @@ NAMES = (*BARE, SQLITE)
 @dataclasses.dataclass
 class Achieved:
     rate: float  # requests or transactions/s
-    p50_us: float  # of a request's latency; of a transaction's time
+    p50_us: float  # of a request's latency; for transactions, which follow one another, their mean time
     seconds: float  # that were measured; they end with the guest
     guest_bytes: float = 0.0  # read or written in them; 0: the trace of the epochs knows
 
@@ -54,7 +54,7 @@ class BareRow:
                         "--cmdline", cmdline]
 
     def measure(self, vm):
-        vm.process.wait(LIMIT_S)
+        vm.finish()
         text = vm.console()
         found = re.search(r"block=(\d+) requests=(\d+) .*seconds=([\d.]+) iops=(\d+) "
                           r"lat_us p50=([\d.]+)", text)
@@ -84,7 +84,7 @@ class SqliteRow:
             vm.wait_for_lines(1, linux_guest.BOOT_LIMIT_S)
             subprocess.run([settings.fmvm, "snapshot", "--control", control, "--to", saved,
                             "--stop"], check=True, stdout=subprocess.DEVNULL)
-            vm.process.wait(LIMIT_S)
+            vm.finish()
         finally:
             vm.end()
 
@@ -95,7 +95,7 @@ class SqliteRow:
         time.sleep(self.seconds)
         taken = [when for when in vm.txn_times() if when >= began]
         vm.process.terminate()
-        vm.process.wait(LIMIT_S)
+        vm.finish()
         if len(taken) < 3:
             sys.exit(f"too few transactions: {vm.console()}{vm.log()}")
         each = (taken[-1] - taken[0]) / (len(taken) - 1) / self.REPORT
@@ -141,11 +141,15 @@ class Vm:
                 sys.exit(f"it takes too long, or has ended: {self.console()}{self.log()}")
             time.sleep(0.02)
 
-    def end(self):
-        self.process.kill()
-        self.process.wait()
+    def finish(self):
+        """Waits for its end, and for all that it said."""
+        self.process.wait(LIMIT_S)
         for thread in self._threads:
             thread.join()
+
+    def end(self):
+        self.process.kill()
+        self.finish()
 
 
 def make_random_disk(path):

@@ -4,8 +4,6 @@ sends every write to the secondary's NBD server as well, where it waits for the 
 are periodic, as there is no network to compare."""
 
 import contextlib
-import json
-import re
 import statistics
 import subprocess
 

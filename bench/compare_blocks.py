@@ -26,6 +26,7 @@ import statistics
 import sys
 import tempfile
 import time
+import typing
 
 import block_rows
 import colo_blocks
@@ -53,7 +54,7 @@ USUAL = (ALONE, TWO, *list(PROTECTED)[:4], COLO)
 class Measured:
     rate: float  # requests/s
     p50_us: float
-    wire: float = 0.0  # bytes for each byte of the guest's
+    wire: typing.Optional[float] = 0.0  # bytes for each byte of the guest's; None: not known
     stop_ms: float = 0.0
 
 
@@ -118,9 +119,12 @@ def protected(settings, row, name, directory):
             achieved = row.measure(primary)
             if "lost the backup" in primary.log():
                 sys.exit(f"{name}: was not protected: {primary.log()}")
-        if backup.process.wait(30) != 0:
+        backup.finish()
+        if backup.process.returncode != 0:
             sys.exit(f"{name}: the backup failed: {backup.log()}")
     epochs = epochs_of(trace, achieved.seconds)
+    if not epochs:
+        sys.exit(f"{name}: no epoch in the measurement: {primary.log()}")
     guest_bytes = achieved.guest_bytes or sum(
         epoch["disk_referred"] + epoch["disk_sent"] for epoch in epochs)
     return Measured(achieved.rate, achieved.p50_us,
@@ -140,7 +144,7 @@ def colo(row, directory):
     for name in ("a.img", "b.img"):
         shutil.copyfile(row.disk, directory / name)
     achieved, stop_us = colo_blocks.with_colo(row, directory)
-    return Measured(achieved.rate, achieved.p50_us, float("nan"), stop_us / 1000)
+    return Measured(achieved.rate, achieved.p50_us, None, stop_us / 1000)
 
 
 def run_row(settings, row, columns, scratch):
@@ -156,8 +160,9 @@ def run_row(settings, row, columns, scratch):
 
 def best_of(ones):
     """What disturbs a measurement (a neighbour of this machine halves its speed for seconds) slows it."""
+    known = [one.wire for one in ones if one.wire is not None]
     return Measured(max(one.rate for one in ones), min(one.p50_us for one in ones),
-                    statistics.median(one.wire for one in ones),
+                    statistics.median(known) if known else None,
                     min(one.stop_ms for one in ones))
 
 
@@ -166,8 +171,9 @@ def report(row, result):
     print(f"{row}: {first} {base.rate:.0f} requests/s, p50 {base.p50_us:.0f} us")
     for name, one in result.items():
         if name != first:
+            wire = "     ?" if one.wire is None else f"{one.wire:6.3f}"
             print(f"  {name:16} {one.rate / base.rate * 100:6.1f} % of the rate   "
-                  f"latency {one.p50_us - base.p50_us:+9.0f} us   wire {one.wire:6.3f} x   "
+                  f"latency {one.p50_us - base.p50_us:+9.0f} us   wire {wire} x   "
                   f"stop p50 {one.stop_ms:7.2f} ms", flush=True)
 
 
@@ -183,7 +189,7 @@ def main():
     parser.add_argument("--columns", default=",".join(USUAL), help="the first one is the baseline")
     parser.add_argument("--json", type=pathlib.Path)
     settings = parser.parse_args()
-    settings.fmvm = settings.fmvm.resolve()
+    settings.fmvm, settings.guests = settings.fmvm.resolve(), settings.guests.resolve()
     results = {}
     with tempfile.TemporaryDirectory(prefix="fmvm-bench-") as name:
         directory = pathlib.Path(name)

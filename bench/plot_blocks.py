@@ -22,8 +22,8 @@ class Svg:
 
     def rectangle(self, x, y, width, height, colour, title=""):
         self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
-                          f'height="{height:.1f}" fill="{colour}"><title>{escape(title)}</title>'
-                          '</rect>')
+                          f'height="{height:.1f}" fill="{colour}"><title>{escape(title)}'
+                          '</title></rect>')
 
     def line(self, x1, y1, x2, y2):
         self.parts.append(f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" stroke="#d0d0d0"/>')
@@ -52,6 +52,8 @@ def panel(svg, top, title, results, columns, value, largest, marks, unit):
         left = LEFT + place * group + GAP / 2
         for number, column in enumerate(column for column in columns if column in result):
             amount = value(result, column)
+            if amount is None:  # not measured
+                continue
             height = PANEL * min(amount, largest) / largest
             svg.rectangle(left + number * BAR, bottom - height, BAR - 2, height, COLOURS[column],
                           f"{row}, {column}: {amount:.3g}{unit}")

@@ -55,8 +55,9 @@ struct Purpose {
     Kind kind = Kind::run;
     DirtyLogKind dirty_log = DirtyLogKind::none;
     lockstep::BlockMode block = lockstep::BlockMode::none;
-    bool hold_writes = false;  // a write waits for its epoch's commit, whoever has the disk
-    lockstep::VmId vm{};       // whose guest it is
+    // Writes and flushes wait for their epoch's commit, whoever has the disk.
+    bool hold_writes = false;
+    lockstep::VmId vm{};  // whose guest it is
 };
 
 // The machine with its devices, kernel loaded, boot vCPU at the entry point; or, when no kernel is

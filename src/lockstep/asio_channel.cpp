@@ -31,7 +31,7 @@ constexpr std::size_t unread_frame_cost = 512;  // so that many small ones count
 
 // What passes within a heartbeat's interval: from here on it is bulk.
 constexpr std::size_t bulk_bytes = 1 * mib;
-constexpr unsigned quiet_beats_min = 16;  // epochs leave gaps in bulk
+constexpr unsigned quiet_intervals_min = 16;  // epochs leave gaps in bulk
 constexpr int urgent_niceness = -15;
 
 // This network thread, whichever connection asks.
@@ -164,7 +164,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void watch_heartbeat() {
         if (lost_ || closing_ || broken_) return;
         watched_since_ = Clock::now();
-        heartbeat_timer_.expires_at(heartbeat_.due_at());
+        // While one long write is under way it is overdue all the time.
+        heartbeat_timer_.expires_at(
+            std::max(heartbeat_.due_at(), watched_since_ + heartbeat_.interval() / 4));
         heartbeat_timer_.async_wait([self = shared_from_this()](const ErrorCode& error) {
             if (error) return;
             if (self->heartbeat_.is_due(Clock::now())) self->send_heartbeat();
@@ -188,9 +190,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
         const Clock::time_point now = Clock::now();
         if (now - judged_ < heartbeat_.interval()) return;
         judged_ = now;
-        const bool bulk = std::exchange(moved_bytes_, 0) >= bulk_bytes;
-        quiet_beats_ = bulk ? 0 : quiet_beats_ + 1;
-        set_urgent(quiet_beats_ >= quiet_beats_min);
+        const bool bulk = std::exchange(moved_bytes_, 0) >= bulk_bytes || queued_ >= bulk_bytes;
+        quiet_intervals_ = bulk ? 0 : quiet_intervals_ + 1;
+        set_urgent(quiet_intervals_ >= quiet_intervals_min);
     }
 
     void shut() {
@@ -329,7 +331,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Clock::time_point watched_since_{};  // when heartbeat_timer_ was set
     std::size_t moved_bytes_ = 0;        // since judged_
     Clock::time_point judged_{};
-    unsigned quiet_beats_ = quiet_beats_min;
+    unsigned quiet_intervals_ = quiet_intervals_min;
     bool writing_ = false;
     bool closing_ = false;
     bool broken_ = false;  // nothing can be sent any more

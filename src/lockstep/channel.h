@@ -39,7 +39,8 @@ class Channel {
     virtual std::uint64_t send(FrameType type, GatheredBody body) = 0;
     // The same, but it leaves together with what is sent next.
     virtual std::uint64_t send_with_next(FrameType type, GatheredBody body) = 0;
-    // From now on the peer hears something at least once in an interval, however busy the user is.
+    // From now on the peer hears something at least once in an interval (from a side that answers,
+    // in one and a quarter), however busy the user is.
     // If both sides say so, one leads and one answers (heartbeat.h).
     virtual void keep_alive(std::chrono::milliseconds interval, Heartbeat::Role role) = 0;
     // When the peer last gave a sign of life: bytes came, perhaps only a piece of a frame, or were

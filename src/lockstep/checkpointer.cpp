@@ -366,6 +366,7 @@ void Checkpointer::pack(const Staged& staged, GatheredBody& body, SlotLease& lea
         in_store ? PageBytes(store_->bytes(staged.slot)) : PageBytes(memory_.page(staged.page));
     if (disks_ != nullptr && std::ranges::binary_search(disks_->filled(), staged.page)) {
         ++counts_.filled;
+        hot_->compared(staged.page, false);  // a read costs the guest no fault
         keep_copy(staged);
         return;
     }
@@ -379,12 +380,12 @@ void Checkpointer::pack(const Staged& staged, GatheredBody& body, SlotLease& lea
         return;
     }
     count(append(staged, now, before, body, lease));
+    hot_->compared(staged.page, true);
     keep_copy(staged);
 }
 
 // What the backup has of this page from now on.
 void Checkpointer::keep_copy(const Staged& staged) {
-    hot_->compared(staged.page, true);
     const bool in_store = staged.slot != PageStore::none;
     if (in_store && hot_->is_warm(staged.page)) {
         copies_->keep(staged.page, staged.slot);

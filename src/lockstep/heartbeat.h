@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // When a side of a connection owes its peer a sign of life: when it has sent nothing for an
-// interval.
+// interval (the side that answers: for one and a quarter).
 //
 // Both sides owe one at the same rate, and each costs the one that sends and the one that hears it
 // a wake-up. So one side leads; the other answers at once, in the wake-up that hearing the first

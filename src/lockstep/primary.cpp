@@ -42,7 +42,7 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
     if (state_ != State::alone || last_ != Last::no) return;
     channel_ = std::move(channel);
     peer_ = channel_->peer();
-    connected_at_ = host_.now();
+    in_step_since_.reset();
     unfit_ = false;
     commit_sent_ = false;
     state_ = State::greeting;
@@ -276,6 +276,7 @@ Result<void> Primary::handle(const Frame& frame) {
             return {};
         case FrameType::refuse: {
             const RefuseMessage refusal = FMVM_TRY(RefuseMessage::decode(frame.body));
+            if (state_ == State::copying) unfit_ = true;  // its disk fails, say
             return make_error("it refuses: {}", refusal.reason);
         }
         default:
@@ -309,7 +310,10 @@ Result<void> Primary::handle_ack(const Frame& frame) {
         return make_error("it acknowledged epoch {} out of turn", ack.epoch);
     Sent sent = std::move(sent_.front());
     sent_.pop_front();
-    if (ack.epoch == 1) log::notice("primary", "protected by {}", peer_);
+    if (ack.epoch == 1) {
+        in_step_since_ = host_.now();
+        log::notice("primary", "protected by {}", peer_);
+    }
     crash_point("after-ack");
     gate_.release(sent.output_end);
     source_.committed(sent.epoch);
@@ -437,8 +441,9 @@ void Primary::run_alone() {
 }
 
 void Primary::look_for_backup() {
-    const TimePoint::duration delay =
-        reconnect_delay_.next(host_.now() - connected_at_, std::exchange(unfit_, false));
+    const TimePoint::duration in_step =
+        in_step_since_ ? host_.now() - *in_step_since_ : TimePoint::duration::zero();
+    const TimePoint::duration delay = reconnect_delay_.next(in_step, std::exchange(unfit_, false));
     if (delay > ReconnectDelay::shortest) {
         log::notice("primary", "the backup is looked for again in {} s",
                     std::chrono::duration_cast<std::chrono::seconds>(delay).count());

@@ -170,8 +170,8 @@ class Primary : public ChannelUser {
     std::unique_ptr<Channel> channel_;
     std::optional<FailureDetector> detector_;  // there is one while there is a channel
     std::string peer_;
-    TimePoint connected_at_{};
-    bool unfit_ = false;  // the backup has said so on this connection
+    std::optional<TimePoint> in_step_since_;  // the first acknowledgement of this connection
+    bool unfit_ = false;  // the backup has said on this connection that it cannot be one
     ReconnectDelay reconnect_delay_;
 
     bool commit_sent_ = false;  // on this connection: from then on the backup could take over

@@ -20,10 +20,11 @@ class ReconnectDelay {
     // A backup that was in step for so long has earned the shortest again.
     static constexpr std::chrono::seconds trusted_after{60};
 
-    // A connection has ended that lasted so long; unfit: because the backup was not equal any more.
-    Duration next(Duration lasted, bool unfit) {
+    // A connection has ended, on which the backup was in step for so long; unfit: because the
+    // backup is not equal any more, or could not be made equal.
+    Duration next(Duration in_step, bool unfit) {
         if (!unfit) return shortest;
-        if (lasted >= trusted_after) unfit_delay_ = shortest;
+        if (in_step >= trusted_after) unfit_delay_ = shortest;
         return std::exchange(unfit_delay_, std::min<Duration>(unfit_delay_ * 2, longest));
     }
 

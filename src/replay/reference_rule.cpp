@@ -218,6 +218,7 @@ BlockCounts count(const Decision& decision) {
     BlockCounts counts;
     counts.records = decision.records.size();
     for (const BlockRecord& record : decision.records) {
+        if (record.failed) continue;
         if (record.op == BlockOp::read) counts.read_bytes += record.length;
         if (record.op == BlockOp::write)
             (record.by_value ? counts.sent_bytes : counts.referred_bytes) += record.length;

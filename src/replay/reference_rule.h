@@ -30,7 +30,7 @@ struct Decision {
     std::vector<std::shared_ptr<const WritePayload>> kept;
 };
 
-// What of a decision's records travels: of each write that the guest did the bytes, and of reads.
+// How much of what the guest did to its disks a decision sends, and how much it only names.
 struct BlockCounts {
     std::uint64_t records = 0;
     std::uint64_t referred_bytes = 0;  // written, and taken from its own RAM by the backup

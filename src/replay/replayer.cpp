@@ -15,6 +15,8 @@ namespace fmvm::replay {
 namespace {
 
 constexpr std::chrono::milliseconds look_every{100};
+// While several disks are at work, only one of which can be waited for.
+constexpr std::chrono::milliseconds look_every_of_several{1};
 
 // Enough for a disk to work on; each record is compared with all that are in flight.
 constexpr std::size_t in_flight_max = 64;
@@ -260,7 +262,10 @@ void Replayer::Parts::wait_for(BlockBackend& disk) {
             hung = true;
             return;
         }
-        disk.wait_for_completion(std::min(look_every, answer_limit));
+        const auto elsewhere = [&](const Operation* o) { return disks[o->disk] != &disk; };
+        const bool several = std::ranges::any_of(in_flight, elsewhere);
+        disk.wait_for_completion(
+            std::min(several ? look_every_of_several : look_every, answer_limit));
     }
 }
 

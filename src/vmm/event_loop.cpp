@@ -19,19 +19,11 @@ constexpr std::chrono::nanoseconds spin_time_first = std::chrono::microseconds(8
 constexpr unsigned rounds_without_handlers_max = 8;
 constexpr unsigned handlers_per_round_max = 64;
 
-// Pollers look at memory; these are system calls, 0.5 to 1 us each, and not for every look.
-constexpr unsigned looks_per_handlers = 8;
+// Between two looks of the pollers, which look at memory, most often only a moment passes. Every so
+// often the CPU is given up: the kernel's own threads (io_uring's workers carry out buffered writes
+// and flushes) may be waiting for it with the very thing that is looked for. That, and looking for
+// handlers, are system calls of 0.5 to 1 us each.
 constexpr unsigned looks_per_yield = 4;
-
-// Between two looks. The kernel's own threads (io_uring's workers carry out buffered writes and
-// flushes) may be waiting for this CPU with the very thing that is looked for.
-void relax(unsigned look) {
-    if (look % looks_per_yield == 0) {
-        ::sched_yield();
-    } else {
-        __builtin_ia32_pause();
-    }
-}
 
 }  // namespace
 
@@ -126,9 +118,13 @@ bool EventLoop::spin() {
             if (++rounds_without_handlers_ == rounds_without_handlers_max) run_handlers();
             return true;
         }
-        if (look % looks_per_handlers == 0 && run_handlers()) return true;
         if (Clock::now() - start >= spin_time_) return run_handlers();
-        relax(look);
+        if (look % looks_per_yield != 0) {
+            __builtin_ia32_pause();
+            continue;
+        }
+        ::sched_yield();
+        if (run_handlers()) return true;  // that may have taken long, and vCPUs stand for some
     }
 }
 

@@ -171,8 +171,8 @@ class OfTheBackup(DiskFaultsTestCase):
                 disk.fail(error, request)
                 self.assert_unfit(primary, backup, "cannot carry out what the primary's did")
                 self.assertIn(f"a {request} fails: {os.strerror(error)}", backup.log())
-                # It tries again meanwhile, with the same result.
-                self.wait_records(primary, 150)
+                # It tries again meanwhile, with the same result, and ever more rarely.
+                primary.wait_log("the backup is looked for again in 1 s")
                 disk.heal()
                 self.assert_backup_again(pair, primary, backup)
 

@@ -74,7 +74,8 @@ CheckpointBench::CheckpointBench(const Options& options)
       console_(std::make_unique<NoConsole>()),
       gate_(std::make_unique<OutputGate>(*console_)),
       checkpointer(
-          Checkpointer::create(machine, log, *gate_, {}, nullptr, options.checkpointer).value()) {
+          Checkpointer::create(machine, log, *gate_, {}, options.disks, options.checkpointer)
+              .value()) {
     log.after_watch([this] {
         if (one_in(2)) live();
     });

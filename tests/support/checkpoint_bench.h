@@ -68,6 +68,7 @@ class CheckpointBench {
         std::uint64_t seed = 1;
         std::uint64_t pages = 320;
         lockstep::CheckpointerOptions checkpointer;
+        lockstep::PrimaryDisks* disks = nullptr;
     };
     explicit CheckpointBench(const Options& options);
 

@@ -235,6 +235,30 @@ TEST_CASE("block device: a write dirties no more than the status and the used ri
           std::vector<std::uint64_t>{page_of(bench.queue.layout().used), page_of(request.status)});
 }
 
+TEST_CASE("block device: a read that the backend accounts for is not marked", "[block]") {
+    // Every second one.
+    struct Accounting : MemoryBackend {
+        using MemoryBackend::MemoryBackend;
+        void submit(BlockOperation& operation) override {
+            operation.accounted = operation.op == BlockOp::read && (accounts = !accounts);
+            MemoryBackend::submit(operation);
+        }
+        bool accounts = false;
+    };
+    MemoryDisk disk;
+    BlockBench bench([&](EventLoop&) { return std::make_unique<Accounting>(disk.image); }, {});
+    bench.activate();
+    for (const bool accounted : {true, false, true, false}) {
+        const GuestAddress data = bench.ram.take(page_size, page_size);
+        bench.ram.take(1, page_size);
+        bench.driver.read_to(0, data, page_size);
+        static_cast<void>(bench.ram.take_dirty_pages());
+        bench.pump();
+        const auto dirty = bench.ram.take_dirty_pages();
+        CHECK((std::ranges::count(dirty, page_of(data)) == 0) == accounted);
+    }
+}
+
 TEST_CASE("block device: a failed read is marked too, for it may have written", "[block]") {
     Bench bench;
     bench.backend->judge([](const BlockOperation&) { return BlockStatus::io_error; });

@@ -253,6 +253,33 @@ TEST_CASE("channel: one side leads, the other answers; nobody is silent", "[chan
     }
 }
 
+TEST_CASE("channel: a write that takes long costs nothing but time", "[channel]") {
+    Connected pair;
+    const auto cpu = [] {
+        timespec used{};
+        ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+        return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+    };
+    pair.far_loops.on_user([&] {  // does not read, so that sooner or later nothing moves
+        pair.near_loops.on_user([&] {
+            pair.near_channel->keep_alive(std::chrono::milliseconds(2), Heartbeat::Role::leads);
+            for (int i = 0; i < 48; ++i)
+                pair.near_channel->send(FrameType::pages, std::vector<std::uint8_t>(1 * mib));
+        });
+        std::size_t queued = 0;
+        CHECK(test::eventually([&] {
+            const std::size_t before = std::exchange(queued, pair.near_channel->queued_bytes());
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+            return before == queued && queued != 0;
+        }));
+        const auto began = std::chrono::steady_clock::now();
+        const auto used = cpu();
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        const auto passed = std::chrono::steady_clock::now() - began;
+        CHECK(cpu() - used < passed / 2);
+    });
+}
+
 TEST_CASE("channel: what a user does not read is bounded, and comes when it does", "[channel]") {
     Connected pair;
     constexpr std::size_t frames = 80;

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "support/checkpoint_bench.h"
+#include "support/filling_disks.h"
 #include "support/seeds.h"
 
 using namespace fmvm;
@@ -114,4 +115,42 @@ TEST_CASE("checkpointer: pages written all the time are spared the faults", "[ch
         bench.deliver_all();
     }
     CHECK(bench.checkpointer->report().pages_found == 0);
+}
+
+// What the backup has of such a page is what its own disk holds, not the copy that was sent last.
+TEST_CASE("checkpointer: a page that reads have filled is compared with nothing older",
+          "[checkpointer]") {
+    FillingDisks disks;
+    CheckpointBench::Options options = options_of(1, 300);
+    options.checkpointer.compression.delta = true;
+    options.disks = &disks;
+    CheckpointBench bench(options);
+    bench.lively = false;
+    bench.protect();
+    bench.deliver_all();
+    const auto page = bench.machine.memory().page(7);
+    const auto cut = [&bench] {
+        bench.cut();
+        while (bench.send_pages()) {
+        }
+        return bench.checkpointer->counts();
+    };
+    for (int number = 0; number < 3; ++number) {  // until a copy of it is worth keeping
+        bench.guest_fills(7, 1);
+        CHECK(cut().records == 1);
+    }
+    const std::vector<std::uint8_t> old(page.begin(), page.end());
+    // A read: neither a mark nor the log names the page, if it is watched.
+    for (int number = 0; number < 20; ++number)
+        cut();
+    disks.filled_by_reads = {7};
+    std::ranges::fill(page, std::uint8_t{0x5a});
+    CHECK(cut().filled == 1);
+    CHECK(bench.checkpointer->counts().records == 0);
+    disks.filled_by_reads.clear();
+    bench.log.written(7);
+    std::ranges::copy(old, page.begin());
+    CHECK(cut().records == 1);
+    CHECK(bench.checkpointer->counts().unchanged == 0);
+    CHECK(bench.checkpointer->counts().delta == 0);
 }

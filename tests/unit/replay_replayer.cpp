@@ -124,6 +124,17 @@ TEST_CASE("replayer: disjoint records go side by side, overlapping ones in order
     CHECK(bench.on_disk(5, 1) == 51);
 }
 
+TEST_CASE("replayer: no more in flight than a disk can work on, however long the log is") {
+    Bench bench;
+    Records records;
+    for (std::uint64_t sector = 0; sector < disk_bytes / sector_size; ++sector)
+        records.write(sector, static_cast<std::uint8_t>(sector + 1));
+    CHECK(bench.replay(records).empty());
+    CHECK(std::ranges::max(bench.disks[0]->waves) == 64);
+    for (std::uint64_t sector = 0; sector < disk_bytes / sector_size; ++sector)
+        CHECK(bench.on_disk(sector) == static_cast<std::uint8_t>(sector + 1));
+}
+
 TEST_CASE("replayer: discards and write zeroes leave zeroes, what failed leaves nothing") {
     Bench bench;
     Records records;
