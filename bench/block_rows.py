@@ -141,6 +141,20 @@ class Vm:
                 sys.exit(f"it takes too long, or has ended: {self.console()}{self.log()}")
             time.sleep(0.02)
 
+    def cpu_by_thread(self):
+        """Nanoseconds that its threads, by name, have run and have waited for a CPU."""
+        threads = {}
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            try:
+                name = (task / "comm").read_text().strip()
+                ran, waited = map(int, (task / "schedstat").read_text().split()[:2])
+            except OSError:  # it is gone
+                continue
+            name = "io_uring" if name.startswith("iou-wrk") else name
+            before = threads.get(name, (0, 0))
+            threads[name] = (before[0] + ran, before[1] + waited)
+        return threads
+
     def finish(self):
         """Waits for its end, and for all that it said."""
         self.process.wait(LIMIT_S)

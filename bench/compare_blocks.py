@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What keeping two disks equal costs, from one binary: the comparison of the paper that fmvm
-implements. Columns: unprotected; Kemari without shared storage (kemari+copy); Forever as published
-(kemari+replay); fmvm's epochs with copied data (adaptive+copy); fmvm (adaptive+replay). Rows: a bare
-guest's block requests, and SQLite on Linux. All in turns in the same run.
-The column `two unprotected` is a guest beside another one that does the same: what is left of this machine
-for one of two sides that both do all the work on their own disk. COLO+NBD is QEMU's COLO with its block
-replication, on microvm. `recorded` (not usual) is adaptive+replay with --record.
+implements, all in turns in the same run.
 
-For each: requests/s relative to unprotected, p50 of the added latency, bytes on the wire for each
-byte the guest wrote or read, stop time p50; the best of the rounds. The row `sqlite` is Linux, transactions/s and their time.
+Columns: unprotected; two unprotected guests side by side, each doing the same (what is left of this
+machine for one of two sides that both do all the work on their own disk); Kemari without shared
+storage (kemari+copy); Forever as published (kemari+replay); fmvm's epochs with copied data
+(adaptive+copy); fmvm (adaptive+replay); QEMU's COLO with its block replication, on microvm
+(COLO+NBD). Not usual: `recorded`, which is adaptive+replay with --record.
+Rows: a bare guest's block requests, and SQLite on Linux (transactions, and the time of one).
 
-bench/compare_blocks.py [--rounds 2] [--seconds 4] [--rows NAME,...] [--columns NAME,...] [--json FILE]
+For each: requests/s relative to the first column, added latency (p50), bytes on the wire for each byte
+the guest wrote or read, stop time (p50); the best of the rounds.
+
+bench/compare_blocks.py [--rounds 2] [--seconds 4] [--rows NAME,...] [--columns NAME,...]
+                        [--threads] [--json FILE]
 """
 
 import argparse
@@ -25,6 +28,7 @@ import socket
 import statistics
 import sys
 import tempfile
+import threading
 import time
 import typing
 
@@ -116,6 +120,9 @@ def protected(settings, row, name, directory):
                      f"path={disks[0]}", *of_primary, "--trace", trace,
                      cwd=directory) as primary:
             primary.wait_until(lambda: "protected by" in primary.log(), block_rows.LIMIT_S)
+            if settings.threads:
+                threading.Thread(target=tell_threads, args=(settings, name, primary, backup),
+                                 daemon=True).start()
             achieved = row.measure(primary)
             if "lost the backup" in primary.log():
                 sys.exit(f"{name}: was not protected: {primary.log()}")
@@ -145,6 +152,22 @@ def colo(row, directory):
         shutil.copyfile(row.disk, directory / name)
     achieved, stop_us = colo_blocks.with_colo(row, directory)
     return Measured(achieved.rate, achieved.p50_us, None, stop_us / 1000)
+
+
+def tell_threads(settings, name, primary, backup):
+    """How much of a CPU each thread has in the middle of the measurement, and how much it waited for."""
+    time.sleep(block_rows.SETTLE_S + 0.3)
+    seconds = settings.seconds - 0.8
+    before = primary.cpu_by_thread(), backup.cpu_by_thread()
+    time.sleep(seconds)
+    after = primary.cpu_by_thread(), backup.cpu_by_thread()
+    print(f"  {name}: share of a CPU, and share waited for one")
+    for side, start, end in zip(("primary", "backup"), before, after):
+        for thread, (ran, waited) in end.items():
+            first = start.get(thread, (0, 0))
+            share, wait = (ran - first[0]) / seconds / 1e9, (waited - first[1]) / seconds / 1e9
+            if share > 0.005:
+                print(f"    {side:8} {thread:14} {share:5.2f} {wait:5.2f}")
 
 
 def run_row(settings, row, columns, scratch):
@@ -187,6 +210,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--rows", default=",".join(block_rows.NAMES))
     parser.add_argument("--columns", default=",".join(USUAL), help="the first one is the baseline")
+    parser.add_argument("--threads", action="store_true", help="print the CPU of each thread")
     parser.add_argument("--json", type=pathlib.Path)
     settings = parser.parse_args()
     settings.fmvm, settings.guests = settings.fmvm.resolve(), settings.guests.resolve()

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """fmvm's protection against QEMU's COLO: the same bare guest (dirty), turn by turn in the same run.
 
-For each working set kept dirty: how much of its unprotected speed the guest keeps (the quick windows of
-both), how long an
-epoch stops it (p50, p99), the longest silence it has seen while protection began (initial copy),
-bytes on the wire; and the floor, a plain memcpy of the same number of pages in this process.
+For each working set kept dirty: how much of its unprotected speed the guest keeps (the quick windows
+of both), how long an epoch stops it (p50, p99), the longest silence it has seen while protection
+began (initial copy), bytes on the wire; and the floor, a plain memcpy of the same number of pages in
+this process.
 
 bench/compare_colo.py [--fmvm PATH] [--guests DIR] [--seconds 8] [--rounds 2] [--rows 0:20,4:20,64:100]
                       [--memory 256] [--no-colo] [-- OPTIONS OF fmvm primary]

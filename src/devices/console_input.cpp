@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/thread_name.h"
+
 namespace fmvm {
 
 Result<std::unique_ptr<ConsoleInput>> ConsoleInput::create(EventLoop& loop, int fd,
@@ -38,6 +40,7 @@ void ConsoleInput::room_changed() {
 }
 
 void ConsoleInput::thread_main() {
+    name_thread("console-input");
     while (true) {
         const std::size_t room = wait_for_room();
         if (room == 0 || !wait_for_input() || !hand_over(room)) return;

@@ -6,6 +6,8 @@
 #include <mutex>
 #include <utility>
 
+#include "base/thread_name.h"
+
 namespace fmvm::lockstep {
 
 // Lives as long as the thread, which may have been left behind.
@@ -19,7 +21,10 @@ struct ArbiterThread::Shared {
 };
 
 ArbiterThread::ArbiterThread()
-    : shared_(std::make_shared<Shared>()), thread_([shared = shared_] { run(*shared); }) {}
+    : shared_(std::make_shared<Shared>()), thread_([shared = shared_] {
+          name_thread("arbiter");
+          run(*shared);
+      }) {}
 
 void ArbiterThread::ask(Question question) {
     const std::lock_guard lock(shared_->mutex);

@@ -7,6 +7,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <thread>
 
+#include "base/thread_name.h"
+
 namespace fmvm::lockstep {
 
 namespace asio = boost::asio;
@@ -47,6 +49,7 @@ void ReplicationThread::set_timer(std::function<TimePoint()> deadline, std::func
 void ReplicationThread::start() {
     parts_->thread = std::thread([this] { run(); });
     parts_->network_thread = std::thread([this] {
+        name_thread("network");
         const auto work = asio::make_work_guard(parts_->network);
         parts_->network.run();
     });
@@ -73,6 +76,7 @@ void ReplicationThread::post(std::function<void()> task) {
 
 // After each handler, because any of them may have moved the deadline.
 void ReplicationThread::run() {
+    name_thread("replication");
     const auto work = asio::make_work_guard(parts_->context);
     arm();
     while (parts_->context.run_one() != 0)

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/shared_work.h"
 
+#include "base/thread_name.h"
+
 namespace fmvm::lockstep {
 
-SharedWork::SharedWork() : helper_([this] { help(); }) {}
+SharedWork::SharedWork()
+    : helper_([this] {
+          name_thread("copying");
+          help();
+      }) {}
 
 SharedWork::~SharedWork() {
     {

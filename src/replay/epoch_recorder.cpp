@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "replay/reference_rule.h"
 
 namespace fmvm::replay {
@@ -192,6 +193,7 @@ void EpochRecorder::Shared::write(Batch batch, std::unique_lock<std::mutex>& loc
 }
 
 void EpochRecorder::Shared::run() {
+    name_thread("record");
     std::unique_lock lock(mutex);
     while (true) {
         changed.wait(lock, [this] { return ending || !ready.empty() || is_gathering(); });

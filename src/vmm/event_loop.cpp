@@ -9,6 +9,8 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 
+#include "base/thread_name.h"
+
 namespace fmvm {
 
 namespace {
@@ -87,6 +89,7 @@ void EventLoop::park() {
 }
 
 void EventLoop::thread_main() {
+    name_thread("devices");
     const auto work = boost::asio::make_work_guard(*context_);
     while (!context_->stopped()) {
         if (!spin()) sleep();

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "base/check.h"
+#include "base/thread_name.h"
 
 namespace fmvm {
 
@@ -82,6 +83,7 @@ void VcpuThread::finish() {
 }
 
 void VcpuThread::thread_main() {
+    name_thread("vcpu-" + std::to_string(vcpu_.id()));
     const sigset_t set = kick_signal_set();
     FMVM_CHECK(::pthread_sigmask(SIG_UNBLOCK, &set, nullptr) == 0);
     std::unique_lock lock(mutex_);
