@@ -94,8 +94,11 @@ def main():
         primary, backup = start_pair(fmvm, kernel, initramfs, disk, backup_disk, int(count),
                                      directory)
         try:
-            wait_for("a third of the records", lambda: len(primary.records()) >= int(count) // 3
-                     or primary.process.poll() is not None)
+            trace = directory / "trace"
+            wait_for("protection and a third of the records", lambda: (
+                trace.exists() and trace.stat().st_size != 0
+                and len(primary.records()) >= max(2, int(count) // 3))
+                or primary.process.poll() is not None)
             primary.process.send_signal(signal.SIGKILL)
             killed_at = time.monotonic()
             wait_for("the guest's end on the backup", lambda: backup.process.poll() is not None)
@@ -103,7 +106,9 @@ def main():
             backup.reader.join()
             if backup.process.returncode != 0 or not backup.records():
                 sys.exit(f"takeover: the backup ended with status {backup.process.returncode}")
-            report(primary, backup, killed_at, directory / "trace")
+            if {line for _, line in primary.records()} >= {line for _, line in backup.records()}:
+                sys.exit("takeover: the guest had ended before; ask for more records")
+            report(primary, backup, killed_at, trace)
             for _, line in primary.lines + backup.lines:
                 print(line, file=open(backup_disk + ".console", "a"))
         finally:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/backup_command.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "base/unique_fd.h"
 #include "cli/control_socket.h"
 #include "cli/guest_session.h"
 #include "cli/host_facts.h"
@@ -47,6 +49,15 @@ Result<void> compare_disks(const MachineShape& theirs, const MachineShape& ours)
     return {};
 }
 
+// It is written from the takeover on; that it cannot be is better known now.
+Result<void> check_trace(const std::string& path) {
+    if (path.empty()) return {};
+    const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+    if (fd) return {};
+    return errno_error(errno,
+                       fmt::format("--trace {}: cannot be written; name another file", path));
+}
+
 // From the wait for a primary to the guest's end, wherever it comes.
 class BackupRun : public lockstep::BackupUser {
   public:
@@ -57,6 +68,7 @@ class BackupRun : public lockstep::BackupUser {
           signals_(control_, SIGTERM, SIGINT, SIGHUP) {}
 
     Result<void> prepare() {
+        FMVM_TRY(check_trace(options_.replication.trace));
         control_socket_ = FMVM_TRY(open_control(control_, options_.machine.control));
         if (control_socket_) serve(*control_socket_);
         service_ = FMVM_TRY(lockstep::BackupService::create(options_.listen, *this));
@@ -65,8 +77,6 @@ class BackupRun : public lockstep::BackupUser {
     }
 
     int run() {
-        ::signal(SIGUSR1,
-                 SIG_IGN);  // a primary's statistics; asked here by mistake, it kills nobody
         signals_.async_wait([this](const boost::system::error_code& error, int number) {
             if (!error) stop(number);
         });
@@ -102,6 +112,10 @@ class BackupRun : public lockstep::BackupUser {
         ExitStatus ignored = ExitStatus::failure;
         BuiltMachine built = FMVM_TRY(build_machine(kvm_, machine, purpose_for(hello), ignored));
         FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
+        for (std::size_t i = 0; i < built.own_disks.size(); ++i) {
+            const OwnDisk& disk = built.own_disks[i];
+            FMVM_TRY(replay::may_follow(disk.map->label(), disk.path, hello.vm, i));
+        }
         FMVM_TRY(directory_.record(hello.vm, hello.generation));
         return std::unique_ptr<lockstep::Standby>(std::make_unique<StandbyMachine>(
             std::move(built), options_.machine.disks, hello, [this](GuestEnd reason) {
@@ -109,8 +123,10 @@ class BackupRun : public lockstep::BackupUser {
             }));
     }
 
-    Result<std::shared_ptr<Arbiter>> arbiter(const HelloMessage& hello) override {
-        return open_arbiter(options_.arbiter, hello.vm, side_);
+    OpenArbiter arbiter(const HelloMessage& hello) override {
+        return [options = options_.arbiter, vm = hello.vm, side = side_] {
+            return open_arbiter(options, vm, side);
+        };
     }
 
     void took_over(std::unique_ptr<lockstep::Standby> standby, std::shared_ptr<Arbiter> arbiter,
@@ -197,6 +213,24 @@ class BackupRun : public lockstep::BackupUser {
         if (guest_) guest_->guest_ended(reason);
     }
 
+    // Whatever is wrong with protecting it again: what runs here is the only copy of the guest.
+    int run_unprotected(BuiltMachine& built, const Error& why) {
+        log::error("backup", "{}; the guest goes on without protection", why.message());
+        const auto work = boost::asio::make_work_guard(control_);
+        while (!end_ && !stopped_) {
+            control_.restart();
+            control_.run_one();
+        }
+        if (stopped_) built.machine->request_end(GuestEnd::stopped);
+        built.machine->halt_vcpus();
+        const GuestEnd end = end_.value_or(GuestEnd::stopped);
+        if (end != GuestEnd::unsupported)
+            mark_ended(arbiter_, standby_->generation()->load(), "backup");
+        const std::string report = built.machine->report();
+        standby_.reset();  // writes what is left of the console
+        return report_end(end, report);
+    }
+
     // The guest runs here, as a primary's does. Whoever connects is told so.
     int run_guest() {
         control_.restart();
@@ -208,8 +242,7 @@ class BackupRun : public lockstep::BackupUser {
             const Result<void> prepared =
                 guest.prepare({standby_->vm(), standby_->generation(), options_.block},
                               options_.next_backup, options_.replication);
-            if (!prepared.ok())
-                return report_error(prepared.error().message(), ExitStatus::failure);
+            if (!prepared.ok()) return run_unprotected(built, prepared.error());
             guest_ = &guest;
             if (options_.machine.console.kind == ConsoleKind::stdio) {
                 const Result<void> connected = connect_input(built);

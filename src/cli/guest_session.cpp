@@ -18,6 +18,7 @@ namespace fmvm::cli {
 void prepare_process() {
     ::signal(SIGPIPE, SIG_IGN);  // a console reader that goes away does not end the guest
     ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an I/O error of the guest's disk
+    ::signal(SIGUSR1, SIG_IGN);  // asks for statistics; before there are any it kills nobody
     prepare_kick_signal();
 }
 

@@ -29,16 +29,19 @@ namespace fmvm::cli {
 
 namespace {
 
-// A restored guest goes on where the console file ends, another one begins it anew.
+// A restored guest goes on where the console file ends; for others see begin_console().
 Result<UniqueFd> open_console(const ConsoleOptions& console, bool restored) {
     if (console.kind == ConsoleKind::stdio)
         return UniqueFd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
     const bool file = console.kind == ConsoleKind::file;
     const std::string path = file ? console.path : "/dev/null";
-    const int for_file = O_CREAT | (restored ? O_APPEND : O_TRUNC);
+    const int for_file = O_CREAT | (restored ? O_APPEND : 0);
     UniqueFd fd(
         ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | (file ? for_file : 0), 0644));
-    if (!fd) return errno_error(errno, fmt::format("console {}: cannot be opened", path));
+    if (!fd) {
+        return errno_error(
+            errno, fmt::format("console {}: cannot be opened; name another file, or null", path));
+    }
     return fd;
 }
 
@@ -89,8 +92,7 @@ class Builder {
                                         .direct = disk.direct,
                                         .lock = own || purpose.kind != Purpose::Kind::stand_by}));
         // Whoever has the lock has the label.
-        if (purpose.kind == Purpose::Kind::run && !options_.force_stale)
-            FMVM_TRY(check_label(disk));
+        if (!own && !options_.force_stale) FMVM_TRY(check_label(disk));
         replay::DirtyBlockMap* map = nullptr;
         if (own) map = &machine_.own(FMVM_TRY(open_map(disk, image, purpose.vm)));
         status_ = ExitStatus::failure;
@@ -276,6 +278,12 @@ Result<BuiltMachine> build_guest(const Kvm& kvm, const RunOptions& options, cons
     status = ExitStatus::usage;
     FMVM_TRY(restore_snapshot(snapshot, *built.machine));
     return built;
+}
+
+void begin_console(const RunOptions& options) {
+    if (options.console.kind != ConsoleKind::file || !options.restore.empty()) return;
+    // Fails for what is not a regular file: there is nothing to empty.
+    static_cast<void>(::truncate(options.console.path.c_str(), 0));
 }
 
 }  // namespace fmvm::cli

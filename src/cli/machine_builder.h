@@ -71,4 +71,8 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options,
 Result<BuiltMachine> build_guest(const Kvm& kvm, const RunOptions& options, const Purpose& purpose,
                                  ExitStatus& status);
 
+// The console file of a guest that boots begins anew; of one that is restored it goes on. Right
+// before the guest runs: a start that is refused has changed nothing.
+void begin_console(const RunOptions& options);
+
 }  // namespace fmvm::cli

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "cli/control_socket.h"
+#include "cli/disk_labels.h"
 #include "cli/guest_session.h"
 #include "cli/protected_guest.h"
 #include "cli/protected_run.h"
@@ -36,16 +37,17 @@ Result<VmId> choose_vm_id(const ArbiterOptions& arbiter) {
 }
 
 // No image whose guest went on elsewhere may run it again.
-Result<void> check_labels(const BuiltMachine& built, const VmId& vm, Generation newest,
-                          bool force_stale) {
+Result<void> check_labels(const BuiltMachine& built, const VmId& vm, Generation newest) {
     for (const OwnDisk& disk : built.own_disks) {
-        if (force_stale) {
-            FMVM_TRY(disk.map->break_lineage(replay::DiskRole::clean));
-        } else {
-            FMVM_TRY(replay::may_protect({replay::LabelState::whole, disk.map->label()}, disk.path,
-                                         vm, newest));
-        }
+        FMVM_TRY(replay::may_protect({replay::LabelState::whole, disk.map->label()}, disk.path, vm,
+                                     newest));
     }
+    return {};
+}
+
+Result<void> accept_images(const BuiltMachine& built) {
+    for (const OwnDisk& disk : built.own_disks)
+        FMVM_TRY(disk.map->break_lineage(replay::DiskRole::clean));
     return {};
 }
 
@@ -53,7 +55,8 @@ Result<void> check_labels(const BuiltMachine& built, const VmId& vm, Generation 
 Result<Generation> begin_generation(Arbiter& arbiter, const BuiltMachine& built, const VmId& vm,
                                     const PrimaryCommandOptions& options) {
     const Generation newest = FMVM_TRY(arbiter.newest());
-    FMVM_TRY(check_labels(built, vm, newest, options.machine.force_stale));
+    const bool force = options.machine.force_stale;
+    if (!force) FMVM_TRY(check_labels(built, vm, newest));
     if (newest != 0 && !options.restart && !FMVM_TRY(arbiter.has_ended(newest))) {
         return make_error(
             "generation {} of this guest has not ended: it may be running on its backup; join that "
@@ -61,7 +64,12 @@ Result<Generation> begin_generation(Arbiter& arbiter, const BuiltMachine& built,
             newest);
     }
     if (FMVM_TRY(arbiter.claim(newest + 1)) == Claim::lost)
-        return make_error("generation {} was won by another side just now", newest + 1);
+        return make_error("generation {} was won by another side just now; start again",
+                          newest + 1);
+    // Only now is it certain that the guest begins here.
+    if (force) FMVM_TRY(accept_images(built));
+    if (options.block == lockstep::BlockMode::shared)
+        FMVM_TRY(leave_protection(options.machine.disks, built.disks));
     return newest + 1;
 }
 
@@ -128,6 +136,7 @@ int primary_command(const PrimaryCommandOptions& options) {
         if (!recording.ok()) return report_not_begun(*arbiter, *won, recording.error());
         std::optional<RawTerminal> terminal;
         if (on_terminal) terminal.emplace(STDIN_FILENO);
+        begin_console(options.machine);
         if (*control_socket) run.serve(**control_socket);
         built->machine->start();
         outcome = run.run();

@@ -4,8 +4,6 @@
 #include <malloc.h>
 #include <unistd.h>
 
-#include <future>
-
 #include "base/log.h"
 #include "base/random.h"
 #include "lockstep/arbiter_thread.h"
@@ -45,19 +43,13 @@ Result<std::shared_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& op
 
 void mark_ended(const std::shared_ptr<lockstep::Arbiter>& arbiter, lockstep::Generation generation,
                 std::string_view component) {
-    const auto marked = std::make_shared<std::promise<Result<void>>>();
-    std::future<Result<void>> answer = marked->get_future();
-    lockstep::ArbiterThread thread;
-    thread.ask([arbiter, generation, marked] {
-        marked->set_value(arbiter->mark_ended(generation));
-        return [] {};
-    });
-    if (answer.wait_for(mark_limit) != std::future_status::ready) {
+    const auto marked = lockstep::ask_for<Result<void>>(
+        mark_limit, [arbiter, generation] { return arbiter->mark_ended(generation); });
+    if (!marked) {
         log::warning(component, "the arbiter does not answer; the next start needs --restart");
-        return;
+    } else if (!marked->ok()) {
+        log::warning(component, "{}", marked->error().message());
     }
-    const Result<void> result = answer.get();
-    if (!result.ok()) log::warning(component, "{}", result.error().message());
 }
 
 void guard_output(BuiltMachine& built, std::shared_ptr<lockstep::Arbiter> arbiter,

@@ -75,6 +75,7 @@ int run_command(const RunOptions& options) {
     boost::asio::signal_set signals(control, SIGTERM, SIGINT, SIGHUP);
     std::optional<RawTerminal> terminal;
     if (on_terminal) terminal.emplace(STDIN_FILENO);
+    begin_console(options);
     if (*control_socket) serve_snapshots(**control_socket, *built->machine);
     const GuestEnd end = run_until_end(*built->machine, control, signals);
     // From here a second signal ends the process at once, should a disk never answer.

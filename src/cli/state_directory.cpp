@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "base/byte_codec.h"
 #include "base/digest.h"
 #include "base/file_io.h"
@@ -24,6 +26,8 @@ Error directory_error(int error_number, const std::string& path, std::string_vie
 }  // namespace
 
 Result<StateDirectory> StateDirectory::open(const std::string& path) {
+    std::error_code ignored;  // mkdir() tells
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
         return directory_error(errno, path, "cannot be made");
     UniqueFd lock(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -7,7 +7,9 @@
 
 #include <chrono>
 #include <functional>
+#include <future>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "lockstep/arbiter.h"
@@ -40,5 +42,20 @@ class ArbiterThread {
     std::shared_ptr<Shared> shared_;
     std::thread thread_;
 };
+
+// Asks one question on a thread of its own and waits for the answer, so long at most. Nothing:
+// there was none. The question uses nothing but what it owns.
+template <typename Answer>
+std::optional<Answer> ask_for(std::chrono::milliseconds limit, std::function<Answer()> question) {
+    const auto promise = std::make_shared<std::promise<Answer>>();
+    std::future<Answer> answer = promise->get_future();
+    ArbiterThread thread;
+    thread.ask([promise, question = std::move(question)] {
+        promise->set_value(question());
+        return [] {};
+    });
+    if (answer.wait_for(limit) != std::future_status::ready) return std::nullopt;
+    return answer.get();
+}
 
 }  // namespace fmvm::lockstep

@@ -158,7 +158,9 @@ void Backup::send(std::vector<Piece> pieces) {
 
 Result<void> Backup::handle_commit(const Frame& frame) {
     const CommitMessage commit = FMVM_TRY(CommitMessage::decode(frame.body));
-    FMVM_TRY(shadow_->commit(commit));
+    const Result<void> committed = shadow_->commit(commit);
+    if (!committed.ok() && shadow_->disks_failed()) return unfit(committed.error());
+    FMVM_TRY(committed);
     crash_point("backup-committed");
     if (state_ == State::receiving) {
         state_ = State::following;

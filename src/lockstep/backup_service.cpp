@@ -3,7 +3,15 @@
 
 #include <utility>
 
+#include "lockstep/arbiter_thread.h"
+
 namespace fmvm::lockstep {
+
+namespace {
+
+constexpr std::chrono::seconds arbiter_limit{2};
+
+}  // namespace
 
 Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& listen,
                                                              BackupUser& user) {
@@ -37,12 +45,22 @@ void BackupService::ask_for_switch_over(Stays stays) {
     });
 }
 
-Result<BackupHost::Prepared> BackupService::prepare(const HelloMessage& hello) {
-    std::shared_ptr<Arbiter> arbiter = FMVM_TRY(user_.arbiter(hello));
-    if (!FMVM_TRY(arbiter->is_newest(hello.generation))) {
+// Nothing is followed yet, so that this thread may wait a moment.
+Result<std::shared_ptr<Arbiter>> BackupService::ask_arbiter(const HelloMessage& hello) {
+    using Answer = Result<std::shared_ptr<Arbiter>>;
+    const auto question = [open = user_.arbiter(hello), generation = hello.generation]() -> Answer {
+        std::shared_ptr<Arbiter> arbiter = FMVM_TRY(open());
+        if (FMVM_TRY(arbiter->is_newest(generation))) return arbiter;
         return make_error("generation {} is not the newest any more: this guest runs elsewhere",
-                          hello.generation);
-    }
+                          generation);
+    };
+    std::optional<Answer> answer = ask_for<Answer>(arbiter_limit, question);
+    if (!answer) return Error("the arbiter does not answer; look at the path of --arbiter");
+    return std::move(*answer);
+}
+
+Result<BackupHost::Prepared> BackupService::prepare(const HelloMessage& hello) {
+    std::shared_ptr<Arbiter> arbiter = FMVM_TRY(ask_arbiter(hello));
     standby_ = FMVM_TRY(user_.build(hello));
     arbiter_ = std::move(arbiter);
     return Prepared{&standby_->ram(), standby_->disks()};

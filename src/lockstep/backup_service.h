@@ -35,8 +35,10 @@ class BackupUser {
     virtual ~BackupUser() = default;
     // A machine for this primary's guest, or one sentence why not.
     virtual Result<std::unique_ptr<Standby>> build(const HelloMessage& hello) = 0;
-    // The arbiter of this VM.
-    virtual Result<std::shared_ptr<Arbiter>> arbiter(const HelloMessage& hello) = 0;
+    // Opens the arbiter of this VM: on a thread of its own, as it may hang, and perhaps when the
+    // user is gone, so it uses nothing but what it owns.
+    using OpenArbiter = std::function<Result<std::shared_ptr<Arbiter>>()>;
+    virtual OpenArbiter arbiter(const HelloMessage& hello) = 0;
     // The guest runs here from now on. `standby` is the machine built before.
     virtual void took_over(std::unique_ptr<Standby> standby, std::shared_ptr<Arbiter> arbiter,
                            Generation generation) = 0;
@@ -69,6 +71,7 @@ class BackupService : public BackupHost {
 
   private:
     explicit BackupService(BackupUser& user);
+    Result<std::shared_ptr<Arbiter>> ask_arbiter(const HelloMessage& hello);
 
     ReplicationThread thread_;  // first: sockets must go before its context
     BackupUser& user_;

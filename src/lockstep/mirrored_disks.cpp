@@ -11,6 +11,9 @@ namespace fmvm::lockstep {
 
 namespace {
 
+// A backup says it right behind its welcome; the guest's requests may wait for that.
+constexpr std::chrono::seconds naming_max{2};
+
 std::vector<replay::BlockIndex> without(const std::vector<replay::BlockIndex>& blocks,
                                         const std::vector<replay::BlockIndex>& others) {
     std::vector<replay::BlockIndex> rest;
@@ -74,6 +77,12 @@ Result<Piece> MirroredDisks::next_initial() {
         Piece piece = std::move(outgoing_.front());
         outgoing_.pop_front();
         return piece;
+    }
+    // Not before each image's label says that it is being made equal. What is logged meanwhile
+    // waits.
+    if (!std::ranges::all_of(sources_, [](const auto& source) { return source != nullptr; })) {
+        if (std::chrono::steady_clock::now() - began_ < naming_max) return Piece{};
+        return Error("the backup does not say what it knows of its disks");
     }
     GatheredBody mirrored = blocks_.next_mirrored();
     if (!mirrored.empty()) return Piece{FrameType::block_log, std::move(mirrored)};

@@ -312,6 +312,7 @@ Result<void> Primary::handle_ack(const Frame& frame) {
     sent_.pop_front();
     if (ack.epoch == 1) {
         in_step_since_ = host_.now();
+        told_reason_.clear();
         log::notice("primary", "protected by {}", peer_);
     }
     crash_point("after-ack");
@@ -383,7 +384,11 @@ void Primary::peer_lost(const std::string& reason) {
         return;
     }
     // Nobody could take over yet.
-    log::info("primary", "no backup at {}: {}", peer_, reason);
+    if (std::exchange(told_reason_, reason) != reason) {
+        log::notice("primary", "no backup at {}: {}", peer_, reason);
+    } else {
+        log::info("primary", "no backup at {}: {}", peer_, reason);
+    }
     if (was == State::greeting) {
         state_ = State::alone;
         look_for_backup();

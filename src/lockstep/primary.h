@@ -196,6 +196,7 @@ class Primary : public ChannelUser {
     std::string end_reason_;
     std::optional<TimePoint> claim_again_;
     std::string lost_reason_;
+    std::string told_reason_;  // why there was no backup, as it was told last
 };
 
 }  // namespace fmvm::lockstep

@@ -115,7 +115,9 @@ Result<void> Shadow::commit(const CommitMessage& commit) {
         if (!disks_->equal()) return Error("it committed before the disks were equal");
         FMVM_TRY(disks_->follow());
     }
-    FMVM_TRY(mark_disks());
+    const Result<void> marked = mark_disks();
+    disks_failed_ = !marked.ok();
+    FMVM_TRY(marked);
 
     // From here on nothing can fail: the epoch is committed as a whole.
     if (initial) tail_.position = next_output_position_;

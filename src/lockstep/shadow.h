@@ -54,6 +54,8 @@ class Shadow {
     Result<void> sync() { return disks_ == nullptr ? Result<void>{} : disks_->sync(); }
 
     EpochId committed() const { return committed_; }  // 0: nothing yet
+    // The last commit() failed because of this side's disks, not of what the peer sent.
+    bool disks_failed() const { return disks_failed_; }
     const std::vector<std::uint8_t>& state() const { return state_; }
 
     // Committed console output that the primary may not have shown.
@@ -84,6 +86,7 @@ class Shadow {
         BlockLogBody content;
     };
     Result<void> mark_disks();
+    bool disks_failed_ = false;
 
     ShadowRam& ram_;
     ShadowDisks* const disks_;

@@ -108,6 +108,9 @@ Result<void> StandbyDisks::mark(std::span<const replay::BlockRecord> records) {
 }
 
 Result<void> StandbyDisks::replay(std::span<const replay::BlockRecord> records) {
+    // The label says what the image is before anything on it changes.
+    if (!std::ranges::all_of(targets_, &replay::ResyncTarget::begun))
+        return Error("it sent what its guest wrote before it began to make the disks equal");
     if (!following_) FMVM_TRY(mark(records));
     Result<void> replayed = check_sizes();
     if (replayed.ok()) replayed = replayer_.replay(records);

@@ -151,4 +151,20 @@ Result<void> may_protect(const FoundLabel& found, const std::string& image, cons
     return stale_error(image, label.generation);
 }
 
+Result<void> may_follow(const DiskLabel& label, const std::string& image, const LabelId& vm,
+                        std::size_t disk) {
+    if (label.role == DiskRole::clean) return {};
+    if (label.vm != vm) {
+        return make_error(
+            "disk {}: its label says that it is another guest's; give an image of its own, or "
+            "remove the label if what is on it is not needed",
+            image);
+    }
+    if (label.disk == disk) return {};
+    return make_error(
+        "disk {}: its label says that it is disk {} of this guest, not {}; give the images in the "
+        "primary's order",
+        image, label.disk, disk);
+}
+
 }  // namespace fmvm::replay

@@ -77,5 +77,8 @@ Result<void> may_run(const FoundLabel& found, const std::string& image);
 // (that which ran it last; 0: none).
 Result<void> may_protect(const FoundLabel& found, const std::string& image, const LabelId& vm,
                          std::uint64_t newest);
+// Whether a backup of this VM may overwrite the image as that disk.
+Result<void> may_follow(const DiskLabel& label, const std::string& image, const LabelId& vm,
+                        std::size_t disk);
 
 }  // namespace fmvm::replay

@@ -42,6 +42,7 @@ class ResyncTarget {
     // The chunk is done when the last of its blocks has come.
     Result<std::optional<DoneMessage>> on_blocks(const BlocksMessage& blocks);
 
+    bool begun() const { return begun_; }
     // Every block that began is equal; the caller then sets the role `following`.
     bool finished() const;
 

@@ -90,3 +90,17 @@ TEST_CASE("standby disks: a check of what there is not is refused, and changes n
     CHECK_FALSE(backup.disks->check(message).ok());
     CHECK(backup.map->label().role == replay::DiskRole::following);
 }
+
+TEST_CASE("standby disks: nothing changes on a disk before its label says so") {
+    Backup backup;
+    const std::vector<std::uint8_t> payload(512, 0x77);
+    replay::BlockRecord write;
+    write.op = BlockOp::write;
+    write.by_value = true;
+    write.length = payload.size();
+    write.payload = payload;
+    write.digest = digest_of(payload);
+    CHECK_FALSE(backup.disks->replay(std::span(&write, 1)).ok());
+    CHECK(backup.map->label().role == replay::DiskRole::following);
+    CHECK(backup.map->dirty().empty());
+}

@@ -264,6 +264,24 @@ TEST_CASE("fmvm run takes images without a label or with a clean one") {
                         {"disk a.img", "damaged", "--force-stale"}));
 }
 
+TEST_CASE("a backup overwrites no other guest's image, nor another disk's") {
+    DiskLabel label = some_label();
+    const auto why = [&](std::size_t disk) {
+        return may_follow(label, "b.img", some_label().vm, disk);
+    };
+    for (const DiskRole role : {DiskRole::running, DiskRole::following, DiskRole::syncing}) {
+        label = some_label();
+        label.role = role;
+        CHECK(why(label.disk).ok());
+        CHECK(message_names(why(label.disk + 1), {"disk b.img", "order"}));
+        label.vm = id_of(9);
+        CHECK(
+            message_names(why(label.disk), {"disk b.img", "another guest's", "remove the label"}));
+    }
+    label.role = DiskRole::clean;
+    CHECK(why(label.disk + 1).ok());
+}
+
 TEST_CASE("a primary takes what its arbiter knows nothing newer than") {
     const LabelId vm = some_label().vm;
     CHECK(may_protect({LabelState::absent, {}}, "a.img", vm, 7).ok());
