@@ -6,8 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <filesystem>
-
 #include "base/byte_codec.h"
 #include "base/digest.h"
 #include "base/file_io.h"
@@ -26,10 +24,11 @@ Error directory_error(int error_number, const std::string& path, std::string_vie
 }  // namespace
 
 Result<StateDirectory> StateDirectory::open(const std::string& path) {
-    std::error_code ignored;  // mkdir() tells
-    std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
-    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+        if (errno == ENOENT)
+            return make_error("--dir {}: there is nothing to make it in; make that first", path);
         return directory_error(errno, path, "cannot be made");
+    }
     UniqueFd lock(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!lock) return directory_error(errno, path, "cannot be opened");
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {

@@ -3,6 +3,7 @@
 
 import dataclasses
 import pathlib
+import shutil
 import signal
 import sys
 
@@ -50,6 +51,22 @@ class GuestEnds(PairTestCase):
                 check_status(backup, status)
                 self.assert_all_shown(pair.joined(primary, backup).stream, 100)
                 pair.check()
+
+    def test_on_a_backup_that_cannot_protect_it_again(self):
+        """What it wanted for that is gone since its start: the guest goes on all the same."""
+        pair = self.pair(counting(400, "poweroff"))
+        traces = pair.directory / "traces"
+        traces.mkdir()
+        backup = pair.start_backup("--trace", traces / "backup")
+        primary = pair.start_primary()
+        primary.wait_log("protected by")
+        shutil.rmtree(traces)
+        primary.wait_lines(20)
+        primary.signal(signal.SIGKILL)
+        backup.wait_log("the guest goes on without protection")
+        check_status(backup, OK)
+        self.assert_all_shown(pair.joined(primary, backup).stream, 400)
+        pair.check()
 
     def test_on_the_backup(self):
         for end, status in ENDS:

@@ -14,14 +14,18 @@ from pair import COUNTER, JOURNAL, PairTestCase  # noqa: E402
 STOP_LIMIT_S = 8  # each wait for the arbiter has its own limit
 
 
+def hanging(switch):
+    """The environment of a side whose claims hang while the file `switch` is there."""
+    return {"LD_PRELOAD": str(settings.fmvm.parent / "tests/hanging_mount.so"),
+            "FMVM_TEST_HANG": str(switch)}
+
+
 class HungArbiter(PairTestCase):
     def protected(self, workload, **options):
         pair = self.pair(workload, **options)
         self.hang = pair.directory / "hang"
         backup = pair.start_backup()
-        primary = pair.start_primary(environment={
-            "LD_PRELOAD": str(settings.fmvm.parent / "tests/hanging_mount.so"),
-            "FMVM_TEST_HANG": str(self.hang)})
+        primary = pair.start_primary(environment=hanging(self.hang))
         primary.wait_log("protected by")
         primary.wait_lines(20)
         return pair, primary, backup
@@ -72,6 +76,21 @@ class HungArbiter(PairTestCase):
         primary.signal(signal.SIGKILL)
         self.assert_took_over(pair, primary, backup)
         self.end(pair, backup)
+
+    def test_the_backup_s_hangs_as_a_primary_comes(self):
+        """It refuses, with the reason, and can be stopped."""
+        pair = self.pair(COUNTER)
+        hang = pair.directory / "hang"
+        hang.touch()
+        backup = pair.start_backup(environment=hanging(hang))
+        primary = pair.start_primary()
+        for side in (backup, primary):
+            side.wait_log("the arbiter does not answer")
+        primary.wait_lines(10)
+        asked = backup.signal(signal.SIGTERM)
+        check_status(backup, STOPPED)
+        self.assertLess(time.monotonic() - asked, STOP_LIMIT_S)
+        self.end(pair, primary)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, USAGE, VmTestCase, guest, main, settings  # noqa: E402
+from fmvm_process import OK, STOPPED, USAGE, VmTestCase, guest, main, settings  # noqa: E402
 from killing import check_status  # noqa: E402
-from pair import COUNTER, Pair, PairTestCase, free_port  # noqa: E402
+from pair import COUNTER, JOURNAL, Pair, PairTestCase, free_port  # noqa: E402
 
 SEED = 20260103
 HEADER = 40  # src/lockstep/frame_codec.h
@@ -241,7 +242,8 @@ class Configuration(VmTestCase):
                 ({"--listen": "0.0.0.0:7000"}, ["--listen", "--insecure-plaintext"]),
                 ({"--listen": "[::]:7000"}, ["--listen", "--insecure-plaintext"]),
                 ({"--listen": "127.0.0.1:70000"}, ["--listen"]),
-                ({"--dir": "/nowhere/b"}, ["--dir", "/nowhere/b"]),
+                ({"--dir": "/nowhere/b"}, ["--dir", "/nowhere/b", "make that first"]),
+                ({"--trace": "/nowhere/t"}, ["--trace", "/nowhere/t"]),
                 ({"--dir": self.directory / "file"}, ["--dir"]),
                 ({"--arbiter": "maybe"}, ["--arbiter"])):
             with self.subTest(change=change):
@@ -290,6 +292,43 @@ class Mismatch(PairTestCase):
         primary.wait_log("it refuses: this backup's directory")
         primary.wait_lines(10)
         self.end(other, primary, backup)
+
+    def test_of_images(self):
+        """A backup overwrites no image that another guest ran on; the guest goes on unprotected."""
+        other = self.pair(JOURNAL, disk=self.new_disk(), block="replay")
+        primary, backup = other.start()
+        for side in (primary, backup):  # so that its label says that it runs
+            side.signal(signal.SIGKILL)
+            check_status(side, -signal.SIGKILL)
+        image = other.disk
+        before = image.read_bytes()
+        pair = self.pair(JOURNAL, disk=self.new_disk(), block="replay", images={"backup": image})
+        (pair.directory / "backup.fmvm").write_bytes(
+            pathlib.Path(f"{image}.fmvm").read_bytes())
+        backup = pair.start_backup()
+        primary = pair.start_primary()
+        for side in (backup, primary):
+            side.wait_log("its label says that it is another guest's")
+        primary.wait_lines(10)
+        self.end(pair, primary, backup)
+        self.assertEqual(image.read_bytes(), before)
+
+    def test_of_a_second_primary(self):
+        """What is refused has changed nothing: not the console's file, nor a stale image's label."""
+        pair = self.pair(COUNTER)
+        console = pair.directory / "console"
+        backup = pair.start_backup()
+        primary = pair.start_primary("--console", f"file:{console}")
+        primary.wait_log("protected by")
+        while not console.exists() or console.stat().st_size < 100:
+            time.sleep(0.01)
+        shown = console.read_bytes()
+        second = pair.start_primary("--console", f"file:{console}", name="second")
+        check_status(second, USAGE)
+        self.assertIn("has not ended", second.log())
+        self.assertTrue(console.read_bytes().startswith(shown))
+        self.assertEqual(primary.stop(), STOPPED)
+        check_status(backup, OK)
 
 
 if __name__ == "__main__":

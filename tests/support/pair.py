@@ -273,11 +273,13 @@ class Pair:
         label = f",label={self.directory}/{name}.fmvm" if name in self.images else ""
         return ("--disk", f"path={self.disk_of(name)}{label}", "--block", self.block)
 
-    def start_backup(self, *options, name="backup", crash_at=None, claims=None, port=None):
+    def start_backup(self, *options, name="backup", crash_at=None, claims=None, port=None,
+                     environment=None):
         """`claims`: another path to the directory of the arbiter's claims."""
         backup = self._start(
             name, "backup", "--listen", f"127.0.0.1:{port or self.port}", "--dir",
-            self.directory / name, *self.disk_options(name), *options, crash_at=crash_at, claims=claims)
+            self.directory / name, *self.disk_options(name), *options, crash_at=crash_at, claims=claims,
+            environment=environment)
         backup.wait_log("listening on")
         return backup
 
