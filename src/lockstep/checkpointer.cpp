@@ -71,12 +71,11 @@ Checkpointer::Checkpointer(CheckpointedMachine& machine, DirtyLog& log, OutputGa
       to_send_(memory_.page_count()),
       dirty_(memory_.page_count()),
       pending_(memory_.page_count()),
-      to_watch_(memory_.page_count()) {
-    forget_copies();
-}
+      to_watch_(memory_.page_count()) {}
 
 Checkpointer::~Checkpointer() = default;
 
+// Without a backup there are none, and they take no memory.
 void Checkpointer::forget_copies() {
     for (; next_staged_ < staged_.size(); ++next_staged_) {  // the others have been packed
         if (staged_[next_staged_].slot != PageStore::none) store_->free(staged_[next_staged_].slot);
@@ -84,14 +83,16 @@ void Checkpointer::forget_copies() {
     staged_.clear();
     next_staged_ = 0;
     if (copies_) copies_->make_room(SIZE_MAX, [](PageIndex) { return false; });
-    copies_ = std::make_unique<SentCopies>(*store_, memory_.page_count());
-    // Each hot page takes two slots: the copy sent last and the one just staged.
-    const std::size_t hot_max = options_.hot_pages ? options_.store_bytes / page_size * 2 / 5 : 0;
-    hot_ = std::make_unique<HotPages>(memory_.page_count(), hot_max);
+    copies_.reset();
+    hot_.reset();
 }
 
 Result<void> Checkpointer::begin() {
     forget_copies();
+    copies_ = std::make_unique<SentCopies>(*store_, memory_.page_count());
+    // Each hot page takes two slots: the copy sent last and the one just staged.
+    const std::size_t hot_max = options_.hot_pages ? options_.store_bytes / page_size * 2 / 5 : 0;
+    hot_ = std::make_unique<HotPages>(memory_.page_count(), hot_max);
     {
         // Marks made until now are covered: everything is going to be sent.
         const QuiesceGuard guard(machine_);
@@ -146,11 +147,13 @@ Result<GatheredBody> Checkpointer::next_initial_pages() {
         }
         // First watched, then copied: what is written from now on is in the log.
         FMVM_TRY(log_.watch(to_watch_));
+        page_map_.forget();
         for (const PageIndex page : pages) {
             to_watch_.erase(page);
-            copy_bytes(memory_.page(page), live_page_.data());
             ++round_done_;
             // The backup's RAM begins as zeroes.
+            if (round_ == 0 && page_map_.is_untouched(memory_.page(page).data())) continue;
+            copy_bytes(memory_.page(page), live_page_.data());
             if (round_ == 0 && is_zero(live_page_)) continue;
             append_page(body, page, live_page_, nullptr, options_.compression);
         }

@@ -24,6 +24,7 @@
 #include "lockstep/write_gate.h"
 #include "vmm/checkpointed_machine.h"
 #include "vmm/dirty_log.h"
+#include "vmm/page_map.h"
 
 namespace fmvm::lockstep {
 
@@ -121,6 +122,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     unsigned round_ = 0;
     bool initial_done_ = false;
     std::array<std::uint8_t, page_size> live_page_;
+    PageMap page_map_;
 
     // The last cut.
     PageSet dirty_;

@@ -12,8 +12,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
+#include "base/zero_array.h"
 #include "lockstep/protocol.h"
 #include "vmm/page_set.h"
 
@@ -50,7 +50,7 @@ class HotPages {
         bool again = false;            // it was logged twice within hot_within epochs
         bool hot = false;
     };
-    std::vector<Page> pages_;
+    ZeroArray<Page> pages_;
     std::size_t hot_max_;
     std::size_t hot_count_ = 0;
 };

@@ -6,27 +6,25 @@
 namespace fmvm::lockstep {
 
 void SentCopies::keep(PageIndex page, PageStore::Slot slot) {
-    if (slots_[page] != PageStore::none) {
-        store_.free(slots_[page]);
-        slots_[page] = slot;
+    if (places_[page] != 0) {
+        store_.free(std::exchange(kept_[places_[page] - 1].slot, slot));
         return;
     }
-    if (position_.empty()) position_.resize(slots_.size());
-    slots_[page] = slot;
-    position_[page] = static_cast<std::uint32_t>(kept_.size());
-    kept_.push_back(page);
+    kept_.push_back({page, slot});
+    places_[page] = static_cast<std::uint32_t>(kept_.size());
 }
 
 void SentCopies::drop(PageIndex page) {
-    if (slots_[page] != PageStore::none) drop_at(position_[page]);
+    if (places_[page] != 0) drop_at(places_[page] - 1);
 }
 
 void SentCopies::drop_at(std::size_t index) {
-    const PageIndex page = kept_[index];
-    store_.free(std::exchange(slots_[page], PageStore::none));
+    const Copy copy = kept_[index];
+    store_.free(copy.slot);
     kept_[index] = kept_.back();
-    position_[kept_[index]] = static_cast<std::uint32_t>(index);
+    places_[kept_[index].page] = static_cast<std::uint32_t>(index + 1);
     kept_.pop_back();
+    places_[copy.page] = 0;
 }
 
 }  // namespace fmvm::lockstep

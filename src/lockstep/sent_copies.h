@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "base/zero_array.h"
 #include "lockstep/page_store.h"
 #include "vmm/page_set.h"
 
@@ -15,10 +16,11 @@ namespace fmvm::lockstep {
 class SentCopies {
   public:
     // Slots come from, and go back to, `store`, which outlives this.
-    SentCopies(PageStore& store, std::uint64_t page_count)
-        : store_(store), slots_(page_count, PageStore::none) {}
+    SentCopies(PageStore& store, std::uint64_t page_count) : store_(store), places_(page_count) {}
 
-    PageStore::Slot find(PageIndex page) const { return slots_[page]; }
+    PageStore::Slot find(PageIndex page) const {
+        return places_[page] == 0 ? PageStore::none : kept_[places_[page] - 1].slot;
+    }
     // Takes over the slot; an older copy of the page is freed.
     void keep(PageIndex page, PageStore::Slot slot);
     void drop(PageIndex page);
@@ -28,7 +30,7 @@ class SentCopies {
     void make_room(std::size_t wanted, Spare spare) {
         for (const bool spare_some : {true, false}) {
             for (std::size_t i = 0; i < kept_.size() && store_.free_count() < wanted;) {
-                if (spare_some && spare(kept_[i])) {
+                if (spare_some && spare(kept_[i].page)) {
                     ++i;
                 } else {
                     drop_at(i);
@@ -40,10 +42,13 @@ class SentCopies {
   private:
     void drop_at(std::size_t index);
 
+    struct Copy {
+        PageIndex page;
+        PageStore::Slot slot;
+    };
     PageStore& store_;
-    std::vector<PageStore::Slot> slots_;
-    std::vector<PageIndex> kept_;          // pages with a copy, in no order
-    std::vector<std::uint32_t> position_;  // of a page in kept_; sized when first needed
+    std::vector<Copy> kept_;           // in no order
+    ZeroArray<std::uint32_t> places_;  // of each page, where in kept_, counted from 1; 0: nowhere
 };
 
 }  // namespace fmvm::lockstep
