@@ -7,13 +7,15 @@
                             [--primary-options="--dirty-log ring"] [--block replay|copy|shared]
 
 Kill number N of a seed is the same whatever else is run: --seed S --first N --kills 1 repeats it.
---block: with disks, for the guest journal. The silence is what a reader of the console sees: from SIGKILL to the first line that the dead side
-had not shown. A failure is described and counted; the run goes on. Exit status 0: none failed.
+--block: with disks, for the guest journal. The silence is what a reader of the console sees: from
+SIGKILL to the first line that the dead side had not shown. A failure is described and counted; the
+run goes on. Exit status 0: none failed.
 """
 
 import argparse
-import pathlib
+import math
 import os
+import pathlib
 import random
 import sys
 import tempfile
@@ -46,8 +48,8 @@ def arguments():
 
 
 def percentile(values, part):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0
+    """Nearest rank: the smallest value that so large a part of all do not exceed."""
+    return sorted(values)[max(1, math.ceil(part * len(values))) - 1] if values else 0
 
 
 def summary(times, what):
