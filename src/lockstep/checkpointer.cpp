@@ -299,6 +299,12 @@ void Checkpointer::committed(EpochId epoch) {
     if (disks_ != nullptr) disks_->committed(epoch);
 }
 
+bool Checkpointer::settled() const {
+    if (disks_ == nullptr) return true;
+    if (!standing_) machine_.take_last_requests();
+    return disks_->settled();
+}
+
 std::optional<Clock::time_point> Checkpointer::waiting_since() const {
     std::optional<Clock::time_point> earliest;
     if (disks_ != nullptr && disks_->under_pressure()) earliest = Clock::time_point{};

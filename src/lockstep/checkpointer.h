@@ -69,7 +69,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
         if (disks_ != nullptr) disks_->end_scrub();
     }
     void committed(EpochId epoch) override;
-    bool settled() const override { return disks_ == nullptr || disks_->settled(); }
+    bool settled() const override;
     std::optional<std::chrono::steady_clock::time_point> waiting_since() const override;
     void resume() override;
     void end() override;

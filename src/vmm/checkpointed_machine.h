@@ -21,6 +21,9 @@ class CheckpointedMachine {
     // Pages whose content is not settled although all stands: what a disk is reading into them will
     // be marked dirty when it is there. Only while a QuiesceGuard lives.
     virtual PageSet unsettled_pages() const = 0;
+    // The guest has ended: devices take what it left in their queues, for nobody would carry that
+    // out with its last state. Waits for vCPUs to stand. Not while a QuiesceGuard lives.
+    virtual void take_last_requests() = 0;
 
   private:
     friend class QuiesceGuard;

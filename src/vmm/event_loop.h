@@ -52,6 +52,11 @@ class EventLoop : public Quiescable {
     // Like post(), and waits until it ran. Not from the loop itself.
     void run_sync(const std::function<void()>& task);
 
+    // Every poller looks once, on the loop thread; waits for that. Not from the loop itself.
+    void poll_once() {
+        run_sync([this] { poll_all(); });
+    }
+
     // Before start() or on the loop thread.
     void add_poller(Poller& poller) { pollers_.push_back(&poller); }
 

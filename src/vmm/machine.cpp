@@ -120,6 +120,12 @@ void Machine::stand_still() {
     ++quiesced_;
 }
 
+void Machine::take_last_requests() {
+    for (const auto& vcpu : vcpus_)
+        vcpu->wait_stopped();
+    loop_.poll_once();
+}
+
 void Machine::run_on() {
     --quiesced_;
     loop_.resume();

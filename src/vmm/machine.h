@@ -105,6 +105,7 @@ class Machine : public CheckpointedMachine {
     // As the sections "machine", "vcpu0" and so on, "chips" and those of the devices.
     Result<StateImage> save() override;
     PageSet unsettled_pages() const override;
+    void take_last_requests() override;
     // Puts this machine, which has never started, where the saved one stood. RAM is the caller's,
     // before or after, but before start(). After an error the machine is good for nothing.
     Result<void> restore(const StateImage& image);

@@ -50,6 +50,8 @@ class FakeMachine : public CheckpointedMachine {
     // A section that counts how often it was saved.
     Result<StateImage> save() override;
     PageSet unsettled_pages() const override { return PageSet(ram_.memory().page_count()); }
+    void take_last_requests() override { ++last_requests_taken; }
+    unsigned last_requests_taken = 0;
 
     bool stands() const { return guards_ != 0; }
 

@@ -155,6 +155,22 @@ TEST_CASE("event loop: pollers are looked at until they have nothing left", "[lo
     CHECK_FALSE(poller.came_meanwhile);
 }
 
+TEST_CASE("event loop: pollers can be made to look, although nobody told them of work", "[loop]") {
+    EventLoop loop;
+    CountingPoller poller;
+    loop.add_poller(poller);
+    loop.start();
+    const auto polls = [&] {
+        int count = 0;
+        loop.run_sync([&] { count = static_cast<int>(poller.polls); });
+        return count;
+    };
+    const int before = polls();
+    loop.poll_once();
+    CHECK(polls() > before);
+    loop.stop();
+}
+
 TEST_CASE("event loop: work that comes on the way to sleep is done without a wake-up", "[loop]") {
     struct Shy : Poller {
         bool poll() override {

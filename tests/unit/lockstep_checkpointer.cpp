@@ -154,3 +154,14 @@ TEST_CASE("checkpointer: a page that reads have filled is compared with nothing 
     CHECK(bench.checkpointer->counts().unchanged == 0);
     CHECK(bench.checkpointer->counts().delta == 0);
 }
+
+TEST_CASE(
+    "checkpointer: disks have not settled before devices have taken what the guest asked last",
+    "[checkpointer]") {
+    FillingDisks disks;
+    CheckpointBench::Options options = options_of(1, 300);
+    options.disks = &disks;
+    CheckpointBench bench(options);
+    CHECK(bench.checkpointer->settled());
+    CHECK(bench.machine.last_requests_taken == 1);
+}
