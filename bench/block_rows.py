@@ -74,8 +74,6 @@ class SqliteRow:
         self.disk = directory / "linux.img"
         saved, control = directory / "linux.saved", directory / "linux.control"
         self.options = ["--restore", saved]
-        if self.disk.exists():
-            return
         linux_guest.make_disk(self.disk)
         cmdline = f"fmvm.work=sqlite fmvm.count=1000000 fmvm.report={self.REPORT}"
         vm = Vm([settings.fmvm, "run", "--control", control,

@@ -8,22 +8,18 @@ import statistics
 import subprocess
 
 from block_rows import Vm
+from compare_qemu import qemu_command
 from qemu_colo import Qmp, colo_stops_us, protect
 
 INTERVAL_MS = 50  # fmvm's default
-MACHINE = ("microvm,acpi=off,x-option-roms=off,pit=on,pic=on,rtc=off,isa-serial=on,"
-           "auto-kernel-cmdline=on")
 
 
 def command(row, name, directory, drives, *more):
     options = dict(zip(row.options[::2], row.options[1::2]))
-    parts = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-M",
-             MACHINE, "-accel", "kvm", "-cpu", "host,-cx16,-arch-capabilities", "-m",
-             options["--memory"], "-serial", "stdio", "-no-reboot", "-global",
-             "virtio-mmio.force-legacy=false", "-kernel", options["--kernel"], "-append",
-             options["--cmdline"] + " end=reset", "-qmp",
-             f"unix:{directory}/{name}.qmp,server=on,wait=off", "-trace", "colo*", "-D",
-             f"{directory}/{name}.log", "-msg", "timestamp=on", *more]
+    parts = qemu_command(options["--kernel"], options["--cmdline"] + " end=reset",
+                         memory=options["--memory"])
+    parts += ["-qmp", f"unix:{directory}/{name}.qmp,server=on,wait=off", "-trace", "colo*", "-D",
+              f"{directory}/{name}.log", "-msg", "timestamp=on", *more]
     for drive in drives:
         parts += ["-drive", drive]
     return parts + ["-device", "virtio-blk-device,drive=colo-disk0"]

@@ -24,7 +24,6 @@ import dataclasses
 import json
 import pathlib
 import shutil
-import socket
 import statistics
 import sys
 import tempfile
@@ -35,6 +34,7 @@ import typing
 import block_rows
 import colo_blocks
 from block_rows import Vm
+from compare_colo import free_port
 
 ALONE, TWO, COLO = "unprotected", "two unprotected", "COLO+NBD"
 
@@ -60,12 +60,6 @@ class Measured:
     p50_us: float
     wire: typing.Optional[float] = 0.0  # bytes for each byte of the guest's; None: not known
     stop_ms: float = 0.0
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextlib.contextmanager

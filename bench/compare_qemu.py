@@ -29,11 +29,11 @@ QEMU_DISKS = {
 }
 
 
-def qemu_command(kernel, cmdline, disk=None, flavour="qemu", initrd=None):
+def qemu_command(kernel, cmdline, disk=None, flavour="qemu", initrd=None, memory="256"):
     command = ["qemu-system-x86_64", "-M",
                "microvm,acpi=off,x-option-roms=off,pit=on,pic=on,rtc=off,isa-serial=on,"
                "auto-kernel-cmdline=on",
-               "-accel", "kvm", "-cpu", "host,-cx16,-arch-capabilities", "-m", "256", "-nodefaults", "-no-user-config",
+               "-accel", "kvm", "-cpu", "host,-cx16,-arch-capabilities", "-m", memory, "-nodefaults", "-no-user-config",
                "-display", "none", "-serial", "stdio", "-no-reboot",
                "-global", "virtio-mmio.force-legacy=false",
                "-kernel", str(kernel), "-append", cmdline]

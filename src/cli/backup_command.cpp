@@ -226,6 +226,7 @@ class BackupRun : public lockstep::BackupUser {
         const GuestEnd end = end_.value_or(GuestEnd::stopped);
         if (end != GuestEnd::unsupported)
             mark_ended(arbiter_, standby_->generation()->load(), "backup");
+        service_.reset();
         const std::string report = built.machine->report();
         standby_.reset();  // writes what is left of the console
         return report_end(end, report);
@@ -238,21 +239,24 @@ class BackupRun : public lockstep::BackupUser {
         Outcome outcome;
         std::optional<RawTerminal> terminal;
         {
-            ProtectedRun guest(built, arbiter_, control_, "backup");
+            std::optional<ProtectedRun> guest(std::in_place, built, arbiter_, control_, "backup");
             const Result<void> prepared =
-                guest.prepare({standby_->vm(), standby_->generation(), options_.block},
-                              options_.next_backup, options_.replication);
-            if (!prepared.ok()) return run_unprotected(built, prepared.error());
-            guest_ = &guest;
+                guest->prepare({standby_->vm(), standby_->generation(), options_.block},
+                               options_.next_backup, options_.replication);
+            if (!prepared.ok()) {
+                guest.reset();  // before the machine that it refers to
+                return run_unprotected(built, prepared.error());
+            }
+            guest_ = &*guest;
             if (options_.machine.console.kind == ConsoleKind::stdio) {
                 const Result<void> connected = connect_input(built);
                 if (!connected.ok()) log::warning("backup", "{}", connected.error().message());
                 terminal.emplace(STDIN_FILENO);
             }
-            if (control_socket_) guest.serve(*control_socket_);
+            if (control_socket_) guest->serve(*control_socket_);
             if (stopped_) built.machine->request_end(GuestEnd::stopped);
             if (end_) boost::asio::post(control_, [this] { guest_->guest_ended(*end_); });
-            outcome = guest.run();
+            outcome = guest->run();
             guest_ = nullptr;
         }
         service_.reset();

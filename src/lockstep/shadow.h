@@ -86,10 +86,10 @@ class Shadow {
         BlockLogBody content;
     };
     Result<void> mark_disks();
-    bool disks_failed_ = false;
 
     ShadowRam& ram_;
     ShadowDisks* const disks_;
+    bool disks_failed_ = false;
     EpochId committed_ = 0;
     std::vector<std::uint8_t> state_;
     Tail tail_;
