@@ -36,6 +36,10 @@ void StandbyMachine::make_own_disks(lockstep::Generation generation) {
                                                           std::move(disks), vm_, generation);
 }
 
+Result<void> StandbyMachine::check(const lockstep::Shadow& shadow) {
+    return built_.machine->check(FMVM_TRY(StateImage::decode(shadow.state())));
+}
+
 Result<bool> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Generation generation,
                                  std::shared_ptr<lockstep::Arbiter> arbiter) {
     if (own_disks_) {

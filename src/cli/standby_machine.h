@@ -37,6 +37,7 @@ class StandbyMachine : public lockstep::Standby {
 
     lockstep::ShadowRam& ram() override { return ram_; }
     lockstep::ShadowDisks* disks() override { return own_disks_.get(); }
+    Result<void> check(const lockstep::Shadow& shadow) override;
     Result<bool> run(const lockstep::Shadow& shadow, lockstep::Generation generation,
                      std::shared_ptr<lockstep::Arbiter> arbiter) override;
 

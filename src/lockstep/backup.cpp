@@ -163,6 +163,10 @@ Result<void> Backup::handle_commit(const Frame& frame) {
     FMVM_TRY(committed);
     crash_point("backup-committed");
     if (state_ == State::receiving) {
+        const Result<void> fits = host_.check(*shadow_);
+        if (!fits.ok())
+            return make_error("the guest cannot run on the backup's host: {}",
+                              fits.error().message());
         state_ = State::following;
         log::notice("backup", "in step with {} generation={}", peer_, hello_.generation);
     }
@@ -244,7 +248,7 @@ void Backup::primary_lost(const std::string& reason) {
             break;
         case State::receiving:
             log::warning("backup",
-                         "lost the primary {} before its first commit, so there is "
+                         "lost the primary {} before this side was in step, so there is "
                          "nothing to take over: {}",
                          peer_, reason);
             listen_again();

@@ -39,6 +39,9 @@ class BackupHost {
         ShadowDisks* disks;  // of which this side has its own; null: none
     };
     virtual Result<Prepared> prepare(const HelloMessage& hello) = 0;
+    // The first commit is here: whether its guest could go on here, which must be known before this
+    // side says that it can.
+    virtual Result<void> check(const Shadow& shadow) = 0;
     // The machine is not needed: its primary is gone before the first commit, or goes on alone.
     virtual void discard() = 0;
     // Answered later by Backup::claimed().

@@ -276,7 +276,8 @@ Result<void> Primary::handle(const Frame& frame) {
             return {};
         case FrameType::refuse: {
             const RefuseMessage refusal = FMVM_TRY(RefuseMessage::decode(frame.body));
-            if (state_ == State::copying) unfit_ = true;  // its disk fails, say
+            // Its disk fails, say, or its host lacks what the guest needs.
+            if (state_ != State::greeting && !in_step_since_) unfit_ = true;
             return make_error("it refuses: {}", refusal.reason);
         }
         default:

@@ -109,6 +109,10 @@ class Machine : public CheckpointedMachine {
     // Puts this machine, which has never started, where the saved one stood. RAM is the caller's,
     // before or after, but before start(). After an error the machine is good for nothing.
     Result<void> restore(const StateImage& image);
+    // Whether restore() of this guest's states would succeed, as far as that can be told without
+    // carrying it out: sections, and vCPUs by trial (CPU features, TSC, MSRs). This machine has
+    // never started; restore() may follow. RAM stays as it is.
+    Result<void> check(const StateImage& image);
 
     // Why the guest ended as `unsupported`. Valid from the end handler on.
     const std::string& report() const { return report_; }
@@ -122,6 +126,7 @@ class Machine : public CheckpointedMachine {
     void run_on() override;
     void resume_all();
     Result<void> check_sections(const StateImage& image) const;
+    Result<VcpuState> vcpu_state(const StateImage& image, std::size_t id) const;
     Result<void> restore_vcpus(const StateImage& image);
 
     // Destruction runs from the bottom up; ~Machine has stopped the threads by then.

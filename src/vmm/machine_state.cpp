@@ -125,20 +125,36 @@ Result<void> Machine::check_sections(const StateImage& image) const {
     return {};
 }
 
+Result<VcpuState> Machine::vcpu_state(const StateImage& image, std::size_t id) const {
+    const std::string name = vcpu_section(id);
+    ByteReader in(image.find(name)->payload);
+    VcpuState state = VcpuState::decode(in);
+    if (!in.done()) return malformed(name);
+    return state;
+}
+
 Result<void> Machine::restore_vcpus(const StateImage& image) {
     for (std::size_t id = 0; id < vcpus_.size(); ++id) {
-        const std::string name = vcpu_section(id);
-        ByteReader in(image.find(name)->payload);
-        VcpuState state = VcpuState::decode(in);
-        if (!in.done()) return malformed(name);
+        VcpuState state = FMVM_TRY(vcpu_state(image, id));
         const int fd = vcpus_[id]->vcpu().fd();
         const Result<void> restored = vcpu_access_.restore(fd, state);
-        if (!restored.ok()) return in_section(name, restored.error());
+        if (!restored.ok()) return in_section(vcpu_section(id), restored.error());
         if (id == 0) {
             shape_.cpuid = state.cpuid;
             FMVM_TRY(vcpu_access_.probe(fd));
         }
         vcpu_cpuid_[id] = std::move(state.cpuid);
+    }
+    return {};
+}
+
+Result<void> Machine::check(const StateImage& image) {
+    FMVM_CHECK(!started_);
+    FMVM_TRY(check_sections(image));
+    for (std::size_t id = 0; id < vcpus_.size(); ++id) {
+        const VcpuState state = FMVM_TRY(vcpu_state(image, id));
+        const Result<void> tried = vcpu_access_.try_restore(vcpus_[id]->vcpu().fd(), state);
+        if (!tried.ok()) return in_section(vcpu_section(id), tried.error());
     }
     return {};
 }

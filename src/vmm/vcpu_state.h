@@ -46,6 +46,10 @@ class VcpuStateAccess {
     Result<VcpuState> save(int vcpu_fd, std::vector<kvm_cpuid_entry2> cpuid);
     // On a vCPU that has never run. Refuses, with the reason, what this host cannot provide.
     Result<void> restore(int vcpu_fd, const VcpuState& state) const;
+    // Whether restore() would succeed, tried on a vCPU that has never run: afterwards it holds the
+    // state but no armed timer, and guest memory is untouched. restore() may follow, with any
+    // state.
+    Result<void> try_restore(int vcpu_fd, const VcpuState& state) const;
 
   private:
     VcpuStateAccess() = default;

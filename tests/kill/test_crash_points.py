@@ -11,7 +11,7 @@ from killing import check_status  # noqa: E402
 from pair import COUNTER, DIRTY_4, SMP, PairTestCase  # noqa: E402
 
 KILLED = -signal.SIGKILL
-NOTHING = "before its first commit, so there is nothing to take over"
+NOTHING = "before this side was in step, so there is nothing to take over"
 
 
 class PrimaryDies(PairTestCase):

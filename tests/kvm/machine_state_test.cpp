@@ -61,6 +61,31 @@ void move_until_end(RunningGuest& guest, int machines, std::string& console) {
     console += guest.console();
 }
 
+// Of the boot vCPU.
+VcpuState vcpu_state(const StateImage& image) {
+    ByteReader in(image.find("vcpu0")->payload);
+    VcpuState state = VcpuState::decode(in);
+    REQUIRE(in.done());
+    return state;
+}
+
+StateImage with_vcpu_state(StateImage image, const VcpuState& state) {
+    ByteWriter out;
+    state.encode(out);
+    image.take("vcpu0");
+    image.add("vcpu0", VcpuState::version, out.take());
+    return image;
+}
+
+// As a Linux guest has it, which was told the time of day.
+StateImage with_wall_clock(const StateImage& image) {
+    VcpuState state = vcpu_state(image);
+    for (kvm_msr_entry& entry : state.msrs) {
+        if (entry.index == 0x11 || entry.index == 0x4b564d00) entry.data = 2 * mib;
+    }
+    return with_vcpu_state(image, state);
+}
+
 }  // namespace
 
 TEST_CASE("a guest moves from machine to machine and keeps its memory", "[kvm]") {
@@ -111,6 +136,54 @@ TEST_CASE("a machine that was restored and has not run yet has the same state", 
         }
     }
     guest.built.machine->request_end(GuestEnd::stopped);
+}
+
+TEST_CASE("whether a guest could go on is tried without a trace", "[kvm]") {
+    RunningGuest guest("dirty", "mib=8 seconds=2");
+    guest.build();
+    guest.built.machine->start();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    RunningGuest other("dirty", "mib=8");
+    other.build();
+    {
+        const QuiesceGuard guard = guest.built.machine->quiesce();
+        const StateImage image = require(guest.built.machine->save());
+        copy_ram(*guest.built.machine, *other.built.machine);
+        require(other.built.machine->check(with_wall_clock(image)));
+        for (std::size_t i = 0; i < other.built.machine->memory().regions().size(); ++i) {
+            const MemoryRegion& before = guest.built.machine->memory().regions()[i];
+            const MemoryRegion& after = other.built.machine->memory().regions()[i];
+            CHECK(std::memcmp(before.host, after.host, after.size) == 0);
+        }
+        require(other.built.machine->check(image));
+        require(other.built.machine->restore(image));
+    }
+    guest.built.machine->request_end(GuestEnd::stopped);
+    other.built.machine->start();
+    REQUIRE(other.has_ended(guest_wait_max));
+    CHECK(other.end.get() == GuestEnd::power_off);
+    other.built.machine.reset();
+    CHECK_THAT(other.console(), Catch::Contains("dirty: ok"));
+}
+
+TEST_CASE("that this host cannot give a guest its TSC is known before it runs", "[kvm]") {
+    RunningGuest guest("hello", "");
+    guest.build();
+    StateImage image;
+    {
+        const QuiesceGuard guard = guest.built.machine->quiesce();
+        image = require(guest.built.machine->save());
+    }
+    VcpuState state = vcpu_state(image);
+    if (state.tsc_khz == 0) return;  // this KVM does not tell
+    state.tsc_khz = 0x7fffffff;      // no host scales by that much
+    image = with_vcpu_state(std::move(image), state);
+    RunningGuest other("hello", "");
+    other.build();
+    const Result<void> checked = other.built.machine->check(image);
+    REQUIRE(!checked.ok());
+    CHECK_THAT(checked.error().message(),
+               Catch::Contains("vcpu0") && Catch::Contains("2147483647 kHz"));
 }
 
 TEST_CASE("what a machine does not fit is refused in one sentence", "[kvm]") {

@@ -102,6 +102,22 @@ TEST_CASE("simulation: a quiet day", "[scenario]") {
     CHECK(scenario.world.observer().repeated() == 0);
 }
 
+TEST_CASE("simulation: a backup whose host cannot run the guest never follows", "[scenario]") {
+    Settings settings;
+    settings.backup_fits = false;
+    Scenario scenario(settings);
+    World& world = scenario.world;
+    world.run_for(3s);
+    CHECK(world.timeline().failure() == "");
+    CHECK(scenario.primary_runs());
+    CHECK(!world.is_protected());
+    CHECK(!world.backup().could_take_over(world.arbiter().newest()));
+    CHECK(world.observer().lines() > 50);  // shown, not held for a backup that will not commit
+    world.kill_primary(Death::cutting);
+    world.run_for(1s);
+    CHECK(world.running() == 0);
+}
+
 TEST_CASE("simulation: an acknowledgement is lost with the connection", "[scenario]") {
     const bool tell_primary = GENERATE(true, false);
     const bool tell_backup = GENERATE(true, false);

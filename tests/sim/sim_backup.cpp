@@ -43,6 +43,13 @@ void SimBackup::claim(Generation generation) {
                            [this](Result<Claim> claim) { backup_.claimed(std::move(claim)); });
 }
 
+Result<void> SimBackup::check(const lockstep::Shadow& shadow) {
+    if (shadow.committed() != 1)
+        world_.timeline().broken("checked at epoch {}", shadow.committed());
+    if (!world_.settings().backup_fits) return Error("its TSC cannot be scaled");
+    return {};
+}
+
 Result<bool> SimBackup::take_over(const lockstep::Shadow& shadow, Generation generation) {
     if (!process_.alive()) return true;
     if (!disks_free_at_) disks_free_at_ = now() + world_.settings().disks_held;

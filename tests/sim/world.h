@@ -33,6 +33,7 @@ struct Settings {
     std::chrono::milliseconds lost_after{100};
     std::uint64_t guest_steps = 0;  // until it powers off; 0: it never does
     Duration disks_held{};          // how long somebody else still has the disks of who takes over
+    bool backup_fits = true;        // its host can run the guest
     bool keep_log = false;
 };
 
