@@ -11,11 +11,12 @@ import dataclasses
 import pathlib
 import random
 import signal
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, main  # noqa: E402
+from fmvm_process import OK, USAGE, guest, main, settings  # noqa: E402
 from journal_test import ROUNDS, SEED, JournalTestCase  # noqa: E402
 from killing import check_status, kill_backup, kill_primary  # noqa: E402
 from pair import JOURNAL, Workload  # noqa: E402
@@ -102,9 +103,75 @@ class CrashPoints(OwnDisksTestCase):
                 self.assert_same_in_the_end(pair, primary, again)
 
 
+    def test_before_the_first_commit(self):
+        """The same image, started again, becomes both disks; the backup's runs nothing before."""
+        for point in ("initial-copy:1", "initial-copy:5", "before-commit:1"):
+            with self.subTest(point=point):
+                pair = self.journal_pair()
+                backup = pair.start_backup()
+                primary = pair.start_primary(crash_at=point)
+                check_status(primary, KILLED)
+                backup.wait_log("nothing to take over")
+                backup.stop()
+                self.assertEqual(bytes(backup.console), b"", pair.description())
+                pair.verdict(primary, backup)
+                refused = subprocess.run(
+                    [settings.fmvm, "run", "--kernel", guest("journal"), "--disk",
+                     f"path={pair.disk_of('backup')}"], capture_output=True, text=True, timeout=60)
+                self.assertEqual(refused.returncode, USAGE, refused.stderr)
+                again, restarted = pair.start_backup(), pair.start_primary("--restart")
+                restarted.wait_log("protected by")
+                restarted.wait_lines(20)
+                self.assert_same_in_the_end(pair, restarted, again)
+
+    def test_of_a_backup_that_takes_over(self):
+        """Both are dead, and the guest is lost. What it had shown is on the primary's disk."""
+        pair = self.journal_pair()
+        backup = pair.start_backup(crash_at="backup-taking-over")
+        primary = pair.start_primary()
+        primary.wait_log("protected by")
+        primary.wait_lines(20)
+        primary.signal(signal.SIGKILL)
+        check_status(backup, KILLED)
+        self.assertEqual(bytes(backup.console), b"", pair.description())
+        pair.verdict(primary, backup)
+
+
 class Moved(OwnDisksTestCase):
+    def switching_over(self, crash_primary_at=None, crash_backup_at=None):
+        """The side that is to die does: (pair, primary, backup)."""
+        pair = self.journal_pair()
+        control = pair.directory / "control"
+        backup = pair.start_backup(crash_at=crash_backup_at)
+        primary = pair.start_primary("--control", control, crash_at=crash_primary_at)
+        primary.wait_log("protected by")
+        primary.wait_lines(20)
+        subprocess.run([settings.fmvm, "switchover", "--control", control], capture_output=True,
+                       timeout=60)
+        check_status(primary if crash_primary_at else backup, KILLED)
+        return pair, primary, backup
+
     def test_by_a_switchover(self):
         self.assert_moves(self.journal_pair())
+
+    def test_while_the_primary_dies(self):
+        self.assert_well_to_the_end(*self.switching_over(crash_primary_at="switch-over"))
+
+    def test_while_the_backup_dies(self):
+        """Before it has won, the primary goes on, and its next backup has the same disk."""
+        pair, primary, backup = self.switching_over(crash_backup_at="backup-switch-over")
+        self.assert_goes_on_alone(pair, primary, backup)
+        again = pair.start_backup()
+        again.wait_log("in step with")
+        primary.wait_lines(20)
+        self.assert_same_in_the_end(pair, primary, again)
+
+    def test_while_a_backup_dies_that_has_won(self):
+        """The guest is lost; what it had shown is on the disk of the side that it left."""
+        pair, primary, backup = self.switching_over(crash_backup_at="backup-taking-over")
+        primary.finish()
+        self.assertEqual(bytes(backup.console), b"", pair.description())
+        pair.verdict(primary, backup)
 
 
 if __name__ == "__main__":
