@@ -81,9 +81,9 @@ class CheckpointSource {
 
     // The backup has committed the cut of `epoch`: output that the source itself holds may go.
     virtual void committed(EpochId epoch) = 0;
-    // The guest has ended, and nothing that it asked of disks that the backup has too is on its
-    // way.
-    virtual bool settled() const = 0;
+    // The guest has ended: its devices take what it left for them. True when nothing that it asked
+    // of disks that the backup has too is on its way any more.
+    virtual bool settle() = 0;
     // Since when such output has been waiting that no cut has taken; nothing when there is none.
     virtual std::optional<std::chrono::steady_clock::time_point> waiting_since() const = 0;
 

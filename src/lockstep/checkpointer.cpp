@@ -299,10 +299,17 @@ void Checkpointer::committed(EpochId epoch) {
     if (disks_ != nullptr) disks_->committed(epoch);
 }
 
-bool Checkpointer::settled() const {
+// What a gate was letting go when it was asked first is with the disks when the device thread has
+// taken the last requests; those may be held in their turn.
+bool Checkpointer::settle() {
     if (disks_ == nullptr) return true;
+    if (holds_writes()) return false;
     if (!standing_) machine_.take_last_requests();
-    return disks_->settled();
+    return !holds_writes() && disks_->settled();
+}
+
+bool Checkpointer::holds_writes() const {
+    return std::ranges::any_of(write_gates_, &WriteGate::holds_any);
 }
 
 std::optional<Clock::time_point> Checkpointer::waiting_since() const {

@@ -69,7 +69,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
         if (disks_ != nullptr) disks_->end_scrub();
     }
     void committed(EpochId epoch) override;
-    bool settled() const override;
+    bool settle() override;
     std::optional<std::chrono::steady_clock::time_point> waiting_since() const override;
     void resume() override;
     void end() override;
@@ -101,6 +101,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     void count(PageEncoding encoding);
     void forget_copies();
     OutputGate::EpochOutput close_gates();
+    bool holds_writes() const;
 
     CheckpointedMachine& machine_;
     GuestMemory& memory_;

@@ -90,7 +90,7 @@ Primary::TimePoint Primary::deadline() const {
     // With a full queue pump() waits for it to drain, whatever is due.
     const bool has_room = channel_ && channel_->queued_bytes() < channel_high_water;
     if (state_ == State::following && !packing_ && may_cut() && has_room)
-        due = std::min(due, is_settling() ? settle_look_ : policy_.next_cut(waiting_since()));
+        due = std::min(due, may_settle() ? settle_look_ : policy_.next_cut(waiting_since()));
     if (may_verify() && has_room) due = std::min(due, verification_->due());
     return due;
 }
@@ -177,13 +177,19 @@ bool Primary::may_cut() const {
     return !last_cut_ && sent_.size() < limit;
 }
 
-bool Primary::cut_due() const {
-    if (!may_cut() || is_settling()) return false;
+bool Primary::cut_due() {
+    if (!may_cut()) return false;
+    // Writes that wait for a commit settle only after one; that cut is not the last.
+    if (is_settling()) return source_.waiting_since().has_value();
     return last_ != Last::no || host_.now() >= policy_.next_cut(waiting_since());
 }
 
-bool Primary::is_settling() const {
-    return last_ == Last::guest_end && host_.now() < settle_until_ && !source_.settled();
+bool Primary::may_settle() const {
+    return last_ == Last::guest_end && host_.now() < settle_until_;
+}
+
+bool Primary::is_settling() {
+    return may_settle() && !source_.settle();
 }
 
 std::optional<Primary::TimePoint> Primary::waiting_since() const {
@@ -196,7 +202,7 @@ std::optional<Primary::TimePoint> Primary::waiting_since() const {
 void Primary::cut() {
     const TimePoint before = std::exchange(cut_began_, host_.now());
     interval_ = epoch_ == 0 ? TimePoint::duration{} : cut_began_ - before;
-    last_cut_ = last_ != Last::no;
+    last_cut_ = last_ != Last::no && !is_settling();
     const bool stay_stopped = last_cut_ || policy_.waits_for_ack();
     const Result<void> cut = source_.cut(++epoch_, stay_stopped);
     if (!cut.ok()) {

@@ -131,8 +131,9 @@ class Primary : public ChannelUser {
     void look_at_verification();
     void end_verification(VerifyOutcome outcome);
     bool may_cut() const;
-    bool cut_due() const;
-    bool is_settling() const;
+    bool cut_due();
+    bool may_settle() const;
+    bool is_settling();
     std::optional<TimePoint> waiting_since() const;
     void cut();
     void source_failed(const std::string& reason);

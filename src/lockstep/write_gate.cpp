@@ -30,6 +30,11 @@ std::optional<WriteGate::TimePoint> WriteGate::waiting_since() const {
     return waiting_since_;
 }
 
+bool WriteGate::holds_any() const {
+    const std::lock_guard lock(mutex_);
+    return !held_.empty();
+}
+
 void WriteGate::hold() {
     const std::lock_guard lock(mutex_);
     holding_ = true;

@@ -10,7 +10,7 @@
 // before the reset still carries it out.
 //
 // Threads: the loop thread, but for hold() and close_epoch() (while the loop stands), commit() and
-// open() (any), waiting_since() (any).
+// open() (any), waiting_since() and holds_any() (any).
 #pragma once
 
 #include <chrono>
@@ -47,6 +47,8 @@ class WriteGate : public BlockBackend {
     // Called on the loop thread when a write begins to wait that no cut has taken yet.
     void on_waiting(std::function<void()> handler) { waiting_handler_ = std::move(handler); }
     std::optional<TimePoint> waiting_since() const;
+    // Something waits, be it of a cut epoch or not. Any thread.
+    bool holds_any() const;
 
     // Asked on the loop thread right before writes of a committed epoch go, and must not wait
     // there: whether this side may still write. If not, they wait until ask_again() or the next

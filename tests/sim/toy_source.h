@@ -34,7 +34,7 @@ class ToySource : public lockstep::CheckpointSource {
     replay::Scrubber* begin_scrub(std::uint64_t) override { return nullptr; }
     void end_scrub() override {}
     void committed(lockstep::EpochId) override {}
-    bool settled() const override { return true; }
+    bool settle() override { return true; }
     std::optional<TimePoint> waiting_since() const override { return std::nullopt; }
     void resume() override { stands_ = false; }
     void end() override { stands_ = false; }

@@ -162,6 +162,6 @@ TEST_CASE(
     CheckpointBench::Options options = options_of(1, 300);
     options.disks = &disks;
     CheckpointBench bench(options);
-    CHECK(bench.checkpointer->settled());
+    CHECK(bench.checkpointer->settle());
     CHECK(bench.machine.last_requests_taken == 1);
 }
