@@ -16,9 +16,12 @@ struct Seeds {
     std::uint64_t end() const { return first + count; }
 };
 
-// A sanitizer makes a seed ten times as long; it looks for other mistakes, and needs fewer.
+// A sanitizer makes a seed ten times as long (the one for threads thirty times, and such programs have
+// one); it looks for other mistakes, and needs fewer.
 constexpr std::uint64_t seeds_in_this_build(std::uint64_t count) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__)
+    return (count + 19) / 20;
+#elif defined(__SANITIZE_ADDRESS__)
     return (count + 4) / 5;
 #else
     return count;
