@@ -51,11 +51,8 @@ Result<void> compare_disks(const MachineShape& theirs, const MachineShape& ours)
 
 // It is written from the takeover on; that it cannot be is better known now.
 Result<void> check_trace(const std::string& path) {
-    if (path.empty()) return {};
-    const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-    if (fd) return {};
-    return errno_error(errno,
-                       fmt::format("--trace {}: cannot be written; name another file", path));
+    if (!path.empty()) FMVM_TRY(lockstep::open_trace(path));
+    return {};
 }
 
 // From the wait for a primary to the guest's end, wherever it comes.
@@ -86,6 +83,7 @@ class BackupRun : public lockstep::BackupUser {
             control_.run();
         }
         if (!standby_) {
+            signals_.clear();  // a second one ends the process at once, should a disk never answer
             service_.reset();
             // A takeover may have come together with the signal: that guest is ended, too.
             control_.restart();
@@ -116,9 +114,11 @@ class BackupRun : public lockstep::BackupUser {
             const OwnDisk& disk = built.own_disks[i];
             FMVM_TRY(replay::may_follow(disk.map->label(), disk.path, hello.vm, i));
         }
-        FMVM_TRY(directory_.record(hello.vm, hello.generation));
+        const auto accept = [this, vm = hello.vm, generation = hello.generation] {
+            return directory_.record(vm, generation);
+        };
         return std::unique_ptr<lockstep::Standby>(std::make_unique<StandbyMachine>(
-            std::move(built), options_.machine.disks, hello, [this](GuestEnd reason) {
+            std::move(built), options_.machine.disks, hello, accept, [this](GuestEnd reason) {
                 boost::asio::post(control_, [this, reason] { machine_ended(reason); });
             }));
     }
@@ -259,6 +259,7 @@ class BackupRun : public lockstep::BackupUser {
             outcome = guest->run();
             guest_ = nullptr;
         }
+        signals_.clear();
         service_.reset();
         terminal.reset();
         const std::string report = built.machine->report();

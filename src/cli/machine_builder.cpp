@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/log.h"
 #include "cli/disk_labels.h"
@@ -156,6 +157,12 @@ class Builder {
         fresh.disk = static_cast<std::uint32_t>(machine_.shape().disks.size());
         fresh.image_bytes = image.size;
         if (image.read_only) return replay::DirtyBlockMap::unsaved(fresh);
+        if (disk.label.empty() && !std::filesystem::is_regular_file(disk.path)) {
+            return make_error(
+                "disk {}: is no file, beside which its label could be kept; add label=PATH, a file "
+                "that stays when this host is started again",
+                disk.path);
+        }
         std::string why;
         auto map = FMVM_TRY(replay::DirtyBlockMap::open(label_path(disk), fresh, why));
         if (!why.empty()) log::warning("disk", "{}", why);

@@ -48,7 +48,16 @@ lockstep::PrimaryServiceOptions service_options(const ProtectedRun::Guest& guest
 }  // namespace
 
 int report_outcome(const Outcome& outcome, const std::string& report) {
-    switch (outcome.end.value_or(PrimaryEnd::guest_ended)) {
+    if (!outcome.end) {
+        return report_error(
+            fmt::format(
+                "the guest has ended ({}), but within {} s neither the backup nor the arbiter "
+                "could be told: some of its output was not shown, and it may go on, from a "
+                "moment before, on the backup; look there before it is started again",
+                describe_end(outcome.guest), farewell_limit.count()),
+            ExitStatus::failure);
+    }
+    switch (*outcome.end) {
         case PrimaryEnd::guest_ended:
             return report_end(outcome.guest, report);
         case PrimaryEnd::handed_over:
@@ -119,6 +128,8 @@ Outcome ProtectedRun::run() {
     service_->start();  // from here on, its thread controls the machine
     const auto work = boost::asio::make_work_guard(control_);
     control_.run();
+    // A second signal ends the process at once, should a disk never answer.
+    signals_.clear();
     const Generation generation = service_->generation();
     service_->stop();
     built_.machine->halt_vcpus();

@@ -14,13 +14,14 @@ constexpr std::chrono::seconds tell_again{30};
 }  // namespace
 
 StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
-                               const lockstep::HelloMessage& hello,
+                               const lockstep::HelloMessage& hello, Accept accept,
                                std::function<void(GuestEnd)> on_end)
     : built_(std::move(built)),
       disks_(std::move(disks)),
       vm_(hello.vm),
       lost_after_(hello.lost_after_ms),
       generation_(std::make_shared<std::atomic<lockstep::Generation>>(hello.generation)),
+      accept_(std::move(accept)),
       ram_(built_.machine->memory()) {
     built_.machine->on_end(std::move(on_end));
     if (!built_.own_disks.empty()) make_own_disks(hello.generation);
@@ -36,14 +37,19 @@ void StandbyMachine::make_own_disks(lockstep::Generation generation) {
                                                           std::move(disks), vm_, generation);
 }
 
-Result<void> StandbyMachine::check(const lockstep::Shadow& shadow) {
-    return built_.machine->check(FMVM_TRY(StateImage::decode(shadow.state())));
+Result<void> StandbyMachine::check(std::span<const std::uint8_t> state) {
+    const StateImage image = FMVM_TRY(StateImage::decode(state));
+    FMVM_TRY(built_.machine->check(image));
+    return accept_();
 }
 
 Result<bool> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Generation generation,
                                  std::shared_ptr<lockstep::Arbiter> arbiter) {
     if (own_disks_) {
-        FMVM_TRY(own_disks_->take_over(generation));
+        if (!FMVM_TRY(own_disks_->take_over(generation))) {
+            tell_waiting(disks_.front().path, "what was replayed is still being made durable");
+            return false;
+        }
     } else if (!FMVM_TRY(lock_disks())) {
         return false;
     }
@@ -66,20 +72,19 @@ Result<bool> StandbyMachine::lock_disks() {
     for (; disks_locked_ < built_.disks.size(); ++disks_locked_) {
         const std::string& path = disks_[disks_locked_].path;
         if (FMVM_TRY(built_.disks[disks_locked_]->try_lock())) continue;
-        tell_waiting(path);
+        tell_waiting(path,
+                     "another process still has it, a frozen primary perhaps; the guest waits "
+                     "until that one wakes up or is killed");
         return false;
     }
     return true;
 }
 
-void StandbyMachine::tell_waiting(const std::string& path) {
+void StandbyMachine::tell_waiting(const std::string& disk, const char* why) {
     const auto now = std::chrono::steady_clock::now();
     if (!tell_at_) tell_at_ = now + tell_first;
     if (now < *tell_at_) return;
-    log::warning("backup",
-                 "disk {}: another process still has it, a frozen primary perhaps; the guest waits "
-                 "until that one wakes up or is killed",
-                 path);
+    log::warning("backup", "disk {}: {}", disk, why);
     tell_at_ = now + tell_again;
 }
 

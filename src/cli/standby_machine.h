@@ -31,13 +31,16 @@ class MachineRam : public lockstep::ShadowRam {
 
 class StandbyMachine : public lockstep::Standby {
   public:
+    // Remembers, durably, that this side is that guest's backup, right before the first commit.
+    using Accept = std::function<Result<void>()>;
     // hello: of the primary whose guest it waits for. on_end: as Machine::on_end().
     StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
-                   const lockstep::HelloMessage& hello, std::function<void(GuestEnd)> on_end);
+                   const lockstep::HelloMessage& hello, Accept accept,
+                   std::function<void(GuestEnd)> on_end);
 
     lockstep::ShadowRam& ram() override { return ram_; }
     lockstep::ShadowDisks* disks() override { return own_disks_.get(); }
-    Result<void> check(const lockstep::Shadow& shadow) override;
+    Result<void> check(std::span<const std::uint8_t> state) override;
     Result<bool> run(const lockstep::Shadow& shadow, lockstep::Generation generation,
                      std::shared_ptr<lockstep::Arbiter> arbiter) override;
 
@@ -49,17 +52,18 @@ class StandbyMachine : public lockstep::Standby {
   private:
     void make_own_disks(lockstep::Generation generation);
     Result<bool> lock_disks();
-    void tell_waiting(const std::string& path);
+    void tell_waiting(const std::string& disk, const char* why);
 
     BuiltMachine built_;
     const std::vector<DiskOptions> disks_;
     const lockstep::VmId vm_;
     const std::chrono::milliseconds lost_after_;
     const std::shared_ptr<std::atomic<lockstep::Generation>> generation_;
+    const Accept accept_;
     MachineRam ram_;
     std::unique_ptr<lockstep::StandbyDisks> own_disks_;
     std::size_t disks_locked_ = 0;
-    std::optional<std::chrono::steady_clock::time_point> tell_at_;  // since a lock is waited for
+    std::optional<std::chrono::steady_clock::time_point> tell_at_;  // since a disk is waited for
 };
 
 }  // namespace fmvm::cli

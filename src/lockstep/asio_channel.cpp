@@ -60,11 +60,13 @@ struct Unsent {
 // The connection itself. Lives on the network thread, until its last operation has ended.
 class Connection : public std::enable_shared_from_this<Connection> {
   public:
-    Connection(Tcp::socket socket, std::shared_ptr<Subscriber> subscriber)
+    Connection(Tcp::socket socket, std::shared_ptr<Subscriber> subscriber,
+               std::chrono::milliseconds stuck_after)
         : socket_(std::move(socket)),
           closing_timer_(socket_.get_executor()),
           heartbeat_timer_(socket_.get_executor()),
-          subscriber_(std::move(subscriber)) {
+          subscriber_(std::move(subscriber)),
+          stuck_after_(stuck_after) {
         ErrorCode ignored;
         socket_.set_option(Tcp::no_delay(true), ignored);
         const auto remote = socket_.remote_endpoint(ignored);
@@ -154,11 +156,23 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // From this thread, which does nothing that takes long: a large epoch or a slow cut does not
     // look like a death.
     void send_heartbeat() {
-        if (lost_ || closing_ || broken_ || writing_) return;
+        if (lost_ || closing_ || broken_ || writing_ || user_is_stuck()) return;
         const std::vector<std::uint8_t> body = HeartbeatMessage{}.encode();
         queued_ += frame_header_size + body.size();
         enqueue({FrameType::heartbeat, body, digest_of(body)});
         write();
+    }
+
+    // Asks it whether it still comes to its handlers, now and then.
+    bool user_is_stuck() {
+        const Clock::time_point now = Clock::now();
+        if (user_asked_) return now - asked_at_ >= stuck_after_;
+        if (now - asked_at_ < stuck_after_ / 20) return false;
+        asked_at_ = now;
+        user_asked_ = true;
+        asio::post(subscriber_->context,
+                   [self = shared_from_this()] { self->user_asked_ = false; });
+        return false;
     }
 
     void watch_heartbeat() {
@@ -318,6 +332,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     asio::steady_timer closing_timer_;
     asio::steady_timer heartbeat_timer_;
     const std::shared_ptr<Subscriber> subscriber_;
+    const std::chrono::milliseconds stuck_after_;
+    std::atomic<bool> user_asked_{false};  // and has not answered yet
+    Clock::time_point asked_at_{};
     std::string peer_;
     FrameDecoder decoder_;
     std::deque<Outgoing> queue_;
@@ -345,8 +362,9 @@ class AsioChannel : public Channel {
     AsioChannel(Tcp::socket socket, const ChannelThreads& threads)
         : subscriber_(std::make_shared<Subscriber>(threads.user)) {
         const Tcp protocol = socket.local_endpoint().protocol();
-        connection_ = std::make_shared<Connection>(
-            Tcp::socket(threads.network, protocol, socket.release()), subscriber_);
+        connection_ =
+            std::make_shared<Connection>(Tcp::socket(threads.network, protocol, socket.release()),
+                                         subscriber_, threads.stuck_after);
     }
     ~AsioChannel() override { close(); }
     void start(ChannelUser& user) override {

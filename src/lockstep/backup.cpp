@@ -77,7 +77,9 @@ bool Backup::ask_for_switch_over() {
 }
 
 void Backup::frame_received(Frame frame) {
-    const Result<void> handled = handle(std::move(frame));
+    Result<void> handled = handle(std::move(frame));
+    if (handled.ok() && channel_ && channel_->queued_bytes() > channel_high_water)
+        handled = Error("it does not read what it is told");
     if (!handled.ok()) refuse(handled.error().message());
 }
 
@@ -131,6 +133,7 @@ Result<void> Backup::handle(Frame frame) {
 Result<void> Backup::handle_hello(const Frame& frame) {
     if (state_ != State::greeting) return Error("a second hello");
     hello_ = FMVM_TRY(HelloMessage::decode(frame.body));
+    if (hello_.generation == 0) return Error("it has not claimed a generation");
     const BackupHost::Prepared prepared = FMVM_TRY(host_.prepare(hello_));
     disks_ = prepared.disks;
     shadow_.emplace(*prepared.ram, disks_);
@@ -158,24 +161,27 @@ void Backup::send(std::vector<Piece> pieces) {
 
 Result<void> Backup::handle_commit(const Frame& frame) {
     const CommitMessage commit = FMVM_TRY(CommitMessage::decode(frame.body));
+    FMVM_TRY(check_host());
     const Result<void> committed = shadow_->commit(commit);
     if (!committed.ok() && shadow_->disks_failed()) return unfit(committed.error());
     FMVM_TRY(committed);
     crash_point("backup-committed");
     if (state_ == State::receiving) {
-        const Result<void> fits = host_.check(*shadow_);
-        if (!fits.ok())
-            return make_error("the guest cannot run on the backup's host: {}",
-                              fits.error().message());
         state_ = State::following;
         log::notice("backup", "in step with {} generation={}", peer_, hello_.generation);
     }
     if (hello_.durable) FMVM_TRY(apply());
     send(AckMessage{commit.epoch});
-    if (channel_->queued_bytes() > channel_high_water)
-        return Error("it does not read what it is told");
     crash_point("backup-acknowledged");
     return hello_.durable ? Result<void>{} : apply();
+}
+
+// Before the first epoch is committed. A commit without a state says so itself.
+Result<void> Backup::check_host() {
+    if (state_ != State::receiving || shadow_->staged_state().empty()) return {};
+    const Result<void> fits = host_.check(shadow_->staged_state());
+    if (fits.ok()) return {};
+    return make_error("the guest cannot run on the backup's host: {}", fits.error().message());
 }
 
 Result<void> Backup::apply() {
@@ -209,6 +215,7 @@ Result<void> Backup::handle_switch_over(const Frame& frame) {
     const SwitchOverMessage message = FMVM_TRY(SwitchOverMessage::decode(frame.body));
     if (state_ != State::following || message.epoch != shadow_->committed())
         return Error("a switch-over out of turn");
+    if (const Result<void> well = shadow_->poll_disks(); !well.ok()) return unfit(well.error());
     crash_point("backup-switch-over");
     state_ = State::deciding;
     host_.claim(hello_.generation + 1);
@@ -256,6 +263,7 @@ void Backup::primary_lost(const std::string& reason) {
         case State::following:
             log::warning("backup", "lost the primary {} epoch={}: {}", peer_, shadow_->committed(),
                          reason);
+            look_at_disks();
             if (unfit_) {
                 listen_again();
             } else {
@@ -266,6 +274,14 @@ void Backup::primary_lost(const std::string& reason) {
         default:
             break;  // deciding: the answer is on its way; later: no matter
     }
+}
+
+// A guest is not taken over onto a disk that is known to fail.
+void Backup::look_at_disks() {
+    const Result<void> well = shadow_->poll_disks();
+    if (well.ok() || unfit_) return;
+    unfit_ = true;
+    log::error("backup", "{}", well.error().message());
 }
 
 void Backup::listen_again() {

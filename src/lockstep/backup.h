@@ -16,6 +16,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "lockstep/arbiter.h"
@@ -39,9 +40,9 @@ class BackupHost {
         ShadowDisks* disks;  // of which this side has its own; null: none
     };
     virtual Result<Prepared> prepare(const HelloMessage& hello) = 0;
-    // The first commit is here: whether its guest could go on here, which must be known before this
-    // side says that it can.
-    virtual Result<void> check(const Shadow& shadow) = 0;
+    // The first commit is here: whether a guest in this state could go on here, which must be known
+    // before this side says that it can.
+    virtual Result<void> check(std::span<const std::uint8_t> state) = 0;
     // The machine is not needed: its primary is gone before the first commit, or goes on alone.
     virtual void discard() = 0;
     // Answered later by Backup::claimed().
@@ -95,6 +96,7 @@ class Backup : public ChannelUser {
     Result<void> handle_hello(const Frame& frame);
     Result<void> handle_disk(const Frame& frame);
     Result<void> handle_commit(const Frame& frame);
+    Result<void> check_host();
     Result<void> apply();
     Result<void> handle_check(const Frame& frame);
     Error unfit(const Error& why);
@@ -107,6 +109,7 @@ class Backup : public ChannelUser {
     void send(std::vector<Piece> pieces);
     void refuse(const std::string& reason);
     void primary_lost(const std::string& reason);
+    void look_at_disks();
     void listen_again();
     void claim_won();
     void take_over();

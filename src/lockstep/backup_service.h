@@ -23,8 +23,9 @@ class Standby {
     virtual ShadowRam& ram() = 0;
     // Of which this side has its own; null: none.
     virtual ShadowDisks* disks() = 0;
-    // Whether run() could restore this guest; tried once, when it is first whole.
-    virtual Result<void> check(const Shadow& shadow) = 0;
+    // Whether run() could restore a guest in this state; tried once, right before it is first
+    // committed.
+    virtual Result<void> check(std::span<const std::uint8_t> state) = 0;
     // Restores the guest, shows the committed console tail (again) and lets the guest run. It lives
     // as long as the guest. False: not yet, call again soon; does not wait.
     virtual Result<bool> run(const Shadow& shadow, Generation generation,
@@ -65,7 +66,9 @@ class BackupService : public BackupHost {
 
     TimePoint now() override { return std::chrono::steady_clock::now(); }
     Result<Prepared> prepare(const HelloMessage& hello) override;
-    Result<void> check(const Shadow& shadow) override { return standby_->check(shadow); }
+    Result<void> check(std::span<const std::uint8_t> state) override {
+        return standby_->check(state);
+    }
     void discard() override;
     void claim(Generation generation) override;
     Result<bool> take_over(const Shadow& shadow, Generation generation) override;

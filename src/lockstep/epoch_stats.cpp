@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/epoch_stats.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <vector>
 
 namespace fmvm::lockstep {
@@ -53,8 +57,10 @@ constexpr Figure figures[] = {
     {"output_bytes", "bytes of output held", [](const auto& r) { return number(r.output_bytes); }},
 };
 
+constexpr std::string_view trace_start = "{\"epoch\":";
+
 std::string trace_line(const EpochRecord& record) {
-    std::string line = fmt::format("{{\"epoch\":{}", record.epoch);
+    std::string line = fmt::format("{}{}", trace_start, record.epoch);
     for (const Figure& figure : figures)
         line += fmt::format(",\"{}\":{:.0f}", figure.key, figure.value(record));
     return line + "}\n";
@@ -74,10 +80,31 @@ std::string percentiles(const std::deque<EpochRecord>& records, const Figure& fi
 
 }  // namespace
 
+Result<UniqueFd> open_trace(const std::string& path) {
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666));
+    if (!fd) {
+        return errno_error(errno,
+                           fmt::format("--trace {}: cannot be written; name another file", path));
+    }
+    std::array<char, trace_start.size()> start{};
+    const ssize_t count = ::pread(fd.get(), start.data(), start.size(), 0);  // < 0: a pipe
+    if (count > 0 &&
+        std::string_view(start.data(), static_cast<std::size_t>(count)) != trace_start) {
+        return make_error(
+            "--trace {}: exists and is no trace of epochs, which would overwrite it; name another "
+            "file",
+            path);
+    }
+    return fd;
+}
+
 Result<void> EpochStats::trace_to(const std::string& path) {
+    UniqueFd fd = FMVM_TRY(open_trace(path));
+    if (::ftruncate(fd.get(), 0) != 0 && errno != EINVAL)
+        return errno_error(errno, fmt::format("--trace {}: cannot be emptied", path));
     const std::lock_guard lock(mutex_);
-    trace_.reset(std::fopen(path.c_str(), "we"));
-    if (!trace_) return errno_error(errno, fmt::format("trace {}: cannot be written", path));
+    trace_.reset(::fdopen(fd.release(), "a"));
+    FMVM_CHECK(trace_ != nullptr);
     return {};
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "lockstep/checkpoint_source.h"
 #include "lockstep/protocol.h"
 
@@ -27,6 +28,10 @@ struct EpochRecord {
     std::uint64_t output_bytes = 0;  // of the console, held until the acknowledgement
     std::chrono::steady_clock::duration acknowledged{};  // from the beginning of the cut
 };
+
+// The file for a trace, made when there is none. An error if it cannot be written, or holds
+// anything but a trace of before; nothing is changed.
+Result<UniqueFd> open_trace(const std::string& path);
 
 class EpochStats {
   public:

@@ -44,7 +44,10 @@ Result<void> MirroredDisks::release() {
     for (Disk& disk : disks_) {
         FMVM_TRY(disk.image->check_size());
         const bool prunes = disk.map->begin_prune();
-        FMVM_TRY(disk.image->sync());
+        if (const Result<void> synced = disk.image->sync(); !synced.ok()) {
+            FMVM_TRY(disk.map->flush_failed());
+            return synced;
+        }
         if (prunes) disk.map->end_prune();
         replay::DiskLabel label = disk.map->label();
         label.role = replay::DiskRole::clean;
@@ -56,7 +59,12 @@ Result<void> MirroredDisks::release() {
 void MirroredDisks::generation_changed(Generation generation) {
     if (recorder_ != nullptr) recorder_->set_generation(generation);
     const Result<void> changed = run_under(disks_.front().map->label().vm, generation);
-    if (!changed.ok()) log::warning("primary", "{}", changed.error().message());
+    if (changed.ok()) return;
+    log::error(
+        "primary",
+        "{}; should this host stop now, the image would be taken for an older one than it is: "
+        "make the label's file system work and switch over",
+        changed.error().message());
 }
 
 Result<void> MirroredDisks::begin() {

@@ -14,7 +14,8 @@ namespace fmvm::lockstep {
 
 namespace {
 
-// Beyond this a packed page is not worth the receiver's work.
+// Beyond this a packed page is not worth the receiver's work; and an epoch that is staged takes no
+// more memory than its pages.
 constexpr std::size_t packed_bytes_max = page_size * 3 / 4;
 
 void put_header(std::vector<std::uint8_t>& body, PageIndex page, PageEncoding encoding,
@@ -83,9 +84,10 @@ bool payload_fits(const PageRecord& record) {
         case PageEncoding::raw:
             return record.payload.size() == page_size;
         case PageEncoding::delta:
-            return check_delta(record.payload, page_size);
+            return record.payload.size() <= packed_bytes_max &&
+                   check_delta(record.payload, page_size);
         case PageEncoding::lz4:
-            return !record.payload.empty();
+            return !record.payload.empty() && record.payload.size() <= packed_bytes_max;
     }
     return false;
 }

@@ -203,6 +203,12 @@ void Primary::cut() {
     const TimePoint before = std::exchange(cut_began_, host_.now());
     interval_ = epoch_ == 0 ? TimePoint::duration{} : cut_began_ - before;
     last_cut_ = last_ != Last::no && !is_settling();
+    if (last_cut_ && last_ == Last::guest_end && !source_.settle()) {
+        log::warning(
+            "primary",
+            "a disk has not answered the guest's last requests: what they change may be on "
+            "this side only, until a backup is made equal again");
+    }
     const bool stay_stopped = last_cut_ || policy_.waits_for_ack();
     const Result<void> cut = source_.cut(++epoch_, stay_stopped);
     if (!cut.ok()) {
@@ -273,7 +279,7 @@ Result<void> Primary::handle(const Frame& frame) {
             log::error("primary", "the backup {} is not equal any more: {}", peer_, unfit.reason);
             unfit_ = true;
             end_verification({VerifyOutcome::Kind::different, std::move(unfit.reason)});
-            return {};
+            return Error("it is not equal any more");
         }
         case FrameType::ask_switch_over:
             if (!frame.body.empty()) return Error("a malformed wish to switch over");
@@ -410,6 +416,8 @@ void Primary::decide() {
         return;
     }
     state_ = State::deciding;
+    // What was cut is not going anywhere; its output is held all the same.
+    if (!last_cut_) source_.resume();
     host_.claim(options_.generation + 1);
 }
 

@@ -151,10 +151,15 @@ Result<void> Shadow::apply() {
     unapplied_.clear();
     for (const StagedLog& log : unreplayed_)
         FMVM_TRY(disks_->replay(log.content.records));
+    if (unreplayed_.empty()) FMVM_TRY(poll_disks());
     unreplayed_.clear();
     const Result<void> verified = verify();
     unverified_.clear();
     return verified;
+}
+
+Result<void> Shadow::poll_disks() {
+    return disks_ == nullptr ? Result<void>{} : disks_->poll();
 }
 
 Result<void> Shadow::verify() const {

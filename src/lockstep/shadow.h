@@ -53,10 +53,15 @@ class Shadow {
     // After apply(): what the disks hold is on stable storage.
     Result<void> sync() { return disks_ == nullptr ? Result<void>{} : disks_->sync(); }
 
+    // An error when the disks are known to have failed since; does not wait. Like that of apply().
+    Result<void> poll_disks();
+
     EpochId committed() const { return committed_; }  // 0: nothing yet
     // The last commit() failed because of this side's disks, not of what the peer sent.
     bool disks_failed() const { return disks_failed_; }
     const std::vector<std::uint8_t>& state() const { return state_; }
+    // Of the epoch under way; empty when it has not come yet.
+    const std::vector<std::uint8_t>& staged_state() const { return next_state_; }
 
     // Committed console output that the primary may not have shown.
     struct Tail {

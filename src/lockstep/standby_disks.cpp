@@ -11,6 +11,10 @@ namespace fmvm::lockstep {
 
 namespace {
 
+// Within this a flush has usually ended; a takeover looks again then, and does more often in
+// between.
+constexpr std::chrono::milliseconds flush_usual{5};
+
 std::vector<BlockBackend*> backends_of(const std::vector<StandbyDisks::Disk>& disks) {
     std::vector<BlockBackend*> backends;
     for (const StandbyDisks::Disk& disk : disks)
@@ -30,6 +34,11 @@ StandbyDisks::StandbyDisks(GuestMemory& memory, std::vector<Disk> disks, const V
         targets_.emplace_back(static_cast<std::uint8_t>(i), replay::DiskOwner{vm, generation},
                               *disks_[i].map, *disks_[i].image, disks_[i].name);
     }
+}
+
+// A flush that was under way may yet fail.
+StandbyDisks::~StandbyDisks() {
+    if (!taken_over_) static_cast<void>(trusted(replayer_.wait_all()));
 }
 
 std::vector<Piece> StandbyDisks::known() {
@@ -114,10 +123,7 @@ Result<void> StandbyDisks::replay(std::span<const replay::BlockRecord> records) 
     if (!following_) FMVM_TRY(mark(records));
     Result<void> replayed = check_sizes();
     if (replayed.ok()) replayed = replayer_.replay(records);
-    if (!replayed.ok()) {
-        distrust();
-        return replayed;
-    }
+    FMVM_TRY(trusted(replayed));
     for (const replay::BlockRecord& record : records) {
         if (replay::has_changed_disk(record))
             disks_[record.disk].map->settle(record.offset, record.length, false);
@@ -137,6 +143,11 @@ Result<void> StandbyDisks::check_sizes() const {
 void StandbyDisks::forget_changes() {
     for (const Disk& disk : disks_)
         disk.map->clear(disk.map->take_touched());
+}
+
+Result<void> StandbyDisks::trusted(Result<void> done) {
+    if (!done.ok()) distrust();
+    return done;
 }
 
 // Where these disks differ is not known any more: all of them is compared the next time.
@@ -160,10 +171,7 @@ Result<void> StandbyDisks::check(const replay::CheckMessage& message) const {
 
 Result<void> StandbyDisks::compare(const replay::CheckMessage& message) {
     for (const replay::BlockDigest& expected : message.blocks) {
-        Result<void> equal = compare(disks_[message.disk], expected);
-        if (equal.ok()) continue;
-        distrust();
-        return equal;
+        FMVM_TRY(trusted(compare(disks_[message.disk], expected)));
     }
     return {};
 }
@@ -175,8 +183,12 @@ Result<void> StandbyDisks::compare(const Disk& disk, const replay::BlockDigest& 
                       expected.block * replay::disk_block_bytes);
 }
 
+Result<void> StandbyDisks::poll() {
+    return trusted(replayer_.poll());
+}
+
 Result<void> StandbyDisks::sync() {
-    return replayer_.sync();
+    return trusted(replayer_.sync());
 }
 
 Result<void> StandbyDisks::release() {
@@ -185,15 +197,17 @@ Result<void> StandbyDisks::release() {
     for (const Disk& disk : disks_) {
         if (disk.map->begin_prune()) pruned.push_back(disk.map);
     }
-    FMVM_TRY(replayer_.sync());
+    FMVM_TRY(sync());
     for (replay::DirtyBlockMap* map : pruned)
         map->end_prune();
     return set_role(replay::DiskRole::clean, generation_);
 }
 
-Result<void> StandbyDisks::take_over(Generation generation) {
-    FMVM_TRY(replayer_.wait_idle());
-    return set_role(replay::DiskRole::running, generation);
+Result<bool> StandbyDisks::take_over(Generation generation) {
+    if (!FMVM_TRY(replayer_.wait_idle(flush_usual))) return false;
+    FMVM_TRY(set_role(replay::DiskRole::running, generation));
+    taken_over_ = true;
+    return true;
 }
 
 }  // namespace fmvm::lockstep

@@ -27,6 +27,7 @@ class StandbyDisks : public ShadowDisks {
     // In the order of --disk. The guest's VM and its generation on the primary.
     StandbyDisks(GuestMemory& memory, std::vector<Disk> disks, const VmId& vm,
                  Generation generation);
+    ~StandbyDisks() override;
 
     std::vector<Piece> known() override;
     Result<std::vector<Piece>> message(const Frame& frame) override;
@@ -35,20 +36,22 @@ class StandbyDisks : public ShadowDisks {
     Result<void> check(const replay::BlockRecord& record) const override;
     Result<void> mark(std::span<const replay::BlockRecord> records) override;
     Result<void> replay(std::span<const replay::BlockRecord> records) override;
+    Result<void> poll() override;
     Result<void> check(const replay::CheckMessage& message) const override;
     Result<void> compare(const replay::CheckMessage& message) override;
     Result<void> sync() override;
     Result<void> release() override;
 
-    // The guest is going to run on these disks under its new generation. Nothing of this class is
-    // called any more.
-    Result<void> take_over(Generation generation);
+    // The guest is going to run on these disks under its new generation. False: not yet, a flush is
+    // still under way; call again soon. Nothing of this class is called any more after true.
+    Result<bool> take_over(Generation generation);
 
   private:
     Result<replay::ResyncTarget*> target(std::uint8_t disk);
     Result<void> set_role(replay::DiskRole role, Generation generation);
     Result<void> compare(const Disk& disk, const replay::BlockDigest& expected);
     Result<void> check_sizes() const;
+    Result<void> trusted(Result<void> done);
     void distrust();
     void forget_changes();
 
@@ -58,6 +61,7 @@ class StandbyDisks : public ShadowDisks {
     std::vector<replay::ResyncTarget> targets_;
     replay::Replayer replayer_;
     bool following_ = false;
+    bool taken_over_ = false;
 };
 
 }  // namespace fmvm::lockstep

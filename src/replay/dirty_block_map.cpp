@@ -217,6 +217,7 @@ std::vector<BlockIndex> DirtyBlockMap::take_touched() {
         if (!stays) touched_.erase(block);
     }
     touched_list_ = std::move(unsettled);
+    std::ranges::sort(settled);
     return settled;
 }
 

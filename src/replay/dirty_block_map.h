@@ -70,8 +70,8 @@ class DirtyBlockMap {
     // Sets bits; durable when it returns. Not a change of the disk: nothing is touched.
     Result<void> add(const BlockSet& blocks);
 
-    // What was marked since the last call, without changes that have not settled: those are handed
-    // out by a later call.
+    // What was marked since the last call, ascending, without changes that have not settled: those
+    // are handed out by a later call.
     std::vector<BlockIndex> take_touched();
     void clear(std::span<const BlockIndex> blocks);
     // This block was found equal to, or became, the other side's.

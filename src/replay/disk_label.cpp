@@ -144,6 +144,7 @@ Result<void> may_protect(const FoundLabel& found, const std::string& image, cons
     if (found.state == LabelState::absent) return {};
     const DiskLabel& label = found.label;
     const bool clean = label.role == DiskRole::clean;
+    if (clean && label.generation == 0) return {};  // made just now: there was none
     if (label.vm != vm) return clean ? Result<void>() : stale_error(image, label.generation);
     // The side that ran the newest generation may do so again: there is no newer image. One that
     // followed it may not: it is behind by what was not committed when it was left.

@@ -154,6 +154,7 @@ Result<std::optional<LoggedEpoch>> EpochLogReader::next() {
     const Error damaged = make_error("log {}: is damaged at epoch {}", path_, number_ + 1);
     if (in.u64() != digest_of(std::span(head).first(head.size() - digest_bytes))) return damaged;
     if (epoch.number != number_ + 1) return damaged;
+    if (length > epoch_bytes_max) return damaged;
     torn_ = length > left_;
     if (torn_) return std::optional<LoggedEpoch>{};
     epoch.body.resize(length);

@@ -26,6 +26,9 @@
 
 namespace fmvm::replay {
 
+// Of one epoch's records; a recorder holds far less (epoch_recorder.h).
+inline constexpr std::uint64_t epoch_bytes_max = 512 * mib;
+
 struct EpochLogHeader {
     LabelId vm{};  // as in the labels of its images; none: an unprotected guest
     std::uint64_t begun_ms = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/image_blocks.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,6 +47,7 @@ class FileBlocks : public ImageBlocks {
         const int failure =
             write_all_at(image_.fd.get(), std::as_bytes(space), block * disk_block_bytes);
         if (failure != 0) return error(block, "cannot be written", failure);
+        begin_writeback(block);
         return {};
     }
 
@@ -62,6 +64,19 @@ class FileBlocks : public ImageBlocks {
     }
 
   private:
+    // Lest a whole image waits in the page cache for the first flush of the guest's, which would
+    // take as long as that. An error shows at a flush.
+    void begin_writeback(BlockIndex written) {
+        const bool follows = written == unsynced_from_ + unsynced_;
+        if (!follows) unsynced_from_ = written, unsynced_ = 0;
+        if (++unsynced_ < writeback_blocks) return;
+        ::sync_file_range(image_.fd.get(), static_cast<off64_t>(unsynced_from_ * disk_block_bytes),
+                          static_cast<off64_t>(unsynced_ * disk_block_bytes),
+                          SYNC_FILE_RANGE_WRITE);
+        unsynced_ = 0;
+        unsynced_from_ = written + 1;
+    }
+
     std::size_t alignment() const { return std::max<std::size_t>(image_.memory_alignment, 64); }
 
     std::span<std::uint8_t> place(BlockIndex block, std::size_t size) const {
@@ -75,8 +90,12 @@ class FileBlocks : public ImageBlocks {
                                                      block * disk_block_bytes));
     }
 
+    static constexpr std::uint64_t writeback_blocks = 4 * mib / disk_block_bytes;
+
     const DiskImage& image_;
     const std::string name_;
+    BlockIndex unsynced_from_ = 0;
+    std::uint64_t unsynced_ = 0;  // blocks from there on that were written since
     const std::unique_ptr<std::uint8_t, decltype(&std::free)> aligned_;
 };
 

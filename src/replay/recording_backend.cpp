@@ -69,8 +69,9 @@ RecordingBackend::Tracked& RecordingBackend::track(BlockOperation& operation) {
 
 // In the order in which the guest asked, wherever that matters.
 bool RecordingBackend::must_wait(const Tracked& tracked) const {
-    if (!tracked.captured || tracked.op == BlockOp::flush) return false;
+    if (!tracked.captured) return false;
     if (log_.budget_->is_exceeded()) return true;
+    if (tracked.op == BlockOp::flush) return false;
     const auto conflicts = [&tracked](const Tracked* other) { return conflict(tracked, *other); };
     for (const Tracked* other : waiting_) {
         if (other == &tracked) break;  // only those before it

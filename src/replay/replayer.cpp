@@ -76,6 +76,7 @@ struct Replayer::Parts : BlockOperationOwner {
     void submit(Operation& operation);
     void flush_disks();
     bool is_flushing(std::size_t disk) const;
+    void poll_disks();
     void wait_for(BlockBackend& disk);
     void wait_for_data();
     void wait_all();
@@ -108,6 +109,7 @@ Result<void> Replayer::check(const BlockRecord& record) const {
 }
 
 Result<void> Replayer::replay(std::span<const BlockRecord> records) {
+    parts_->poll_disks();
     for (const BlockRecord& record : records) {
         if (parts_->failure) break;
         const Result<void> done = parts_->carry_out(record);
@@ -128,9 +130,26 @@ Result<void> Replayer::sync() {
     return parts_->outcome();
 }
 
-Result<void> Replayer::wait_idle() {
+Result<void> Replayer::poll() {
+    parts_->poll_disks();
+    parts_->flush_disks();
+    return parts_->outcome();
+}
+
+Result<void> Replayer::wait_all() {
     parts_->wait_all();
     return parts_->outcome();
+}
+
+Result<bool> Replayer::wait_idle(std::chrono::milliseconds limit) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    while (true) {
+        FMVM_TRY(poll());
+        if (parts_->in_flight.empty()) return true;
+        if (std::chrono::steady_clock::now() >= deadline) return false;
+        parts_->disks[parts_->in_flight.front()->disk]->wait_for_completion(
+            std::min(look_every_of_several, limit));
+    }
 }
 
 Replayer::Parts::Operation& Replayer::Parts::allocate() {
@@ -249,13 +268,17 @@ bool Replayer::Parts::is_flushing(std::size_t disk) const {
     });
 }
 
+void Replayer::Parts::poll_disks() {
+    for (BlockBackend* disk : disks)
+        disk->poll_completions();
+}
+
 // Until one more operation is complete, of this disk or another.
 void Replayer::Parts::wait_for(BlockBackend& disk) {
     const auto deadline = std::chrono::steady_clock::now() + answer_limit;
     const std::size_t before = in_flight.size();
     while (in_flight.size() == before) {
-        for (BlockBackend* each : disks)
-            each->poll_completions();
+        poll_disks();
         if (in_flight.size() != before) return;
         if (std::chrono::steady_clock::now() >= deadline) {
             fail(*in_flight.front(), "does not answer");

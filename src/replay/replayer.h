@@ -38,8 +38,14 @@ class Replayer {
     Result<void> replay(std::span<const BlockRecord> records);
     // Everything is on stable storage when it returns, and nothing in flight.
     Result<void> sync();
+    // Takes what disks have answered and begins flushes that waited for another, without waiting:
+    // so that a flush which fails is known of soon.
+    Result<void> poll();
     // Nothing is in flight when it returns.
-    Result<void> wait_idle();
+    Result<void> wait_all();
+    // True when nothing is in flight; waits for that no longer than `limit`, and however long a
+    // flush takes, it is no error.
+    Result<bool> wait_idle(std::chrono::milliseconds limit);
 
   private:
     struct Parts;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Machine::save() and restore(): which sections there are, and in which order they are put back.
+#include "base/log.h"
 #include "base/units.h"
 #include "vmm/layout.h"
 #include "vmm/machine.h"
@@ -39,6 +40,20 @@ Error in_section(std::string_view name, const Error& error) {
 
 Error malformed(std::string_view name) {
     return make_error("the state of {} is malformed", name);
+}
+
+// The time that a write of it took is nothing to speak of.
+void tell_tsc(double ahead_s) {
+    if (ahead_s < -0.001) {
+        log::warning(
+            "vmm",
+            "this host's KVM does not set a guest's TSC: it goes back by {:.3f} s, and what "
+            "the guest measures with it is wrong; move it back, or start it anew",
+            -ahead_s);
+    } else if (ahead_s > 1) {
+        log::notice("vmm", "this host's KVM does not set a guest's TSC: it jumps ahead by {:.1f} s",
+                    ahead_s);
+    }
 }
 
 }  // namespace
@@ -140,6 +155,7 @@ Result<void> Machine::restore_vcpus(const StateImage& image) {
         const Result<void> restored = vcpu_access_.restore(fd, state);
         if (!restored.ok()) return in_section(vcpu_section(id), restored.error());
         if (id == 0) {
+            tell_tsc(vcpu_access_.tsc_ahead(fd, state));
             shape_.cpuid = state.cpuid;
             FMVM_TRY(vcpu_access_.probe(fd));
         }

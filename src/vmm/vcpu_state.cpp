@@ -191,12 +191,26 @@ Result<void> VcpuStateAccess::try_restore(int fd, const VcpuState& state) const 
     kvm_lapic_state idle{};
     FMVM_TRY(get(fd, KVM_GET_LAPIC, &idle, "KVM_GET_LAPIC"));
     VcpuState harmless = state;
+    // KVM takes two writes of a TSC soon after one another for an attempt to synchronise vCPUs, and
+    // would answer the second, which counts, with the offset of the first (kvm_synchronize_tsc).
     std::erase_if(harmless.msrs, [](const kvm_msr_entry& entry) {
-        return entry.index == msr_wall_clock || entry.index == msr_wall_clock_new;
+        return entry.index == msr_wall_clock || entry.index == msr_wall_clock_new ||
+               entry.index == msr_tsc || entry.index == msr_tsc_deadline;
     });
     FMVM_TRY(restore(fd, harmless));
     // The guest's own timer would fire here from now on.
     return set(fd, KVM_SET_LAPIC, idle, "KVM_SET_LAPIC");
+}
+
+double VcpuStateAccess::tsc_ahead(int fd, const VcpuState& state) const {
+    const auto saved = std::ranges::find(state.msrs, msr_tsc, &kvm_msr_entry::index);
+    MsrList now(1);
+    now.entries()[0].index = msr_tsc;
+    if (saved == state.msrs.end() || state.tsc_khz == 0 ||
+        retry_ioctl(fd, KVM_GET_MSRS, now.get()) != 1)
+        return 0;
+    const auto cycles = static_cast<std::int64_t>(now.entries()[0].data - saved->data);
+    return static_cast<double>(cycles) / (state.tsc_khz * 1e3);
 }
 
 Result<void> VcpuStateAccess::restore_msrs(int fd, const VcpuState& state) const {

@@ -50,6 +50,9 @@ class VcpuStateAccess {
     // state but no armed timer, and guest memory is untouched. restore() may follow, with any
     // state.
     Result<void> try_restore(int vcpu_fd, const VcpuState& state) const;
+    // Right after restore(): how far the vCPU's TSC is ahead of the state's, in seconds. Some KVMs
+    // take a TSC without a word and leave it as the host's. 0: unknown.
+    double tsc_ahead(int vcpu_fd, const VcpuState& state) const;
 
   private:
     VcpuStateAccess() = default;

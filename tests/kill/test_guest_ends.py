@@ -52,6 +52,21 @@ class GuestEnds(PairTestCase):
                 self.assert_all_shown(pair.joined(primary, backup).stream, 100)
                 pair.check()
 
+    def test_that_nobody_can_be_told(self):
+        """Neither a backup nor an arbiter: this side cannot know whether the guest goes on."""
+        pair = self.pair(COUNTER)
+        claims = pair.directory / "claims-as-the-primary-sees-them"
+        claims.symlink_to(pair.directory)
+        backup = pair.start_backup()
+        primary = pair.start_primary(claims=claims)
+        primary.wait_log("protected by")
+        claims.unlink()
+        backup.signal(signal.SIGKILL)
+        primary.wait_log("the guest's output waits")
+        self.assertEqual(primary.stop(), FAILURE, primary.description())
+        self.assertIn("neither the backup nor the arbiter could be told", primary.log())
+        pair.check()
+
     def test_on_a_backup_that_cannot_protect_it_again(self):
         """What it wanted for that is gone since its start: the guest goes on all the same."""
         pair = self.pair(counting(400, "poweroff"))

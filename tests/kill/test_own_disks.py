@@ -10,6 +10,7 @@ repeats the moments of a run.
 import dataclasses
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,9 @@ KILLED = -signal.SIGKILL
 # It begins when it is protected, or soon before.
 SCRIBBLER = Workload("scribbler", "blkload", "scribble=1 depth=8 block=16384 seconds=3 settle_ms=1000",
                      judge=None)
+# Writes all over its disk, in no order, several at a time.
+RANDOM_WRITER = Workload("random-writer", "blkload",
+                         "op=write fresh=1 depth=8 seconds=6 settle_ms=1000", judge=None)
 
 
 class OwnDisksTestCase(JournalTestCase):
@@ -73,6 +77,68 @@ class OrderlyEnd(OwnDisksTestCase):
                 self.assertIn(b"blkload: ok", primary.console, pair.description())
                 self.assert_same_disks(pair, "primary", "backup")
                 pair.check()
+
+
+class Rejoin(OwnDisksTestCase):
+    def test_while_the_guest_writes_in_no_order(self):
+        """Whenever a backup dies, the next one on its image is told all that differs: the maps cover
+        epochs that were sent and not acknowledged, whatever the order of their blocks."""
+        moments = random.Random(SEED)
+        print(f"FMVM_KILL_SEED={SEED}", flush=True)
+        pair = self.journal_pair(RANDOM_WRITER)
+        primary, backup = pair.start()
+        for _ in range(4):
+            time.sleep(moments.uniform(0.1, 0.6))
+            backup.signal(signal.SIGKILL)
+            check_status(backup, KILLED)
+            backup = pair.start_backup()
+            backup.wait_log("in step with")
+        check_status(primary, OK)
+        check_status(backup, OK)
+        self.assertIn(b"blkload: ok", primary.console, pair.description())
+        compared = re.findall(r"disks are equal: compared=(\d+)", primary.log())
+        self.assertEqual(len(compared), 5, primary.description())
+        self.assert_same_disks(pair, "primary", "backup")
+        pair.check()
+
+
+class Durable(OwnDisksTestCase):
+    """--ack durable: the backup's disk holds what was acknowledged before it says so."""
+
+    def durable_pair(self):
+        return self.journal_pair(more=("--ack", "durable"))
+
+    def test_the_primary_dies(self):
+        moments = random.Random(SEED)
+        print(f"FMVM_KILL_SEED={SEED}", flush=True)
+        for number in range((ROUNDS + 2) // 3):
+            moment = moments.uniform(0, 1)
+            with self.subTest(seed=SEED, number=number, moment=moment):
+                pair = self.durable_pair()
+                primary, backup = pair.start()
+                time.sleep(moment)
+                primary.signal(signal.SIGKILL)
+                check_status(primary, KILLED)
+                self.assert_well_to_the_end(pair, primary, backup)
+
+    def test_both_die(self):
+        """All that was shown is on the backup's disk, too."""
+        pair = self.durable_pair()
+        backup = pair.start_backup(crash_at="backup-taking-over")
+        primary = pair.start_primary()
+        primary.wait_log("protected by")
+        primary.wait_lines(20)
+        primary.signal(signal.SIGKILL)
+        check_status(primary, KILLED)
+        check_status(backup, KILLED)
+        pair.check_disk(bytes(primary.console), backup)
+        pair.verdict(primary, backup)
+
+    def test_an_orderly_end(self):
+        pair = self.durable_pair()
+        primary, backup = pair.start()
+        primary.wait_lines(50)
+        self.assert_same_in_the_end(pair, primary, backup)
 
 
 class RandomKills(OwnDisksTestCase):

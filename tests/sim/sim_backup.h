@@ -37,7 +37,7 @@ class SimBackup : public lockstep::BackupHost {
 
     TimePoint now() override { return process_.now(); }
     Result<Prepared> prepare(const lockstep::HelloMessage& hello) override;
-    Result<void> check(const lockstep::Shadow& shadow) override;
+    Result<void> check(std::span<const std::uint8_t> state) override;
     void discard() override { ram_.reset(); }
     void claim(lockstep::Generation generation) override;
     Result<bool> take_over(const lockstep::Shadow& shadow,

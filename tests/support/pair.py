@@ -283,12 +283,12 @@ class Pair:
         backup.wait_log("listening on")
         return backup
 
-    def start_primary(self, *options, name="primary", crash_at=None, environment=None):
+    def start_primary(self, *options, name="primary", crash_at=None, claims=None, environment=None):
         return self._start(
             name, "primary", "--backup", f"127.0.0.1:{self.through}",
             *self.workload.start(self.memory), *self.disk_options(name), *self.verify, "--lost-after",
             self.lost_after, "--trace", self.directory / f"{name}.trace", *self.more, *options,
-            crash_at=crash_at, environment=environment)
+            crash_at=crash_at, claims=claims, environment=environment)
 
     def start(self, *options):
         """Both, in step: (primary, backup)."""

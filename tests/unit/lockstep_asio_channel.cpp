@@ -39,7 +39,7 @@ class Loops {
         network.stop();
         network_thread_.join();
     }
-    ChannelThreads threads() { return {user, network}; }
+    ChannelThreads threads() { return {user, network, stuck_after}; }
     void on_user(std::function<void()> task) {
         std::mutex mutex;
         std::condition_variable changed;
@@ -56,6 +56,7 @@ class Loops {
 
     boost::asio::io_context network{1};
     boost::asio::io_context user{1};
+    std::chrono::milliseconds stuck_after{30000};
 
   private:
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> user_work_;
@@ -107,7 +108,8 @@ struct Connected {
     std::mutex mutex;
     std::condition_variable changed;
 
-    Connected() {
+    explicit Connected(std::chrono::milliseconds stuck_after = std::chrono::seconds(30)) {
+        near_loops.stuck_after = stuck_after;
         far_loops.on_user([this] {
             listener = Listener::listen(far_loops.threads(), {"127.0.0.1", 0},
                                         [this](std::unique_ptr<Channel> channel) {
@@ -232,6 +234,22 @@ TEST_CASE("channel: a busy user does not silence it", "[channel]") {
     CHECK(HeartbeatMessage::decode(pair.far.frames[0].body).value().output_shown == 7);
     pair.near_loops.on_user([&] { pair.near_channel->send(FrameType::heartbeat, {}); });
     REQUIRE(pair.far.wait([&] { return pair.far.frames.size() == 2; }));  // malformed: its affair
+}
+
+TEST_CASE("channel: a user that does not come back at all does silence it", "[channel]") {
+    constexpr std::chrono::milliseconds stuck_after(100);
+    Connected pair(stuck_after);
+    pair.near_loops.on_user([&] {
+        pair.near_channel->keep_alive(std::chrono::milliseconds(2), Heartbeat::Role::leads);
+        CHECK(test::eventually([&] {
+            const auto heard = pair.far_channel->last_heard();
+            std::this_thread::sleep_for(stuck_after);
+            return pair.far_channel->last_heard() == heard;
+        }));
+    });
+    // It is back, and so are the signs of life.
+    const auto heard = pair.far_channel->last_heard();
+    CHECK(test::eventually([&] { return pair.far_channel->last_heard() != heard; }));
 }
 
 TEST_CASE("channel: one side leads, the other answers; nobody is silent", "[channel]") {

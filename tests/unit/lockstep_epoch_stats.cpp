@@ -73,4 +73,19 @@ TEST_CASE("epoch stats: a line of JSON per epoch", "[stats]") {
     }
     CHECK_FALSE(std::getline(lines, line));
     CHECK_FALSE(stats.trace_to("/nonexistent/trace").ok());
+    REQUIRE(stats.trace_to(file.path()).ok());  // instead of the one before
+    CHECK(std::ifstream(file.path()).get() == std::ifstream::traits_type::eof());
+    CHECK(EpochStats().trace_to("/dev/null").ok());
+}
+
+TEST_CASE("epoch stats: no trace is written over anything else", "[stats]") {
+    const fmvm::test::TempFile file;
+    std::ofstream(file.path()) << "a disk image, say";
+    EpochStats stats;
+    const auto refused = stats.trace_to(file.path());
+    REQUIRE_FALSE(refused.ok());
+    CHECK_THAT(refused.error().message(), Catch::Contains("no trace of epochs"));
+    std::string kept;
+    std::getline(std::ifstream(file.path()) >> std::ws, kept);
+    CHECK(kept == "a disk image, say");
 }

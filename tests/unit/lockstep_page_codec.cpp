@@ -264,6 +264,10 @@ TEST_CASE("pages: malformed records are refused", "[pages]") {
     CHECK(accepted(make_body(0, 2, put_delta({512, 0}))));
     CHECK_FALSE(accepted(make_body(0, 2, put_delta({513, 0}))));
     CHECK_FALSE(accepted(make_body(0, 3, {})));
+    // No more than a page takes, so that an epoch cannot be larger than RAM.
+    CHECK(accepted(make_body(0, 3, Bytes(page_size * 3 / 4))));
+    CHECK_FALSE(accepted(make_body(0, 3, Bytes(page_size * 3 / 4 + 1))));
+    CHECK_FALSE(accepted(make_body(0, 2, Bytes(page_size, 0))));
     CHECK_FALSE(accepted(make_body(0, 4, Bytes(page_size))));
     CHECK_FALSE(accepted(make_body(0, 255, {})));
     CHECK_FALSE(accepted({}));

@@ -41,8 +41,30 @@ struct Backup {
         return message;
     }
 
+    // The disks are made equal: there is nothing to compare.
+    void begin() {
+        replay::BeginMessage message;
+        message.image_bytes = disk_bytes;
+        message.pair[0] = 1;
+        message.blocks = replay::PackedBlocks::pack(replay::BlockSet(3));
+        Frame frame;
+        frame.type = FrameType::disk_begin;
+        const std::vector<std::uint8_t> body = message.encode();
+        frame.body.assign(body.begin(), body.end());
+        REQUIRE(disks->message(frame).ok());
+        REQUIRE(disks->equal());
+        REQUIRE(disks->follow().ok());
+    }
+    // An epoch that holds nothing but a flush.
+    Result<void> replay_flush() {
+        replay::BlockRecord flush;
+        flush.op = BlockOp::flush;
+        return disks->replay(std::span(&flush, 1));
+    }
+
     GuestRam ram;
-    MemoryBackend backend{std::make_shared<std::vector<std::uint8_t>>(disk_bytes)};
+    FaultyBackend backend{
+        std::make_unique<MemoryBackend>(std::make_shared<std::vector<std::uint8_t>>(disk_bytes))};
     std::unique_ptr<replay::DirtyBlockMap> map;
     MemoryBlocks* image = nullptr;
     std::optional<StandbyDisks> disks;
@@ -102,4 +124,52 @@ TEST_CASE("standby disks: nothing changes on a disk before its label says so") {
     write.digest = digest_of(payload);
     CHECK_FALSE(backup.disks->replay(std::span(&write, 1)).ok());
     CHECK(backup.map->label().role == replay::DiskRole::following);
+}
+
+TEST_CASE("standby disks: after a flush that failed nothing is trusted, whenever it is known") {
+    Backup backup;
+    backup.begin();
+    backup.backend.judge([](const BlockOperation&) { return BlockStatus::io_error; });
+    backup.backend.hold(true);
+    SECTION("by an epoch that is acknowledged when it is durable") {
+        backup.backend.hold(false);
+        CHECK_FALSE(backup.disks->sync().ok());
+    }
+    SECTION("when it is looked at") {
+        REQUIRE(backup.replay_flush().ok());
+        backup.backend.release_all();
+        CHECK_FALSE(backup.disks->poll().ok());
+    }
+    SECTION("at a guest's end") {
+        backup.backend.hold(false);
+        CHECK_FALSE(backup.disks->release().ok());
+    }
+    SECTION("when the disks are given up") {
+        REQUIRE(backup.replay_flush().ok());
+        backup.backend.release_all();
+        backup.disks.reset();
+    }
+    SECTION("at a takeover") {
+        REQUIRE(backup.replay_flush().ok());
+        backup.backend.release_all();
+        CHECK_FALSE(backup.disks->take_over(2).ok());
+        backup.disks.reset();
+    }
+    CHECK(backup.map->label().role == replay::DiskRole::syncing);
+    CHECK(backup.map->label().pair[0] != 1);
+    CHECK(backup.map->dirty().size() == 3);
+}
+
+TEST_CASE("standby disks: a takeover waits for a flush, however long, and for nothing else") {
+    Backup backup;
+    backup.begin();
+    backup.backend.hold(true);
+    REQUIRE(backup.replay_flush().ok());
+    CHECK_FALSE(backup.disks->take_over(2).value());
+    CHECK_FALSE(backup.disks->take_over(2).value());
+    CHECK(backup.map->label().role != replay::DiskRole::running);
+    backup.backend.release_all();
+    CHECK(backup.disks->take_over(2).value());
+    CHECK(backup.map->label().role == replay::DiskRole::running);
+    CHECK(backup.map->label().generation == 2);
 }

@@ -299,5 +299,11 @@ TEST_CASE("a primary takes what its arbiter knows nothing newer than") {
     CHECK_FALSE(allowed(DiskRole::running, vm, 8));
     CHECK_FALSE(allowed(DiskRole::running, vm, 6));
     CHECK(allowed(DiskRole::clean, id_of(9), 8));
+    // Made just now, because there was none.
+    FoundLabel fresh{LabelState::whole, {}};
+    fresh.label.vm = vm;
+    CHECK(may_protect(fresh, "a.img", vm, 7).ok());
+    fresh.label.role = DiskRole::syncing;  // or because it was damaged
+    CHECK_FALSE(may_protect(fresh, "a.img", vm, 7).ok());
     CHECK_FALSE(allowed(DiskRole::running, id_of(9), 7));
 }

@@ -378,10 +378,11 @@ TEST_CASE("recording: a burst of reads in flight is no reason for a cut") {
 }
 
 TEST_CASE("recording: entries without payloads have their limit, too") {
+    const BlockOp op = GENERATE(BlockOp::discard, BlockOp::flush);
     Bench bench(BlockLog::Reads::recorded, 64 * kib);
     bench.start_recording();
     for (unsigned i = 0; i < 1000; ++i)
-        bench.change(BlockOp::discard, i % 100);
+        bench.change(op, i % 100);
     CHECK(bench.completed.size() < 300);
     CHECK(bench.pressed == 1);
     while (bench.completed.size() < 1000) {

@@ -116,7 +116,7 @@ TEST_CASE("replayer: disjoint records go side by side, overlapping ones in order
     records.write(5, 50);
     records.write(5, 51).disk = 1;
     REQUIRE(bench.replay(records) == "");
-    CHECK(bench.disks[0]->waves.front() == 10);
+    CHECK(bench.disks[0]->waves.at(1) == 10);  // the first look is before any
     for (const std::uint64_t sector : {0, 1, 2, 3, 6, 7, 8, 9})
         CHECK(bench.on_disk(sector) == sector);
     CHECK(bench.on_disk(4) == 40);
@@ -209,7 +209,7 @@ TEST_CASE("replayer: bytes that are not the primary's make this side unfit, for 
     more.write(9, 9);
     CHECK(bench.replay(more) != "");
     CHECK_FALSE(bench.replayer->sync().ok());
-    CHECK_FALSE(bench.replayer->wait_idle().ok());
+    CHECK_FALSE(bench.replayer->wait_all().ok());
     CHECK(bench.on_disk(9) == 0xdd);
     CHECK(bench.disks[0]->submitted() == before);
 }
@@ -258,7 +258,7 @@ TEST_CASE("replayer: flushes are carried out once, and sync waits for them") {
     CHECK(flushes == 0);  // in flight
     CHECK(bench.disks[0]->held().size() == 1);
     CHECK(bench.disks[1]->held().empty());
-    REQUIRE(bench.replayer->wait_idle().ok());
+    REQUIRE(bench.replayer->wait_all().ok());
     CHECK(flushes == 1);
     REQUIRE(bench.replayer->sync().ok());
     CHECK(flushes == 3);  // of both disks
@@ -274,7 +274,53 @@ TEST_CASE("replayer: a flush that fails is found out, at the latest by sync") {
     Records records;
     records.add(BlockOp::flush, 0, 0);
     CHECK(bench.replay(records) == "");
-    CHECK_FALSE(bench.replayer->sync().ok());
+    SECTION("by sync") {
+        CHECK_FALSE(bench.replayer->sync().ok());
+    }
+    SECTION("or when it is looked at") {
+        CHECK_FALSE(bench.replayer->poll().ok());
+    }
+    SECTION("or by the next records, whatever they are") {
+        Records more;
+        more.write(1, 1);
+        CHECK(bench.replay(more) != "");
+        CHECK(bench.on_disk(1) == 0xdd);
+    }
+}
+
+TEST_CASE("replayer: a flush that takes long is waited for in pieces, and is no error") {
+    Bench bench(std::chrono::milliseconds(1));
+    bench.disks[0]->answers = false;
+    Records records;
+    records.add(BlockOp::flush, 0, 0);
+    REQUIRE(bench.replay(records) == "");
+    for (int i = 0; i < 5; ++i)
+        CHECK_FALSE(bench.replayer->wait_idle(std::chrono::milliseconds(2)).value());
+    bench.disks[0]->answers = true;
+    CHECK(bench.replayer->wait_idle(std::chrono::milliseconds(2)).value());
+}
+
+TEST_CASE("replayer: a flush that came during another is carried out behind it, unasked") {
+    Bench bench;
+    std::size_t flushes = 0;
+    bench.disks[0]->judge(
+        [&flushes](const BlockOperation& operation) -> std::optional<BlockStatus> {
+            if (operation.op == BlockOp::flush) ++flushes;
+            return std::nullopt;
+        });
+    bench.disks[0]->answers = false;
+    for (int i = 0; i < 2; ++i) {
+        Records records;
+        records.add(BlockOp::flush, 0, 0);
+        REQUIRE(bench.replay(records) == "");
+    }
+    CHECK(bench.disks[0]->held().size() == 1);
+    bench.disks[0]->answers = true;
+    REQUIRE(bench.replayer->poll().ok());
+    CHECK(flushes == 1);
+    CHECK(bench.disks[0]->held().size() == 1);
+    CHECK(bench.replayer->wait_idle(std::chrono::milliseconds(2)).value());
+    CHECK(flushes == 2);
 }
 
 TEST_CASE("replayer: without RAM reads are verified and nothing may refer to it") {
