@@ -16,8 +16,8 @@ struct Seeds {
     std::uint64_t end() const { return first + count; }
 };
 
-// A sanitizer makes a seed ten times as long (the one for threads thirty times, and such programs have
-// one); it looks for other mistakes, and needs fewer.
+// A sanitizer makes a seed ten times as long (the one for threads thirty times, and such programs
+// have one); it looks for other mistakes, and needs fewer.
 constexpr std::uint64_t seeds_in_this_build(std::uint64_t count) {
 #if defined(__SANITIZE_THREAD__)
     return (count + 19) / 20;
