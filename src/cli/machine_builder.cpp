@@ -17,6 +17,7 @@
 #include "devices/power.h"
 #include "devices/rng_device.h"
 #include "devices/virtio/mmio_transport.h"
+#include "replay/pruning_backend.h"
 #include "replay/recording_backend.h"
 #include "replay/tracking_backend.h"
 #include "vmm/boot/kernel_loader.h"
@@ -107,6 +108,7 @@ class Builder {
             backend = std::make_unique<AlignedBackend>(std::move(backend), alignment);
         }
         if (own) {
+            backend = std::make_unique<replay::PruningBackend>(std::move(backend), *map);
             built.own_disks.push_back({disk.path, built.disks.back(), backend.get(), map});
             backend = std::make_unique<replay::TrackingBackend>(std::move(backend), *map);
         }

@@ -43,7 +43,7 @@ Result<void> MirroredDisks::run_under(const VmId& vm, Generation generation) {
 Result<void> MirroredDisks::release() {
     for (Disk& disk : disks_) {
         FMVM_TRY(disk.image->check_size());
-        const bool prunes = disk.map->begin_prune();
+        const bool prunes = disk.map->begin_prune(replay::DirtyBlockMap::Prune::all);
         if (const Result<void> synced = disk.image->sync(); !synced.ok()) {
             FMVM_TRY(disk.map->flush_failed());
             return synced;

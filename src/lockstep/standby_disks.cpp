@@ -195,7 +195,7 @@ Result<void> StandbyDisks::release() {
     FMVM_TRY(check_sizes());
     std::vector<replay::DirtyBlockMap*> pruned;
     for (const Disk& disk : disks_) {
-        if (disk.map->begin_prune()) pruned.push_back(disk.map);
+        if (disk.map->begin_prune(replay::DirtyBlockMap::Prune::all)) pruned.push_back(disk.map);
     }
     FMVM_TRY(sync());
     for (replay::DirtyBlockMap* map : pruned)

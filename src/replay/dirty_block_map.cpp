@@ -81,6 +81,7 @@ DirtyBlockMap::DirtyBlockMap(LabelFile file)
       file_(std::move(file)),
       active_(to_set(file_.regions(), region_count(image_bytes_))),
       prunable_(active_.bound()),
+      recent_(active_.bound()),
       touched_(disk_block_count(image_bytes_)),
       failed_(touched_.bound()) {
     trim();
@@ -155,6 +156,7 @@ Result<void> DirtyBlockMap::activate(BlockIndex first, BlockIndex last) {
     bool changed = false;
     for (BlockIndex region = first; region <= last; ++region) {
         prunable_.erase(region);
+        recent_.insert(region);
         changed = changed || !active_.contains(region);
         set(file_.regions(), region);
     }
@@ -240,14 +242,17 @@ bool DirtyBlockMap::is_touched(BlockIndex block) const {
     return touched_.contains(block);
 }
 
-bool DirtyBlockMap::begin_prune() {
+bool DirtyBlockMap::begin_prune(Prune which) {
     const Lock lock(mutex_);
     bool any = false;
+    prunable_.clear();
     active_.for_each([&](BlockIndex region) {
         if (file_.blocks()[region] != 0) return;
+        if (which == Prune::idle && recent_.contains(region)) return;
         prunable_.insert(region);
         any = true;
     });
+    if (which == Prune::idle) recent_.clear();
     return any;
 }
 

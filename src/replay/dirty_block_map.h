@@ -80,8 +80,11 @@ class DirtyBlockMap {
     // The block was changed since the last take_touched(), or a change of it was in flight then.
     bool is_touched(BlockIndex block) const;
 
-    // False when no region can become inactive.
-    bool begin_prune();
+    // all: regions without a set bit; idle: those of them in which nothing was marked since the
+    // last call for idle ones. False when no region can become inactive.
+    enum class Prune { all, idle };
+    bool begin_prune(Prune which);
+    // The image was synced since begin_prune(). Without it, nothing becomes inactive.
     void end_prune();
 
   private:
@@ -96,6 +99,7 @@ class DirtyBlockMap {
     LabelFile file_;
     BlockSet active_;    // regions that are active durably
     BlockSet prunable_;  // regions without a set bit since begin_prune()
+    BlockSet recent_;    // regions that were marked since begin_prune(idle)
     BlockSet touched_;   // marked since take_touched(), or in flight then
     std::vector<BlockIndex> touched_list_;
     BlockSet failed_;

@@ -91,7 +91,7 @@ struct Fixture {
         map->settle(offset, length, failed);
     }
     void prune() {
-        map->begin_prune();
+        map->begin_prune(DirtyBlockMap::Prune::all);
         map->end_prune();
     }
 };
@@ -228,10 +228,10 @@ TEST_CASE("what cannot be made durable is not marked, and the change must not go
 
 TEST_CASE("only regions that are clean, and stay so while the image is synced, become inactive") {
     Fixture fixture;
-    CHECK_FALSE(fixture.map->begin_prune());
+    CHECK_FALSE(fixture.map->begin_prune(DirtyBlockMap::Prune::all));
     fixture.clear_all();
     fixture.write(130);
-    REQUIRE(fixture.map->begin_prune());
+    REQUIRE(fixture.map->begin_prune(DirtyBlockMap::Prune::all));
     fixture.write(0);  // not covered by the sync
     fixture.map->clear(fixture.map->take_touched());
     fixture.map->end_prune();
@@ -326,7 +326,7 @@ TEST_CASE("bits of a hostile file that belong to no block are nobody's") {
     }
     CHECK(Fixture::list(fixture.open().dirty()) == range(0, block_count));
     fixture.clear_all();
-    CHECK(fixture.map->begin_prune());
+    CHECK(fixture.map->begin_prune(DirtyBlockMap::Prune::all));
     fixture.map->end_prune();
     CHECK(fixture.open_after_boot().dirty().size() == 0);
 }
@@ -337,11 +337,11 @@ TEST_CASE("maps of every size around their words are whole and can be cleared") 
             const std::uint64_t bytes = blocks * disk_block_bytes - less;
             const auto map = DirtyBlockMap::unsaved(fresh_label(bytes)).value();
             CHECK(map->dirty().size() == blocks);
-            CHECK_FALSE(map->begin_prune());
+            CHECK_FALSE(map->begin_prune(DirtyBlockMap::Prune::all));
             map->clear(range(0, blocks));
-            CHECK(map->begin_prune());
+            CHECK(map->begin_prune(DirtyBlockMap::Prune::all));
             map->end_prune();
-            CHECK_FALSE(map->begin_prune());
+            CHECK_FALSE(map->begin_prune(DirtyBlockMap::Prune::all));
             REQUIRE(map->mark(bytes - 512, 512).ok());
             CHECK(Fixture::list(map->dirty()) == Blocks{blocks - 1});
         }

@@ -161,7 +161,8 @@ class World {
     }
 
     void prune(Side& side) {
-        if (!side.map->begin_prune()) return;
+        using Prune = DirtyBlockMap::Prune;
+        if (!side.map->begin_prune(random_() % 2 == 0 ? Prune::all : Prune::idle)) return;
         side.synced = side.values;
         if (&side == primary_.get()) {
             begin_write();
