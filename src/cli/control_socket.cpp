@@ -61,7 +61,9 @@ Result<UniqueFd> listen_at(const std::string& path) {
     if (!fd || ::fchmod(fd.get(), 0600) != 0 ||
         ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
         ::listen(fd.get(), ControlSocket::clients_max) != 0) {
-        return errno_error(errno, fmt::format("control {}: the socket cannot be made", path));
+        return errno_error(errno, fmt::format("control {}: the socket cannot be made; name a path "
+                                              "in a directory that fmvm may write",
+                                              path));
     }
     return fd;
 }

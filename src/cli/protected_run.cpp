@@ -163,7 +163,8 @@ void ProtectedRun::wait_for_stop() {
 void ProtectedRun::wait_for_requests() {
     requests_.async_wait([this](const boost::system::error_code& error, int) {
         if (error) return;
-        fmt::print(stderr, "{}", service_->summary());
+        const std::string summary = service_->summary();
+        fmt::print(stderr, "{}", summary.empty() ? "no epochs yet\n" : summary);
         wait_for_requests();
     });
 }

@@ -68,8 +68,11 @@ Result<void> StateDirectory::check(const lockstep::VmId& vm,
         return make_error("this backup's directory {} is for another guest; give an empty one",
                           path_);
     if (generation < known_->generation) {
-        return make_error("generation {} was overtaken by {}, which this backup has met",
-                          generation, known_->generation);
+        return make_error(
+            "generation {} was overtaken by {}, which this backup has met: another side went on "
+            "with "
+            "the guest since; start this one as that side's backup",
+            generation, known_->generation);
     }
     return {};
 }

@@ -91,7 +91,12 @@ class AsioListener : public Listener {
         if (!error) state_->acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
         if (!error) state_->acceptor.bind(local, error);
         if (!error) state_->acceptor.listen(8, error);
-        if (error) return make_error("cannot listen on {}: {}", endpoint.text(), error.message());
+        if (error) {
+            return make_error(
+                "cannot listen on {}: {}; give --listen an address of this host and a "
+                "port that nobody uses",
+                endpoint.text(), error.message());
+        }
         accept(state_);
         return {};
     }

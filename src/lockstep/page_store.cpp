@@ -12,7 +12,9 @@ Result<std::shared_ptr<PageStore>> PageStore::create(std::uint64_t bytes) {
     void* base = ::mmap(nullptr, capacity * page_size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED)
-        return errno_error(errno, fmt::format("cannot reserve {} MiB to stage pages", bytes / mib));
+        return errno_error(
+            errno,
+            fmt::format("cannot reserve {} MiB to stage pages; lower --staging", bytes / mib));
     ::madvise(base, capacity * page_size, MADV_HUGEPAGE);
     ::madvise(base, capacity * page_size, MADV_DONTDUMP);
     return std::shared_ptr<PageStore>(new PageStore(static_cast<std::uint8_t*>(base), capacity));

@@ -51,7 +51,7 @@ Result<void> lock(int fd, const std::string& path) {
             "its own label=PATH",
             path);
     }
-    return label_error(errno, path, "cannot be locked");
+    return label_error(errno, path, "cannot be locked; its file system must support locks");
 }
 
 std::string directory_of(const std::string& path) {

@@ -130,7 +130,8 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
 Result<bool> DiskImage::try_lock() const {
     if (set_lock(fd.get(), read_only ? F_RDLCK : F_WRLCK) == 0) return true;
     if (errno == EAGAIN || errno == EACCES) return false;
-    return errno_error(errno, fmt::format("disk {}: cannot be locked", path));
+    return errno_error(
+        errno, fmt::format("disk {}: cannot be locked; its file system must support locks", path));
 }
 
 void DiskImage::unlock() const {
