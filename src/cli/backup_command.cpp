@@ -221,6 +221,7 @@ class BackupRun : public lockstep::BackupUser {
             control_.restart();
             control_.run_one();
         }
+        signals_.clear();
         if (stopped_) built.machine->request_end(GuestEnd::stopped);
         built.machine->halt_vcpus();
         const GuestEnd end = end_.value_or(GuestEnd::stopped);
@@ -256,12 +257,13 @@ class BackupRun : public lockstep::BackupUser {
             if (control_socket_) guest->serve(*control_socket_);
             if (stopped_) built.machine->request_end(GuestEnd::stopped);
             if (end_) boost::asio::post(control_, [this] { guest_->guest_ended(*end_); });
-            outcome = guest->run();
+            outcome = guest->run([this, &terminal] {
+                terminal.reset();
+                signals_.clear();
+            });
             guest_ = nullptr;
         }
-        signals_.clear();
         service_.reset();
-        terminal.reset();
         const std::string report = built.machine->report();
         standby_.reset();  // writes what is left of the console
         return report_outcome(outcome, report);

@@ -139,7 +139,7 @@ int primary_command(const PrimaryCommandOptions& options) {
         begin_console(options.machine);
         if (*control_socket) run.serve(**control_socket);
         built->machine->start();
-        outcome = run.run();
+        outcome = run.run([&terminal] { terminal.reset(); });
         report = built->machine->report();
         built->machine.reset();  // writes what is left of the console
     }

@@ -122,13 +122,13 @@ void ProtectedRun::serve(ControlSocket& socket) {
     });
 }
 
-Outcome ProtectedRun::run() {
+Outcome ProtectedRun::run(const std::function<void()>& guest_gone) {
     wait_for_stop();
     wait_for_requests();
     service_->start();  // from here on, its thread controls the machine
     const auto work = boost::asio::make_work_guard(control_);
     control_.run();
-    // A second signal ends the process at once, should a disk never answer.
+    guest_gone();
     signals_.clear();
     const Generation generation = service_->generation();
     service_->stop();

@@ -10,6 +10,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,7 +54,9 @@ class ProtectedRun {
     // Offers the commands of a running guest.
     void serve(ControlSocket& socket);
     // The machine runs, or is about to. Returns when the guest does not run here any more.
-    Outcome run();
+    // guest_gone: called then, before anything is waited for: from there on a second signal ends
+    // the process at once, should a disk never answer.
+    Outcome run(const std::function<void()>& guest_gone);
     // From the machine's on_end(), by way of the control loop.
     void guest_ended(GuestEnd reason);
 

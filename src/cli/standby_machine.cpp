@@ -39,7 +39,10 @@ void StandbyMachine::make_own_disks(lockstep::Generation generation) {
 
 Result<void> StandbyMachine::check(std::span<const std::uint8_t> state) {
     const StateImage image = FMVM_TRY(StateImage::decode(state));
-    FMVM_TRY(built_.machine->check(image));
+    const Result<void> fits = built_.machine->check(image);
+    if (!fits.ok()) {
+        return make_error("the guest cannot run on the backup's host: {}", fits.error().message());
+    }
     return accept_();
 }
 

@@ -34,6 +34,8 @@ Result<StateDirectory> StateDirectory::open(const std::string& path) {
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
         return make_error("--dir {}: is in use by another backup; give each its own", path);
     }
+    if (::faccessat(lock.get(), ".", W_OK, AT_EACCESS) != 0)
+        return directory_error(errno, path, "cannot be written");
     StateDirectory directory(path, std::move(lock));
     FMVM_TRY(directory.read());
     return directory;

@@ -166,8 +166,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // Asks it whether it still comes to its handlers, now and then.
     bool user_is_stuck() {
         const Clock::time_point now = Clock::now();
-        if (user_asked_) return now - asked_at_ >= stuck_after_;
-        if (now - asked_at_ < stuck_after_ / 20) return false;
+        if (user_asked_) return now - std::max(asked_at_, user_seen_.load()) >= stuck_after_;
+        if (now - asked_at_ < stuck_after_ / 60) return false;
         asked_at_ = now;
         user_asked_ = true;
         asio::post(subscriber_->context,
@@ -321,7 +321,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // User's thread: what it has read makes room for more.
     void consumed(std::size_t bytes) {
         unread_ -= bytes;
-        heard_ = Clock::now();  // meanwhile we may not have listened
+        const Clock::time_point now = Clock::now();
+        user_seen_ = now;
+        heard_ = now;  // meanwhile we may not have listened
         if (!paused_ || unread_ > unread_bytes_max / 2) return;
         post([](Connection& connection) {
             if (connection.paused_) connection.receive();
@@ -335,6 +337,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     const std::chrono::milliseconds stuck_after_;
     std::atomic<bool> user_asked_{false};  // and has not answered yet
     Clock::time_point asked_at_{};
+    std::atomic<Clock::time_point> user_seen_{Clock::time_point{}};  // it has read a frame
     std::string peer_;
     FrameDecoder decoder_;
     std::deque<Outgoing> queue_;

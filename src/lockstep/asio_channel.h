@@ -5,9 +5,10 @@
 // (cutting, packing, applying). Sending, receiving and heartbeats happen on a network thread that
 // never is. What a user has not read yet is bounded: then nothing more is read from the socket.
 //
-// A user that has not come back for `stuck_after` (a system call on its disk hangs, say) is as good
-// as dead: from then on the channel gives no signs of life, so that the peer looks for the guest's
-// other side.
+// A user of which no handler has ended for `stuck_after`, although there was something to do (a
+// system call on its disk hangs, say), is as good as dead: from then on the channel gives no signs
+// of life, so that the peer decides. Long, because one handler may digest all of a large guest's
+// memory.
 //
 // TCP_NODELAY is set: Nagle's algorithm and delayed acknowledgements would add 40 ms to an epoch.
 #pragma once
@@ -30,7 +31,7 @@ namespace fmvm::lockstep {
 struct ChannelThreads {
     boost::asio::io_context& user;
     boost::asio::io_context& network;
-    std::chrono::milliseconds stuck_after{30000};
+    std::chrono::milliseconds stuck_after{120000};
 };
 
 // Calls back once, on the user's thread, with a channel or the reason why there is none.

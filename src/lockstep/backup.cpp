@@ -28,6 +28,7 @@ void Backup::connected(std::unique_ptr<Channel> channel) {
     channel_ = std::move(channel);
     peer_ = channel_->peer();
     state_ = State::greeting;
+    queue_limit_ = channel_high_water;
     detector_.emplace(greeting_max, host_.now());
     channel_->start(*this);
 }
@@ -60,8 +61,7 @@ Backup::TimePoint Backup::last_heard() const {
 void Backup::tick() {
     const TimePoint now = host_.now();
     if (claim_again_ && now >= *claim_again_) {
-        claim_again_.reset();
-        host_.claim(hello_.generation + 1);
+        claim();
     }
     if (take_over_again_ && now >= *take_over_again_) take_over();
     if (channel_ && detector_->is_lost(now, last_heard())) {
@@ -78,7 +78,7 @@ bool Backup::ask_for_switch_over() {
 
 void Backup::frame_received(Frame frame) {
     Result<void> handled = handle(std::move(frame));
-    if (handled.ok() && channel_ && channel_->queued_bytes() > channel_high_water)
+    if (handled.ok() && channel_ && channel_->queued_bytes() > queue_limit_)
         handled = Error("it does not read what it is told");
     if (!handled.ok()) refuse(handled.error().message());
 }
@@ -143,6 +143,7 @@ Result<void> Backup::handle_hello(const Frame& frame) {
     channel_->keep_alive(std::chrono::milliseconds(hello_.heartbeat_ms), Heartbeat::Role::leads);
     send(WelcomeMessage{});
     if (disks_ != nullptr) send(disks_->known());
+    queue_limit_ = channel_->queued_bytes() + channel_high_water;
     log::info("backup", "receiving the guest of {} generation={}", peer_, hello_.generation);
     return {};
 }
@@ -179,9 +180,7 @@ Result<void> Backup::handle_commit(const Frame& frame) {
 // Before the first epoch is committed. A commit without a state says so itself.
 Result<void> Backup::check_host() {
     if (state_ != State::receiving || shadow_->staged_state().empty()) return {};
-    const Result<void> fits = host_.check(shadow_->staged_state());
-    if (fits.ok()) return {};
-    return make_error("the guest cannot run on the backup's host: {}", fits.error().message());
+    return host_.check(shadow_->staged_state());
 }
 
 Result<void> Backup::apply() {
@@ -192,10 +191,14 @@ Result<void> Backup::apply() {
 }
 
 // Never silent, never used: this copy is worth nothing any more.
-Error Backup::unfit(const Error& why) {
+void Backup::become_unfit(const Error& why) {
     unfit_ = true;
     log::error("backup", "{}", why.message());
-    send(UnfitMessage{why.message()});
+    if (channel_) send(UnfitMessage{why.message()});
+}
+
+Error Backup::unfit(const Error& why) {
+    become_unfit(why);
     return why;
 }
 
@@ -215,10 +218,9 @@ Result<void> Backup::handle_switch_over(const Frame& frame) {
     const SwitchOverMessage message = FMVM_TRY(SwitchOverMessage::decode(frame.body));
     if (state_ != State::following || message.epoch != shadow_->committed())
         return Error("a switch-over out of turn");
-    if (const Result<void> well = shadow_->poll_disks(); !well.ok()) return unfit(well.error());
     crash_point("backup-switch-over");
     state_ = State::deciding;
-    host_.claim(hello_.generation + 1);
+    claim();
     return {};
 }
 
@@ -263,12 +265,11 @@ void Backup::primary_lost(const std::string& reason) {
         case State::following:
             log::warning("backup", "lost the primary {} epoch={}: {}", peer_, shadow_->committed(),
                          reason);
-            look_at_disks();
             if (unfit_) {
                 listen_again();
             } else {
                 state_ = State::deciding;
-                host_.claim(hello_.generation + 1);
+                claim();
             }
             break;
         default:
@@ -276,12 +277,22 @@ void Backup::primary_lost(const std::string& reason) {
     }
 }
 
-// A guest is not taken over onto a disk that is known to fail.
-void Backup::look_at_disks() {
-    const Result<void> well = shadow_->poll_disks();
-    if (well.ok() || unfit_) return;
-    unfit_ = true;
-    log::error("backup", "{}", well.error().message());
+// Not while a disk is known to fail; and as long as the primary can still keep the guest (it waits
+// for a switch-over, but not for ever), not before all that was replayed is durable.
+void Backup::claim() {
+    claim_again_.reset();
+    const Result<bool> idle = shadow_->disks_idle();
+    if (!idle.ok()) {
+        become_unfit(idle.error());
+        if (channel_) channel_->close();
+        channel_.reset();
+        detector_.reset();
+        listen_again();
+    } else if (!idle.value() && channel_) {
+        claim_again_ = host_.now() + take_over_retry;
+    } else {
+        host_.claim(hello_.generation + 1);
+    }
 }
 
 void Backup::listen_again() {

@@ -99,6 +99,7 @@ class Backup : public ChannelUser {
     Result<void> check_host();
     Result<void> apply();
     Result<void> handle_check(const Frame& frame);
+    void become_unfit(const Error& why);
     Error unfit(const Error& why);
     Result<void> handle_switch_over(const Frame& frame);
     Result<void> handle_ended(const Frame& frame);
@@ -109,7 +110,7 @@ class Backup : public ChannelUser {
     void send(std::vector<Piece> pieces);
     void refuse(const std::string& reason);
     void primary_lost(const std::string& reason);
-    void look_at_disks();
+    void claim();
     void listen_again();
     void claim_won();
     void take_over();
@@ -121,6 +122,7 @@ class Backup : public ChannelUser {
     std::string peer_;
     std::optional<FailureDetector> detector_;  // there is one while there is a channel
     HelloMessage hello_;
+    std::size_t queue_limit_ = 0;  // bytes that a peer may leave unread, maps of large disks beside
     ShadowDisks* disks_ = nullptr;
     std::optional<Shadow> shadow_;
     std::optional<TimePoint> claim_again_;

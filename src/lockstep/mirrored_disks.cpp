@@ -43,12 +43,12 @@ Result<void> MirroredDisks::run_under(const VmId& vm, Generation generation) {
 Result<void> MirroredDisks::release() {
     for (Disk& disk : disks_) {
         FMVM_TRY(disk.image->check_size());
-        const bool prunes = disk.map->begin_prune(replay::DirtyBlockMap::Prune::all);
+        const auto prune = disk.map->begin_prune(replay::DirtyBlockMap::Prune::all);
         if (const Result<void> synced = disk.image->sync(); !synced.ok()) {
             FMVM_TRY(disk.map->flush_failed());
             return synced;
         }
-        if (prunes) disk.map->end_prune();
+        if (prune) disk.map->end_prune(*prune, true);
         replay::DiskLabel label = disk.map->label();
         label.role = replay::DiskRole::clean;
         FMVM_TRY(disk.map->set_label(label));

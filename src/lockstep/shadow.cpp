@@ -151,15 +151,15 @@ Result<void> Shadow::apply() {
     unapplied_.clear();
     for (const StagedLog& log : unreplayed_)
         FMVM_TRY(disks_->replay(log.content.records));
-    if (unreplayed_.empty()) FMVM_TRY(poll_disks());
+    if (unreplayed_.empty()) FMVM_TRY(disks_idle());
     unreplayed_.clear();
     const Result<void> verified = verify();
     unverified_.clear();
     return verified;
 }
 
-Result<void> Shadow::poll_disks() {
-    return disks_ == nullptr ? Result<void>{} : disks_->poll();
+Result<bool> Shadow::disks_idle() {
+    return disks_ == nullptr ? Result<bool>(true) : disks_->idle();
 }
 
 Result<void> Shadow::verify() const {

@@ -53,8 +53,9 @@ class Shadow {
     // After apply(): what the disks hold is on stable storage.
     Result<void> sync() { return disks_ == nullptr ? Result<void>{} : disks_->sync(); }
 
-    // An error when the disks are known to have failed since; does not wait. Like that of apply().
-    Result<void> poll_disks();
+    // Whether all that was replayed is done with, flushes too; does not wait. An error like that of
+    // apply(), when something of it has failed.
+    Result<bool> disks_idle();
 
     EpochId committed() const { return committed_; }  // 0: nothing yet
     // The last commit() failed because of this side's disks, not of what the peer sent.

@@ -37,9 +37,9 @@ class ShadowDisks {
     virtual Result<void> mark(std::span<const replay::BlockRecord> records) = 0;
     // Carries them out. The guest RAM that they refer to is that of their epoch.
     virtual Result<void> replay(std::span<const replay::BlockRecord> records) = 0;
-    // An error as soon as it is known that what was replayed has failed (a flush, say); does not
-    // wait.
-    virtual Result<void> poll() = 0;
+    // Whether all that was replayed is done with, flushes too; does not wait. An error as soon as
+    // it is known that something of it has failed.
+    virtual Result<bool> idle() = 0;
     // Whether a check fits these disks.
     virtual Result<void> check(const replay::CheckMessage& message) const = 0;
     // An error unless these blocks are as the primary says. Everything was replayed.

@@ -150,11 +150,14 @@ Result<void> StandbyDisks::trusted(Result<void> done) {
     return done;
 }
 
-// Where these disks differ is not known any more: all of them is compared the next time.
+// All of these disks is compared the next time. Where they differ is not known any more; but when a
+// flush has only not ended yet, they hold what they should, and may be run.
 void StandbyDisks::distrust() {
+    const bool slow = replayer_.gave_up_on_flush();
     for (const Disk& disk : disks_) {
-        const Result<void> broken = disk.map->break_lineage(replay::DiskRole::syncing);
-        if (!broken.ok()) log::error("backup", "{}", broken.error().message());
+        const Result<void> told =
+            slow ? disk.map->flush_failed() : disk.map->break_lineage(replay::DiskRole::syncing);
+        if (!told.ok()) log::error("backup", "{}", told.error().message());
     }
 }
 
@@ -183,8 +186,9 @@ Result<void> StandbyDisks::compare(const Disk& disk, const replay::BlockDigest& 
                       expected.block * replay::disk_block_bytes);
 }
 
-Result<void> StandbyDisks::poll() {
-    return trusted(replayer_.poll());
+Result<bool> StandbyDisks::idle() {
+    FMVM_TRY(trusted(replayer_.poll()));
+    return replayer_.is_idle();
 }
 
 Result<void> StandbyDisks::sync() {
@@ -193,13 +197,13 @@ Result<void> StandbyDisks::sync() {
 
 Result<void> StandbyDisks::release() {
     FMVM_TRY(check_sizes());
-    std::vector<replay::DirtyBlockMap*> pruned;
-    for (const Disk& disk : disks_) {
-        if (disk.map->begin_prune(replay::DirtyBlockMap::Prune::all)) pruned.push_back(disk.map);
-    }
+    std::vector<std::optional<replay::DirtyBlockMap::PruneId>> prunes;
+    for (const Disk& disk : disks_)
+        prunes.push_back(disk.map->begin_prune(replay::DirtyBlockMap::Prune::all));
     FMVM_TRY(sync());
-    for (replay::DirtyBlockMap* map : pruned)
-        map->end_prune();
+    for (std::size_t i = 0; i < disks_.size(); ++i) {
+        if (prunes[i]) disks_[i].map->end_prune(*prunes[i], true);
+    }
     return set_role(replay::DiskRole::clean, generation_);
 }
 

@@ -36,7 +36,7 @@ class StandbyDisks : public ShadowDisks {
     Result<void> check(const replay::BlockRecord& record) const override;
     Result<void> mark(std::span<const replay::BlockRecord> records) override;
     Result<void> replay(std::span<const replay::BlockRecord> records) override;
-    Result<void> poll() override;
+    Result<bool> idle() override;
     Result<void> check(const replay::CheckMessage& message) const override;
     Result<void> compare(const replay::CheckMessage& message) override;
     Result<void> sync() override;

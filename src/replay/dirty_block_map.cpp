@@ -242,23 +242,28 @@ bool DirtyBlockMap::is_touched(BlockIndex block) const {
     return touched_.contains(block);
 }
 
-bool DirtyBlockMap::begin_prune(Prune which) {
+std::optional<DirtyBlockMap::PruneId> DirtyBlockMap::begin_prune(Prune which) {
     const Lock lock(mutex_);
-    bool any = false;
+    if (which == Prune::idle && pruning_) return std::nullopt;
+    pruning_ = false;
     prunable_.clear();
     active_.for_each([&](BlockIndex region) {
         if (file_.blocks()[region] != 0) return;
         if (which == Prune::idle && recent_.contains(region)) return;
         prunable_.insert(region);
-        any = true;
+        pruning_ = true;
     });
     if (which == Prune::idle) recent_.clear();
-    return any;
+    if (!pruning_) return std::nullopt;
+    return ++last_prune_;
 }
 
 // A region that the host forgets to be inactive does no harm: it counts as dirty.
-void DirtyBlockMap::end_prune() {
+void DirtyBlockMap::end_prune(PruneId prune, bool synced) {
     const Lock lock(mutex_);
+    if (!pruning_ || prune != last_prune_) return;
+    pruning_ = false;
+    if (!synced) prunable_.clear();
     prunable_.for_each([&](BlockIndex region) { reset(file_.regions(), region); });
     active_.subtract(prunable_);
     prunable_.clear();

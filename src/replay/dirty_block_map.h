@@ -24,6 +24,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -81,11 +82,14 @@ class DirtyBlockMap {
     bool is_touched(BlockIndex block) const;
 
     // all: regions without a set bit; idle: those of them in which nothing was marked since the
-    // last call for idle ones. False when no region can become inactive.
+    // last call for idle ones, unless another is under way. Nothing when no region can become
+    // inactive.
     enum class Prune { all, idle };
-    bool begin_prune(Prune which);
-    // The image was synced since begin_prune(). Without it, nothing becomes inactive.
-    void end_prune();
+    using PruneId = std::uint64_t;
+    std::optional<PruneId> begin_prune(Prune which);
+    // synced: the image was, since begin_prune(); else nothing becomes inactive. Without effect
+    // when another has begun since.
+    void end_prune(PruneId prune, bool synced);
 
   private:
     using Lock = std::lock_guard<std::mutex>;
@@ -99,8 +103,10 @@ class DirtyBlockMap {
     LabelFile file_;
     BlockSet active_;    // regions that are active durably
     BlockSet prunable_;  // regions without a set bit since begin_prune()
-    BlockSet recent_;    // regions that were marked since begin_prune(idle)
-    BlockSet touched_;   // marked since take_touched(), or in flight then
+    PruneId last_prune_ = 0;
+    bool pruning_ = false;
+    BlockSet recent_;   // regions that were marked since begin_prune(idle)
+    BlockSet touched_;  // marked since take_touched(), or in flight then
     std::vector<BlockIndex> touched_list_;
     BlockSet failed_;
     std::unordered_map<BlockIndex, std::uint32_t> in_flight_;  // changes of each block

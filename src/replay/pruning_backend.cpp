@@ -13,10 +13,12 @@ PruningBackend::PruningBackend(std::unique_ptr<BlockBackend> inner, DirtyBlockMa
       inner_(std::move(inner)) {}
 
 void PruningBackend::submit(BlockOperation& operation) {
-    if (operation.op != BlockOp::flush || !begin_prune()) {
+    const auto prune = operation.op == BlockOp::flush ? begin_prune() : std::nullopt;
+    if (!prune) {
         inner_->submit(operation);
         return;
     }
+    prune_ = *prune;
     flush_ = operation;
     flush_.owner = this;
     original_ = &operation;
@@ -24,15 +26,15 @@ void PruningBackend::submit(BlockOperation& operation) {
 }
 
 // One at a time: a region that a second one names need not be on the disk when the first has ended.
-bool PruningBackend::begin_prune() {
+std::optional<DirtyBlockMap::PruneId> PruningBackend::begin_prune() {
     const auto now = std::chrono::steady_clock::now();
-    if (original_ != nullptr || now - pruned_at_ < period_) return false;
+    if (original_ != nullptr || now - pruned_at_ < period_) return std::nullopt;
     pruned_at_ = now;
     return map_.begin_prune(DirtyBlockMap::Prune::idle);
 }
 
 void PruningBackend::complete(BlockOperation&, BlockStatus status) {
-    if (status == BlockStatus::ok) map_.end_prune();
+    map_.end_prune(prune_, status == BlockStatus::ok);
     std::exchange(original_, nullptr)->complete(status);
 }
 

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 
 #include "devices/block/block_backend.h"
 #include "replay/dirty_block_map.h"
@@ -35,12 +36,13 @@ class PruningBackend : public BlockBackend, private BlockOperationOwner {
     void withdraw() override { inner_->withdraw(); }
 
   private:
-    bool begin_prune();
+    std::optional<DirtyBlockMap::PruneId> begin_prune();
     void complete(BlockOperation& operation, BlockStatus status) override;
 
     DirtyBlockMap& map_;
     const std::chrono::steady_clock::duration period_;
     std::chrono::steady_clock::time_point pruned_at_;
+    DirtyBlockMap::PruneId prune_ = 0;
     BlockOperation flush_;                 // the one that prunes
     BlockOperation* original_ = nullptr;   // while it is under way
     std::unique_ptr<BlockBackend> inner_;  // destroyed first: it drains what uses flush_

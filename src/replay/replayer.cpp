@@ -136,6 +136,16 @@ Result<void> Replayer::poll() {
     return parts_->outcome();
 }
 
+bool Replayer::is_idle() const {
+    return parts_->in_flight.empty();
+}
+
+bool Replayer::gave_up_on_flush() const {
+    return parts_->hung && std::ranges::all_of(parts_->in_flight, [](const Parts::Operation* o) {
+               return o->op == BlockOp::flush;
+           });
+}
+
 Result<void> Replayer::wait_all() {
     parts_->wait_all();
     return parts_->outcome();
@@ -145,7 +155,7 @@ Result<bool> Replayer::wait_idle(std::chrono::milliseconds limit) {
     const auto deadline = std::chrono::steady_clock::now() + limit;
     while (true) {
         FMVM_TRY(poll());
-        if (parts_->in_flight.empty()) return true;
+        if (is_idle()) return true;
         if (std::chrono::steady_clock::now() >= deadline) return false;
         parts_->disks[parts_->in_flight.front()->disk]->wait_for_completion(
             std::min(look_every_of_several, limit));

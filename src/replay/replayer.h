@@ -41,6 +41,9 @@ class Replayer {
     // Takes what disks have answered and begins flushes that waited for another, without waiting:
     // so that a flush which fails is known of soon.
     Result<void> poll();
+    bool is_idle() const;
+    // The failure is that a flush has not ended in time; all else was carried out.
+    bool gave_up_on_flush() const;
     // Nothing is in flight when it returns.
     Result<void> wait_all();
     // True when nothing is in flight; waits for that no longer than `limit`, and however long a

@@ -138,7 +138,7 @@ TEST_CASE("standby disks: after a flush that failed nothing is trusted, whenever
     SECTION("when it is looked at") {
         REQUIRE(backup.replay_flush().ok());
         backup.backend.release_all();
-        CHECK_FALSE(backup.disks->poll().ok());
+        CHECK_FALSE(backup.disks->idle().ok());
     }
     SECTION("at a guest's end") {
         backup.backend.hold(false);

@@ -91,8 +91,8 @@ struct Fixture {
         map->settle(offset, length, failed);
     }
     void prune() {
-        map->begin_prune(DirtyBlockMap::Prune::all);
-        map->end_prune();
+        const auto prune = map->begin_prune(DirtyBlockMap::Prune::all);
+        if (prune) map->end_prune(*prune, true);
     }
 };
 
@@ -231,10 +231,11 @@ TEST_CASE("only regions that are clean, and stay so while the image is synced, b
     CHECK_FALSE(fixture.map->begin_prune(DirtyBlockMap::Prune::all));
     fixture.clear_all();
     fixture.write(130);
-    REQUIRE(fixture.map->begin_prune(DirtyBlockMap::Prune::all));
+    const auto prune = fixture.map->begin_prune(DirtyBlockMap::Prune::all);
+    REQUIRE(prune);
     fixture.write(0);  // not covered by the sync
     fixture.map->clear(fixture.map->take_touched());
-    fixture.map->end_prune();
+    fixture.map->end_prune(*prune, true);
     CHECK(fixture.dirty().empty());
     // Regions 0 and 2 stay active, 1 does not.
     Blocks expected = range(0, 64);
@@ -326,8 +327,7 @@ TEST_CASE("bits of a hostile file that belong to no block are nobody's") {
     }
     CHECK(Fixture::list(fixture.open().dirty()) == range(0, block_count));
     fixture.clear_all();
-    CHECK(fixture.map->begin_prune(DirtyBlockMap::Prune::all));
-    fixture.map->end_prune();
+    fixture.prune();
     CHECK(fixture.open_after_boot().dirty().size() == 0);
 }
 
@@ -339,8 +339,9 @@ TEST_CASE("maps of every size around their words are whole and can be cleared") 
             CHECK(map->dirty().size() == blocks);
             CHECK_FALSE(map->begin_prune(DirtyBlockMap::Prune::all));
             map->clear(range(0, blocks));
-            CHECK(map->begin_prune(DirtyBlockMap::Prune::all));
-            map->end_prune();
+            const auto prune = map->begin_prune(DirtyBlockMap::Prune::all);
+            REQUIRE(prune);
+            map->end_prune(*prune, true);
             CHECK_FALSE(map->begin_prune(DirtyBlockMap::Prune::all));
             REQUIRE(map->mark(bytes - 512, 512).ok());
             CHECK(Fixture::list(map->dirty()) == Blocks{blocks - 1});

@@ -40,8 +40,17 @@ struct Disk : BlockOperationOwner {
         operation.owner = this;
         backend->submit(operation);
     }
-    // Looks, and changes nothing.
-    bool has_inactive_candidates() const { return map->begin_prune(Prune::all); }
+    // Looks, and changes nothing but what is under way.
+    bool has_inactive_candidates() const {
+        const auto begun = map->begin_prune(Prune::all);
+        if (begun) map->end_prune(*begun, false);
+        return begun.has_value();
+    }
+    bool prune_idle() const {
+        const auto begun = map->begin_prune(Prune::idle);
+        if (begun) map->end_prune(*begun, true);
+        return begun.has_value();
+    }
 
     std::unique_ptr<DirtyBlockMap> map;
     FaultyBackend* faulty = nullptr;
@@ -54,11 +63,9 @@ struct Disk : BlockOperationOwner {
 TEST_CASE("pruning: a region that was written lately is left for the next time") {
     Disk disk;
     disk.write_in_region(1);
-    REQUIRE(disk.map->begin_prune(Prune::idle));
-    disk.map->end_prune();
+    REQUIRE(disk.prune_idle());
     CHECK(disk.has_inactive_candidates());  // region 1
-    REQUIRE(disk.map->begin_prune(Prune::idle));
-    disk.map->end_prune();
+    REQUIRE(disk.prune_idle());
     CHECK_FALSE(disk.has_inactive_candidates());
 }
 
@@ -106,4 +113,19 @@ TEST_CASE("pruning: not with every flush, and never with anything else") {
     read.owner = &other;
     other.backend->submit(read);
     CHECK(other.has_inactive_candidates());
+}
+
+TEST_CASE("pruning: one at a time; that of an orderly end comes before any other") {
+    Disk disk;
+    disk.faulty->hold(true);
+    BlockOperation flush;
+    disk.flush(flush);
+    CHECK_FALSE(disk.map->begin_prune(Prune::idle));
+    const auto at_end = disk.map->begin_prune(Prune::all);
+    REQUIRE(at_end);
+    disk.faulty->release_all();  // the flush was not begun behind that one
+    disk.backend->poll_completions();
+    CHECK(disk.results == std::vector{BlockStatus::ok});
+    disk.map->end_prune(*at_end, false);
+    CHECK(disk.has_inactive_candidates());
 }

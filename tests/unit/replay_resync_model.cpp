@@ -162,13 +162,14 @@ class World {
 
     void prune(Side& side) {
         using Prune = DirtyBlockMap::Prune;
-        if (!side.map->begin_prune(random_() % 2 == 0 ? Prune::all : Prune::idle)) return;
+        const auto begun = side.map->begin_prune(random_() % 2 == 0 ? Prune::all : Prune::idle);
+        if (!begun) return;
         side.synced = side.values;
         if (&side == primary_.get()) {
             begin_write();
             end_write();
         }
-        side.map->end_prune();
+        side.map->end_prune(*begun, true);
     }
 
     // Connections and lives.
