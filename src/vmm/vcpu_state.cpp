@@ -11,9 +11,14 @@ namespace {
 
 constexpr std::uint32_t msr_tsc = 0x10;
 constexpr std::uint32_t msr_tsc_deadline = 0x6e0;
-// At whose writing KVM writes the time of day into guest memory (virt/kvm/x86/msr.rst).
-constexpr std::uint32_t msr_wall_clock = 0x11;
-constexpr std::uint32_t msr_wall_clock_new = 0x4b564d00;
+// Those that tell KVM where in guest memory to keep something (clocks, steal time, ...; Hyper-V's
+// and KVM's own, virt/kvm/x86/msr.rst). Some KVMs write there at once.
+bool names_guest_memory(std::uint32_t msr) {
+    constexpr std::uint32_t wall_clock = 0x11, system_time = 0x12;
+    const bool hyper_v = msr >= 0x40000000 && msr < 0x40001000;
+    const bool kvm = msr >= 0x4b564d00 && msr < 0x4b564e00;
+    return msr == wall_clock || msr == system_time || hyper_v || kvm;
+}
 
 Result<void> get(int fd, unsigned long request, void* out, const char* name) {
     if (retry_ioctl(fd, request, out) < 0)
@@ -167,7 +172,7 @@ Result<void> VcpuStateAccess::check_host(int fd, const VcpuState& state) const {
 
 // SREGS before LAPIC (it holds the APIC base), LAPIC before the MSRs (TSC_DEADLINE needs its timer
 // mode), vcpu_events last (everything before may set something pending).
-Result<void> VcpuStateAccess::restore(int fd, const VcpuState& state) const {
+Result<void> VcpuStateAccess::put(int fd, const VcpuState& state) const {
     FMVM_TRY(check_host(fd, state));
     FMVM_TRY(set_vcpu_cpuid(fd, state.cpuid));
     FMVM_TRY(set(fd, KVM_SET_MP_STATE, state.mp_state, "KVM_SET_MP_STATE"));
@@ -180,7 +185,11 @@ Result<void> VcpuStateAccess::restore(int fd, const VcpuState& state) const {
     FMVM_TRY(set(fd, KVM_SET_DEBUGREGS, state.debugregs, "KVM_SET_DEBUGREGS"));
     FMVM_TRY(set(fd, KVM_SET_LAPIC, state.lapic, "KVM_SET_LAPIC"));
     FMVM_TRY(restore_msrs(fd, state));
-    FMVM_TRY(set(fd, KVM_SET_VCPU_EVENTS, state.events, "KVM_SET_VCPU_EVENTS"));
+    return set(fd, KVM_SET_VCPU_EVENTS, state.events, "KVM_SET_VCPU_EVENTS");
+}
+
+Result<void> VcpuStateAccess::restore(int fd, const VcpuState& state) const {
+    FMVM_TRY(put(fd, state));
     // So that the guest's watchdogs forgive the pause; EINVAL: it has no kvmclock to be told by.
     if (retry_ioctl(fd, KVM_KVMCLOCK_CTRL, 0UL) != 0 && errno != EINVAL)
         return errno_error(errno, "KVM_KVMCLOCK_CTRL failed");
@@ -194,10 +203,10 @@ Result<void> VcpuStateAccess::try_restore(int fd, const VcpuState& state) const 
     // KVM takes two writes of a TSC soon after one another for an attempt to synchronise vCPUs, and
     // would answer the second, which counts, with the offset of the first (kvm_synchronize_tsc).
     std::erase_if(harmless.msrs, [](const kvm_msr_entry& entry) {
-        return entry.index == msr_wall_clock || entry.index == msr_wall_clock_new ||
-               entry.index == msr_tsc || entry.index == msr_tsc_deadline;
+        return names_guest_memory(entry.index) || entry.index == msr_tsc ||
+               entry.index == msr_tsc_deadline;
     });
-    FMVM_TRY(restore(fd, harmless));
+    FMVM_TRY(put(fd, harmless));
     // The guest's own timer would fire here from now on.
     return set(fd, KVM_SET_LAPIC, idle, "KVM_SET_LAPIC");
 }

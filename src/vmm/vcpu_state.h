@@ -58,6 +58,7 @@ class VcpuStateAccess {
     VcpuStateAccess() = default;
     using MsrList = KvmList<kvm_msrs, kvm_msr_entry>;
     Result<std::vector<kvm_msr_entry>> save_msrs(int vcpu_fd);
+    Result<void> put(int vcpu_fd, const VcpuState& state) const;
     Result<void> restore_msrs(int vcpu_fd, const VcpuState& state) const;
     Result<void> check_host(int vcpu_fd, const VcpuState& state) const;
 
