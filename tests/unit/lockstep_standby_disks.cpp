@@ -89,7 +89,7 @@ TEST_CASE("standby disks: one byte that differs is named, and nothing is trusted
     CHECK(compared.error().message() ==
           "verify: disk b.img differs from the primary's within the 65024 bytes from 131072 on");
     CHECK(backup.map->label().role == replay::DiskRole::syncing);
-    CHECK(backup.map->label().pair[0] != 1);
+    CHECK(backup.map->label().pair != replay::LabelId{1});
     CHECK(backup.map->dirty().size() == 3);
 }
 
@@ -156,7 +156,7 @@ TEST_CASE("standby disks: after a flush that failed nothing is trusted, whenever
         backup.disks.reset();
     }
     CHECK(backup.map->label().role == replay::DiskRole::syncing);
-    CHECK(backup.map->label().pair[0] != 1);
+    CHECK(backup.map->label().pair != replay::LabelId{1});
     CHECK(backup.map->dirty().size() == 3);
 }
 
