@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/backup_command.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,7 +11,6 @@
 #include <optional>
 
 #include "base/log.h"
-#include "base/unique_fd.h"
 #include "cli/control_socket.h"
 #include "cli/guest_session.h"
 #include "cli/host_facts.h"

@@ -72,8 +72,7 @@ Result<void> StateDirectory::check(const lockstep::VmId& vm,
     if (generation < known_->generation) {
         return make_error(
             "generation {} was overtaken by {}, which this backup has met: another side went on "
-            "with "
-            "the guest since; start this one as that side's backup",
+            "with the guest since; start this one as that side's backup",
             generation, known_->generation);
     }
     return {};

@@ -202,8 +202,9 @@ std::optional<Primary::TimePoint> Primary::waiting_since() const {
 void Primary::cut() {
     const TimePoint before = std::exchange(cut_began_, host_.now());
     interval_ = epoch_ == 0 ? TimePoint::duration{} : cut_began_ - before;
-    last_cut_ = last_ != Last::no && !is_settling();
-    if (last_cut_ && last_ == Last::guest_end && !source_.settle()) {
+    const bool settled = last_ != Last::guest_end || source_.settle();
+    last_cut_ = last_ != Last::no && (settled || !may_settle());
+    if (last_cut_ && !settled) {
         log::warning(
             "primary",
             "a disk has not answered the guest's last requests: what they change may be on "

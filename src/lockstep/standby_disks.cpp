@@ -11,8 +11,7 @@ namespace fmvm::lockstep {
 
 namespace {
 
-// Within this a flush has usually ended; a takeover looks again then, and does more often in
-// between.
+// How long a takeover waits for a flush at a time; most have ended within this.
 constexpr std::chrono::milliseconds flush_usual{5};
 
 std::vector<BlockBackend*> backends_of(const std::vector<StandbyDisks::Disk>& disks) {

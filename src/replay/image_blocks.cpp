@@ -67,14 +67,15 @@ class FileBlocks : public ImageBlocks {
     // Lest a whole image waits in the page cache for the first flush of the guest's, which would
     // take as long as that. An error shows at a flush.
     void begin_writeback(BlockIndex written) {
-        const bool follows = written == unsynced_from_ + unsynced_;
-        if (!follows) unsynced_from_ = written, unsynced_ = 0;
+        if (written != unsynced_from_ + unsynced_) {
+            unsynced_from_ = written;
+            unsynced_ = 0;
+        }
         if (++unsynced_ < writeback_blocks) return;
         ::sync_file_range(image_.fd.get(), static_cast<off64_t>(unsynced_from_ * disk_block_bytes),
                           static_cast<off64_t>(unsynced_ * disk_block_bytes),
                           SYNC_FILE_RANGE_WRITE);
-        unsynced_ = 0;
-        unsynced_from_ = written + 1;
+        unsynced_ = 0;  // the next block begins anew
     }
 
     std::size_t alignment() const { return std::max<std::size_t>(image_.memory_alignment, 64); }

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint32_t msr_tsc = 0x10;
 constexpr std::uint32_t msr_tsc_deadline = 0x6e0;
+
 // Those that tell KVM where in guest memory to keep something (clocks, steal time, ...; Hyper-V's
 // and KVM's own, virt/kvm/x86/msr.rst). Some KVMs write there at once.
 bool names_guest_memory(std::uint32_t msr) {

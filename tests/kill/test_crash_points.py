@@ -77,13 +77,7 @@ class BackupDies(PairTestCase):
     def test_while_taking_over(self):
         """Both are dead. Nothing was shown that is not true."""
         pair = self.pair(COUNTER)
-        backup = pair.start_backup(crash_at="backup-taking-over")
-        primary = pair.start_primary()
-        primary.wait_log("protected by")
-        primary.wait_lines(10)
-        primary.signal(signal.SIGKILL)
-        check_status(backup, KILLED)
-        self.assertEqual(bytes(backup.console), b"")
+        primary, _ = self.kill_both(pair)
         pair.workload.judge(bytes(primary.console))
         pair.check()
 

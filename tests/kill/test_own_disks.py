@@ -17,7 +17,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, USAGE, guest, main, settings  # noqa: E402
+from fmvm_process import OK, main, settings  # noqa: E402
 from journal_test import ROUNDS, SEED, JournalTestCase  # noqa: E402
 from killing import check_status, kill_backup, kill_primary  # noqa: E402
 from pair import JOURNAL, Workload  # noqa: E402
@@ -124,13 +124,7 @@ class Durable(OwnDisksTestCase):
     def test_both_die(self):
         """All that was shown is on the backup's disk, too."""
         pair = self.durable_pair()
-        backup = pair.start_backup(crash_at="backup-taking-over")
-        primary = pair.start_primary()
-        primary.wait_log("protected by")
-        primary.wait_lines(20)
-        primary.signal(signal.SIGKILL)
-        check_status(primary, KILLED)
-        check_status(backup, KILLED)
+        primary, backup = self.kill_both(pair)
         pair.check_disk(bytes(primary.console), backup)
         pair.verdict(primary, backup)
 
@@ -175,7 +169,6 @@ class CrashPoints(OwnDisksTestCase):
                 primary.wait_lines(20)
                 self.assert_same_in_the_end(pair, primary, again)
 
-
     def test_before_the_first_commit(self):
         """The same image, started again, becomes both disks; the backup's runs nothing before."""
         for point in ("initial-copy:1", "initial-copy:5", "before-commit:1"):
@@ -195,22 +188,10 @@ class CrashPoints(OwnDisksTestCase):
                 restarted.wait_lines(20)
                 self.assert_same_in_the_end(pair, restarted, again)
 
-    def assert_runs_nothing(self, disk):
-        refused = subprocess.run(
-            [settings.fmvm, "run", "--kernel", guest("journal"), "--disk", f"path={disk}"],
-            capture_output=True, text=True, timeout=60)
-        self.assertEqual(refused.returncode, USAGE, refused.stderr)
-
     def test_of_a_backup_that_takes_over(self):
         """Both are dead, and the guest is lost. What it had shown is on the primary's disk."""
         pair = self.journal_pair()
-        backup = pair.start_backup(crash_at="backup-taking-over")
-        primary = pair.start_primary()
-        primary.wait_log("protected by")
-        primary.wait_lines(20)
-        primary.signal(signal.SIGKILL)
-        check_status(backup, KILLED)
-        self.assertEqual(bytes(backup.console), b"", pair.description())
+        primary, backup = self.kill_both(pair)
         pair.verdict(primary, backup)
 
 

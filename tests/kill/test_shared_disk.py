@@ -58,12 +58,7 @@ class CrashPoints(JournalTestCase):
     def test_of_both(self):
         """The guest is lost. What it had shown is on the disk."""
         pair = self.journal_pair()
-        backup = pair.start_backup(crash_at="backup-taking-over")
-        primary = pair.start_primary()
-        primary.wait_lines(20)
-        primary.signal(signal.SIGKILL)
-        check_status(backup, KILLED)
-        self.assertEqual(bytes(backup.console), b"")
+        primary, backup = self.kill_both(pair)
         pair.verdict(primary, backup)
 
 

@@ -21,7 +21,7 @@ import time
 import typing
 
 import observer
-from fmvm_process import REPOSITORY, STOPPED, VmTestCase, guest, run, settings
+from fmvm_process import REPOSITORY, STOPPED, USAGE, VmTestCase, guest, run, settings
 
 
 DISK_BYTES = 16 << 20
@@ -386,6 +386,26 @@ class PairTestCase(VmTestCase):
         primary.wait_lines(5)
         self.assertEqual(bytes(backup.console), b"", pair.description())
         pair.workload.judge(bytes(primary.console))
+
+    def kill_both(self, pair):
+        """The primary under load, then the backup that has won its guest: (primary, backup)."""
+        backup = pair.start_backup(crash_at="backup-taking-over")
+        primary = pair.start_primary()
+        primary.wait_log("protected by")
+        primary.wait_lines(20)
+        primary.signal(signal.SIGKILL)
+        for side in (primary, backup):
+            self.assertEqual(side.finish(), -signal.SIGKILL, pair.description())
+        self.assertEqual(bytes(backup.console), b"", pair.description())
+        return primary, backup
+
+    def assert_runs_nothing(self, disk):
+        """An image that is no state of any guest: `fmvm run` refuses it."""
+        refused = subprocess.run(
+            [settings.fmvm, "run", "--kernel", guest("journal"), "--disk", f"path={disk}"],
+            capture_output=True, text=True, timeout=60)
+        self.assertEqual(refused.returncode, USAGE, refused.stderr)
+        self.assertIn("--force-stale", refused.stderr)
 
     def end(self, pair, running, *others):
         """Stops the side that runs the guest, then the others, and checks what always holds."""
