@@ -7,11 +7,12 @@ Columns: unprotected; two unprotected guests side by side, each doing the same (
 machine for one of two sides that both do all the work on their own disk); Kemari without shared
 storage (kemari+copy); Forever as published (kemari+replay); fmvm's epochs with copied data
 (adaptive+copy); fmvm (adaptive+replay); QEMU's COLO with its block replication, on microvm
-(COLO+NBD). Not usual: `recorded`, which is adaptive+replay with --record.
+(COLO+NBD). Not usual: adaptive+replay with --record (`recorded`), and with less or more --compress than
+usual (`no compression`, `delta+lz4`).
 Rows: a bare guest's block requests, and SQLite on Linux (transactions, and the time of one).
 
 For each: requests/s relative to the first column, added latency (p50), bytes on the wire for each byte
-the guest wrote or read, stop time (p50); the best of the rounds.
+the guest wrote or read (of them, the block log's), stop time (p50); the best of the rounds.
 
 bench/compare_blocks.py [--rounds 2] [--seconds 4] [--rows NAME,...] [--columns NAME,...]
                         [--threads] [--json FILE]
@@ -50,6 +51,8 @@ PROTECTED = {
     "adaptive+copy": mode("adaptive", "copy"),
     "adaptive+replay": mode("adaptive", "replay"),
     "recorded": mode("adaptive", "replay", "--record", "record"),
+    "no compression": mode("adaptive", "replay", "--compress", "off"),
+    "delta+lz4": mode("adaptive", "replay", "--compress", "delta+lz4"),
 }
 USUAL = (ALONE, TWO, *list(PROTECTED)[:4], COLO)
 
@@ -59,6 +62,7 @@ class Measured:
     rate: float  # requests/s
     p50_us: float
     wire: typing.Optional[float] = 0.0  # bytes for each byte of the guest's; None: not known
+    log: float = 0.0  # of those, the block log; the rest is pages, state and heartbeats
     stop_ms: float = 0.0
 
 
@@ -130,6 +134,7 @@ def protected(settings, row, name, directory):
         epoch["disk_referred"] + epoch["disk_sent"] for epoch in epochs)
     return Measured(achieved.rate, achieved.p50_us,
                     sum(epoch["bytes"] for epoch in epochs) / guest_bytes,
+                    sum(epoch["disk_log"] for epoch in epochs) / guest_bytes,
                     statistics.median(epoch["stood_us"] for epoch in epochs) / 1000)
 
 
@@ -145,7 +150,7 @@ def colo(row, directory):
     for name in ("a.img", "b.img"):
         shutil.copyfile(row.disk, directory / name)
     achieved, stop_us = colo_blocks.with_colo(row, directory)
-    return Measured(achieved.rate, achieved.p50_us, None, stop_us / 1000)
+    return Measured(achieved.rate, achieved.p50_us, None, stop_ms=stop_us / 1000)
 
 
 def tell_threads(settings, name, primary, backup):
@@ -180,6 +185,7 @@ def best_of(ones):
     known = [one.wire for one in ones if one.wire is not None]
     return Measured(max(one.rate for one in ones), min(one.p50_us for one in ones),
                     statistics.median(known) if known else None,
+                    statistics.median(one.log for one in ones),
                     min(one.stop_ms for one in ones))
 
 
@@ -190,7 +196,7 @@ def report(row, result):
         if name != first:
             wire = "     ?" if one.wire is None else f"{one.wire:6.3f}"
             print(f"  {name:16} {one.rate / base.rate * 100:6.1f} % of the rate   "
-                  f"latency {one.p50_us - base.p50_us:+9.0f} us   wire {wire} x   "
+                  f"latency {one.p50_us - base.p50_us:+9.0f} us   wire {wire} x (disks {one.log:.3f})   "
                   f"stop p50 {one.stop_ms:7.2f} ms", flush=True)
 
 

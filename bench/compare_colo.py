@@ -2,18 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """fmvm's protection against QEMU's COLO: the same bare guest (dirty), turn by turn in the same run.
 
-For each working set kept dirty: how much of its unprotected speed the guest keeps (the quick windows
-of both), how long an epoch stops it (p50, p99), the longest silence it has seen while protection
-began (initial copy), bytes on the wire; and the floor, a plain memcpy of the same number of pages in
-this process.
+For each working set kept dirty: how much of its unprotected speed the guest keeps, how long an epoch
+stops it (p50, p99), the longest silence it has seen while protection began (initial copy), bytes on
+the wire; and the floor, a plain memcpy of the same number of pages in this process.
 
-bench/compare_colo.py [--fmvm PATH] [--guests DIR] [--seconds 8] [--rounds 2] [--rows 0:20,4:20,64:100]
-                      [--memory 256] [--no-colo] [-- OPTIONS OF fmvm primary]
+This machine's own speed changes by a factor of two from one second to the next (a neighbour's doing), so
+speeds are compared in pairs: one guest, whose backup comes and is killed again; each protected window
+is held against the unprotected ones just before and after it. COLO cannot lose its secondary and get another one,
+so it is one pair for each round.
+
+bench/compare_colo.py [--fmvm PATH] [--guests DIR] [--seconds 1] [--pairs 10] [--rounds 2]
+                      [--rows 0:20,4:20,64:100] [--memory 256] [--no-colo] [-- OPTIONS OF fmvm primary]
 """
 
 import argparse
 import contextlib
 import ctypes
+import dataclasses
 import json
 import pathlib
 import re
@@ -23,13 +28,11 @@ import subprocess
 import tempfile
 import time
 
-from qemu_colo import Qmp, colo_stops_us, protect
+from qemu_colo import Qemu, Relay, colo_stops_us, protect
 
 SETTLE_S = 1.5
-WINDOW_REPORTS = 5  # of 100 ms
-# A neighbour of this machine can halve the CPU's speed for seconds (measured: 1.2 and 2.4 million laps/s,
-# with the vCPU always running). That only ever slows, so the quick windows are compared.
-QUICK = 0.9
+QEMU_BOOT_S = 8  # -M pc: SeaBIOS takes 4.5 s where ring 0 is emulated
+UNPROTECTED_S = 0.5  # after its backup has died: the guest goes on alone by then
 START_LIMIT_S = 30
 
 
@@ -44,8 +47,8 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def cmdline(mib, extra=""):
-    return f"mib={mib} report_ms=100 {extra}".strip()
+def cmdline(mib):
+    return f"mib={mib} report_ms=100"
 
 
 class Console:
@@ -71,19 +74,27 @@ class Console:
                 raise SystemExit(f"the guest does not report: {self.path.read_text()[-500:]}")
             time.sleep(0.05)
 
-    def speeds(self, since):
-        """Laps per second by the guest's own clock, in each window from report number `since` on."""
-        reports = self.reports()[since::WINDOW_REPORTS]
-        return [(last[4] - first[4]) / ((last[1] - first[1]) / self.tsc_khz() / 1000)
-                for first, last in zip(reports, reports[1:])]
+    def speed(self, seconds):
+        """Laps per second by the guest's own clock, from now on."""
+        since = len(self.reports())
+        time.sleep(seconds)
+        first, *_, last = self.reports()[since:]
+        return (last[4] - first[4]) / ((last[1] - first[1]) / self.tsc_khz() / 1000)
+
+    def longest_gap_ms(self, since):
+        return max(report[2] for report in self.reports()[since:]) / 1000
 
 
+@dataclasses.dataclass
 class Measurement:
-    def __init__(self, speeds, stops_us, bytes_per_s, initial_ms):
-        self.speeds = speeds
-        self.stops_us = stops_us
-        self.bytes_per_s = bytes_per_s
-        self.initial_ms = initial_ms
+    kept: list = dataclasses.field(default_factory=list)  # of the speed beside it, one for each pair
+    stops_us: list = dataclasses.field(default_factory=list)
+    bytes_per_s: list = dataclasses.field(default_factory=list)
+    initial_ms: list = dataclasses.field(default_factory=list)
+
+    def add(self, other):
+        for field in dataclasses.fields(self):
+            getattr(self, field.name).extend(getattr(other, field.name))
 
 
 @contextlib.contextmanager
@@ -97,17 +108,6 @@ def running(command):
         process.wait()
 
 
-def unprotected(settings, mib, directory):
-    console = Console(directory / "alone.txt")
-    with running([settings.fmvm, "run", "--memory", f"{settings.memory}M",
-                  "--kernel", settings.guests / "dirty.elf", "--cmdline", cmdline(mib),
-                  "--console", f"file:{console.path}"]):
-        console.wait(15)
-        since = len(console.reports())
-        time.sleep(settings.seconds / 2)
-        return console.speeds(since)
-
-
 def with_fmvm(settings, mib, interval_ms, directory):
     console = Console(directory / "fmvm.txt")
     trace = directory / "trace"
@@ -117,65 +117,74 @@ def with_fmvm(settings, mib, interval_ms, directory):
                "--memory", f"{settings.memory}M", "--kernel", settings.guests / "dirty.elf",
                "--cmdline", cmdline(mib), "--console", f"file:{console.path}", "--sync", "epoch",
                "--epoch", f"{interval_ms}ms", "--trace", trace, *settings.options]
-    # The guest runs before there is a backup, so that the initial copy meets a busy one.
     backup = [settings.fmvm, "backup", "--listen", f"127.0.0.1:{port}", *arbiter,
-              "--dir", f"{directory}/backup", "--console", "null"]
+              "--console", "null"]
+    measured = Measurement()
+
+    def epochs():
+        return trace.read_text().splitlines() if trace.exists() else []
+
     with running(primary):
         console.wait(15)
-        with running(backup):
-            before = len(console.reports())
-            deadline = time.monotonic() + START_LIMIT_S
-            while not trace.exists() or trace.stat().st_size == 0:
-                if time.monotonic() > deadline:
-                    raise SystemExit("fmvm: no epoch")
-                time.sleep(0.02)
-            time.sleep(SETTLE_S)
-            initial_ms = max(report[2] for report in console.reports()[before:]) / 1000
-            since = len(console.reports())
-            skip = len(trace.read_text().splitlines())
-            began = time.monotonic()
-            time.sleep(settings.seconds)
-            took = time.monotonic() - began
-            speeds = console.speeds(since)
-            lines = [json.loads(line) for line in trace.read_text().splitlines()[skip:-1]]
-    return Measurement(speeds, [line["stood_us"] for line in lines],
-                       sum(line["bytes"] for line in lines) / took, initial_ms)
+        alone = console.speed(settings.seconds)
+        for number in range(settings.pairs):
+            before, skip = len(console.reports()), len(epochs())
+            # The guest runs before there is a backup, so that the initial copy meets a busy one.
+            with running([*backup, "--dir", f"{directory}/backup-{number}"]):
+                deadline = time.monotonic() + START_LIMIT_S
+                while len(epochs()) <= skip:
+                    if time.monotonic() > deadline:
+                        raise SystemExit("fmvm: no epoch")
+                    time.sleep(0.02)
+                time.sleep(SETTLE_S)
+                measured.initial_ms.append(console.longest_gap_ms(before))
+                skip = len(epochs())
+                protected = console.speed(settings.seconds)
+                lines = [json.loads(line) for line in epochs()[skip:-1]]
+            time.sleep(UNPROTECTED_S)
+            alone_after = console.speed(settings.seconds)
+            measured.kept.append(protected / statistics.mean((alone, alone_after)))
+            alone = alone_after
+            measured.stops_us += [line["stood_us"] for line in lines]
+            measured.bytes_per_s.append(sum(line["bytes"] for line in lines) / settings.seconds)
+    return measured
 
 
 def with_colo(settings, mib, interval_ms, directory):
     console = Console(directory / "colo.txt")
-    logs = {}
-    vms = []
-
-    def start(name, serial, *more):
-        logs[name] = directory / f"{name}.log"
-        command = ["qemu-system-x86_64", "-nodefaults", "-display", "none",
-                   "-m", str(settings.memory), "-M", "pc", "-accel", "kvm", "-cpu", "qemu64",
-                   "-serial", serial, "-kernel", str(settings.guests / "dirty.elf"),
-                   "-append", cmdline(mib, "end=reset"), "-no-reboot",
-                   "-qmp", f"unix:{directory}/{name}.qmp,server=on,wait=off",
-                   "-trace", "colo*", "-D", str(logs[name]), "-msg", "timestamp=on", *more]
-        vms.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                    stdout=subprocess.DEVNULL))
-        return Qmp(f"{directory}/{name}.qmp")
-
-    try:
-        primary = start("primary", f"file:{console.path}")
+    guest = settings.memory, settings.guests / "dirty.elf", cmdline(mib)
+    with contextlib.ExitStack() as stack:
+        primary = Qemu(directory, "primary", *guest, f"file:{console.path}")
+        stack.callback(primary.end)
         console.wait(15)
-        secondary = start("secondary", "null", "-incoming", "defer")
-        before = len(console.reports())
-        protect(primary, secondary, directory, interval_ms)
+        secondary = Qemu(directory, "secondary", *guest, "null", "-incoming", "defer")
+        stack.callback(secondary.end)
+        alone, before = console.speed(settings.seconds), len(console.reports())
+        protect(primary.qmp, secondary.qmp, directory, interval_ms)
         time.sleep(SETTLE_S)
-        initial_ms = max(report[2] for report in console.reports()[before:]) / 1000
-        since = len(console.reports())
-        skip = len(colo_stops_us(logs["primary"]))
+        initial_ms = console.longest_gap_ms(before)
+        skip = len(colo_stops_us(primary.log))
+        protected = console.speed(settings.seconds)
+        stops = colo_stops_us(primary.log)[skip:]
+    wire = len(stops) / settings.seconds * colo_bytes_per_epoch(settings, guest, interval_ms)
+    return Measurement([protected / alone], stops, [wire], [initial_ms])
+
+
+def colo_bytes_per_epoch(settings, guest, interval_ms):
+    """From a run of its own, because counting takes a CPU that the other two need."""
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        directory = pathlib.Path(name)
+        sides = []
+        for side, more in (("primary", ()), ("secondary", ("-incoming", "defer"))):
+            sides.append(Qemu(directory, side, *guest, "null", *more))
+            stack.callback(sides[-1].end)
+        time.sleep(QEMU_BOOT_S)
+        relay = Relay(directory / "relay.sock", directory / "colo.sock")
+        protect(*(side.qmp for side in sides), directory, interval_ms, directory / "relay.sock")
+        time.sleep(SETTLE_S)
+        passed, stops = relay.passed, len(colo_stops_us(sides[0].log))
         time.sleep(settings.seconds)
-        speeds = console.speeds(since) or [0.0]
-        return Measurement(speeds, colo_stops_us(logs["primary"])[skip:], float("nan"), initial_ms)
-    finally:
-        for vm in vms:
-            vm.kill()
-            vm.wait()
+        return (relay.passed - passed) / max(1, len(colo_stops_us(sides[0].log)) - stops)
 
 
 def memcpy_floor_us(pages):
@@ -201,33 +210,23 @@ def memcpy_floor_us(pages):
 
 
 def run_row(settings, mib, interval_ms):
-    alone, speeds, stops, initial, wire = [], {}, {}, {}, []
+    sides = {"fmvm": with_fmvm, **({"COLO": with_colo} if settings.colo else {})}
+    measured = {side: Measurement() for side in sides}
     for _ in range(settings.rounds):
-        with tempfile.TemporaryDirectory() as name:
-            directory = pathlib.Path(name)
-            # Before and after: the machine's own speed drifts from one minute to the next.
-            alone += unprotected(settings, mib, directory)
-            sides = {"fmvm": with_fmvm(settings, mib, interval_ms, directory)}
-            alone += unprotected(settings, mib, directory)
-            if settings.colo:
-                sides["COLO"] = with_colo(settings, mib, interval_ms, directory)
-            for side, measured in sides.items():
-                speeds.setdefault(side, []).extend(measured.speeds)
-                stops.setdefault(side, []).extend(measured.stops_us)
-                initial.setdefault(side, []).append(measured.initial_ms)
-            wire.append(sides["fmvm"].bytes_per_s)
+        for side, measure in sides.items():
+            with tempfile.TemporaryDirectory() as name:
+                measured[side].add(measure(settings, mib, interval_ms, pathlib.Path(name)))
     floor = memcpy_floor_us(mib * 256)
     print(f"{mib} MiB kept dirty, {interval_ms} ms (memcpy floor {floor / 1000:.2f} ms)")
-    for side in speeds:
-        kept = percentile(speeds[side], QUICK) / percentile(alone, QUICK)
-        p50, p99 = percentile(stops[side], 0.5) / 1000, percentile(stops[side], 0.99) / 1000
-        print(f"  {side:5} speed kept {kept * 100:5.1f} %   "
+    for side, one in measured.items():
+        kept = [share * 100 for share in one.kept]
+        p50, p99 = (percentile(one.stops_us, share) / 1000 for share in (0.5, 0.99))
+        print(f"  {side:5} speed kept {statistics.median(kept):5.1f} % [{min(kept):.1f} to {max(kept):.1f}]   "
               f"stop p50 {p50:7.2f} ms  p99 {p99:7.2f} ms   "
-              f"longest silence as it began {statistics.median(initial[side]):7.1f} ms   "
-              f"epochs {len(stops[side])}"
-              + (f"   wire {statistics.median(wire) / 2**20:.2f} MiB/s" if side == "fmvm" else ""))
-    if "COLO" in speeds and stops["COLO"]:
-        ratio = percentile(stops["COLO"], 0.5) / percentile(stops["fmvm"], 0.5)
+              f"longest silence as it began {statistics.median(one.initial_ms):7.1f} ms   "
+              f"epochs {len(one.stops_us)}   wire {statistics.median(one.bytes_per_s) / 2**20:.2f} MiB/s")
+    if "COLO" in measured and measured["COLO"].stops_us:
+        ratio = percentile(measured["COLO"].stops_us, 0.5) / percentile(measured["fmvm"].stops_us, 0.5)
         print(f"  stop p50: COLO / fmvm = {ratio:.1f}", flush=True)
 
 
@@ -237,7 +236,8 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fmvm", type=pathlib.Path, default=build / "fmvm")
     parser.add_argument("--guests", type=pathlib.Path, default=build / "guests/bare")
-    parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=1)
+    parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--rows", default="0:20,4:20,64:100")
     parser.add_argument("--memory", type=int, default=256)

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How much later a reader sees the console when the guest is protected, for each --sync mode.
+"""How much later a reader sees the console when the guest is protected, for each --sync mode, and with
+QEMU's COLO.
 
 The guest (dirty) says its TSC in every line, the reader notes when the line arrived. How the two clocks
 relate is taken from the lines before the guest is protected; later ones are late by what is printed.
 
-bench/console_latency.py [--fmvm PATH] [--guests DIR] [--seconds 6] [--mib 0]
+bench/console_latency.py [--fmvm PATH] [--guests DIR] [--seconds 6] [--mib 0] [--no-colo]
 """
 
 import argparse
+import contextlib
 import pathlib
 import re
 import statistics
@@ -16,15 +18,24 @@ import subprocess
 import tempfile
 import threading
 import time
+import typing
 
-from compare_colo import free_port, percentile
+from compare_colo import QEMU_BOOT_S, SETTLE_S, free_port, percentile
+from qemu_colo import Qemu, protect
 
-SETTLE_S = 1.5
-LINE = re.compile(rb"dirty pass=\d+ tsc=(\d+) ")
+COLO_INTERVAL_MS = 20
+LINE = re.compile(rb"dirty pass=\d+ tsc=(\d+) gap_us=(\d+) ")
+REPORT_MS = 23
+
+
+class Line(typing.NamedTuple):
+    tsc: int
+    gap_us: int  # the longest that the guest saw since the line before
+    at_ms: float  # when it was read
 
 
 class Reader(threading.Thread):
-    """Notes the guest's TSC and the arrival (ms) of each line."""
+    """Notes each line of the guest `dirty`."""
 
     def __init__(self, stream):
         super().__init__(daemon=True)
@@ -34,7 +45,16 @@ class Reader(threading.Thread):
         for line in self.stream:
             now = time.monotonic()
             if found := LINE.search(line):
-                self.seen.append((int(found[1]), now * 1000))
+                self.seen.append(Line(int(found[1]), int(found[2]), now * 1000))
+
+
+def tell(what, alone, protected):
+    """`alone`: lines from before the guest was protected, for the clocks."""
+    clock = statistics.linear_regression([line.tsc for line in alone], [line.at_ms for line in alone])
+    added = [line.at_ms - (clock.slope * line.tsc + clock.intercept) for line in protected]
+    print(f"{what:36} added p50 {percentile(added, 0.5):6.2f} ms  "
+          f"p95 {percentile(added, 0.95):6.2f} ms  p99 {percentile(added, 0.99):6.2f} ms  "
+          f"({len(added)} lines)", flush=True)
 
 
 def measure(settings, sync):
@@ -44,7 +64,7 @@ def measure(settings, sync):
         primary = subprocess.Popen(
             [settings.fmvm, "primary", "--backup", f"127.0.0.1:{port}", *arbiter, "--memory", "256M",
              "--kernel", settings.guests / "dirty.elf", "--cmdline",
-             f"mib={settings.mib} report_ms=23", *sync], stdout=subprocess.PIPE, **quiet)
+             f"mib={settings.mib} report_ms={REPORT_MS}", *sync], stdout=subprocess.PIPE, **quiet)
         reader = Reader(primary.stdout)
         reader.start()
         time.sleep(settings.seconds)
@@ -55,14 +75,31 @@ def measure(settings, sync):
         time.sleep(SETTLE_S)
         since = len(reader.seen)
         time.sleep(settings.seconds)
-        clock = statistics.linear_regression(*zip(*reader.seen[alone // 8:alone]))
-        added = [at - (clock.slope * tsc + clock.intercept) for tsc, at in reader.seen[since:]]
         for process in (primary, backup):
             process.kill()
             process.wait()
-    print(f"{' '.join(sync):36} added p50 {percentile(added, 0.5):6.2f} ms  "
-          f"p95 {percentile(added, 0.95):6.2f} ms  p99 {percentile(added, 0.99):6.2f} ms  "
-          f"({len(added)} lines)", flush=True)
+    tell(" ".join(sync), reader.seen[alone // 8:alone], reader.seen[since:])
+
+
+def measure_colo(settings):
+    """It holds no console, whatever becomes of the primary; its lines are late by its stops only."""
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        directory = pathlib.Path(name)
+        guest = 256, settings.guests / "dirty.elf", f"mib={settings.mib} report_ms={REPORT_MS}"
+        primary = Qemu(directory, "primary", *guest, "stdio")
+        stack.callback(primary.end)
+        reader = Reader(primary.process.stdout)
+        reader.start()
+        time.sleep(QEMU_BOOT_S + settings.seconds)
+        alone = len(reader.seen)
+        secondary = Qemu(directory, "secondary", *guest, "null", "-incoming", "defer")
+        stack.callback(secondary.end)
+        protect(primary.qmp, secondary.qmp, directory, COLO_INTERVAL_MS)
+        time.sleep(SETTLE_S)
+        since = len(reader.seen)
+        time.sleep(settings.seconds)
+        seen = list(reader.seen)
+    tell(f"COLO, checkpoints every {COLO_INTERVAL_MS} ms", seen[alone // 8:alone], seen[since:])
 
 
 def main():
@@ -73,10 +110,13 @@ def main():
     parser.add_argument("--guests", type=pathlib.Path, default=build / "guests/bare")
     parser.add_argument("--seconds", type=int, default=6)
     parser.add_argument("--mib", type=int, default=0)
+    parser.add_argument("--no-colo", dest="colo", action="store_false")
     settings = parser.parse_args()
     for sync in (["--sync", "adaptive"], ["--sync", "adaptive", "--output-delay", "500us"],
                  ["--sync", "kemari"], ["--sync", "epoch", "--epoch", "20ms"]):
         measure(settings, sync)
+    if settings.colo:
+        measure_colo(settings)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,35 @@
 import json
 import re
 import socket
+import subprocess
+import threading
 import time
 
 START_LIMIT_S = 30
+
+
+class Qemu:
+    """One QEMU with a bare guest, whose console is a file, null, or (stdio) process.stdout."""
+
+    def __init__(self, directory, name, memory_mib, kernel, cmdline, serial, *more):
+        self.log = directory / f"{name}.log"
+        self.process = subprocess.Popen(
+            ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-m", str(memory_mib), "-M",
+             "pc", "-accel", "kvm", "-cpu", "qemu64", "-serial", serial, "-kernel", str(kernel),
+             "-append", f"{cmdline} end=reset", "-no-reboot",
+             "-qmp", f"unix:{directory}/{name}.qmp,server=on,wait=off",
+             "-trace", "colo*", "-D", str(self.log), "-msg", "timestamp=on", *more],
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if serial == "stdio" else subprocess.DEVNULL)
+        try:
+            self.qmp = Qmp(f"{directory}/{name}.qmp")
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
 
 
 class Qmp:
@@ -52,8 +78,39 @@ def colo_stops_us(log):
     return stops
 
 
-def protect(primary, secondary, directory, interval_ms):
-    """Checkpoints begin; the second QEMU was started with -incoming defer."""
+class Relay(threading.Thread):
+    """Passes on what one Unix socket sends to the other, and counts it. Costs CPU: only for counting."""
+
+    def __init__(self, listen, connect):
+        super().__init__(daemon=True)
+        self.passed = 0  # bytes, from the one that connects to us
+        self._connect = connect
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(listen))
+        self._server.listen()
+        self.start()
+
+    def run(self):
+        source, _ = self._server.accept()
+        target = socket.socket(socket.AF_UNIX)
+        target.connect(str(self._connect))
+        back = threading.Thread(target=self._pass, args=(target, source, False), daemon=True)
+        back.start()
+        self._pass(source, target, True)
+
+    def _pass(self, source, target, count):
+        try:
+            while data := source.recv(1 << 20):
+                target.sendall(data)
+                if count:
+                    self.passed += len(data)
+        except OSError:
+            pass  # one of the two has ended
+
+
+def protect(primary, secondary, directory, interval_ms, relay=None):
+    """Checkpoints begin; the second QEMU was started with -incoming defer. `relay`: the socket of a Relay
+    to colo.sock."""
     for side in (primary, secondary):
         side.do("migrate-set-capabilities",
                 capabilities=[{"capability": "x-colo", "state": True}])
@@ -62,7 +119,7 @@ def protect(primary, secondary, directory, interval_ms):
                                              "downtime-limit": 2000})
     # A Unix socket: QEMU 7.2 never sets TCP_NODELAY, which would cost it 40 ms an epoch.
     secondary.do("migrate-incoming", uri=f"unix:{directory}/colo.sock")
-    primary.do("migrate", uri=f"unix:{directory}/colo.sock")
+    primary.do("migrate", uri=f"unix:{relay or directory / 'colo.sock'}")
     deadline = time.monotonic() + START_LIMIT_S
     while primary.do("query-migrate").get("status") != "colo":
         if time.monotonic() > deadline:

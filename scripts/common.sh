@@ -26,7 +26,7 @@ install_packages() {
         as_root=(sudo)
     fi
     "${as_root[@]}" apt-get update -qq || die "apt-get update failed; check this host's Debian sources"
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends \
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         "${missing[@]}" >"$(log_file apt)" 2>&1 ||
         die "apt-get install failed; see $(log_file apt)"
 }
@@ -59,5 +59,5 @@ build() {
 
 need_kvm() {
     [ -e /dev/kvm ] || die "/dev/kvm is missing: load kvm_intel or kvm_amd, or enable virtualisation in the firmware"
-    [ -r /dev/kvm ] && [ -w /dev/kvm ] || die "/dev/kvm: permission denied; add this user to its group (usermod -aG kvm $USER)"
+    [ -r /dev/kvm ] && [ -w /dev/kvm ] || die "/dev/kvm: permission denied; add this user to its group (usermod -aG kvm $(id -un)) and log in again"
 }

@@ -98,7 +98,11 @@ def main():
             wait_for("protection and a third of the records", lambda: (
                 trace.exists() and trace.stat().st_size != 0
                 and len(primary.records()) >= max(2, int(count) // 3))
-                or primary.process.poll() is not None)
+                or primary.process.poll() is not None or backup.process.poll() is not None)
+            for side in (primary, backup):
+                if side.process.poll() is not None:
+                    sys.exit(f"takeover: the {side.name} ended by itself, status "
+                             f"{side.process.returncode}; see its message above")
             primary.process.send_signal(signal.SIGKILL)
             killed_at = time.monotonic()
             wait_for("the guest's end on the backup", lambda: backup.process.poll() is not None)
@@ -109,8 +113,8 @@ def main():
             if {line for _, line in primary.records()} >= {line for _, line in backup.records()}:
                 sys.exit("takeover: the guest had ended before; ask for more records")
             report(primary, backup, killed_at, trace)
-            for _, line in primary.lines + backup.lines:
-                print(line, file=open(backup_disk + ".console", "a"))
+            with open(backup_disk + ".console", "a") as console:
+                console.writelines(f"{line}\n" for _, line in primary.lines + backup.lines)
         finally:
             for side in (primary, backup):
                 side.process.kill()

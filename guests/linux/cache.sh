@@ -6,7 +6,7 @@
 # shellcheck disable=SC2034 # used by who sources this
 here=$(dirname "$(readlink -f "$0")")
 program=$(basename "$0")
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/fmvm
+cache=${XDG_CACHE_HOME:-${HOME:?is not set; set it or XDG_CACHE_HOME}/.cache}/fmvm
 umask 022
 
 say() { echo "$program: $*" >&2; }

@@ -57,10 +57,9 @@ Result<void> check_trace(const std::string& path) {
 class BackupRun : public lockstep::BackupUser {
   public:
     BackupRun(const Kvm& kvm, const BackupCommandOptions& options, StateDirectory& directory)
-        : kvm_(kvm),
-          options_(options),
-          directory_(directory),
-          signals_(control_, SIGTERM, SIGINT, SIGHUP) {}
+        : kvm_(kvm), options_(options), directory_(directory), signals_(control_) {
+        add_stop_signals(signals_);
+    }
 
     Result<void> prepare() {
         FMVM_TRY(check_trace(options_.replication.trace));
@@ -116,7 +115,8 @@ class BackupRun : public lockstep::BackupUser {
             return directory_.record(vm, generation);
         };
         return std::unique_ptr<lockstep::Standby>(std::make_unique<StandbyMachine>(
-            std::move(built), options_.machine.disks, hello, accept, [this](GuestEnd reason) {
+            std::move(built), options_.machine.disks, hello, options_.replication.lost_after,
+            accept, [this](GuestEnd reason) {
                 boost::asio::post(control_, [this, reason] { machine_ended(reason); });
             }));
     }
@@ -186,6 +186,7 @@ class BackupRun : public lockstep::BackupUser {
         });
         socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
             if (switchover_) return reply.error("a switchover is under way");
+            if (!service_) return reply.error("this backup is ending");
             switchover_ = reply;
             service_->ask_for_switch_over([this](const std::string& why) {
                 boost::asio::post(control_, [this, why] {
@@ -196,10 +197,11 @@ class BackupRun : public lockstep::BackupUser {
         });
     }
 
-    // Once: a guest that runs here listens by itself (ProtectedRun).
+    // Once: a guest that runs here listens by itself (ProtectedRun); but this one may have come
+    // just before it did.
     void stop(int number) {
         log::info("backup", "stopping signal={}", number);
-        if (guest_ != nullptr) return;
+        if (guest_ != nullptr) return standby_->built().machine->request_end(GuestEnd::stopped);
         status_ = to_int(ExitStatus::operator_stop);
         stopped_ = true;
         control_.stop();

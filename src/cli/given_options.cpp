@@ -175,6 +175,7 @@ Result<void> check_restore(const GivenOptions& given) {
                               : given.cmdline      ? "cmdline"
                               : given.memory_bytes ? "memory"
                               : given.cpus         ? "cpus"
+                              : given.host_quirks  ? "host-quirks"
                                                    : nullptr;
     if (extra == nullptr) return {};
     return make_error("{}: comes from the snapshot when a guest is restored; leave it out", extra);
@@ -197,6 +198,15 @@ void prefer(std::optional<T>& ours, std::optional<T>& theirs) {
 }  // namespace
 
 GivenOptions merge(GivenOptions command_line, GivenOptions file) {
+    // The file that a guest was started with describes its devices still when it is restored.
+    if (command_line.restore) {
+        file.kernel.reset();
+        file.initrd.reset();
+        file.cmdline.reset();
+        file.memory_bytes.reset();
+        file.cpus.reset();
+        file.host_quirks.reset();
+    }
     prefer(command_line.restore, file.restore);
     prefer(command_line.control, file.control);
     prefer(command_line.kernel, file.kernel);

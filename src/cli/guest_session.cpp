@@ -4,25 +4,44 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/log.h"
 #include "cli/escape_parser.h"
 #include "cli/exit_status.h"
 #include "cli/report_error.h"
+#include "cli/terminal.h"
 #include "devices/console_input.h"
 #include "vmm/vcpu_thread.h"
 
 namespace fmvm::cli {
 
+namespace {
+
+// A guest that reads nothing for so long, with its input full, may hang: then the operator must be
+// heard all the same.
+constexpr std::chrono::seconds hung_guest_patience{1};
+
+}  // namespace
+
 void prepare_process() {
     ::signal(SIGPIPE, SIG_IGN);  // a console reader that goes away does not end the guest
     ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an I/O error of the guest's disk
     ::signal(SIGUSR1, SIG_IGN);  // asks for statistics; before there are any it kills nobody
+    ::signal(SIGTTOU, SIG_IGN);  // a job in the background may show its console
     prepare_kick_signal();
 }
 
-// Typed bytes go to the serial port; on a terminal, but for the operator's commands among them.
+void add_stop_signals(boost::asio::signal_set& signals) {
+    signals.add(SIGTERM);
+    for (const int number : {SIGINT, SIGHUP}) {
+        struct sigaction inherited {};
+        ::sigaction(number, nullptr, &inherited);
+        if (inherited.sa_handler != SIG_IGN) signals.add(number);
+    }
+}
+
 void tell_quirks(const BuiltMachine& built) {
     if (built.quirks.empty()) return;
     log::notice("run",
@@ -34,13 +53,21 @@ void tell_quirks(const BuiltMachine& built) {
 Result<void> connect_input(BuiltMachine& built) {
     Machine& machine = *built.machine;
     Serial& serial = *built.serial;
+    if (in_background_of(STDIN_FILENO)) {
+        log::notice("run",
+                    "in the background of its terminal: what is typed does not reach the guest");
+        return {};
+    }
     ConsoleInput::Receiver receiver;
     receiver.room = [&serial] { return serial.input_room(); };
     if (::isatty(STDIN_FILENO) == 1) {
+        receiver.patience = hung_guest_patience;
         receiver.take = [&machine, &serial,
                          parser = EscapeParser()](std::span<const std::uint8_t> bytes) mutable {
             const EscapeParser::Result typed = parser.feed(bytes);
-            if (!typed.guest_bytes.empty()) serial.receive(typed.guest_bytes);
+            const std::span<const std::uint8_t> keys(typed.guest_bytes);
+            const auto taken = keys.first(std::min(keys.size(), serial.input_room()));
+            if (!taken.empty()) serial.receive(taken);
             if (typed.help) std::fwrite(escape_help.data(), 1, escape_help.size(), stderr);
             if (typed.quit) machine.request_end(GuestEnd::stopped);
         };
@@ -50,6 +77,7 @@ Result<void> connect_input(BuiltMachine& built) {
     // The machine owns it, so that it goes after the loop, which still holds bytes on their way.
     ConsoleInput& input = machine.own(
         FMVM_TRY(ConsoleInput::create(machine.loop(), STDIN_FILENO, std::move(receiver))));
+    const QuiesceGuard standing(machine);  // a guest that came here by a takeover runs
     serial.on_input_room([&input] { input.room_changed(); });
     return {};
 }

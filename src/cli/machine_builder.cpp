@@ -96,7 +96,7 @@ class Builder {
         // Whoever has the lock has the label.
         if (!own && !options_.force_stale) FMVM_TRY(check_label(disk));
         replay::DirtyBlockMap* map = nullptr;
-        if (own) map = &machine_.own(FMVM_TRY(open_map(disk, image, purpose.vm)));
+        if (own) map = &machine_.own(FMVM_TRY(open_map(disk, image, purpose)));
         status_ = ExitStatus::failure;
         const std::uint32_t alignment = image.memory_alignment;
         const std::string section = fmt::format("disk{}", machine_.shape().disks.size());
@@ -153,21 +153,21 @@ class Builder {
     // What is remembered of how far this image and the other side's may differ.
     Result<std::unique_ptr<replay::DirtyBlockMap>> open_map(const DiskOptions& disk,
                                                             const DiskImage& image,
-                                                            const lockstep::VmId& vm) {
+                                                            const Purpose& purpose) {
         replay::DiskLabel fresh;
-        fresh.vm = vm;
+        fresh.vm = purpose.vm;
         fresh.disk = static_cast<std::uint32_t>(machine_.shape().disks.size());
         fresh.image_bytes = image.size;
-        if (image.read_only) return replay::DirtyBlockMap::unsaved(fresh);
-        if (disk.label.empty() && !std::filesystem::is_regular_file(disk.path)) {
-            return make_error(
-                "disk {}: is no file, beside which its label could be kept; add label=PATH, a file "
-                "that stays when this host is started again",
-                disk.path);
+        if (image.read_only) {  // what it is was decided when it could be written to
+            if (purpose.kind == Purpose::Kind::protect && !options_.force_stale)
+                FMVM_TRY(check_label(disk));
+            return replay::DirtyBlockMap::unsaved(fresh);
         }
+        const std::string label = FMVM_TRY(needed_label_path(disk));
         std::string why;
-        auto map = FMVM_TRY(replay::DirtyBlockMap::open(label_path(disk), fresh, why));
+        auto map = FMVM_TRY(replay::DirtyBlockMap::open(label, fresh, why));
         if (!why.empty()) log::warning("disk", "{}", why);
+        point_to_label(disk);
         return map;
     }
 

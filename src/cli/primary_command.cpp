@@ -55,8 +55,7 @@ Result<void> accept_images(const BuiltMachine& built) {
 Result<Generation> begin_generation(Arbiter& arbiter, const BuiltMachine& built, const VmId& vm,
                                     const PrimaryCommandOptions& options) {
     const Generation newest = FMVM_TRY(arbiter.newest());
-    const bool force = options.machine.force_stale;
-    if (!force) FMVM_TRY(check_labels(built, vm, newest));
+    if (!options.machine.force_stale) FMVM_TRY(check_labels(built, vm, newest));
     if (newest != 0 && !options.restart && !FMVM_TRY(arbiter.has_ended(newest))) {
         return make_error(
             "generation {} of this guest has not ended: it may be running on its backup; join that "
@@ -66,11 +65,15 @@ Result<Generation> begin_generation(Arbiter& arbiter, const BuiltMachine& built,
     if (FMVM_TRY(arbiter.claim(newest + 1)) == Claim::lost)
         return make_error("generation {} was won by another side just now; start again",
                           newest + 1);
-    // Only now is it certain that the guest begins here.
-    if (force) FMVM_TRY(accept_images(built));
+    return newest + 1;
+}
+
+// Once it is certain that the guest begins here.
+Result<void> take_disks(const BuiltMachine& built, const PrimaryCommandOptions& options) {
+    if (options.machine.force_stale) FMVM_TRY(accept_images(built));
     if (options.block == lockstep::BlockMode::shared)
         FMVM_TRY(leave_protection(options.machine.disks, built.disks));
-    return newest + 1;
+    return {};
 }
 
 // It was won for nothing; the next start need not ask whether this one is still running.
@@ -108,10 +111,11 @@ int primary_command(const PrimaryCommandOptions& options) {
     Result<BuiltMachine> built =
         build_guest(*kvm, options.machine, purpose_of(options, *vm), status);
     if (!built.ok()) return report_error(built.error().message(), status);
-    tell_quirks(*built);
 
     Result<Generation> won = begin_generation(**arbiter, *built, *vm, options);
     if (!won.ok()) return report_error(won.error().message(), ExitStatus::usage);
+    const Result<void> taken = take_disks(*built, options);
+    if (!taken.ok()) return report_not_begun(*arbiter, *won, taken.error());
     const auto generation = std::make_shared<std::atomic<Generation>>(*won);
     std::optional<Outcome> outcome;
     std::string report;
@@ -137,6 +141,7 @@ int primary_command(const PrimaryCommandOptions& options) {
         std::optional<RawTerminal> terminal;
         if (on_terminal) terminal.emplace(STDIN_FILENO);
         begin_console(options.machine);
+        tell_quirks(*built);
         if (*control_socket) run.serve(**control_socket);
         built->machine->start();
         outcome = run.run([&terminal] { terminal.reset(); });

@@ -81,9 +81,24 @@ ProtectedRun::ProtectedRun(BuiltMachine& built, std::shared_ptr<lockstep::Arbite
       built_(built),
       arbiter_(std::move(arbiter)),
       component_(std::move(component)),
-      signals_(control_, SIGTERM, SIGINT, SIGHUP),
+      signals_(control_),
       requests_(control_, SIGUSR1),
-      farewell_(control_) {}
+      farewell_(control_) {
+    add_stop_signals(signals_);
+}
+
+ProtectedRun::~ProtectedRun() {
+    if (service_) end_service();
+    // Asio leaves the default action behind, which would kill a guest that goes on.
+    requests_.clear();
+    ::signal(SIGUSR1, SIG_IGN);
+}
+
+void ProtectedRun::end_service() {
+    service_.reset();
+    const QuiesceGuard standing(*built_.machine);
+    built_.console->on_revoked(nullptr);
+}
 
 Result<void> ProtectedRun::prepare(const Guest& guest,
                                    const std::optional<lockstep::Endpoint>& backup,
@@ -95,6 +110,12 @@ Result<void> ProtectedRun::prepare(const Guest& guest,
         [this] { built_.console->drain(drain_limit); },
         [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
     verify_ = std::make_unique<VerifyRequests>(control_, *service_);
+    const QuiesceGuard standing(*built_.machine);
+    built_.console->on_revoked([this] {
+        boost::asio::post(control_, [this] {
+            if (service_) service_->superseded();
+        });
+    });
     return {};
 }
 
@@ -133,7 +154,7 @@ Outcome ProtectedRun::run(const std::function<void()>& guest_gone) {
     const Generation generation = service_->generation();
     service_->stop();
     built_.machine->halt_vcpus();
-    service_.reset();
+    end_service();
     // A guest that this host could not go on with has not ended: another host may.
     const bool ended =
         outcome_.end == PrimaryEnd::guest_ended && outcome_.guest != GuestEnd::unsupported;

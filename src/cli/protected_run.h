@@ -46,6 +46,8 @@ class ProtectedRun {
     // Machine and control loop outlive this. component: for the log.
     ProtectedRun(BuiltMachine& built, std::shared_ptr<lockstep::Arbiter> arbiter,
                  boost::asio::io_context& control, std::string component);
+    // When run() has returned, the machine may be gone before.
+    ~ProtectedRun();
 
     // backup: who protects the guest; none: nobody. The disks' labels say durably that the guest
     // runs on them when this returns.
@@ -67,6 +69,7 @@ class ProtectedRun {
     void ended(lockstep::PrimaryEnd end, const std::string& why);
     void answer_switchover(bool done, const std::string& result);
     void leave_disks();
+    void end_service();
 
     boost::asio::io_context& control_;
     BuiltMachine& built_;

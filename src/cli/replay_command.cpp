@@ -34,12 +34,13 @@ Result<DiskImage> open_image(const DiskOptions& disk, const DiskLimits& limits) 
             disk.path, image.size, limits.capacity);
     }
     // Whoever has the lock has the label.
-    const replay::FoundLabel label = FMVM_TRY(replay::find_label(label_path(disk)));
+    const std::string label_beside = replay::default_label_path(disk.path);
+    const replay::FoundLabel label = FMVM_TRY(replay::find_label(label_beside));
     if (label.state != replay::LabelState::absent) {
         return make_error(
             "disk {}: has a label ({}), so that a protected guest may use it; replay onto a copy "
             "without one",
-            disk.path, label_path(disk));
+            disk.path, label_beside);
     }
     return image;
 }

@@ -21,7 +21,15 @@ Exit status: 0 when all was carried out; 1 when an image is not what the log say
 2 for bad usage, a log that is damaged, an image of another size.)";
 
 Result<DiskOptions> parse_image(std::string_view text) {
-    if (text.starts_with("path=")) return parse_disk(text);
+    if (text.starts_with("path=")) {
+        DiskOptions disk = FMVM_TRY(parse_disk(text));
+        if (disk.readonly || !disk.serial.empty() || !disk.label.empty()) {
+            return make_error(
+                "'{}': an image is written to, and shown to no guest; give path=IMAGE[,direct]",
+                text);
+        }
+        return disk;
+    }
     if (text.empty()) return Error("is empty; give the path of an image");
     DiskOptions disk;
     disk.path = std::string(text);

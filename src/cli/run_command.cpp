@@ -59,20 +59,24 @@ int run_command(const RunOptions& options) {
     ExitStatus status = ExitStatus::failure;
     Result<BuiltMachine> built = build_guest(*kvm, options, Purpose{}, status);
     if (!built.ok()) return report_error(built.error().message(), status);
-    tell_quirks(*built);
-    if (const Result<void> left = leave_protection(options.disks, built->disks); !left.ok())
-        return report_error(left.error().message(), ExitStatus::usage);
     const bool on_terminal = options.console.kind == ConsoleKind::stdio;
     if (on_terminal) {
         const Result<void> connected = connect_input(*built);
         if (!connected.ok()) return report_error(connected.error().message(), ExitStatus::failure);
     }
-    // The last that can fail: a log without a guest would only be in the way of the next start.
+    // The last that can fail, so that a start that was refused has changed nothing. A log without a
+    // guest would be in the way of the next one.
     if (const Result<void> recording = begin_recording(*built, options, {}, 0); !recording.ok())
         return report_error(recording.error().message(), ExitStatus::usage);
+    if (const Result<void> left = leave_protection(options.disks, built->disks); !left.ok()) {
+        if (!options.record.empty()) ::unlink(options.record.c_str());
+        return report_error(left.error().message(), ExitStatus::usage);
+    }
+    tell_quirks(*built);
 
     // Before the terminal is changed: from here on these signals end in an orderly way.
-    boost::asio::signal_set signals(control, SIGTERM, SIGINT, SIGHUP);
+    boost::asio::signal_set signals(control);
+    add_stop_signals(signals);
     std::optional<RawTerminal> terminal;
     if (on_terminal) terminal.emplace(STDIN_FILENO);
     begin_console(options);
@@ -84,6 +88,8 @@ int run_command(const RunOptions& options) {
     control_socket->reset();
     end_recording(*built, Uncommitted::counts);
     const std::string report = built->machine->report();
+    // What a guest has said before its own end waits for its reader, as that of any program does.
+    if (end != GuestEnd::stopped) built->console->wait_at_end(std::chrono::hours(24));
     built->machine.reset();  // writes what is left of the console
     return report_end(end, report);
 }

@@ -14,12 +14,13 @@ constexpr std::chrono::seconds tell_again{30};
 }  // namespace
 
 StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
-                               const lockstep::HelloMessage& hello, Accept accept,
+                               const lockstep::HelloMessage& hello,
+                               std::chrono::milliseconds lost_after, Accept accept,
                                std::function<void(GuestEnd)> on_end)
     : built_(std::move(built)),
       disks_(std::move(disks)),
       vm_(hello.vm),
-      lost_after_(hello.lost_after_ms),
+      lost_after_(lost_after),
       generation_(std::make_shared<std::atomic<lockstep::Generation>>(hello.generation)),
       accept_(std::move(accept)),
       ram_(built_.machine->memory()) {
@@ -74,16 +75,18 @@ Result<bool> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
 Result<bool> StandbyMachine::lock_disks() {
     for (; disks_locked_ < built_.disks.size(); ++disks_locked_) {
         const std::string& path = disks_[disks_locked_].path;
-        if (FMVM_TRY(built_.disks[disks_locked_]->try_lock())) continue;
-        tell_waiting(path,
-                     "another process still has it, a frozen primary perhaps; the guest waits "
-                     "until that one wakes up or is killed");
+        Result<bool> locked = built_.disks[disks_locked_]->try_lock();
+        if (locked.ok() && *locked) continue;
+        tell_waiting(path, locked.ok()
+                               ? "another process still has it, a frozen primary perhaps; the "
+                                 "guest waits until that one wakes up or is killed"
+                               : locked.error().message() + "; the guest waits for that");
         return false;
     }
     return true;
 }
 
-void StandbyMachine::tell_waiting(const std::string& disk, const char* why) {
+void StandbyMachine::tell_waiting(const std::string& disk, const std::string& why) {
     const auto now = std::chrono::steady_clock::now();
     if (!tell_at_) tell_at_ = now + tell_first;
     if (now < *tell_at_) return;

@@ -33,10 +33,11 @@ class StandbyMachine : public lockstep::Standby {
   public:
     // Remembers, durably, that this side is that guest's backup, right before the first commit.
     using Accept = std::function<Result<void>()>;
-    // hello: of the primary whose guest it waits for. on_end: as Machine::on_end().
+    // hello: of the primary whose guest it waits for. lost_after: the silence after which the next
+    // backup will take this side for lost. on_end: as Machine::on_end().
     StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
-                   const lockstep::HelloMessage& hello, Accept accept,
-                   std::function<void(GuestEnd)> on_end);
+                   const lockstep::HelloMessage& hello, std::chrono::milliseconds lost_after,
+                   Accept accept, std::function<void(GuestEnd)> on_end);
 
     lockstep::ShadowRam& ram() override { return ram_; }
     lockstep::ShadowDisks* disks() override { return own_disks_.get(); }
@@ -52,7 +53,7 @@ class StandbyMachine : public lockstep::Standby {
   private:
     void make_own_disks(lockstep::Generation generation);
     Result<bool> lock_disks();
-    void tell_waiting(const std::string& disk, const char* why);
+    void tell_waiting(const std::string& disk, const std::string& why);
 
     BuiltMachine built_;
     const std::vector<DiskOptions> disks_;

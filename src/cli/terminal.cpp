@@ -21,10 +21,13 @@ struct EndingSignal {
     bool from_outside;  // somebody's wish rather than our crash: respected if handled or ignored
 };
 constexpr std::array ending_signals = {
-    EndingSignal{SIGABRT, false}, EndingSignal{SIGSEGV, false}, EndingSignal{SIGBUS, false},
-    EndingSignal{SIGFPE, false},  EndingSignal{SIGILL, false},  EndingSignal{SIGSYS, false},
-    EndingSignal{SIGQUIT, true},  EndingSignal{SIGTERM, true},  EndingSignal{SIGINT, true},
-    EndingSignal{SIGHUP, true},
+    EndingSignal{SIGABRT, false},  EndingSignal{SIGSEGV, false}, EndingSignal{SIGBUS, false},
+    EndingSignal{SIGFPE, false},   EndingSignal{SIGILL, false},  EndingSignal{SIGSYS, false},
+    EndingSignal{SIGQUIT, true},   EndingSignal{SIGTERM, true},  EndingSignal{SIGINT, true},
+    EndingSignal{SIGHUP, true},    EndingSignal{SIGTRAP, true},  EndingSignal{SIGUSR2, true},
+    EndingSignal{SIGALRM, true},   EndingSignal{SIGXCPU, true},  EndingSignal{SIGVTALRM, true},
+    EndingSignal{SIGPROF, true},   EndingSignal{SIGIO, true},    EndingSignal{SIGPWR, true},
+    EndingSignal{SIGSTKFLT, true},
 };
 
 // Global, because a signal handler and atexit have nothing else to find them by. Written before
@@ -86,8 +89,15 @@ struct termios raw_mode(struct termios mode) {
 
 }  // namespace
 
+// A terminal that does not control us (tcgetpgrp fails) stops nobody.
+bool in_background_of(int fd) {
+    const pid_t foreground = ::tcgetpgrp(fd);
+    return foreground >= 0 && foreground != ::getpgrp();
+}
+
 RawTerminal::RawTerminal(int fd) {
     FMVM_CHECK(raw_fd.load() < 0);
+    if (in_background_of(fd)) return;
     if (::tcgetattr(fd, &saved_mode) != 0) return;  // not a terminal
     static const int registered = std::atexit(restore_mode);
     static_cast<void>(registered);

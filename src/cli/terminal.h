@@ -12,9 +12,14 @@
 
 namespace fmvm::cli {
 
+// Whether fd is a terminal whose foreground belongs to another job: reading from it would stop this
+// process (SIGTTIN), and its mode is that job's.
+bool in_background_of(int fd);
+
 class RawTerminal {
   public:
-    // Does nothing when fd is not a terminal. One at a time in a process: that is checked.
+    // Does nothing when fd is not a terminal, or we are in its background. One at a time in a
+    // process: that is checked.
     explicit RawTerminal(int fd);
     ~RawTerminal();
     RawTerminal(const RawTerminal&) = delete;

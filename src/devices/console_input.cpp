@@ -10,6 +10,12 @@
 
 namespace fmvm {
 
+namespace {
+
+constexpr std::size_t bytes_max = 1024;  // handed over at a time
+
+}  // namespace
+
 Result<std::unique_ptr<ConsoleInput>> ConsoleInput::create(EventLoop& loop, int fd,
                                                            Receiver receiver) {
     UniqueFd stop_event = FMVM_TRY(create_eventfd());
@@ -51,13 +57,17 @@ void ConsoleInput::thread_main() {
 std::size_t ConsoleInput::wait_for_room() {
     std::unique_lock lock(mutex_);
     std::size_t room = 0;
-    changed_.wait(lock, [&] {
-        if (stopping_) return true;
-        if (handing_over_) return false;
-        room = receiver_.room();
-        return room != 0;
-    });
-    return stopping_ ? 0 : room;
+    changed_.wait(lock, [&] { return stopping_ || !handing_over_; });
+    const auto has_room = [&] {
+        room = stopping_ ? 0 : receiver_.room();
+        return stopping_ || room != 0;
+    };
+    if (!receiver_.patience) {
+        changed_.wait(lock, has_room);
+    } else if (!changed_.wait_for(lock, *receiver_.patience, has_room)) {
+        room = bytes_max;
+    }
+    return room;
 }
 
 bool ConsoleInput::wait_for_input() const {
@@ -70,7 +80,7 @@ bool ConsoleInput::wait_for_input() const {
 
 // False at the end of the input.
 bool ConsoleInput::hand_over(std::size_t size_max) {
-    std::vector<std::uint8_t> bytes(std::min<std::size_t>(size_max, 1024));
+    std::vector<std::uint8_t> bytes(std::min(size_max, bytes_max));
     const ssize_t size = ::read(fd_, bytes.data(), bytes.size());
     if (size < 0) return errno == EINTR || errno == EAGAIN;
     if (size == 0) return false;

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads console bytes from a file descriptor and hands them over on the loop thread, never more
-// than the receiver has room for.
+// Reads console bytes from a file descriptor and hands them over on the loop thread, not more than
+// the receiver has room for.
 //
 // A thread of its own waits for input, because the descriptor may be a terminal, a pipe or a file
 // and its flags, which other programs may share, are not to be touched.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <thread>
 
@@ -23,6 +25,9 @@ class ConsoleInput {
     struct Receiver {
         std::function<std::size_t()> room;                        // any thread
         std::function<void(std::span<const std::uint8_t>)> take;  // loop thread
+        // When there has been no room for so long, bytes come all the same: for a receiver to whom
+        // some of them say what to do. None: never.
+        std::optional<std::chrono::milliseconds> patience{};
     };
     // The descriptor is not owned and must stay open.
     static Result<std::unique_ptr<ConsoleInput>> create(EventLoop& loop, int fd, Receiver receiver);

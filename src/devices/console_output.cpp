@@ -19,7 +19,6 @@ constexpr std::chrono::milliseconds retry_interval{5};
 // How long a piece of a line waits for the rest of it: a guest sends byte by byte, and waking the
 // loop for each would cost more than the byte.
 constexpr std::chrono::milliseconds line_wait_max{1};
-constexpr std::chrono::milliseconds drain_limit{1000};
 
 enum class Readiness { ready, not_yet, withheld, broken };
 
@@ -54,6 +53,7 @@ struct ConsoleOutput::Shared : std::enable_shared_from_this<Shared> {
     EventLoop& loop;
     std::function<void()> room_handler;
     std::function<Permit(std::chrono::milliseconds)> permit;
+    std::function<void()> revoked_handler;
     std::atomic<std::size_t> pending_bytes{0};
 
     std::mutex mutex;
@@ -67,6 +67,7 @@ struct ConsoleOutput::Shared : std::enable_shared_from_this<Shared> {
     std::vector<std::uint8_t> outgoing;
     std::size_t outgoing_done = 0;
     bool reported = false;
+    bool broken = false;  // the reader has gone away, at least once
 };
 
 ConsoleOutput::ConsoleOutput(EventLoop& loop, UniqueFd fd)
@@ -74,13 +75,17 @@ ConsoleOutput::ConsoleOutput(EventLoop& loop, UniqueFd fd)
       pending_bytes_(shared_->pending_bytes) {}
 
 ConsoleOutput::~ConsoleOutput() {
-    drain(drain_limit);
+    const bool all = drain(last_wait_);
     shared_->permit = nullptr;
+    if (all || shared_->broken) return;
+    log::warning("console",
+                 "the reader of the console did not take the last {} bytes; they are lost",
+                 pending_bytes_.load());
 }
 
 bool ConsoleOutput::drain(std::chrono::milliseconds limit) {
-    const auto deadline = std::chrono::steady_clock::now() + limit;
-    while (std::chrono::steady_clock::now() < deadline && shared_->collect()) {
+    const auto began = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - began < limit && shared_->collect()) {
         if (shared_->write_collected(retry_interval) == Readiness::broken) break;
     }
     return pending_bytes_ == 0;
@@ -102,6 +107,10 @@ void ConsoleOutput::require_permit(std::function<Permit(std::chrono::millisecond
     shared_->permit = std::move(permit);
 }
 
+void ConsoleOutput::on_revoked(std::function<void()> handler) {
+    shared_->revoked_handler = std::move(handler);
+}
+
 void ConsoleOutput::ask_again() {
     shared_->write_pending();
 }
@@ -112,11 +121,13 @@ void ConsoleOutput::write(std::span<const std::uint8_t> bytes) {
 
 void ConsoleOutput::Shared::append(std::span<const std::uint8_t> bytes) {
     const std::lock_guard lock(mutex);
-    if (bytes.size() > hard_limit - pending_bytes) {
+    // Read once: the loop makes room meanwhile.
+    const std::size_t room = hard_limit - pending_bytes;
+    if (bytes.size() > room) {
         if (!std::exchange(dropping, true)) {
             log::warning("console", "the reader of the console is too slow; output is being lost");
         }
-        bytes = bytes.first(hard_limit - pending_bytes);
+        bytes = bytes.first(room);
     }
     incoming.insert(incoming.end(), bytes.begin(), bytes.end());
     pending_bytes += bytes.size();
@@ -151,7 +162,8 @@ Readiness ConsoleOutput::Shared::permitted(Readiness readiness,
         case Permit::withheld:
             return Readiness::withheld;
         case Permit::revoked:
-            reported = true;  // whoever revoked it has said so
+            reported = true;  // whoever revoked it says so
+            if (const auto tell = std::exchange(revoked_handler, nullptr)) tell();
             return Readiness::broken;
     }
     return readiness;
@@ -168,15 +180,16 @@ Readiness ConsoleOutput::Shared::write_collected(std::chrono::milliseconds timeo
                                     : ::write(fd.get(), outgoing.data() + outgoing_done, size);
         if (written < 0 && (errno == EAGAIN || errno == EINTR)) return Readiness::not_yet;
         // A reader that has gone away is no reason to stop a guest: its output is dropped.
-        const bool broken = written <= 0;
-        if (broken && written < 0 && errno != EPIPE && !std::exchange(reported, true)) {
+        const bool failed = written <= 0;
+        if (failed) broken = true;
+        if (failed && written < 0 && errno != EPIPE && !std::exchange(reported, true)) {
             log::error("console", "output is being lost: {}", std::strerror(errno));
         }
         const std::size_t done =
-            broken ? outgoing.size() - outgoing_done : static_cast<std::size_t>(written);
+            failed ? outgoing.size() - outgoing_done : static_cast<std::size_t>(written);
         outgoing_done += done;
         pending_bytes -= done;
-        if (broken) return Readiness::broken;
+        if (failed) return Readiness::broken;
     }
     return Readiness::ready;
 }
@@ -194,6 +207,7 @@ void ConsoleOutput::Shared::write_pending() {
         const std::lock_guard lock(mutex);
         if (!starved || pending_bytes >= room_limit / 2) return;
         starved = false;
+        dropping = false;
     }
     if (room_handler) room_handler();
 }

@@ -2,7 +2,7 @@
 // Writes console bytes to a file descriptor without ever blocking the guest: bytes are collected
 // under a lock and written on the loop thread. When the reader is slow, has_room() turns false
 // (the serial port then makes the guest wait); what comes all the same is kept up to a hard limit,
-// beyond which bytes are dropped and that is reported once.
+// beyond which bytes are dropped, which a warning tells.
 //
 // The descriptor's flags are not touched, because a terminal shares them with other programs: the
 // loop looks whether it is writable, then writes no more than a pipe is guaranteed to take, and
@@ -25,8 +25,10 @@ namespace fmvm {
 class ConsoleOutput : public OutputSink {
   public:
     ConsoleOutput(EventLoop& loop, UniqueFd fd);
-    // After the loop has stopped: writes what is left, waiting at most a second for a slow reader.
+    // After the loop has stopped: writes what is left, waiting for a slow reader for a second, or
+    // as long as wait_at_end() says; a warning tells what is lost.
     ~ConsoleOutput() override;
+    void wait_at_end(std::chrono::milliseconds limit) { last_wait_ = limit; }
 
     void write(std::span<const std::uint8_t> bytes) override;
     bool has_room() const override { return pending_bytes_ < room_limit; }
@@ -45,6 +47,9 @@ class ConsoleOutput : public OutputSink {
     void require_permit(std::function<Permit(std::chrono::milliseconds patience)> permit);
     // Loop thread.
     void ask_again();
+    // Called once when a permit is revoked, by whoever asked for it. Set, or taken away, while the
+    // loop stands.
+    void on_revoked(std::function<void()> handler);
 
     static constexpr std::size_t room_limit = 64 * 1024;
     static constexpr std::size_t hard_limit = 4 * 1024 * 1024;
@@ -53,6 +58,7 @@ class ConsoleOutput : public OutputSink {
     struct Shared;
     std::shared_ptr<Shared> shared_;
     std::atomic<std::size_t>& pending_bytes_;
+    std::chrono::milliseconds last_wait_{1000};
 };
 
 }  // namespace fmvm

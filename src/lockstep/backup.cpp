@@ -134,13 +134,14 @@ Result<void> Backup::handle_hello(const Frame& frame) {
     if (state_ != State::greeting) return Error("a second hello");
     hello_ = FMVM_TRY(HelloMessage::decode(frame.body));
     if (hello_.generation == 0) return Error("it has not claimed a generation");
+    // Before what takes its time: a machine is built, and disks' labels are made durable.
+    channel_->keep_alive(std::chrono::milliseconds(hello_.heartbeat_ms), Heartbeat::Role::leads);
     const BackupHost::Prepared prepared = FMVM_TRY(host_.prepare(hello_));
     disks_ = prepared.disks;
     shadow_.emplace(*prepared.ram, disks_);
     unfit_ = false;
     detector_.emplace(std::chrono::milliseconds(hello_.lost_after_ms), host_.now());
     state_ = State::receiving;
-    channel_->keep_alive(std::chrono::milliseconds(hello_.heartbeat_ms), Heartbeat::Role::leads);
     send(WelcomeMessage{});
     if (disks_ != nullptr) send(disks_->known());
     queue_limit_ = channel_->queued_bytes() + channel_high_water;

@@ -48,7 +48,12 @@ void BackupService::ask_for_switch_over(Stays stays) {
 // Nothing is followed yet, so that this thread may wait a moment.
 Result<std::shared_ptr<Arbiter>> BackupService::ask_arbiter(const HelloMessage& hello) {
     using Answer = Result<std::shared_ptr<Arbiter>>;
-    const auto question = [open = user_.arbiter(hello), generation = hello.generation]() -> Answer {
+    // One at a time: each that hangs has a thread, and primaries come again and again.
+    if (!asked_.expired()) return Error("the arbiter still does not answer; look at its path");
+    const auto asked = std::make_shared<bool>();
+    asked_ = asked;
+    const auto question = [open = user_.arbiter(hello), generation = hello.generation,
+                           asked]() -> Answer {
         std::shared_ptr<Arbiter> arbiter = FMVM_TRY(open());
         if (FMVM_TRY(arbiter->is_newest(generation))) return arbiter;
         return make_error("generation {} is not the newest any more: this guest runs elsewhere",

@@ -82,6 +82,7 @@ class BackupService : public BackupHost {
     ReplicationThread thread_;  // first: sockets must go before its context
     BackupUser& user_;
     std::shared_ptr<Arbiter> arbiter_;
+    std::weak_ptr<bool> asked_;  // lives as long as a question to an arbiter does
     std::unique_ptr<Standby> standby_;
     Backup backup_;
     std::unique_ptr<Listener> listener_;

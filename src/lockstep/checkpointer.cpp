@@ -127,12 +127,18 @@ Result<void> Checkpointer::disk_message(const Frame& frame) {
 
 // Disks first: they may take long, and memory that was copied before would have changed again.
 Result<Piece> Checkpointer::next_initial() {
-    if (disks_ != nullptr) {
+    // In turns with what the guest changes on its disks, once those are equal: it may change them
+    // as fast as the link takes it. What is left of that then goes with the first cut.
+    if (disks_ != nullptr && !(std::exchange(pages_next_, false) && disks_->equal())) {
         Piece piece = FMVM_TRY(disks_->next_initial());
-        if (!piece.empty() || !disks_->equal()) return piece;
+        pages_next_ = !piece.empty();
+        if (pages_next_ || !disks_->equal()) return piece;
     }
-    if (initial_done_) return Piece{};
-    return Piece{FrameType::pages, FMVM_TRY(next_initial_pages())};
+    if (!initial_done_) {
+        Piece piece{FrameType::pages, FMVM_TRY(next_initial_pages())};
+        if (!piece.empty()) return piece;
+    }
+    return disks_ == nullptr ? Piece{} : disks_->rest_of_initial();
 }
 
 Result<GatheredBody> Checkpointer::next_initial_pages() {

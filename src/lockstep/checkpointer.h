@@ -122,6 +122,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     std::uint64_t next_page_ = 0;
     unsigned round_ = 0;
     bool initial_done_ = false;
+    bool pages_next_ = false;  // the last piece was of the disks
     std::array<std::uint8_t, page_size> live_page_;
     PageMap page_map_;
 

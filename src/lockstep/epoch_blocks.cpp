@@ -78,6 +78,7 @@ std::span<const PageIndex> EpochBlocks::filled() const {
 GatheredBody EpochBlocks::next_body(EpochId epoch) {
     if (!decision_) return {};
     GatheredBody body = pack(epoch, decision_, next_record_);
+    counts_.log_bytes += body.size();
     if (body.empty()) decision_.reset();
     return body;
 }

@@ -26,6 +26,9 @@ class EpochBlocks {
     bool may_cut() const { return log_.all_captured(); }
     // What the guest changed since the last call, as a body of epoch 1; empty when nothing.
     GatheredBody next_mirrored();
+    // The same, of changes of which a part was sent. Empty before the first cut: they would be
+    // lost.
+    GatheredBody rest_of_mirrored() { return mirroring_ ? next_body(1) : GatheredBody(); }
 
     // At a cut, while the guest stands.
     void close();

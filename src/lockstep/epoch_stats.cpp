@@ -52,6 +52,8 @@ constexpr Figure figures[] = {
      [](const auto& r) { return number(r.blocks.referred_bytes); }},
     {"disk_sent", "  bytes written, sent",
      [](const auto& r) { return number(r.blocks.sent_bytes); }},
+    {"disk_log", "  bytes of the block log",
+     [](const auto& r) { return number(r.blocks.log_bytes); }},
     {"disk_read", "  bytes read again", [](const auto& r) { return number(r.blocks.read_bytes); }},
     {"bytes", "bytes on the wire", [](const auto& r) { return number(r.bytes); }},
     {"output_bytes", "bytes of output held", [](const auto& r) { return number(r.output_bytes); }},

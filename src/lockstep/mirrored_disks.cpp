@@ -11,8 +11,9 @@ namespace fmvm::lockstep {
 
 namespace {
 
-// A backup says it right behind its welcome; the guest's requests may wait for that.
-constexpr std::chrono::seconds naming_max{2};
+// A backup says it right behind its welcome: some megabytes for the map of a large disk, over a
+// link that may be slow. The guest's requests may wait for that.
+constexpr std::chrono::seconds naming_max{10};
 
 std::vector<replay::BlockIndex> without(const std::vector<replay::BlockIndex>& blocks,
                                         const std::vector<replay::BlockIndex>& others) {
@@ -73,8 +74,9 @@ Result<void> MirroredDisks::begin() {
     sources_.resize(disks_.size());
     outgoing_.clear();
     changes_.clear();
-    began_ = std::chrono::steady_clock::now();
+    began_ = naming_began_ = std::chrono::steady_clock::now();
     told_ = false;
+    next_check_ = 1;
     return {};
 }
 
@@ -89,14 +91,32 @@ Result<Piece> MirroredDisks::next_initial() {
     // Not before each image's label says that it is being made equal. What is logged meanwhile
     // waits.
     if (!std::ranges::all_of(sources_, [](const auto& source) { return source != nullptr; })) {
-        if (std::chrono::steady_clock::now() - began_ < naming_max) return Piece{};
+        if (std::chrono::steady_clock::now() - naming_began_ < naming_max) return Piece{};
         return Error("the backup does not say what it knows of its disks");
     }
-    GatheredBody mirrored = blocks_.next_mirrored();
-    if (!mirrored.empty()) return Piece{FrameType::block_log, std::move(mirrored)};
+    // In turns: a guest that writes as fast as the link takes it would keep the comparison from its
+    // end.
+    Piece piece;
+    if (std::exchange(compare_next_, false)) {
+        piece = FMVM_TRY(next_digests());
+        return piece.empty() ? next_mirrored() : std::move(piece);
+    }
+    piece = next_mirrored();
+    compare_next_ = !piece.empty();
+    return piece.empty() ? next_digests() : std::move(piece);
+}
+
+Piece MirroredDisks::next_mirrored() {
+    return {FrameType::block_log, blocks_.next_mirrored()};
+}
+
+Piece MirroredDisks::rest_of_initial() {
+    return {FrameType::block_log, blocks_.rest_of_mirrored()};
+}
+
+Result<Piece> MirroredDisks::next_digests() {
     if (!blocks_.may_cut()) return Piece{};
     for (const auto& source : sources_) {
-        if (!source) continue;
         const auto digests = FMVM_TRY(source->next());
         if (digests) return Piece{FrameType::disk_digests, digests->encode()};
     }
@@ -185,6 +205,7 @@ Result<void> MirroredDisks::known(const replay::KnownMessage& message) {
     auto source = std::make_unique<replay::ResyncSource>(message.disk, *disk.map, *disk.image);
     queue(FrameType::disk_begin, FMVM_TRY(source->begin(message)));
     sources_[message.disk] = std::move(source);
+    naming_began_ = std::chrono::steady_clock::now();  // writing the label has taken its time
     return {};
 }
 

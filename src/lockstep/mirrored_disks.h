@@ -40,6 +40,7 @@ class MirroredDisks : public PrimaryDisks {
 
     Result<void> begin() override;
     Result<Piece> next_initial() override;
+    Piece rest_of_initial() override;
     bool equal() const override;
     bool may_cut() const override { return equal() && blocks_.may_cut(); }
     bool settled() const override { return blocks_.settled(); }
@@ -65,6 +66,8 @@ class MirroredDisks : public PrimaryDisks {
         EpochId epoch = 0;
         std::vector<std::vector<replay::BlockIndex>> blocks;  // of each disk, ascending
     };
+    Piece next_mirrored();
+    Result<Piece> next_digests();
     Result<replay::ResyncSource*> source(std::uint8_t disk);
     Result<void> handle(const Frame& frame);
     Result<void> known(const replay::KnownMessage& message);
@@ -86,7 +89,9 @@ class MirroredDisks : public PrimaryDisks {
     std::optional<replay::Scrubber> scrubber_;
     std::uint64_t next_check_ = 1;  // of this connection, when there is no scrubber
     std::chrono::steady_clock::time_point began_{};
-    bool told_ = false;  // that the disks of this connection are equal
+    std::chrono::steady_clock::time_point naming_began_{};  // or the last disk was named
+    bool compare_next_ = false;  // the last piece was of what the guest changed
+    bool told_ = false;          // that the disks of this connection are equal
 };
 
 }  // namespace fmvm::lockstep

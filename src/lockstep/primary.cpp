@@ -15,11 +15,12 @@ namespace {
 constexpr std::size_t sent_epochs_max = 2;
 // How long pump() works before others (heartbeats, frames of the peer) have their turn.
 constexpr std::chrono::milliseconds slice{5};
-constexpr std::chrono::milliseconds claim_retry{500};
 // What a guest that has ended asked of its disks is waited for, so that both sides' are the same.
 constexpr std::chrono::seconds settle_max{2};
 constexpr std::chrono::milliseconds settle_look{2};
-// A backup builds a whole machine before it says welcome.
+// An initial copy that waits for a request of the guest, or for the backup's disks, looks so often.
+constexpr std::chrono::milliseconds copy_look{20};
+// A backup builds a whole machine before it says welcome; it gives signs of life meanwhile.
 constexpr std::chrono::seconds greeting_max{5};
 // How long the guest stands for a backup that does not take over (it cannot reach its arbiter,
 // say).
@@ -69,8 +70,11 @@ bool Primary::switch_over() {
 
 void Primary::guest_ended(const std::string& reason) {
     if (state_ == State::finished) return;
-    last_ = Last::guest_end;
     end_reason_ = reason;
+    // The guest stands as it is handed over, with requests in flight that only the other side goes
+    // on with; should that fail, it has ended here.
+    if (last_ == Last::switch_over && last_cut_) return;
+    last_ = Last::guest_end;
     settle_look_ = host_.now();
     settle_until_ = settle_look_ + settle_max;
     if (state_ == State::alone || state_ == State::greeting || state_ == State::copying) {
@@ -87,6 +91,8 @@ Primary::TimePoint Primary::deadline() const {
     TimePoint due = TimePoint::max();
     if (claim_again_) due = std::min(due, *claim_again_);
     if (channel_) due = std::min(due, detector_->next_look(channel_->last_heard()));
+    if (state_ == State::handing_over) due = std::min(due, handing_over_since_ + handing_over_max);
+    if (copy_look_) due = std::min(due, *copy_look_);
     // With a full queue pump() waits for it to drain, whatever is due.
     const bool has_room = channel_ && channel_->queued_bytes() < channel_high_water;
     if (state_ == State::following && !packing_ && may_cut() && has_room)
@@ -138,6 +144,7 @@ bool Primary::step() {
 }
 
 bool Primary::copy_step() {
+    copy_look_.reset();
     Result<Piece> piece = source_.next_initial();
     if (!piece.ok()) {
         source_failed(piece.error().message());
@@ -149,7 +156,10 @@ bool Primary::copy_step() {
         crash_point("initial-copy");
         return true;
     }
-    if (!source_.initial_done()) return false;  // tick() or the backup's answer looks again
+    if (!source_.initial_done()) {  // tick() or the backup's answer looks again
+        copy_look_ = host_.now() + copy_look;
+        return false;
+    }
     state_ = State::following;
     cut();
     return true;
@@ -372,106 +382,6 @@ Result<void> Primary::handle_switched(const Frame& frame) {
     return {};
 }
 
-void Primary::channel_lost(const std::string& reason) {
-    peer_lost(reason);
-}
-
-void Primary::drop_channel(const std::string& reason) {
-    if (!channel_) return;
-    send(RefuseMessage{reason});
-    channel_->close();
-    peer_lost(reason);
-}
-
-void Primary::peer_lost(const std::string& reason) {
-    if (state_ == State::finished) return;
-    end_verification({VerifyOutcome::Kind::unfinished,
-                      fmt::format("the backup was lost meanwhile: {}", reason)});
-    const State was = state_;
-    channel_.reset();
-    detector_.reset();
-    more_work_ = false;
-    lost_reason_ = reason;
-    if (commit_sent_) {
-        log::warning("primary", "lost the backup {}: {}", peer_, reason);
-        decide();
-        return;
-    }
-    // Nobody could take over yet.
-    if (std::exchange(told_reason_, reason) != reason) {
-        log::notice("primary", "no backup at {}: {}", peer_, reason);
-    } else {
-        log::info("primary", "no backup at {}: {}", peer_, reason);
-    }
-    if (was == State::greeting) {
-        state_ = State::alone;
-        look_for_backup();
-    } else {
-        run_alone();
-    }
-}
-
-void Primary::decide() {
-    if (options_.on_backup_lost == OnBackupLost::stop && last_ != Last::guest_end) {
-        finish(PrimaryEnd::backup_lost, lost_reason_);
-        return;
-    }
-    state_ = State::deciding;
-    // What was cut is not going anywhere; its output is held all the same.
-    if (!last_cut_) source_.resume();
-    host_.claim(options_.generation + 1);
-}
-
-void Primary::claimed(Result<Claim> claim) {
-    if (state_ != State::deciding) return;
-    if (!claim.ok()) {
-        log::warning("primary", "the guest's output waits: {}", claim.error().message());
-        claim_again_ = host_.now() + claim_retry;
-    } else if (*claim == Claim::lost) {
-        const bool wanted = last_ == Last::switch_over && last_cut_;
-        finish(wanted ? PrimaryEnd::handed_over : PrimaryEnd::superseded,
-               "the backup has taken over");
-    } else {
-        go_alone();
-    }
-}
-
-// Nobody else runs this guest, nor ever will under this generation.
-void Primary::go_alone() {
-    ++options_.generation;
-    host_.generation_changed(options_.generation);
-    run_alone();
-    if (state_ == State::alone)
-        log::warning("primary", "running unprotected generation={}", options_.generation);
-}
-
-// What waits may go, because no backup could contradict it.
-void Primary::run_alone() {
-    packing_ = false;
-    sent_.clear();
-    gate_.open();
-    state_ = State::alone;
-    if (last_ == Last::guest_end) {
-        finish(PrimaryEnd::guest_ended, end_reason_);
-        return;
-    }
-    last_ = Last::no;
-    last_cut_ = false;
-    source_.end();
-    look_for_backup();
-}
-
-void Primary::look_for_backup() {
-    const TimePoint::duration in_step =
-        in_step_since_ ? host_.now() - *in_step_since_ : TimePoint::duration::zero();
-    const TimePoint::duration delay = reconnect_delay_.next(in_step, std::exchange(unfit_, false));
-    if (delay > ReconnectDelay::shortest) {
-        log::notice("primary", "the backup is looked for again in {} s",
-                    std::chrono::duration_cast<std::chrono::seconds>(delay).count());
-    }
-    host_.want_connection(delay);
-}
-
 void Primary::finish(PrimaryEnd end, const std::string& why) {
     if (std::exchange(state_, State::finished) == State::finished) return;
     end_verification({VerifyOutcome::Kind::unfinished, fmt::format("it ended meanwhile: {}", why)});
@@ -479,6 +389,7 @@ void Primary::finish(PrimaryEnd end, const std::string& why) {
     channel_.reset();
     detector_.reset();
     claim_again_.reset();
+    copy_look_.reset();
     more_work_ = false;
     host_.finished(end, why);
 }

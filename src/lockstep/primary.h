@@ -102,6 +102,8 @@ class Primary : public ChannelUser {
     void stop_verifying();
     // The guest has ended by itself or by the operator's will; its last output still counts.
     void guest_ended(const std::string& reason);
+    // The arbiter knows a newer generation of another side.
+    void superseded();
     void claimed(Result<Claim> claim);
     // Output began to wait in the gate.
     void output_waiting() { pump(); }
@@ -194,6 +196,7 @@ class Primary : public ChannelUser {
     TimePoint settle_until_{};
     TimePoint settle_look_{};  // when they are looked at again
     TimePoint handing_over_since_{};
+    std::optional<TimePoint> copy_look_;  // while the initial copy has nothing to send
     std::string end_reason_;
     std::optional<TimePoint> claim_again_;
     std::string lost_reason_;

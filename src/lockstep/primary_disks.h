@@ -27,6 +27,8 @@ class PrimaryDisks {
     // The next message to send while the guest runs: a piece of a disk, or what the guest changed
     // since; empty when there is none now.
     virtual Result<Piece> next_initial() = 0;
+    // What is left of changes of which the backup has got a part; empty when nothing is.
+    virtual Piece rest_of_initial() = 0;
     // The backup's disks are equal but for what next_initial() and the first cut still bring.
     virtual bool equal() const = 0;
     // Nothing that the first cut could find in flight would escape the log.

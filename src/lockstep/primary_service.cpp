@@ -56,24 +56,28 @@ Result<void> PrimaryService::set_up() {
             primary_->tick();
         });
     const QuiesceGuard standing(guest_.machine);  // a guest that came here by a takeover runs
-    guest_.gate.on_waiting([this] { tell_output(); });
+    const auto tell = [told = output_told_] { told->tell(); };
+    guest_.gate.on_waiting(tell);
     for (WriteGate* gate : guest_.write_gates)
-        gate->on_waiting([this] { tell_output(); });
-    if (guest_.disks != nullptr) guest_.disks->on_pressure([this] { tell_output(); });
+        gate->on_waiting(tell);
+    if (guest_.disks != nullptr) guest_.disks->on_pressure(tell);
     return {};
 }
 
-// From any thread; a burst of output posts once.
-void PrimaryService::tell_output() {
-    if (output_told_.exchange(true)) return;
-    thread_.post([this] {
-        output_told_ = false;
-        primary_->output_waiting();
+void PrimaryService::OutputTold::tell() {
+    if (told.exchange(true)) return;
+    const std::lock_guard lock(mutex);
+    if (service == nullptr) return;
+    service->thread_.post([of = service] {
+        of->output_told_->told = false;
+        of->primary_->output_waiting();
     });
 }
 
 PrimaryService::~PrimaryService() {
     stop();
+    const std::lock_guard lock(output_told_->mutex);
+    output_told_->service = nullptr;
 }
 
 void PrimaryService::stop() {
@@ -104,6 +108,10 @@ void PrimaryService::generation_changed(Generation generation) {
 
 void PrimaryService::guest_ended(const std::string& reason) {
     thread_.post([this, reason] { primary_->guest_ended(reason); });
+}
+
+void PrimaryService::superseded() {
+    thread_.post([this] { primary_->superseded(); });
 }
 
 void PrimaryService::claim(Generation generation) {

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "lockstep/arbiter.h"
@@ -58,6 +59,9 @@ class PrimaryService : public PrimaryHost {
     // the guest runs on here; otherwise the guest's end here (EndHandler) is the answer.
     void switch_over(Stays stays);
     void guest_ended(const std::string& reason);
+    // Any thread: the arbiter knows a newer generation. The guest is halted here, unless it is just
+    // being decided or handed over.
+    void superseded();
     // Who has asked for a comparison: called on the replication thread, finished() once.
     struct Comparer {
         std::function<void(const replay::ScrubProgress&)> progress;
@@ -85,7 +89,15 @@ class PrimaryService : public PrimaryHost {
                    std::shared_ptr<std::atomic<Generation>> generation,
                    PrimaryServiceOptions options, Drain drain, EndHandler on_end);
     Result<void> set_up();
-    void tell_output();
+    // What gates and disks, which outlive this, have to tell us from any thread that something
+    // waits for an epoch. A burst posts once.
+    struct OutputTold {
+        explicit OutputTold(PrimaryService& whom) : service(&whom) {}
+        void tell();
+        std::atomic<bool> told{false};
+        std::mutex mutex;
+        PrimaryService* service;  // null when it is gone
+    };
     void want_connection_at(TimePoint when);
     void connect();
 
@@ -105,7 +117,7 @@ class PrimaryService : public PrimaryHost {
     Comparer comparer_;  // set while a comparison is under way
     bool connect_failure_told_ = false;
     TimePoint progress_shown_{};
-    std::atomic<bool> output_told_{false};
+    const std::shared_ptr<OutputTold> output_told_ = std::make_shared<OutputTold>(*this);
 };
 
 }  // namespace fmvm::lockstep

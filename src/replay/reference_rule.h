@@ -36,6 +36,7 @@ struct BlockCounts {
     std::uint64_t referred_bytes = 0;  // written, and taken from its own RAM by the backup
     std::uint64_t sent_bytes = 0;      // written, and sent
     std::uint64_t read_bytes = 0;      // read again by the backup
+    std::uint64_t log_bytes = 0;       // of all records as they were sent; the sender adds them up
 };
 BlockCounts count(const Decision& decision);
 

@@ -20,6 +20,9 @@ constexpr std::chrono::milliseconds look_every_of_several{1};
 
 // Enough for a disk to work on; each record is compared with all that are in flight.
 constexpr std::size_t in_flight_max = 64;
+// A disk that writes zeroes byte by byte takes its time: in small pieces it shows that it works.
+constexpr std::uint64_t zeroes_at_a_time = 16 * mib;
+constexpr std::uint64_t zeroes_in_flight_max = 4 * zeroes_at_a_time;
 
 bool share_memory(const Segments& some, const Segments& others) {
     return std::ranges::any_of(some, [&others](const Segment& one) {
@@ -67,7 +70,9 @@ struct Replayer::Parts : BlockOperationOwner {
     }
 
     Result<void> carry_out(const BlockRecord& record);
-    void wait_for_room();
+    Result<void> carry_out(Operation& operation);
+    void wait_for_room(const Operation& next);
+    std::uint64_t zeroes_in_flight() const;
     void wait_for_conflicts(const Operation& next);
     bool conflicts(const Operation& next, const Operation& earlier) const;
     Operation& allocate();
@@ -178,9 +183,20 @@ Replayer::Parts::Operation& Replayer::Parts::allocate() {
 Result<void> Replayer::Parts::carry_out(const BlockRecord& record) {
     if (record.op == BlockOp::flush) needs_flush[record.disk] = true;
     if (record.op == BlockOp::flush || record.failed) return {};
-    Operation& operation = allocate();
-    fill(operation, record);
-    wait_for_room();
+    const bool zeroes = record.op == BlockOp::discard || record.op == BlockOp::write_zeroes;
+    const std::uint64_t piece = zeroes ? zeroes_at_a_time : record.length;
+    for (std::uint64_t done = 0; done < record.length; done += piece) {
+        Operation& operation = allocate();
+        fill(operation, record);
+        operation.offset += done;
+        operation.length = std::min(piece, record.length - done);
+        FMVM_TRY(carry_out(operation));
+    }
+    return {};
+}
+
+Result<void> Replayer::Parts::carry_out(Operation& operation) {
+    wait_for_room(operation);
     wait_for_conflicts(operation);
     if (operation.op == BlockOp::write) {
         const Result<void> verified = verify_write(operation);
@@ -238,9 +254,19 @@ bool Replayer::Parts::conflicts(const Operation& next, const Operation& earlier)
            share_memory(earlier.segments, next.segments);
 }
 
-void Replayer::Parts::wait_for_room() {
+void Replayer::Parts::wait_for_room(const Operation& next) {
     while (in_flight.size() >= in_flight_max && !failure)
         wait_for(*disks[in_flight.front()->disk]);
+    if (next.op != BlockOp::write_zeroes) return;
+    while (zeroes_in_flight() + next.length > zeroes_in_flight_max && !failure)
+        wait_for(*disks[next.disk]);
+}
+
+std::uint64_t Replayer::Parts::zeroes_in_flight() const {
+    std::uint64_t bytes = 0;
+    for (const Operation* operation : in_flight)
+        bytes += operation->op == BlockOp::write_zeroes ? operation->length : 0;
+    return bytes;
 }
 
 void Replayer::Parts::wait_for_conflicts(const Operation& next) {

@@ -52,7 +52,9 @@ class Scrubber {
 
     // When next() may have something; max(): not before an answer or the next cut.
     TimePoint due() const;
-    bool finished() const { return left_count_ == 0 && on_way_.empty(); }
+    bool finished() const {
+        return left_count_ == 0 && from_cut_.blocks.empty() && on_way_.empty();
+    }
     const ScrubProgress& progress() const { return progress_; }
     // Blocks that were not met untouched yet, nor compared.
     std::uint64_t blocks_left() const { return left_count_; }

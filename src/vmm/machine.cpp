@@ -83,6 +83,7 @@ Result<void> Machine::prepare_boot(const BootEntry& entry) {
 
 void Machine::start() {
     started_ = true;
+    if (early_end_ && end_handler_) end_handler_(*early_end_);
     loop_.start();
     resume_all();
 }
@@ -100,7 +101,11 @@ void Machine::request_end(GuestEnd reason, const std::string& report) {
     report_ = report;
     for (const auto& vcpu : vcpus_)
         vcpu->request_stop();
-    if (end_handler_) end_handler_(reason);
+    if (!started_) {
+        early_end_ = reason;
+    } else if (end_handler_) {
+        end_handler_(reason);
+    }
 }
 
 void Machine::halt_vcpus() {

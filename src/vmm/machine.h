@@ -10,6 +10,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -89,8 +90,9 @@ class Machine : public CheckpointedMachine {
     // Sets the boot vCPU to the kernel's entry point. Before start().
     Result<void> prepare_boot(const BootEntry& entry);
 
-    // Called once, on any thread, when the guest ends. Set before start(). The handler only
-    // notifies: vCPUs are stopping by themselves.
+    // Called once, on any thread, when the guest ends; by start() when it has already, as a
+    // restored one may that had asked for its end. Set before start(). The handler only notifies:
+    // vCPUs are stopping by themselves.
     void on_end(std::function<void(GuestEnd)> handler) { end_handler_ = std::move(handler); }
 
     void start();
@@ -151,6 +153,7 @@ class Machine : public CheckpointedMachine {
     bool started_ = false;   // controlling thread
     unsigned quiesced_ = 0;  // guards alive; controlling thread
     std::atomic<bool> ended_{false};
+    std::optional<GuestEnd> early_end_;  // before start()
     std::string report_;
 };
 

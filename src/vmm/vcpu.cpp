@@ -11,6 +11,14 @@
 
 namespace fmvm {
 
+namespace {
+
+constexpr std::string_view no_such_instruction =
+    "`fmvm check` lists what this host's KVM refuses in ring 0; use a guest built without it "
+    "(docs/guests.md), or a host with hardware virtualisation";
+
+}  // namespace
+
 Result<Vcpu> Vcpu::create(const Kvm& kvm, const Vm& vm, unsigned id, const Bus& ports,
                           const Bus& mmio, GuestMemory& memory) {
     UniqueFd fd = FMVM_TRY(vm.create_vcpu(id));
@@ -122,13 +130,15 @@ VcpuExit Vcpu::handle_internal_error() {
         return give_up(fmt::format("KVM internal error {}", failure.suberror));
     }
     if (failure.ndata == 0 || (failure.flags & has_bytes) == 0) {
-        return give_up("KVM could not emulate an instruction and does not say which");
+        return give_up("KVM could not emulate an instruction and does not say which",
+                       no_such_instruction);
     }
     const std::size_t size = std::min<std::size_t>(failure.insn_size, sizeof failure.insn_bytes);
     const std::span<const std::uint8_t> bytes(failure.insn_bytes, size);
     KvmAssistCpu cpu(fd(), &memory_);
     if (complete_instruction(bytes, cpu)) return VcpuExit::handled;
-    return give_up(fmt::format("KVM cannot emulate the instruction {}", hex_bytes(bytes)));
+    return give_up(fmt::format("KVM cannot emulate the instruction {}", hex_bytes(bytes)),
+                   no_such_instruction);
 }
 
 VcpuExit Vcpu::handle_full_dirty_ring() {
@@ -137,8 +147,8 @@ VcpuExit Vcpu::handle_full_dirty_ring() {
     return VcpuExit::handled;
 }
 
-VcpuExit Vcpu::give_up(const std::string& reason) {
-    report_ = describe_vcpu(fd(), id_, reason);
+VcpuExit Vcpu::give_up(const std::string& reason, std::string_view what_to_do) {
+    report_ = fmt::format("{}\n  what to do: {}", describe_vcpu(fd(), id_, reason), what_to_do);
     return VcpuExit::unsupported;
 }
 

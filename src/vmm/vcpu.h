@@ -64,7 +64,11 @@ class Vcpu {
     void handle_mmio_access();
     VcpuExit handle_internal_error();
     VcpuExit handle_full_dirty_ring();
-    VcpuExit give_up(const std::string& reason);
+    static constexpr std::string_view look_at_host =
+        "look into the host's kernel log (dmesg); the same kernel with fewer options may run, or "
+        "another "
+        "host";
+    VcpuExit give_up(const std::string& reason, std::string_view what_to_do = look_at_host);
 
     UniqueFd fd_;
     kvm_run* run_;

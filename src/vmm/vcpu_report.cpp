@@ -30,9 +30,7 @@ std::string describe_vcpu(int vcpu_fd, unsigned id, const std::string& reason) {
             r.rip, r.rflags, r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9,
             r.r10, r.r11, r.r12, r.r13, r.r14, r.r15);
     }
-    return text +
-           "\n  what to do: `fmvm check` lists what this host's KVM refuses in ring 0; use a guest "
-           "built without it (docs/guests.md), or a host with hardware virtualisation";
+    return text;
 }
 
 }  // namespace fmvm

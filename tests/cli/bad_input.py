@@ -307,6 +307,19 @@ def label_cases(suite, kernel, make_label):
     bad = suite.write("bad-kernel", b"no kernel at all")
     suite.case("label: is kept when the guest cannot start",
                ["run", "--kernel", bad, "--disk", f"path={image}", "--force-stale"], [bad])
+    suite.case("replay: onto an image that is not to be written",
+               ["replay", "vm.log", "--disk", f"path={image},readonly"], [image, "path=IMAGE"])
+    record = suite.write("old.log", b"somebody's")
+    before = open(label, "rb").read()
+    suite.case("label: is kept when the log of --record is there already",
+               run + ["--disk", f"path={image}", "--force-stale", "--record", record], [record])
+    suite.report("label: is what it was", [] if open(label, "rb").read() == before else ["changed"])
+    primary = ["primary", "--backup", "127.0.0.1:1", "--arbiter", f"file:{suite.path('claims')}",
+               *run[1:]]
+    suite.case("label: running, read-only, protected",
+               primary + ["--disk", f"path={image},readonly"], [image, "--force-stale"])
+    suite.case("label: none, protected", primary + ["--disk", f"path={image},label=none"],
+               [image, "label=PATH"])
     subprocess.run([make_label, label, str(MIB), "syncing", "7"], check=True)
     case("syncing", [image, "partly", "--force-stale"])
     other = suite.path("other.fmvm")

@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import (  # noqa: E402
-    BACKUP_LOST, CRASHED, FAILURE, OK, RESET, STOPPED, USAGE, main)
+    BACKUP_LOST, CRASHED, FAILURE, OK, RESET, STOPPED, SUPERSEDED, USAGE, main)
 from killing import check_status  # noqa: E402
 from pair import COUNTER, PairTestCase  # noqa: E402
 
@@ -79,6 +79,7 @@ class GuestEnds(PairTestCase):
         primary.wait_lines(20)
         primary.signal(signal.SIGKILL)
         backup.wait_log("the guest goes on without protection")
+        backup.signal(signal.SIGUSR1)  # a question, whoever runs the guest
         check_status(backup, OK)
         self.assert_all_shown(pair.joined(primary, backup).stream, 400)
         pair.check()
@@ -166,6 +167,17 @@ class StartedAgain(PairTestCase):
         check_status(refused, USAGE)
         self.assertIn("give --restart to begin anew", refused.log())
         self.assert_protects(pair, "--restart", name="third")
+
+    def test_that_another_start_has_taken_the_place_of(self):
+        """It runs alone, so that no backup tells it: it shows nothing any more, and ends by itself."""
+        pair = self.pair(COUNTER)
+        old = pair.start_primary(name="old")
+        old.wait_lines(10)
+        new = pair.start_primary("--restart", name="new")
+        new.wait_lines(10)
+        check_status(old, SUPERSEDED)
+        self.assertIn("another side has begun to run this guest", old.log())
+        self.end(pair, new)
 
     def test_after_a_start_that_failed(self):
         pair = self.pair(counting(20, "poweroff"))

@@ -77,6 +77,9 @@ class HungArbiter(PairTestCase):
         self.assert_took_over(pair, primary, backup)
         self.end(pair, backup)
 
+    def threads(self, side):
+        return len(list(pathlib.Path(f"/proc/{side.process.pid}/task").iterdir()))
+
     def test_the_backup_s_hangs_as_a_primary_comes(self):
         """It refuses, with the reason, and can be stopped."""
         pair = self.pair(COUNTER)
@@ -86,6 +89,11 @@ class HungArbiter(PairTestCase):
         primary = pair.start_primary()
         for side in (backup, primary):
             side.wait_log("the arbiter does not answer")
+        # Each time the primary comes again, it is not asked once more.
+        threads = self.threads(backup)
+        for side in (backup, primary):
+            side.wait_log("still does not answer")
+        self.assertEqual(self.threads(backup), threads)
         primary.wait_lines(10)
         asked = backup.signal(signal.SIGTERM)
         check_status(backup, STOPPED)

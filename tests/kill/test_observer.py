@@ -8,9 +8,10 @@ import unittest
 import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import main  # noqa: E402
+from fmvm_process import REPOSITORY, main, settings  # noqa: E402
 from observer import (Contradiction, join, judge_counter, judge_dirty,  # noqa: E402
-                      judge_journal, judge_records, judge_smp)
+                      judge_journal, judge_records, judge_smp, judge_transactions)
+from pair import Side, Watch, is_wrong  # noqa: E402
 
 
 def counter(first, last, clock=1000):
@@ -20,6 +21,59 @@ def counter(first, last, clock=1000):
 
 def dirty(number, clock, total="a"):
     return f"dirty pass={number} tsc={clock} gap_us=1 gap_max_us=1 sum={total * 16} laps=1\n".encode()
+
+
+class Logs(unittest.TestCase):
+    """What a test of a pair must not overlook, in the words of the program."""
+    wrong = ("fmvm: internal error: index < size does not hold at src/a.cpp:7; please report this",
+             "terminate called without an active exception",
+             "==7==ERROR: AddressSanitizer: heap-use-after-free")
+    unequal = ("the backup 127.0.0.1:1 is not equal any more: disk a: does not answer",
+               "verify: RAM differs from the primary's at epoch 5, first in page 7",
+               "verify: the state differs from the primary's at epoch 5",
+               "disk b.img: record 7: what is to be written at byte 512 differs from the primary's",
+               "disk b.img: record 7: byte 512 holds other bytes than the primary's")
+
+    def test_are_searched_for_what_is_wrong(self):
+        for line in self.wrong:
+            self.assertTrue(is_wrong(line))
+            self.assertTrue(is_wrong(line, may_be_unequal=True))
+        for line in self.unequal:
+            self.assertTrue(is_wrong(line))
+            self.assertFalse(is_wrong(line, may_be_unequal=True))
+        self.assertFalse(is_wrong("protected by 127.0.0.1:1 epoch=1"))
+
+    def test_those_words_are_the_programs(self):
+        source = "\n".join(path.read_text() for path in (REPOSITORY / "src").rglob("*.cpp"))
+        for words in ("internal error", "is not equal any more", "RAM differs from the primary's",
+                      "the state differs from the primary's", "holds other bytes than the primary's",
+                      "is to be written at byte {} differs from the primary's"):
+            self.assertIn(words, source)
+
+
+class TwoWriters(unittest.TestCase):
+    """A side that shows something after another one has begun."""
+
+    def violations(self, first, second):
+        self.addCleanup(setattr, settings, "fmvm", settings.fmvm)
+        settings.fmvm = pathlib.Path("/bin/sh")
+        watch = Watch()
+        try:
+            sides = [Side(watch, name, ("-c", script), {})
+                     for name, script in (("first", first), ("second", second))]
+            for side in sides:
+                side.finish()
+            return watch.violations
+        finally:
+            watch.close()
+
+    def test_are_seen(self):
+        found = self.violations("echo a; sleep 1; echo b", "sleep 0.5; echo c")
+        self.assertEqual(len(found), 1)
+        self.assertIn("first shows", found[0])
+
+    def test_one_after_the_other_is_right(self):
+        self.assertEqual(self.violations("echo a; echo b", "sleep 0.5; echo c; echo d"), [])
 
 
 class Observer(unittest.TestCase):
@@ -82,6 +136,8 @@ class Observer(unittest.TestCase):
         judge_records(b"fmvm-init: ready t=1\r\nrecord 1 0123abcd\r\nrecord 2 0123abcd\r\n")
         self.refused(b"record 1 0123abcd\r\n", b"record 3 0123abcd\r\n", judge_records)
         self.refused(b"record 1 0123abcd\r\n", b"fmvm-init: FAILED: disk\r\n", judge_records)
+        judge_transactions(b"fmvm-init: ready t=1\r\ntxn 1\r\ntxn 2\r\n")
+        self.refused(b"txn 1\r\n", b"txn 3\r\n", judge_transactions)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ repeats the moments of a run.
 """
 
 import dataclasses
+import json
 import pathlib
 import random
 import re
@@ -43,6 +44,23 @@ class OrderlyEnd(OwnDisksTestCase):
                 primary, backup = pair.start()
                 primary.wait_lines(50)
                 self.assert_same_in_the_end(pair, primary, backup)
+
+    def test_the_trace_tells_the_disks_part_of_the_wire(self):
+        for mode in ("replay", "copy"):
+            with self.subTest(mode=mode):
+                pair = self.journal_pair(block=mode)
+                primary, backup = pair.start()
+                primary.wait_lines(50)
+                self.assert_same_in_the_end(pair, primary, backup)
+                lines = (pair.directory / "primary.trace").read_text().splitlines()
+                epochs = [json.loads(line) for line in lines]
+                for epoch in epochs:
+                    self.assertLess(epoch["disk_log"], epoch["bytes"])
+                    self.assertGreaterEqual(epoch["disk_log"], epoch["disk_sent"])
+                    self.assertEqual(epoch["disk_log"] > 0, epoch["disk_records"] > 0)
+                # The first epoch has what was mirrored before it.
+                sent = sum(epoch["disk_sent"] for epoch in epochs[1:])
+                self.assertEqual(sent > 0, mode == "copy")
 
     def test_whatever_the_guest_does_when_it_is_stopped(self):
         """A request that it has only just made is carried out on both sides, or on none. (Of 60 such

@@ -66,6 +66,7 @@ class VerifyTestCase(PairTestCase):
         return out + err
 
     def assert_made_equal_again(self, pair, primary, backup):
+        pair.may_be_unequal = True
         primary.wait_log("is not equal any more")
         primary.wait_log("running unprotected generation=2")
         primary.wait_log("protected by", 2)

@@ -254,6 +254,26 @@ TEST_CASE("what a machine does not fit is refused in one sentence", "[kvm]") {
 }
 
 // kvm_tests "[measure]": where a cut's time goes.
+// It may have asked for its end while somebody was about to save it.
+TEST_CASE("a guest that has ended ends at once when it is restored", "[kvm]") {
+    RunningGuest guest("counter", "count=1");
+    guest.build();
+    guest.built.machine->start();
+    REQUIRE(guest.has_ended(guest_wait_max));
+    const StateImage image = [&] {
+        const QuiesceGuard standing(*guest.built.machine);
+        return require(guest.built.machine->save());
+    }();
+    RunningGuest restored("counter", "count=1");
+    restored.build();
+    copy_ram(*guest.built.machine, *restored.built.machine);
+    require(restored.built.machine->restore(image));
+    CHECK_FALSE(restored.has_ended());
+    restored.built.machine->start();
+    REQUIRE(restored.has_ended(guest_wait_max));
+    CHECK(restored.end.get() == GuestEnd::power_off);
+}
+
 TEST_CASE("how long the parts of save() take", "[.measure]") {
     RunningGuest guest("blkload", "op=mixed depth=32 seconds=60 wait=irq", 32 * mib);
     guest.options.cpus = 1;

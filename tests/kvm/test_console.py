@@ -43,6 +43,18 @@ class Console(VmTestCase):
         self.assertEqual(numbers, list(range(1, 4001)))
         self.assertEqual(process.wait(10), OK)
 
+    def test_no_output_byte_is_lost_to_a_late_reader(self):
+        """The guest has long ended by then; its operator has not asked for an end."""
+        process = subprocess.Popen(
+            [str(settings.fmvm), "run", "--kernel", str(guest("counter")), "--cmdline", "count=4000"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.kill)
+        time.sleep(4)
+        output, _ = process.communicate(timeout=60)
+        self.assertEqual(output.count(b"counter "), 4000)
+        self.assertIn(b"counter: ok", output)
+        self.assertEqual(process.returncode, OK)
+
     def test_console_file(self):
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / "console.log"
@@ -65,6 +77,21 @@ class Console(VmTestCase):
                 vm.send_signal(number)
                 self.assert_status(vm, STOPPED, timeout=20)
 
+    def test_signals_that_were_ignored_stay_ignored(self):
+        """nohup, or a script's job in the background."""
+        def ignore():
+            for number in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+
+        vm = self.start("--kernel", guest("counter"), "--cmdline", "rate=100", preexec_fn=ignore)
+        vm.wait_for("counter 3 ")
+        for number in (signal.SIGINT, signal.SIGHUP):
+            vm.send_signal(number)
+        time.sleep(0.5)
+        self.assertIsNone(vm.process.poll())
+        vm.send_signal(signal.SIGTERM)
+        self.assert_status(vm, STOPPED, timeout=20)
+
     def test_a_reader_that_goes_away_does_not_stop_the_guest(self):
         read_end, write_end = os.pipe()
         process = subprocess.Popen(
@@ -76,6 +103,14 @@ class Console(VmTestCase):
         os.read(read_end, 10)
         os.close(read_end)
         self.assertEqual(process.wait(60), OK)
+
+
+# A shell that has the terminal, and starts its arguments as a job behind it.
+BACKGROUND_JOB = """
+import fcntl, os, subprocess, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+sys.exit(subprocess.Popen(sys.argv[1:], process_group=0).wait())
+"""
 
 
 class Terminal(VmTestCase):
@@ -109,6 +144,34 @@ class Terminal(VmTestCase):
         os.write(master, b"\x01x")
         self.assertEqual(process.wait(20), STOPPED)
         self.assert_restored()
+
+    def test_escape_is_heard_by_a_guest_that_reads_nothing(self):
+        master, process = self.open_terminal("--kernel", guest("counter"), "--cmdline", "rate=50")
+        self.read_until(master, b"counter 2 ")
+        for _ in range(200):
+            os.write(master, b"a key held down for two minutes ")
+            self.read_until(master, b"counter ")  # so that the terminal does not fill up
+        os.write(master, b"\x01x")
+        self.assertEqual(process.wait(20), STOPPED)
+        self.assert_restored()
+
+    def test_in_the_background_of_a_terminal_it_is_not_stopped(self):
+        """Nor changes the terminal, which belongs to another job."""
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        before = termios.tcgetattr(slave)
+        shell = subprocess.Popen(
+            [sys.executable, "-c", BACKGROUND_JOB, settings.fmvm, "run", "--kernel", guest("counter"),
+             "--cmdline", "count=50 rate=50"],
+            stdin=slave, stdout=slave, stderr=subprocess.PIPE, start_new_session=True)
+        self.addCleanup(shell.kill)
+        self.read_until(master, b"counter 20 ")
+        self.assertEqual(termios.tcgetattr(slave), before)
+        self.read_until(master, b"counter: ok")
+        _, errors = shell.communicate(timeout=20)
+        self.assertEqual(shell.returncode, OK, errors)
+        self.assertIn(b"in the background of its terminal", errors)
 
     def test_restored_after_sigterm_and_power_off(self):
         master, process = self.open_terminal("--kernel", guest("counter"), "--cmdline", "rate=50")

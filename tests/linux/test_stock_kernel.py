@@ -3,6 +3,7 @@
 `Run /init`. On emulated ring 0 that takes minutes, and user space fails right after (`syscall`
 stays in ring 3 there: docs/guests.md); with hardware virtualisation it must simply work."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -20,7 +21,8 @@ def stock_kernel():
     """The vmlinuz of Debian's current cloud kernel, downloaded once; nothing is installed."""
     depends = run("apt-cache", "depends", "linux-image-cloud-amd64")
     package = re.search(r"Depends: (linux-image-\S+-cloud-amd64)", depends)[1]
-    directory = pathlib.Path.home() / ".cache/fmvm" / package
+    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    directory = pathlib.Path(cache) / "fmvm" / package
     if not list(directory.glob("boot/vmlinuz-*")):
         directory.mkdir(parents=True, exist_ok=True)
         subprocess.run(["apt-get", "download", package], cwd=directory, check=True, timeout=300,

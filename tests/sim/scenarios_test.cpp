@@ -241,6 +241,42 @@ TEST_CASE("simulation: a switchover to a backup that cannot reach the arbiter", 
     CHECK(world.is_protected());
 }
 
+TEST_CASE("simulation: a switchover that hangs is given up in time, however patient the sides are",
+          "[scenario]") {
+    Settings settings;
+    settings.lost_after = 60s;
+    Scenario scenario(settings);
+    scenario.begin();
+    World& world = scenario.world;
+    world.arbiter().set_reachable(1, false);
+    world.primary().ask_to_switch_over();
+    REQUIRE(
+        world.run_until([&] { return world.primary().state() == Primary::State::handing_over; }));
+    CHECK(world.run_until([&] { return world.primary().state() == Primary::State::alone; }, 4s));
+}
+
+// What it had in flight at the last cut is carried out by the side that goes on, and by no other.
+TEST_CASE("simulation: a guest that is stopped while it is handed over goes on over there",
+          "[scenario]") {
+    unsigned handed_over = 0;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        Scenario scenario(seeded(seed));
+        scenario.begin();
+        World& world = scenario.world;
+        world.primary().ask_to_switch_over();
+        world.run_for(std::chrono::microseconds(seed * 50));
+        const bool last_cut_made = world.primary().guest_stands();
+        if (!last_cut_made) continue;
+        world.primary().machine().guest_ended("stopped");
+        REQUIRE(world.run_until([&] { return world.primary().end().has_value(); }));
+        CHECK(world.primary().end() == PrimaryEnd::handed_over);
+        REQUIRE(world.run_until([&] { return scenario.backup_runs(); }));
+        scenario.settle();
+        ++handed_over;
+    }
+    CHECK(handed_over > 0);
+}
+
 TEST_CASE("simulation: a switchover to a backup whose arbiter answers late", "[scenario]") {
     expect_either_to_go_on([](World& world) {
         world.arbiter().set_delay(500ms, 8s);  // on the way there, and on the way back

@@ -25,6 +25,7 @@ class SimPrimary : public lockstep::PrimaryHost {
     lockstep::Primary::State state() const { return primary_.state(); }
     const std::optional<lockstep::PrimaryEnd>& end() const { return end_; }
     const ToyGuest& guest() const { return guest_; }
+    bool guest_stands() const { return source_.guest_stands(); }
     bool runs() const { return process_.alive() && !end_; }
     void ask_to_switch_over();
     // Compares memory. How it ended, once it has.

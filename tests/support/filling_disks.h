@@ -15,6 +15,7 @@ class FillingDisks : public lockstep::PrimaryDisks {
 
     Result<void> begin() override { return {}; }
     Result<lockstep::Piece> next_initial() override { return lockstep::Piece{}; }
+    lockstep::Piece rest_of_initial() override { return {}; }
     bool equal() const override { return true; }
     bool may_cut() const override { return true; }
     bool settled() const override { return true; }

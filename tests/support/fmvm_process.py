@@ -21,14 +21,20 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
  DIFFERENT) = range(10)
 
 
+# Tests may run under nohup, or as a script's job, and fmvm leaves ignored signals ignored.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Vm:
     """One `fmvm run` process. Console lines are collected by a thread."""
 
-    def __init__(self, arguments, stdin=subprocess.DEVNULL):
+    def __init__(self, arguments, stdin=subprocess.DEVNULL, preexec_fn=None):
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             [str(settings.fmvm), "run", *map(str, arguments)],
-            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=preexec_fn)
         self.console = bytearray()
         self.errors = bytearray()
         self._changed = threading.Condition()
@@ -94,6 +100,12 @@ class Vm:
         tail = self.console[-3000:].decode(errors="replace")
         errors = self.errors[-2000:].decode(errors="replace")
         return f"console:\n{tail}\nstderr:\n{errors}"
+
+
+# Tests may run under nohup, or as a script's job, and fmvm leaves ignored signals ignored.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Settings:

@@ -212,3 +212,21 @@ TEST_CASE("a file is not written as a disk while it is read as kernel or initrd"
     given.disks->front().readonly = true;
     CHECK(complete(given, host_memory).ok());
 }
+
+TEST_CASE("given options: a restored guest's devices may come from the file it was started with") {
+    GivenOptions file;
+    file.kernel = "vmlinux";
+    file.cmdline = "quiet";
+    file.memory_bytes = 64 * mib;
+    file.cpus = 2;
+    file.control = "vm.sock";
+    GivenOptions command_line;
+    command_line.restore = "saved";
+    Result<RunOptions> options = complete(merge(command_line, file), gib);
+    REQUIRE(options.ok());
+    CHECK(options->restore == "saved");
+    CHECK(options->kernel.empty());
+    CHECK(options->control == "vm.sock");
+    command_line.cpus = 2;  // there it is a mistake
+    CHECK_FALSE(complete(merge(command_line, file), gib).ok());
+}

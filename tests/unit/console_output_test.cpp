@@ -3,7 +3,10 @@
 
 #include <signal.h>
 
+#include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "base/log.h"
 #include "support/pipe.h"
@@ -111,6 +114,32 @@ TEST_CASE("console output: what does not fit is lost, not all that came with it"
            text.substr(0, ConsoleOutput::hard_limit)));
 }
 
+// Room is made while somebody looks how much there is: what is taken of a piece stays within it.
+TEST_CASE("console output: a flood beyond the hard limit while the reader reads",
+          "[console][threads]") {
+    Bench bench(1 << 20);
+    bench.write(std::string(ConsoleOutput::hard_limit, 'x'));
+    bench.loop.start();
+    std::atomic<bool> done{false};
+    std::thread writer([&] {
+        const auto piece = std::make_unique<std::uint8_t>(std::uint8_t{'x'});
+        while (!done) {
+            bench.output->write({piece.get(), 1});
+            if (bench.output->unwritten() < ConsoleOutput::hard_limit / 2)
+                bench.write(std::string(ConsoleOutput::hard_limit, 'x'));
+        }
+    });
+    std::size_t strange = 0;
+    for (std::size_t seen = 0; seen < 8 * ConsoleOutput::hard_limit;) {
+        const std::string text = bench.pipe.read_some(100000);
+        strange += text.size() - static_cast<std::size_t>(std::ranges::count(text, 'x'));
+        seen += text.size();
+    }
+    done = true;
+    writer.join();
+    CHECK(strange == 0);
+}
+
 TEST_CASE("console output: what the reader has not taken can be looked at", "[console]") {
     Bench bench;
     const std::string text = numbered_lines(20000);
@@ -147,6 +176,21 @@ TEST_CASE("console output: what is left is written when it goes", "[console]") {
     loop.stop();
     output.reset();
     CHECK((pipe.read_exactly(text.size()) == text));
+}
+
+TEST_CASE("console output: a reader that comes late gets all, if it is waited for", "[console]") {
+    Pipe pipe;
+    EventLoop loop;
+    pipe.resize(4096);
+    auto output = std::make_unique<ConsoleOutput>(loop, std::move(pipe.write_end));
+    output->wait_at_end(std::chrono::hours(1));
+    const std::string text = numbered_lines(20000);
+    output->write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+    loop.stop();
+    std::thread end([&] { output.reset(); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+    CHECK((pipe.read_exactly(text.size()) == text));
+    end.join();
 }
 
 TEST_CASE("console output: several writers, whole pieces", "[console][threads]") {

@@ -22,7 +22,7 @@ EpochRecord make_record(EpochId epoch) {
     record.pages.records = 5;
     record.pages.delta = 3;
     record.pages.filled = 4;
-    record.blocks = {9, 8192, 512, 4096};
+    record.blocks = {9, 8192, 512, 4096, 800};
     record.bytes = 1000 + epoch;
     record.output_bytes = 12;
     record.acknowledged = 1500us;
@@ -68,6 +68,7 @@ TEST_CASE("epoch stats: a line of JSON per epoch", "[stats]") {
         CHECK(object["disk_referred"] == 8192);
         CHECK(object["disk_sent"] == 512);
         CHECK(object["disk_read"] == 4096);
+        CHECK(object["disk_log"] == 800);
         CHECK(object["bytes"] == 1000 + epoch);
         CHECK(object["ack_us"] == 1500);
     }

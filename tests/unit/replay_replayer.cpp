@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/replayer.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <deque>
 
@@ -157,6 +158,59 @@ TEST_CASE("replayer: discards and write zeroes leave zeroes, what failed leaves 
     CHECK(bench.on_disk(3) == 1);
     CHECK(bench.on_disk(4) == 0);
     CHECK(bench.on_disk(5) == 1);
+}
+
+namespace {
+
+// Takes a while for zeroes: one operation is done each time it is asked.
+class ZeroingDisk : public BlockBackend {
+  public:
+    std::uint64_t capacity() const override { return 8 * gib; }
+    std::uint32_t block_size() const override { return sector_size; }
+    bool read_only() const override { return false; }
+    void submit(BlockOperation& operation) override {
+        at_once = std::max(at_once, operation.length);
+        bytes += operation.length;
+        in_flight_ += operation.length;
+        side_by_side = std::max(side_by_side, in_flight_);
+        queue_.push_back(&operation);
+    }
+    void flush_submissions() override {}
+    bool poll_completions() override {
+        if (queue_.empty()) return false;
+        BlockOperation* const done = queue_.front();
+        queue_.pop_front();
+        in_flight_ -= done->length;
+        done->owner->complete(*done, BlockStatus::ok);
+        return true;
+    }
+    void withdraw() override {}
+
+    std::uint64_t at_once = 0;
+    std::uint64_t side_by_side = 0;
+    std::uint64_t bytes = 0;
+
+  private:
+    std::deque<BlockOperation*> queue_;
+    std::uint64_t in_flight_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "replayer: zeroes go in pieces, so that a disk that is slow with them shows that it works") {
+    ZeroingDisk disk;
+    Replayer replayer(nullptr, {&disk});
+    Records records;
+    for (std::uint64_t i = 0; i < 4; ++i)
+        records.add(i % 2 == 0 ? BlockOp::discard : BlockOp::write_zeroes,
+                    i * (2 * gib / sector_size), gib + 512);
+    for (const BlockRecord& record : records.list)
+        REQUIRE(replayer.check(record).ok());
+    REQUIRE(replayer.replay(records.list).ok());
+    CHECK(disk.bytes == 4 * (gib + 512));
+    CHECK(disk.at_once <= 16 * mib);
+    CHECK(disk.side_by_side <= 64 * mib);
 }
 
 TEST_CASE("replayer: a write from a page waits for the read that fills it, on whatever disk") {

@@ -200,7 +200,8 @@ TEST_CASE("scrubber: what a cut has read is void at the next", "[scrub]") {
     run(scrubber);
     disks.cut(scrubber);  // reads it
     disks.write(5);
-    disks.cut(scrubber);  // reads it anew
+    disks.cut(scrubber);               // reads it anew
+    CHECK_FALSE(scrubber.finished());  // it was not sent
     const auto expected = digest_of(std::span(&*disks.images[0]->at(5), disk_block_bytes));
     const auto message = scrubber.next(7, at(0s)).value();
     REQUIRE(message);

@@ -32,7 +32,23 @@ Error open_error(int error_number, const std::string& path, bool read_only) {
         return make_error("disk {}: its file system does not support direct I/O; leave out direct",
                           path);
     }
+    if (error_number == EBUSY) {
+        return make_error(
+            "disk {}: this block device is in use, mounted or a part of something else; unmount it "
+            "or add readonly",
+            path);
+    }
     return errno_error(error_number, fmt::format("disk {}: cannot be opened", path));
+}
+
+// A killed owner has a block device until its last I/O has ended, as it has its lock.
+int open_patiently(const std::string& path, int flags, std::chrono::milliseconds limit) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    while (true) {
+        const int fd = ::open(path.c_str(), flags);
+        if (fd >= 0 || errno != EBUSY || std::chrono::steady_clock::now() >= deadline) return fd;
+        std::this_thread::sleep_for(DiskImage::lock_look);
+    }
 }
 
 // Open file description locks: they belong to this opening, not to the process.
@@ -89,13 +105,15 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
     image.path = path;
     image.read_only = options.read_only;
     // O_NONBLOCK keeps a FIFO from hanging us; it means nothing to files and block devices.
-    const int flags = (options.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK |
-                      (options.direct ? O_DIRECT : 0);
+    int flags = (options.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK |
+                (options.direct ? O_DIRECT : 0);
     struct stat before {};
     if (::stat(path.c_str(), &before) == 0 && S_ISDIR(before.st_mode)) {
         return make_error("disk {}: is a directory; give an image file or a block device", path);
     }
-    image.fd = UniqueFd(::open(path.c_str(), flags));
+    // Mounts and other owners of a block device have it exclusively (open(2)), not by locks.
+    if (S_ISBLK(before.st_mode) && options.lock && !options.read_only) flags |= O_EXCL;
+    image.fd = UniqueFd(open_patiently(path, flags, options.lock_wait));
     if (!image.fd) return open_error(errno, path, options.read_only);
     struct stat info {};
     if (::fstat(image.fd.get(), &info) != 0) {
@@ -108,6 +126,11 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
         FMVM_TRY(measure_device(image, options.direct));
     } else {
         return make_error("disk {}: is neither a file nor a block device", path);
+    }
+    if (image.block_size > page_size) {
+        return make_error(
+            "disk {}: has blocks of {} bytes; give one with at most {}, or leave out direct", path,
+            image.block_size, page_size);
     }
     if (image.size == 0) {
         return make_error("disk {}: is empty; give it a size (truncate -s 1G {})", path, path);

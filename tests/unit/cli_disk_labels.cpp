@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/disk_labels.h"
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "replay/dirty_block_map.h"
+#include "support/temp_file.h"
+
+using namespace fmvm;
+using namespace fmvm::cli;
+using namespace fmvm::test;
+
+namespace {
+
+DiskOptions disk(std::string path, std::string label = {}, bool readonly = false) {
+    DiskOptions options;
+    options.path = std::move(path);
+    options.label = std::move(label);
+    options.readonly = readonly;
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE("disk labels: beside a file, where the user says, or nowhere") {
+    const TempFile image;
+    CHECK(label_path(disk(image.path())).value() == image.path() + ".fmvm");
+    CHECK(label_path(disk(image.path(), "/else/where")).value() == "/else/where");
+    CHECK(label_path(disk(image.path(), "none")).value() == std::nullopt);
+    CHECK_FALSE(needed_label_path(disk(image.path(), "none")).ok());
+}
+
+// /dev/null is as little a file as a block device is.
+TEST_CASE(
+    "disk labels: of a device that is written to the user must say where it is, or that it has "
+    "none") {
+    const Result<std::optional<std::string>> unknown = label_path(disk("/dev/null"));
+    REQUIRE_FALSE(unknown.ok());
+    CHECK(unknown.error().message().find("label=none") != std::string::npos);
+    CHECK_FALSE(check_label(disk("/dev/null")).ok());
+    CHECK(check_label(disk("/dev/null", "none")).ok());
+    CHECK(label_path(disk("/dev/null", {}, true)).ok());
+    CHECK_FALSE(needed_label_path(disk("/dev/null")).ok());
+}
+
+TEST_CASE("disk labels: one that is elsewhere is found by who does not know of it") {
+    const TempFile image;
+    const std::string label = image.path() + ".elsewhere";
+    replay::DiskLabel stale;
+    stale.image_bytes = mib;
+    stale.role = replay::DiskRole::running;
+    std::string why;
+    REQUIRE(replay::DirtyBlockMap::open(label, stale, why).value()->set_label(stale).ok());
+    CHECK(check_label(disk(image.path())).ok());
+    point_to_label(disk(image.path(), label));
+    CHECK_FALSE(check_label(disk(image.path())).ok());
+    point_to_label(disk(image.path(), "/another"));  // the first one stays
+    CHECK(std::filesystem::read_symlink(image.path() + ".fmvm") == label);
+    std::filesystem::remove(image.path() + ".fmvm");
+    std::filesystem::remove(label);
+}
