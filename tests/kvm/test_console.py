@@ -46,12 +46,13 @@ class Console(VmTestCase):
     def test_no_output_byte_is_lost_to_a_late_reader(self):
         """The guest has long ended by then; its operator has not asked for an end."""
         process = subprocess.Popen(
-            [str(settings.fmvm), "run", "--kernel", str(guest("counter")), "--cmdline", "count=4000"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            [str(settings.fmvm), "run", "--kernel", str(guest("counter")), "--cmdline", "count=1500"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            pipesize=4096)
         self.addCleanup(process.kill)
         time.sleep(4)
         output, _ = process.communicate(timeout=60)
-        self.assertEqual(output.count(b"counter "), 4000)
+        self.assertEqual(output.count(b"counter "), 1500)
         self.assertIn(b"counter: ok", output)
         self.assertEqual(process.returncode, OK)
 
