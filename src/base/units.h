@@ -10,7 +10,6 @@ inline constexpr std::uint64_t kib = 1024;
 inline constexpr std::uint64_t mib = 1024 * kib;
 inline constexpr std::uint64_t gib = 1024 * mib;
 inline constexpr std::uint64_t page_size = 4096;
-inline constexpr unsigned page_shift = 12;
 inline constexpr std::uint64_t sector_size = 512;  // virtio 1.2, 5.2: always 512, whatever blk_size
 
 // True when [offset, offset + length) lies within [0, size); no overflow for any input.

@@ -11,8 +11,8 @@
 
 namespace fmvm::cli {
 
-// What a bare number counts, and every size is told in these words: K, M, G, T, with or without B
-// or iB, all powers of 1024; a bare number is MiB.
+// A whole number with a unit: K, M, G or T, with or without B or iB behind it, all powers of 1024.
+// A bare number is MiB.
 Result<std::uint64_t> parse_size(std::string_view text);
 // A bare number of MiB, as the configuration file may give it.
 Result<std::uint64_t> size_from_mib(std::uint64_t count);
@@ -20,7 +20,7 @@ Result<std::uint64_t> size_from_mib(std::uint64_t count);
 // A plain decimal number; the range is checked where all options come together.
 Result<unsigned> parse_count(std::string_view text);
 
-// path=PATH[,readonly][,direct][,serial=TEXT]
+// path=PATH[,readonly][,direct][,serial=TEXT][,label=PATH]
 Result<DiskOptions> parse_disk(std::string_view text);
 
 // stdio | null | file:PATH

@@ -35,7 +35,7 @@ class Arbiter {
     virtual Result<bool> is_newest(Generation own) = 0;
     // The guest of `own` has ended in an orderly way: a new start is no second life.
     virtual Result<void> mark_ended(Generation own) = 0;
-    // Whether the newest generation's guest has ended.
+    // Whether the guest of `generation` has ended in an orderly way.
     virtual Result<bool> has_ended(Generation generation) = 0;
 };
 

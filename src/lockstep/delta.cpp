@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/delta.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "base/bytes.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/epoch_blocks.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace fmvm::lockstep {

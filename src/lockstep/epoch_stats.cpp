@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <vector>
+
+#include "base/log.h"
 
 namespace fmvm::lockstep {
 
@@ -93,8 +96,7 @@ Result<UniqueFd> open_trace(const std::string& path) {
     if (count > 0 &&
         std::string_view(start.data(), static_cast<std::size_t>(count)) != trace_start) {
         return make_error(
-            "--trace {}: exists and is no trace of epochs, which would overwrite it; name another "
-            "file",
+            "--trace {}: exists and is not a trace, which would take its place; name another file",
             path);
     }
     return fd;
@@ -117,8 +119,11 @@ void EpochStats::add(const EpochRecord& record) {
     if (records_.size() > window) records_.pop_front();
     if (!trace_) return;
     const std::string line = trace_line(record);
-    std::fwrite(line.data(), 1, line.size(), trace_.get());
-    std::fflush(trace_.get());
+    const std::size_t written = std::fwrite(line.data(), 1, line.size(), trace_.get());
+    if (std::fflush(trace_.get()) == 0 && written == line.size()) return;
+    log::warning("trace", "--trace: cannot be written any more, and ends at epoch {}: {}",
+                 record.epoch, std::strerror(errno));
+    trace_.reset();
 }
 
 std::string EpochStats::summary() const {

@@ -68,7 +68,7 @@ class OutputGate : public OutputSink {
     std::uint64_t shown() const;
 
     // From room_limit on the guest is told to wait. One that does not wait loses what would exceed
-    // held_bytes_max, and that is reported once; so one epoch's output always fits one message.
+    // held_bytes_max, and that is reported once.
     static constexpr std::size_t room_limit = 128 * 1024;
     static constexpr std::size_t held_bytes_max = 256 * 1024;
 

@@ -3,7 +3,6 @@
 
 #include <lz4.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "base/byte_codec.h"

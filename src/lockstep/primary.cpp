@@ -40,7 +40,7 @@ Primary::Primary(PrimaryOptions options, CheckpointSource& source, OutputGate& g
 Primary::~Primary() = default;
 
 void Primary::connected(std::unique_ptr<Channel> channel) {
-    if (state_ != State::alone || last_ != Last::no) return;
+    if (state_ != State::alone || ending_ != Ending::none) return;
     channel_ = std::move(channel);
     peer_ = channel_->peer();
     in_step_since_.reset();
@@ -62,8 +62,8 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
 }
 
 bool Primary::switch_over() {
-    if (state_ != State::following || !commit_sent_ || last_ != Last::no) return false;
-    last_ = Last::switch_over;
+    if (state_ != State::following || !commit_sent_ || ending_ != Ending::none) return false;
+    ending_ = Ending::switch_over;
     pump();
     return true;
 }
@@ -73,8 +73,8 @@ void Primary::guest_ended(const std::string& reason) {
     end_reason_ = reason;
     // The guest stands as it is handed over, with requests in flight that only the other side goes
     // on with; should that fail, it has ended here.
-    if (last_ == Last::switch_over && last_cut_) return;
-    last_ = Last::guest_end;
+    if (ending_ == Ending::switch_over && last_cut_) return;
+    ending_ = Ending::guest_end;
     settle_look_ = host_.now();
     settle_until_ = settle_look_ + settle_max;
     if (state_ == State::alone || state_ == State::greeting || state_ == State::copying) {
@@ -191,11 +191,11 @@ bool Primary::cut_due() {
     if (!may_cut()) return false;
     // Writes that wait for a commit settle only after one; that cut is not the last.
     if (is_settling()) return source_.waiting_since().has_value();
-    return last_ != Last::no || host_.now() >= policy_.next_cut(waiting_since());
+    return ending_ != Ending::none || host_.now() >= policy_.next_cut(waiting_since());
 }
 
 bool Primary::may_settle() const {
-    return last_ == Last::guest_end && host_.now() < settle_until_;
+    return ending_ == Ending::guest_end && host_.now() < settle_until_;
 }
 
 bool Primary::is_settling() {
@@ -212,8 +212,8 @@ std::optional<Primary::TimePoint> Primary::waiting_since() const {
 void Primary::cut() {
     const TimePoint before = std::exchange(cut_began_, host_.now());
     interval_ = epoch_ == 0 ? TimePoint::duration{} : cut_began_ - before;
-    const bool settled = last_ != Last::guest_end || source_.settle();
-    last_cut_ = last_ != Last::no && (settled || !may_settle());
+    const bool settled = ending_ != Ending::guest_end || source_.settle();
+    last_cut_ = ending_ != Ending::none && (settled || !may_settle());
     if (last_cut_ && !settled) {
         log::warning(
             "primary",
@@ -358,7 +358,7 @@ Result<void> Primary::handle_ack(const Frame& frame) {
 
 void Primary::last_epoch_acknowledged() {
     host_.drain_output();
-    if (last_ == Last::guest_end) {
+    if (ending_ == Ending::guest_end) {
         crash_point("guest-ended");
         send(EndedMessage{end_reason_});
         finish(PrimaryEnd::guest_ended, end_reason_);

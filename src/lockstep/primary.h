@@ -2,7 +2,7 @@
 // The primary's side of the protocol as a state machine: no sockets, threads or clocks of its own,
 // so that the simulation runs the very same code.
 //
-//     alone --connected--> greeting --welcome--> copying --first commit sent--> following
+//     alone --connected--> greeting --welcome--> copying --first cut--> following
 //     following --peer lost--> deciding --claim won--> alone | --claim lost--> finished
 //     following --switch over--> (last epoch acknowledged) handing_over --switched--> finished
 //     handing_over --peer lost, or too slow--> deciding
@@ -18,7 +18,6 @@
 
 #include <chrono>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -116,7 +115,7 @@ class Primary : public ChannelUser {
     void channel_lost(const std::string& reason) override;
 
   private:
-    enum class Last { no, switch_over, guest_end };
+    enum class Ending { none, switch_over, guest_end };
     struct Sent {  // an epoch that waits for its acknowledgement
         EpochId epoch = 0;
         std::uint64_t output_end = 0;
@@ -190,7 +189,7 @@ class Primary : public ChannelUser {
 
     std::optional<Verification> verification_;
 
-    Last last_ = Last::no;
+    Ending ending_ = Ending::none;
     bool last_cut_ = false;  // the last epoch was cut
     // The guest has ended: its disks may still be at work, until then at most.
     TimePoint settle_until_{};

@@ -55,7 +55,7 @@ void Primary::peer_lost(const std::string& reason) {
 }
 
 void Primary::decide() {
-    if (options_.on_backup_lost == OnBackupLost::stop && last_ != Last::guest_end) {
+    if (options_.on_backup_lost == OnBackupLost::stop && ending_ != Ending::guest_end) {
         finish(PrimaryEnd::backup_lost, lost_reason_);
         return;
     }
@@ -71,7 +71,7 @@ void Primary::claimed(Result<Claim> claim) {
         log::warning("primary", "the guest's output waits: {}", claim.error().message());
         claim_again_ = host_.now() + claim_retry;
     } else if (*claim == Claim::lost) {
-        const bool wanted = last_ == Last::switch_over && last_cut_;
+        const bool wanted = ending_ == Ending::switch_over && last_cut_;
         finish(wanted ? PrimaryEnd::handed_over : PrimaryEnd::superseded,
                "the backup has taken over");
     } else {
@@ -98,7 +98,7 @@ void Primary::run_alone() {
         finish(PrimaryEnd::guest_ended, end_reason_);
         return;
     }
-    last_ = Last::no;
+    ending_ = Ending::none;
     last_cut_ = false;
     source_.end();
     look_for_backup();

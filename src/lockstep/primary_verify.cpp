@@ -19,7 +19,7 @@ std::chrono::microseconds patience(const PrimaryOptions& options) {
 }  // namespace
 
 Result<void> Primary::verify(const VerifyOptions& options) {
-    if (state_ != State::following || !commit_sent_ || last_ != Last::no)
+    if (state_ != State::following || !commit_sent_ || ending_ != Ending::none)
         return Error("no backup is in step; wait until the log says that the guest is protected");
     if (verification_) return Error("a comparison is under way; wait for its end");
     replay::Scrubber* const disks =
@@ -55,7 +55,7 @@ void Primary::end_verification(VerifyOutcome outcome) {
 // Between the commit of an epoch and the next cut; not while the guest stands for it.
 bool Primary::may_verify() const {
     const bool guest_waits = policy_.waits_for_ack() && !sent_.empty();
-    return verification_ && state_ == State::following && !packing_ && last_ == Last::no &&
+    return verification_ && state_ == State::following && !packing_ && ending_ == Ending::none &&
            !guest_waits;
 }
 

@@ -6,7 +6,6 @@
 // Pages travel as records inside a `pages` body; see page_codec.h.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -67,7 +66,7 @@ enum class StateEncoding : std::uint8_t { whole = 0, delta = 1 };
 struct StateMessage {
     EpochId epoch = 0;
     StateEncoding encoding = StateEncoding::whole;
-    // whole: the encoded state image; delta: against the image of the epoch before (page_codec.h).
+    // whole: the encoded state image; delta: against the image of the epoch before (delta.h).
     std::vector<std::uint8_t> image;
     static constexpr FrameType type = FrameType::state;
     Body encode() const;
@@ -102,7 +101,8 @@ struct AckMessage {
 };
 
 struct HeartbeatMessage {
-    std::uint64_t output_shown = 0;  // as in CommitMessage; zero from a backup
+    // As in CommitMessage; zero but in the one before a switch-over.
+    std::uint64_t output_shown = 0;
     static constexpr FrameType type = FrameType::heartbeat;
     Body encode() const;
     static Result<HeartbeatMessage> decode(std::span<const std::uint8_t> body);

@@ -15,7 +15,6 @@
 // Threads: the replication thread.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "base/result.h"

@@ -38,7 +38,7 @@ Verification::TimePoint Verification::due() const {
 std::optional<VerifyOutcome> Verification::outcome(TimePoint now) const {
     if (memory_epoch_ == 0 && (disks_ == nullptr || disks_->finished())) return equal(now);
     if (now < advanced_ + patience_) return std::nullopt;
-    return VerifyOutcome{VerifyOutcome::Kind::unfinished, why_it_stands()};
+    return VerifyOutcome{VerifyOutcome::Kind::unfinished, why_unfinished()};
 }
 
 VerifyOutcome Verification::equal(TimePoint now) const {
@@ -54,7 +54,7 @@ VerifyOutcome Verification::equal(TimePoint now) const {
                         seconds)};
 }
 
-std::string Verification::why_it_stands() const {
+std::string Verification::why_unfinished() const {
     const double seconds = std::chrono::duration<double>(patience_).count();
     if (memory_epoch_ != 0)
         return fmt::format("no epoch with memory's digests was acknowledged within {:.0f} s",

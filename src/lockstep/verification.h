@@ -61,7 +61,7 @@ class Verification {
 
   private:
     VerifyOutcome equal(TimePoint now) const;
-    std::string why_it_stands() const;
+    std::string why_unfinished() const;
 
     replay::Scrubber* disks_;  // null: they are not compared
     EpochId memory_epoch_;     // whose cut has the digests; 0: known to be equal, or not asked for

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/block_log.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "replay/epoch_recorder.h"

@@ -3,7 +3,6 @@
 // and making them equal.
 #pragma once
 
-#include <cstdlib>
 #include <memory>
 #include <span>
 #include <string>

@@ -16,8 +16,9 @@ namespace fmvm::replay {
 
 namespace {
 
-constexpr std::uint64_t copy_bytes = 4096;  // one write for the disk, whatever its sectors are
-constexpr std::uint64_t regions_offset = 2 * copy_bytes;
+constexpr std::uint64_t label_copy_bytes =
+    4096;  // one write for the disk, whatever its sectors are
+constexpr std::uint64_t regions_offset = 2 * label_copy_bytes;
 
 struct Layout {
     explicit Layout(std::uint64_t image_bytes)
@@ -65,7 +66,7 @@ Result<FoundLabel> read_copies(int fd, const std::string& path) {
     if (::fstat(fd, &info) != 0) return label_error(errno, path, "cannot be examined");
     if (!S_ISREG(info.st_mode))
         return make_error("disk label {}: is not a file; give another label=PATH", path);
-    for (const std::uint64_t offset : {std::uint64_t{0}, copy_bytes}) {
+    for (const std::uint64_t offset : {std::uint64_t{0}, label_copy_bytes}) {
         std::array<std::uint8_t, DiskLabel::encoded_bytes> bytes{};
         std::size_t count = 0;
         if (const int failure =
@@ -186,7 +187,7 @@ Result<void> LabelFile::write(const DiskLabel& label) {
     FMVM_CHECK(label.image_bytes == label_.image_bytes);
     FMVM_TRY(sync());
     const std::vector<std::uint8_t> bytes = label.encode();
-    for (const std::uint64_t offset : {std::uint64_t{0}, copy_bytes}) {
+    for (const std::uint64_t offset : {std::uint64_t{0}, label_copy_bytes}) {
         if (const int failure = write_all_at(fd_.get(), std::as_bytes(std::span(bytes)), offset);
             failure != 0) {
             failed_ = true;

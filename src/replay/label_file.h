@@ -43,7 +43,6 @@ class LabelFile {
     LabelFile& operator=(LabelFile&& other) = delete;
     ~LabelFile();
 
-    const std::string& path() const { return path_; }
     const DiskLabel& label() const { return label_; }
     // Durable when it returns, and everything that was set in the bits before. image_bytes stays.
     Result<void> write(const DiskLabel& label);

@@ -103,11 +103,7 @@ void RecordingBackend::flush_submissions() {
 bool RecordingBackend::capture_write(Tracked& tracked) {
     std::optional<Payload> bytes = log_.budget_->take(tracked.length);
     if (!bytes) return false;
-    std::uint8_t* target = bytes->bytes().data();
-    for (const iovec& buffer : tracked.buffers) {
-        std::memcpy(target, buffer.iov_base, buffer.iov_len);
-        target += buffer.iov_len;
-    }
+    gather(tracked.buffers, bytes->bytes().data());
     tracked.buffers.assign(1, {bytes->bytes().data(), tracked.length});
     tracked.write = std::make_shared<WritePayload>();
     tracked.write->bytes = std::move(*bytes);
@@ -190,11 +186,7 @@ void RecordingBackend::complete(BlockOperation& operation, BlockStatus status) {
 }
 
 void RecordingBackend::deliver_read(const Tracked& tracked) {
-    const std::uint8_t* source = tracked.bounce.bytes().data();
-    for (const iovec& buffer : tracked.original->buffers) {
-        std::memcpy(buffer.iov_base, source, buffer.iov_len);
-        source += buffer.iov_len;
-    }
+    scatter(tracked.bounce.bytes().data(), tracked.original->buffers);
 }
 
 void RecordingBackend::log(Tracked& tracked, BlockStatus status) {

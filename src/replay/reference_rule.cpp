@@ -14,11 +14,11 @@ namespace fmvm::replay {
 namespace {
 
 // The read that fills a page, and where in that the page is.
-struct Claim {
+struct Fill {
     std::uint64_t sequence = 0;
     std::uint64_t offset = 0;
 };
-using Filled = std::unordered_map<PageIndex, Claim>;
+using Filled = std::unordered_map<PageIndex, Fill>;
 
 BlockRecord record_of(const LoggedRequest& request) {
     BlockRecord record;
@@ -188,7 +188,7 @@ Decision decide(const BlockLog::Epoch& epoch, const GuestMemory& memory, const S
     }
     for (const auto& write : epoch.in_flight)
         write->matched = compare(*write, memory, staged, filled);
-    for (const auto& [page, claim] : filled)
+    for (const auto& [page, fill] : filled)
         decision.filled.push_back(page);
     std::ranges::sort(decision.filled);
     return decision;

@@ -18,7 +18,6 @@
 
 #include <cstdint>
 #include <span>
-#include <variant>
 #include <vector>
 
 #include "base/byte_codec.h"

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/resync_target.h"
 
-#include <algorithm>
-
 namespace fmvm::replay {
 
 ResyncTarget::ResyncTarget(std::uint8_t disk, const DiskOwner& owner, DirtyBlockMap& map,

@@ -3,9 +3,8 @@
 // whether their disks are still equal (scrubber.h).
 //
 //     primary                             backup
-//       check  ------------------------->        blocks as they were at the cut of an epoch,
-//       XXH3-64
-//              <------------------------- checked all of them are equal
+//       check  ------------------------->          XXH3-64 of blocks as they were at an epoch's cut
+//              <------------------------- checked  all of them are equal
 //
 // A check comes between the commit of its epoch and that of the next: the backup has carried out
 // that epoch and no later one. A backup whose blocks differ does not answer: it says that it is

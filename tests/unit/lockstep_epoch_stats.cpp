@@ -5,9 +5,13 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/log.h"
+#include "support/pipe.h"
 #include "support/temp_file.h"
 
+using namespace fmvm;
 using namespace fmvm::lockstep;
+using namespace fmvm::test;
 using namespace std::chrono_literals;
 
 namespace {
@@ -89,4 +93,23 @@ TEST_CASE("epoch stats: no trace is written over anything else", "[stats]") {
     std::string kept;
     std::getline(std::ifstream(file.path()) >> std::ws, kept);
     CHECK(kept == "a disk image, say");
+}
+
+// A pipe that nobody reads is as full as a disk can be.
+TEST_CASE("epoch stats: a trace that cannot be written any more ends", "[stats]") {
+    log::set_level(log::Level::error);
+    Pipe pipe;
+    pipe.resize(4096);
+    EpochStats stats;
+    REQUIRE(stats.trace_to("/proc/self/fd/" + std::to_string(pipe.write_end.get())).ok());
+    for (EpochId epoch = 1; epoch <= 100; ++epoch)
+        stats.add(make_record(epoch));
+    const std::string lines = pipe.read_some(1 << 20);
+    CHECK(lines.starts_with("{\"epoch\":1,"));
+    CHECK(lines.size() <= 4096);
+    stats.add(make_record(101));
+    CHECK(::fcntl(pipe.read_end.get(), F_SETFL, O_NONBLOCK) == 0);
+    char byte = 0;
+    CHECK(::read(pipe.read_end.get(), &byte, 1) < 0);
+    log::set_level(log::Level::notice);
 }

@@ -52,13 +52,7 @@ void AlignedBackend::bounce(BlockOperation& operation) {
     copy_bytes_ += operation.length;
     bounced->copy.reset(static_cast<std::uint8_t*>(memory));
     bounced->buffers.assign(1, {memory, operation.length});
-    if (operation.op == BlockOp::write) {
-        std::uint8_t* out = bounced->copy.get();
-        for (const iovec& buffer : operation.buffers) {
-            std::memcpy(out, buffer.iov_base, buffer.iov_len);
-            out += buffer.iov_len;
-        }
-    }
+    if (operation.op == BlockOp::write) gather(operation.buffers, bounced->copy.get());
     Bounced& submitted = *bounced;
     bounced_.emplace(&submitted, std::move(bounced));
     inner_->submit(submitted);
@@ -68,13 +62,8 @@ void AlignedBackend::complete(BlockOperation& operation, BlockStatus status) {
     const auto node = bounced_.extract(&operation);
     const Bounced& bounced = *node.mapped();
     copy_bytes_ -= operation.length;
-    if (operation.op == BlockOp::read && status == BlockStatus::ok) {
-        const std::uint8_t* in = bounced.copy.get();
-        for (const iovec& buffer : bounced.original.buffers) {
-            std::memcpy(buffer.iov_base, in, buffer.iov_len);
-            in += buffer.iov_len;
-        }
-    }
+    if (operation.op == BlockOp::read && status == BlockStatus::ok)
+        scatter(bounced.copy.get(), bounced.original.buffers);
     while (!waiting_.empty() &&
            (copy_bytes_ == 0 || copy_bytes_ + waiting_.front()->length <= copy_budget_bytes)) {
         BlockOperation& next = *waiting_.front();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where block requests go: an image file, or a decorator around another backend (alignment, and
-// later recording for replay). Everything here happens on the loop thread.
+// Where block requests go: an image file, or a decorator around another backend (alignment,
+// recording for replay, a gate, a map of what changes). Everything here happens on the loop thread.
 #pragma once
 
 #include <sys/uio.h>
@@ -8,6 +8,7 @@
 #include <boost/container/small_vector.hpp>
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "devices/virtio/descriptor_chain.h"
@@ -39,6 +40,20 @@ constexpr const char* name_of(BlockOp op) {
 }
 
 using Buffers = boost::container::small_vector<iovec, 6>;
+
+// Copies all that is in the buffers to one place, as long as they are together; or from there.
+inline void gather(const Buffers& buffers, std::uint8_t* to) {
+    for (const iovec& buffer : buffers) {
+        std::memcpy(to, buffer.iov_base, buffer.iov_len);
+        to += buffer.iov_len;
+    }
+}
+inline void scatter(const std::uint8_t* from, const Buffers& buffers) {
+    for (const iovec& buffer : buffers) {
+        std::memcpy(buffer.iov_base, from, buffer.iov_len);
+        from += buffer.iov_len;
+    }
+}
 
 class BlockOperation;
 
