@@ -96,6 +96,8 @@ Result<VerifyCommandOptions> verify_options(const ControlWords& words) {
     std::optional<std::uint64_t> rate;
     FMVM_TRY(apply(rate, "--rate", words.rate, parse_size));
     if (rate && *rate < mib) return Error("--rate: give 1M or more");
+    if (rate && !options.compare.disks)
+        return Error("--rate: is how fast disks are read; leave it out, or --only memory");
     options.compare.bytes_per_second = rate.value_or(options.compare.bytes_per_second);
     return options;
 }

@@ -47,8 +47,8 @@ Result<bool> parse_switch(std::string_view text) {
 Result<lockstep::PageCompression> parse_compression(std::string_view text) {
     if (text == "off") return lockstep::PageCompression{false, false};
     if (text == "delta") return lockstep::PageCompression{true, false};
-    if (text == "delta+lz4") return lockstep::PageCompression{true, true};
-    return make_error("'{}' is not off, delta or delta+lz4", text);
+    if (text == "delta+lz4" || text == "auto") return lockstep::PageCompression{true, true};
+    return make_error("'{}' is not auto, off, delta or delta+lz4", text);
 }
 
 Result<DirtyLogKind> parse_dirty_log(std::string_view text) {
@@ -107,6 +107,11 @@ Result<void> apply_policy(lockstep::EpochPolicyOptions& policy, const Protection
     FMVM_TRY(replace(policy.mode, "--sync", words.sync, parse_sync));
     FMVM_TRY(replace(policy.interval_max, "--epoch", words.epoch, parse_duration));
     FMVM_TRY(replace(policy.output_delay, "--output-delay", words.output_delay, parse_duration));
+    const bool adaptive = policy.mode == lockstep::SyncMode::adaptive;
+    if (!adaptive && !(words.output_delay.empty() && words.dirty_budget.empty())) {
+        return make_error("--sync {}: has no use for {}; leave it out", words.sync.front(),
+                          words.output_delay.empty() ? "--dirty-budget" : "--output-delay");
+    }
     std::uint64_t dirty_bytes = policy.dirty_budget * page_size;
     FMVM_TRY(replace(dirty_bytes, "--dirty-budget", words.dirty_budget, parse_size));
     if (dirty_bytes < mib) return Error("--dirty-budget: give 1M or more");
@@ -120,6 +125,8 @@ Result<void> apply_checkpointer(lockstep::CheckpointerOptions& checkpointer,
     if (checkpointer.store_bytes < mib || checkpointer.store_bytes > 1024 * gib)
         return Error("--staging: give 1M to 1T");
     FMVM_TRY(replace(checkpointer.compression, "--compress", words.compress, parse_compression));
+    if (words.compress == std::vector<std::string>{"delta+lz4"})
+        checkpointer.lz4_pages_max = lockstep::CheckpointerOptions::lz4_all;
     return replace(checkpointer.verify_every, "--verify", words.verify, parse_count);
 }
 
@@ -175,8 +182,9 @@ void add_replication(CLI::App& app, ProtectionWords& words) {
                "What to do without a backup (default continue)");
     add_option(app, "--staging", words.staging, "SIZE",
                "Memory for copies of pages (default 256M)");
-    add_option(app, "--compress", words.compress, "off|delta|delta+lz4",
-               "How pages are made smaller (default delta)");
+    add_option(app, "--compress", words.compress, "auto|off|delta|delta+lz4",
+               "How pages are made smaller (default auto: deltas, and LZ4 for the first pages of "
+               "an epoch)");
     add_option(app, "--dirty-log", words.dirty_log, "bitmap|ring",
                "How KVM tells which pages the guest wrote (default bitmap; ring: no hot pages)");
     add_option(app, "--hot-pages", words.hot_pages, "on|off",

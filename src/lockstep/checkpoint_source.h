@@ -38,6 +38,7 @@ struct PageCounts {
     std::uint64_t records = 0;
     std::uint64_t zero = 0;
     std::uint64_t delta = 0;
+    std::uint64_t lz4 = 0;
     std::uint64_t unchanged = 0;  // copied and compared, not sent
     std::uint64_t filled = 0;     // read from its own disk by the backup, not sent
 };

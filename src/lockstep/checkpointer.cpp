@@ -161,7 +161,9 @@ Result<GatheredBody> Checkpointer::next_initial_pages() {
             if (round_ == 0 && page_map_.is_untouched(memory_.page(page).data())) continue;
             copy_bytes(memory_.page(page), live_page_.data());
             if (round_ == 0 && is_zero(live_page_)) continue;
-            append_page(body, page, live_page_, nullptr, options_.compression);
+            PageCompression compression = options_.compression;
+            compression.lz4 &= options_.lz4_pages_max == CheckpointerOptions::lz4_all;
+            append_page(body, page, live_page_, nullptr, compression);
         }
     }
     return GatheredBody(std::move(body));
@@ -214,6 +216,7 @@ Result<void> Checkpointer::cut(EpochId epoch, bool stay_stopped) {
     stay_stopped_ = stay_stopped;
     report_ = {};
     counts_ = {};
+    lz4_left_ = options_.lz4_pages_max;
     cut_began_ = Clock::now();
     Laps laps;
     standing_ = std::make_unique<QuiesceGuard>(machine_);
@@ -419,12 +422,16 @@ void Checkpointer::keep_copy(const Staged& staged) {
 
 PageEncoding Checkpointer::append(const Staged& staged, PageBytes now, const std::uint8_t* before,
                                   GatheredBody& body, SlotLease& lease) {
+    PageCompression compression = options_.compression;
+    compression.lz4 &= lz4_left_ != 0;
     // The guest will go on and change what did not fit into the store.
-    if (staged.slot == PageStore::none)
-        return append_page(body.own(), staged.page, now, before, options_.compression);
+    const bool in_place = staged.slot != PageStore::none;
     const PageEncoding encoding =
-        append_page_in_place(body, staged.page, now, before, options_.compression);
-    if (encoding == PageEncoding::raw) lease.add(staged.slot);
+        in_place ? append_page_in_place(body, staged.page, now, before, compression)
+                 : append_page(body.own(), staged.page, now, before, compression);
+    if (in_place && encoding == PageEncoding::raw) lease.add(staged.slot);
+    const bool tried = encoding == PageEncoding::raw || encoding == PageEncoding::lz4;
+    if (tried && lz4_left_ != 0) --lz4_left_;
     return encoding;
 }
 
@@ -432,6 +439,7 @@ void Checkpointer::count(PageEncoding encoding) {
     ++counts_.records;
     if (encoding == PageEncoding::zero) ++counts_.zero;
     if (encoding == PageEncoding::delta) ++counts_.delta;
+    if (encoding == PageEncoding::lz4) ++counts_.lz4;
 }
 
 void Checkpointer::resume() {

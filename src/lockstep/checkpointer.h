@@ -11,6 +11,7 @@
 #pragma once
 
 #include <array>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -31,7 +32,11 @@ namespace fmvm::lockstep {
 struct CheckpointerOptions {
     std::uint64_t store_bytes = 256 * mib;  // staged pages and copies of sent ones together
     bool hot_pages = true;
-    PageCompression compression;
+    PageCompression compression{.delta = true, .lz4 = true};
+    // So many pages of an epoch are tried with LZ4, so that it costs a large one little; the
+    // initial copy none, unless it is lz4_all.
+    unsigned lz4_pages_max = 128;
+    static constexpr unsigned lz4_all = std::numeric_limits<unsigned>::max();
     unsigned verify_every = 0;  // epochs; 0: never
 };
 
@@ -122,6 +127,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     std::uint64_t next_page_ = 0;
     unsigned round_ = 0;
     bool initial_done_ = false;
+    unsigned lz4_left_ = 0;    // pages of this epoch that may be tried
     bool pages_next_ = false;  // the last piece was of the disks
     std::array<std::uint8_t, page_size> live_page_;
     PageMap page_map_;

@@ -47,6 +47,7 @@ constexpr Figure figures[] = {
     {"pages_sent", "pages sent", [](const auto& r) { return number(r.pages.records); }},
     {"pages_zero", "  as zeroes", [](const auto& r) { return number(r.pages.zero); }},
     {"pages_delta", "  as differences", [](const auto& r) { return number(r.pages.delta); }},
+    {"pages_lz4", "  packed by LZ4", [](const auto& r) { return number(r.pages.lz4); }},
     {"pages_unchanged", "pages unchanged", [](const auto& r) { return number(r.pages.unchanged); }},
     {"pages_filled", "pages that the backup reads",
      [](const auto& r) { return number(r.pages.filled); }},

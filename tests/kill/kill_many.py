@@ -44,7 +44,11 @@ def arguments():
     parser.add_argument("--primary-options", type=str.split, default=[], metavar="WORDS")
     parser.add_argument("--fmvm", type=pathlib.Path, default=BUILD / "fmvm")
     parser.add_argument("--guests", type=pathlib.Path, default=BUILD / "guests/bare")
-    return parser.parse_args()
+    given = parser.parse_args()
+    journal_only = given.guest == [pairs.JOURNAL.name]
+    if given.guest and bool(given.block) != journal_only:
+        parser.error("--block is for the guest journal, and journal needs it")
+    return given
 
 
 def percentile(values, part):

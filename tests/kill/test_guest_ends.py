@@ -84,6 +84,32 @@ class GuestEnds(PairTestCase):
         self.assert_all_shown(pair.joined(primary, backup).stream, 400)
         pair.check()
 
+    def test_statistics_on_request(self):
+        pair = self.pair(COUNTER)
+        primary = pair.start_primary()
+        primary.wait_lines(5)
+        primary.signal(signal.SIGUSR1)
+        primary.wait_log("no epochs yet")
+        backup = pair.start_backup()
+        primary.wait_log("protected by")
+        primary.wait_lines(20)
+        primary.signal(signal.SIGUSR1)
+        primary.wait_log("guest stood, us")
+        self.assertRegex(primary.log(), r"\d+ epochs; the last \d+:")
+        self.assertRegex(primary.log(), r"guest stood, us +p50 +\d+ +p95 +\d+ +p99 +\d+ +max +\d+")
+        self.end(pair, primary, backup)
+
+    def test_by_any_signal_to_the_primary(self):
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            with self.subTest(signal=number):
+                pair = self.pair(COUNTER)
+                primary, backup = pair.start()
+                primary.wait_lines(5)
+                primary.signal(number)
+                check_status(primary, STOPPED)
+                check_status(backup, OK)
+                pair.check()
+
     def test_on_the_backup(self):
         for end, status in ENDS:
             with self.subTest(end=end):

@@ -20,6 +20,11 @@ ROUNDS = int(os.environ.get("FMVM_KILL_ROUNDS", "12"))
 SEED = int(os.environ.get("FMVM_KILL_SEED", time.time_ns() % 1000000))
 
 
+# What is not usual, and makes what is sent another thing.
+OTHER_OPTIONS = (("--compress", "delta+lz4"), ("--compress", "off"), ("--hot-pages", "off"),
+                 ("--dirty-log", "ring"), ("--sync", "epoch", "--epoch", "5ms"))
+
+
 class RandomKills(VmTestCase):
     def rounds(self, kill, count, seed):
         moments = random.Random(seed)
@@ -35,6 +40,13 @@ class RandomKills(VmTestCase):
     def test_of_the_primary(self):
         print(f"FMVM_KILL_SEED={SEED}", flush=True)
         self.rounds(kill_primary, ROUNDS, SEED)
+
+    def test_of_a_primary_with_other_options(self):
+        moments = random.Random(SEED + 2)
+        for number, options in enumerate(OTHER_OPTIONS):
+            moment = moments.uniform(0, LATEST_S)
+            with self.subTest(seed=SEED, options=options, moment=moment):
+                kill_primary(WORKLOADS[1 + number % 2], moment, more=options)
 
     def test_of_the_backup(self):
         print(f"FMVM_KILL_SEED={SEED}", flush=True)

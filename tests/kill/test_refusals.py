@@ -36,6 +36,7 @@ def is_disconnected(connection, timeout):
 def record_hello(pair):
     """The bytes with which a real primary introduces itself."""
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
         pair.through = server.getsockname()[1]
         primary = pair.start_primary(name="recorded")
         connection, _ = server.accept()
@@ -128,6 +129,7 @@ class Strangers(PairTestCase):
             pair = self.pair(COUNTER, lost_after="300ms")
             with self.subTest(says=name), \
                     socket.create_server(("127.0.0.1", pair.port)) as server:
+                server.settimeout(20)
                 primary = pair.start_primary()
                 for _ in range(2):  # it comes again
                     connection, _ = server.accept()
@@ -315,18 +317,26 @@ class Mismatch(PairTestCase):
 
     def test_of_a_second_primary(self):
         """What is refused has changed nothing: not the console's file, nor a stale image's label."""
-        pair = self.pair(COUNTER)
+        stale = self.pair(JOURNAL, disk=self.new_disk(), block="replay")
+        for side in stale.start():  # so that its label says that it runs
+            side.signal(signal.SIGKILL)
+            check_status(side, -signal.SIGKILL)
+        label = pathlib.Path(f"{stale.disk}.fmvm")
+        before = label.read_bytes()
+        pair = self.pair(JOURNAL, disk=self.new_disk(), block="replay")
         console = pair.directory / "console"
         backup = pair.start_backup()
         primary = pair.start_primary("--console", f"file:{console}")
         primary.wait_log("protected by")
-        while not console.exists() or console.stat().st_size < 100:
-            time.sleep(0.01)
+        primary.wait(lambda: console.exists() and console.stat().st_size >= 100, "nothing shown")
         shown = console.read_bytes()
-        second = pair.start_primary("--console", f"file:{console}", name="second")
+        pair.images = {"second": stale.disk}
+        label.rename(pair.directory / "second.fmvm")
+        second = pair.start_primary("--console", f"file:{console}", "--force-stale", name="second")
         check_status(second, USAGE)
         self.assertIn("has not ended", second.log())
         self.assertTrue(console.read_bytes().startswith(shown))
+        self.assertEqual((pair.directory / "second.fmvm").read_bytes(), before)
         self.assertEqual(primary.stop(), STOPPED)
         check_status(backup, OK)
 

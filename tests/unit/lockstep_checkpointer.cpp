@@ -155,6 +155,28 @@ TEST_CASE("checkpointer: a page that reads have filled is compared with nothing 
     CHECK(bench.checkpointer->counts().delta == 0);
 }
 
+TEST_CASE("checkpointer: LZ4 is for the first pages of an epoch, or for all", "[checkpointer]") {
+    const bool all = GENERATE(false, true);
+    CheckpointBench::Options options = options_of(1, 300);
+    options.checkpointer.compression.lz4 = true;
+    options.checkpointer.lz4_pages_max = all ? CheckpointerOptions::lz4_all : 50;
+    CheckpointBench bench(options);
+    bench.lively = false;
+    bench.protect();
+    for (int number = 0; number < 2; ++number) {
+        for (PageIndex page = 0; page < 90; ++page) {
+            bench.log.written(page);
+            std::ranges::fill(
+                bench.machine.memory().page(page),
+                static_cast<std::uint8_t>(1 + page % 7 + static_cast<unsigned>(number)));
+        }
+        bench.epoch();
+        bench.deliver_all();
+        CHECK(bench.checkpointer->counts().records == 90);
+        CHECK(bench.checkpointer->counts().lz4 == (all ? 90 : 50));
+    }
+}
+
 TEST_CASE(
     "checkpointer: a guest that changes its disks all the time does not keep memory from going",
     "[checkpointer]") {

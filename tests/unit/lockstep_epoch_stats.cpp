@@ -26,6 +26,7 @@ EpochRecord make_record(EpochId epoch) {
     record.pages.records = 5;
     record.pages.delta = 3;
     record.pages.filled = 4;
+    record.pages.lz4 = 2;
     record.blocks = {9, 8192, 512, 4096, 800};
     record.bytes = 1000 + epoch;
     record.output_bytes = 12;
@@ -68,6 +69,7 @@ TEST_CASE("epoch stats: a line of JSON per epoch", "[stats]") {
         CHECK(object["stood_us"] == 100 * epoch);
         CHECK(object["pages_delta"] == 3);
         CHECK(object["pages_filled"] == 4);
+        CHECK(object["pages_lz4"] == 2);
         CHECK(object["disk_records"] == 9);
         CHECK(object["disk_referred"] == 8192);
         CHECK(object["disk_sent"] == 512);
@@ -89,7 +91,7 @@ TEST_CASE("epoch stats: no trace is written over anything else", "[stats]") {
     EpochStats stats;
     const auto refused = stats.trace_to(file.path());
     REQUIRE_FALSE(refused.ok());
-    CHECK_THAT(refused.error().message(), Catch::Contains("no trace of epochs"));
+    CHECK_THAT(refused.error().message(), Catch::Contains("is not a trace"));
     std::string kept;
     std::getline(std::ifstream(file.path()) >> std::ws, kept);
     CHECK(kept == "a disk image, say");
