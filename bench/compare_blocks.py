@@ -35,7 +35,7 @@ import typing
 import block_rows
 import colo_blocks
 from block_rows import Vm
-from compare_colo import free_port
+from common import free_port
 
 ALONE, TWO, COLO = "unprotected", "two unprotected", "COLO+NBD"
 

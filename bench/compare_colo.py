@@ -2,17 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """fmvm's protection against QEMU's COLO: the same bare guest (dirty), turn by turn in the same run.
 
-For each working set kept dirty: how much of its unprotected speed the guest keeps, how long an epoch
-stops it (p50, p99), the longest silence it has seen while protection began (initial copy), bytes on
-the wire; and the floor, a plain memcpy of the same number of pages in this process.
+For each working set kept dirty: how much of its unprotected speed the guest keeps, how long an
+epoch stops it (p50, p99), the longest silence it has seen while protection began (initial copy),
+bytes on the wire; and the floor, a plain memcpy of the same number of pages in this process.
 
-This machine's own speed changes by a factor of two from one second to the next (a neighbour's doing), so
-speeds are compared in pairs: one guest, whose backup comes and is killed again; each protected window
-is held against the unprotected ones just before and after it. COLO cannot lose its secondary and get another one,
-so it is one pair for each round.
+This machine's own speed changes by a factor of two from one second to the next (a neighbour's
+doing), so speeds are compared in pairs: one guest, whose backup comes and is killed again; each
+protected window is held against the unprotected ones just before and after it. COLO cannot lose
+its secondary and get another one, so it is one pair for each round.
 
 bench/compare_colo.py [--fmvm PATH] [--guests DIR] [--seconds 1] [--pairs 10] [--rounds 2]
-                      [--rows 0:20,4:20,64:100] [--memory 256] [--no-colo] [-- OPTIONS OF fmvm primary]
+                      [--rows 0:20,4:20,64:100] [--memory 256] [--no-colo]
+                      [-- OPTIONS OF fmvm primary]
 """
 
 import argparse
@@ -22,29 +23,16 @@ import dataclasses
 import json
 import pathlib
 import re
-import socket
 import statistics
 import subprocess
 import tempfile
 import time
 
+from common import QEMU_BOOT_S, SETTLE_S, free_port, percentile
 from qemu_colo import Qemu, Relay, colo_stops_us, protect
 
-SETTLE_S = 1.5
-QEMU_BOOT_S = 8  # -M pc: SeaBIOS takes 4.5 s where ring 0 is emulated
 UNPROTECTED_S = 0.5  # after its backup has died: the guest goes on alone by then
 START_LIMIT_S = 30
-
-
-def percentile(values, share):
-    values = sorted(values)
-    return values[int(share * (len(values) - 1))] if values else float("nan")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def cmdline(mib):
@@ -87,7 +75,7 @@ class Console:
 
 @dataclasses.dataclass
 class Measurement:
-    kept: list = dataclasses.field(default_factory=list)  # of the speed beside it, one for each pair
+    kept: list = dataclasses.field(default_factory=list)  # of the speed beside it, by pair
     stops_us: list = dataclasses.field(default_factory=list)
     bytes_per_s: list = dataclasses.field(default_factory=list)
     initial_ms: list = dataclasses.field(default_factory=list)
@@ -219,15 +207,20 @@ def run_row(settings, mib, interval_ms):
     floor = memcpy_floor_us(mib * 256)
     print(f"{mib} MiB kept dirty, {interval_ms} ms (memcpy floor {floor / 1000:.2f} ms)")
     for side, one in measured.items():
-        kept = [share * 100 for share in one.kept]
-        p50, p99 = (percentile(one.stops_us, share) / 1000 for share in (0.5, 0.99))
-        print(f"  {side:5} speed kept {statistics.median(kept):5.1f} % [{min(kept):.1f} to {max(kept):.1f}]   "
-              f"stop p50 {p50:7.2f} ms  p99 {p99:7.2f} ms   "
-              f"longest silence as it began {statistics.median(one.initial_ms):7.1f} ms   "
-              f"epochs {len(one.stops_us)}   wire {statistics.median(one.bytes_per_s) / 2**20:.2f} MiB/s")
+        report(side, one)
     if "COLO" in measured and measured["COLO"].stops_us:
-        ratio = percentile(measured["COLO"].stops_us, 0.5) / percentile(measured["fmvm"].stops_us, 0.5)
-        print(f"  stop p50: COLO / fmvm = {ratio:.1f}", flush=True)
+        stops = [percentile(measured[side].stops_us, 0.5) for side in ("COLO", "fmvm")]
+        print(f"  stop p50: COLO / fmvm = {stops[0] / stops[1]:.1f}", flush=True)
+
+
+def report(side, one):
+    kept = [share * 100 for share in one.kept]
+    p50, p99 = (percentile(one.stops_us, share) / 1000 for share in (0.5, 0.99))
+    wire = statistics.median(one.bytes_per_s) / 2**20
+    print(f"  {side:5} speed kept {statistics.median(kept):5.1f} % "
+          f"[{min(kept):.1f} to {max(kept):.1f}]   stop p50 {p50:7.2f} ms  p99 {p99:7.2f} ms   "
+          f"longest silence as it began {statistics.median(one.initial_ms):7.1f} ms   "
+          f"epochs {len(one.stops_us)}   wire {wire:.2f} MiB/s", flush=True)
 
 
 def main():

@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import time
 
-from compare_colo import QEMU_BOOT_S, SETTLE_S, free_port, percentile
+from common import QEMU_BOOT_S, SETTLE_S, free_port, percentile
 from console_latency import Reader
 from qemu_colo import Qemu, protect
 

@@ -20,7 +20,7 @@ import threading
 import time
 import typing
 
-from compare_colo import QEMU_BOOT_S, SETTLE_S, free_port, percentile
+from common import QEMU_BOOT_S, SETTLE_S, free_port, percentile
 from qemu_colo import Qemu, protect
 
 COLO_INTERVAL_MS = 20

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 
-from compare_colo import free_port
+from common import free_port
 
 
 def threads(process):

@@ -2,6 +2,8 @@
 #include "replay/label_file.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -88,6 +90,15 @@ Result<void> reserve(int fd, const std::string& path, std::uint64_t bytes) {
     return {};
 }
 
+// A file system that writes copies (btrfs) would need room anew for each write to the mapping; this asks
+// it to write in place, which it does for files that are empty yet. Others do not know the flag.
+void write_in_place(int fd) {
+    int flags = 0;
+    if (::ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0) return;
+    flags |= FS_NOCOW_FL;
+    ::ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
 // A label under another name until it is whole.
 class Draft {
   public:
@@ -102,6 +113,7 @@ class Draft {
         UniqueFd fd(
             ::open(path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
         if (!fd) return label_error(errno, path_, "cannot be created");
+        write_in_place(fd.get());
         return fd;
     }
     Result<void> place(const std::string& path) {

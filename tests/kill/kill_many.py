@@ -14,7 +14,6 @@ run goes on. Exit status 0: none failed.
 
 import argparse
 import math
-import os
 import pathlib
 import random
 import sys
@@ -76,9 +75,7 @@ def kill_once(given, kill, workload, moment):
     if not given.block:
         return kill(workload, moment, **options)
     with tempfile.TemporaryDirectory(prefix="fmvm-disk-") as directory:
-        disk = pathlib.Path(directory) / "disk.img"
-        disk.touch()
-        os.truncate(disk, pairs.DISK_BYTES)
+        disk = pairs.make_image(pathlib.Path(directory) / "disk.img")
         return kill(workload, moment, disk=disk, block=given.block, **options)
 
 

@@ -7,10 +7,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import SUPERSEDED, main  # noqa: E402
-from killing import check_status  # noqa: E402
+from killing import KILLED, check_status  # noqa: E402
 from pair import COUNTER, DIRTY_4, SMP, PairTestCase  # noqa: E402
 
-KILLED = -signal.SIGKILL
 NOTHING = "before this side was in step, so there is nothing to take over"
 
 

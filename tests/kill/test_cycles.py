@@ -18,12 +18,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import OK, STOPPED, SUPERSEDED, USAGE, guest, main, settings  # noqa: E402
-from killing import LATEST_S, check_status  # noqa: E402
+from killing import LATEST_S, SEED, check_status  # noqa: E402
 from observer import join  # noqa: E402
 from pair import DISK_BYTES, JOURNAL, PairTestCase, free_port  # noqa: E402
 
 CYCLES = int(os.environ.get("FMVM_CYCLES", "4"))
-SEED = int(os.environ.get("FMVM_KILL_SEED", time.time_ns() % 1000000))
 OUTAGE_S = float(os.environ.get("FMVM_OUTAGE_S", "2"))
 BLOCK_BYTES = 64 << 10  # in which disks are compared
 DISK_BLOCKS = DISK_BYTES // BLOCK_BYTES

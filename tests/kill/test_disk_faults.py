@@ -20,10 +20,9 @@ import private_mounts  # noqa: E402
 from faulty_disk import FaultyDisk  # noqa: E402
 from fmvm_process import OK, RESET, main  # noqa: E402
 from journal_test import JournalTestCase  # noqa: E402
-from killing import check_status  # noqa: E402
-from pair import DISK_BYTES, JOURNAL, Workload  # noqa: E402
+from killing import KILLED, check_status  # noqa: E402
+from pair import DISK_BYTES, JOURNAL, Workload, make_image  # noqa: E402
 
-KILLED = -signal.SIGKILL
 TIRELESS = Workload("tireless", "journal", "rate=200 retry=1", JOURNAL.judge,
                     check_disk=JOURNAL.check_disk)
 READER = Workload("reader", "blkload", "op=read depth=4 settle_ms=1000", judge=None)
@@ -237,8 +236,7 @@ class OfTheBackup(DiskFaultsTestCase):
         private_mounts.mount("tmpfs", directory, "tmpfs", f"size={FULL_BYTES}")
         self.addCleanup(private_mounts.unmount, directory)
         image, other = (pathlib.Path(directory) / name for name in ("disk.img", "other"))
-        image.touch()
-        os.truncate(image, DISK_BYTES)
+        make_image(image)
         pair = self.journal_pair(TIRELESS)
         (pair.directory / "backup.img").symlink_to(image)
         primary, backup = pair.start()

@@ -25,7 +25,7 @@ import typing
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "support"), str(HERE.parent / "linux")]
 from fmvm_process import OK, STOPPED, VmTestCase, main, run, settings  # noqa: E402
-from killing import check_status  # noqa: E402
+from killing import SEED, check_status  # noqa: E402
 from observer import judge_records, judge_transactions  # noqa: E402
 from pair import Pair, Restored  # noqa: E402
 import linux_guest  # noqa: E402
@@ -34,7 +34,6 @@ sys.path.append(str(linux_guest.GUEST))
 from disk_image import e2fsprogs  # noqa: E402
 
 KILLS = int(os.environ.get("FMVM_LINUX_KILLS", "2"))
-SEED = int(os.environ.get("FMVM_KILL_SEED", time.time_ns() % 1000000))
 LATEST_S = 3.0  # after the guest is protected; its work takes longer
 
 

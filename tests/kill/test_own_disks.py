@@ -19,11 +19,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import OK, main, settings  # noqa: E402
-from journal_test import ROUNDS, SEED, JournalTestCase  # noqa: E402
-from killing import check_status, kill_backup, kill_primary  # noqa: E402
+from journal_test import ROUNDS, JournalTestCase  # noqa: E402
+from killing import KILLED, SEED, check_status, kill_backup, kill_primary  # noqa: E402
 from pair import JOURNAL, Workload  # noqa: E402
 
-KILLED = -signal.SIGKILL
 # It begins when it is protected, or soon before.
 SCRIBBLER = Workload("scribbler", "blkload", "scribble=1 depth=8 block=16384 seconds=3 settle_ms=1000",
                      judge=None)

@@ -5,19 +5,16 @@ FMVM_KILL_ROUNDS: how many kills of the primary (a third as many of the backup),
 FMVM_KILL_SEED repeats the moments of a run.
 """
 
-import os
 import pathlib
 import random
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import VmTestCase, main  # noqa: E402
-from killing import LATEST_S, kill_backup, kill_primary  # noqa: E402
+from killing import LATEST_S, SEED, kill_backup, kill_primary, rounds  # noqa: E402
 from pair import WORKLOADS  # noqa: E402
 
-ROUNDS = int(os.environ.get("FMVM_KILL_ROUNDS", "12"))
-SEED = int(os.environ.get("FMVM_KILL_SEED", time.time_ns() % 1000000))
+ROUNDS = rounds(12)
 
 
 # What is not usual, and makes what is sent another thing.

@@ -7,7 +7,6 @@ FMVM_KILL_ROUNDS: how many primaries are killed. FMVM_KILL_SEED repeats the mome
 
 import dataclasses
 import json
-import os
 import pathlib
 import random
 import resource
@@ -19,11 +18,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import FAILURE, OK, STOPPED, USAGE, guest, main, run, settings  # noqa: E402
-from killing import LATEST_S, check_status  # noqa: E402
+from killing import LATEST_S, SEED, check_status, rounds  # noqa: E402
 from pair import DISK_BYTES, JOURNAL, PairTestCase  # noqa: E402
 
-ROUNDS = int(os.environ.get("FMVM_KILL_ROUNDS", "5"))
-SEED = int(os.environ.get("FMVM_KILL_SEED", time.time_ns() % 1000000))
+ROUNDS = rounds(5)
 RECORD_BYTES = 4096  # of the guest journal
 BUSY_JOURNAL = dataclasses.replace(JOURNAL, cmdline="rate=1000")
 MODES = ("replay", "copy")

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import OK, STOPPED, USAGE, VmTestCase, guest, main, settings  # noqa: E402

@@ -2,15 +2,14 @@
 """A primary that begins with a snapshot is protected as any other: its backup goes on where it died.
 """
 
-import os
 import pathlib
 import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, STOPPED, guest, main  # noqa: E402
+from fmvm_process import OK, STOPPED, main  # noqa: E402
 from killing import check_status  # noqa: E402
-from pair import COUNTER, DIRTY_4, JOURNAL, SMP, PairTestCase, Restored  # noqa: E402
+from pair import COUNTER, DIRTY_4, JOURNAL, SMP, PairTestCase, Restored, make_image  # noqa: E402
 from snapshots import SnapshotTestCase  # noqa: E402
 
 
@@ -42,9 +41,7 @@ class RestoredPrimary(PairTestCase, SnapshotTestCase):
                 self.kill_and_judge(self.pair(self.saved(workload)))
 
     def test_with_a_shared_disk(self):
-        disk = self.directory / "disk.img"
-        disk.touch()
-        os.truncate(disk, 16 << 20)
+        disk = make_image(self.directory / "disk.img")
         saved = self.saved(JOURNAL, "--disk", f"path={disk}")
         self.kill_and_judge(self.pair(saved, disk=disk))
 

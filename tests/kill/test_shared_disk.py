@@ -16,11 +16,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import STOPPED, SUPERSEDED, main  # noqa: E402
-from journal_test import ROUNDS, SEED, JournalTestCase  # noqa: E402
-from killing import check_status, kill_backup, kill_primary  # noqa: E402
+from journal_test import ROUNDS, JournalTestCase  # noqa: E402
+from killing import KILLED, SEED, check_status, kill_backup, kill_primary  # noqa: E402
 from proxy import TO_PRIMARY, Proxy  # noqa: E402
 
-KILLED = -signal.SIGKILL
 STILL_LOCKED = "another process still has it"
 
 

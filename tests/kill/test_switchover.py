@@ -3,17 +3,15 @@
 """
 
 import pathlib
-import signal
 import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import FAILURE, OK, main, settings  # noqa: E402
-from killing import check_status  # noqa: E402
+from killing import KILLED, check_status  # noqa: E402
 from pair import COUNTER, DIRTY_4, SMP, PairTestCase  # noqa: E402
 from proxy import TO_BACKUP, TO_PRIMARY, Proxy  # noqa: E402
 
-KILLED = -signal.SIGKILL
 
 
 class Switchover(PairTestCase):

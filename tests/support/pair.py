@@ -68,6 +68,13 @@ JOURNAL = Workload("journal", "journal", "rate=200", observer.judge_journal,
 WORKLOADS = (COUNTER, DIRTY_4, SMP, DIRTY_1, COUNTER_IRQ)
 
 
+def make_image(path, size=DISK_BYTES):
+    """An image full of zeroes."""
+    path.touch()
+    os.truncate(path, size)
+    return path
+
+
 def is_wrong(line, may_be_unequal=False):
     """Whether no side's log may have this line, whatever befell the two."""
     if re.search(r"internal error|terminate called|Sanitizer", line):
@@ -272,10 +279,7 @@ class Pair:
         if self.block == "shared" or name == "primary":
             return self.disk
         own = self.directory / f"{name}.img"
-        if not own.exists():
-            own.touch()
-            os.truncate(own, self.disk.stat().st_size)
-        return own
+        return own if own.exists() else make_image(own, self.disk.stat().st_size)
 
     def disk_options(self, name):
         if not self.disk:
@@ -377,10 +381,7 @@ class PairTestCase(VmTestCase):
     def new_disk(self):
         directory = tempfile.TemporaryDirectory(prefix="fmvm-disk-")
         self.addCleanup(directory.cleanup)
-        disk = pathlib.Path(directory.name) / "disk.img"
-        disk.touch()
-        os.truncate(disk, DISK_BYTES)
-        return disk
+        return make_image(pathlib.Path(directory.name) / "disk.img")
 
     def assert_took_over(self, pair, primary, backup):
         """The backup goes on with the guest, and nothing is missing; the joined stream."""

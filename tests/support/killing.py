@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One kill at a random moment, from the start of a pair to the verdict."""
+"""One kill at a random moment, from the start of a pair to the verdict.
+
+FMVM_KILL_SEED repeats the moments of a run, FMVM_KILL_ROUNDS says how many there are.
+"""
 
 import dataclasses
+import os
 import re
 import signal
 import time
@@ -10,6 +14,12 @@ from fmvm_process import STOPPED
 from pair import Pair
 
 LATEST_S = 1.5  # after the guest is protected
+KILLED = -signal.SIGKILL  # the exit status
+SEED = int(os.environ.get("FMVM_KILL_SEED", time.time_ns() % 1000000))
+
+
+def rounds(usual):
+    return int(os.environ.get("FMVM_KILL_ROUNDS", usual))
 
 
 @dataclasses.dataclass

@@ -2,16 +2,13 @@
 """What the tests of disks have in common: a pair whose guest is `journal`, random kills of it, and
 what must hold of its disks afterwards."""
 
-import os
 import random
-import time
 
 from fmvm_process import OK, STOPPED, run, settings
-from killing import LATEST_S, check_status
+from killing import LATEST_S, SEED, check_status, rounds
 from pair import JOURNAL, PairTestCase
 
-ROUNDS = int(os.environ.get("FMVM_KILL_ROUNDS", "10"))
-SEED = int(os.environ.get("FMVM_KILL_SEED", time.time_ns() % 1000000))
+ROUNDS = rounds(10)
 
 
 class JournalTestCase(PairTestCase):
