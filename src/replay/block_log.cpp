@@ -74,6 +74,12 @@ std::vector<LoggedRequest> BlockLog::take_completed() {
     return take_all();
 }
 
+// end() forgets those that were not captured.
+void BlockLog::ended(bool captured) {
+    --in_flight_;
+    if (!captured && uncaptured_ != 0) --uncaptured_;
+}
+
 bool BlockLog::feeds_recorder() const {
     return recorder_ != nullptr && recorder_->is_recording();
 }

@@ -112,6 +112,8 @@ class BlockLog {
     // Of the backends, on the loop thread.
     void add_backend(RecordingBackend& backend);
     void remove_backend(RecordingBackend& backend);
+    void began() { ++in_flight_; }
+    void ended(bool captured);
     bool feeds_recorder() const;
     bool captures() const { return phase_ != Phase::off || feeds_recorder(); }
     bool redirects_reads() const { return reads_ == Reads::recorded || feeds_recorder(); }

@@ -46,7 +46,7 @@ RecordingBackend::~RecordingBackend() {
 
 void RecordingBackend::submit(BlockOperation& operation) {
     Tracked& tracked = track(operation);
-    ++log_.in_flight_;
+    log_.began();
     if (must_wait(tracked) || !start(tracked)) waiting_.push_back(&tracked);
 }
 
@@ -150,8 +150,7 @@ bool RecordingBackend::poll_completions() {
 
 void RecordingBackend::withdraw() {
     for (Tracked* tracked : std::exchange(waiting_, {})) {
-        --log_.in_flight_;
-        if (!tracked->captured && log_.uncaptured_ != 0) --log_.uncaptured_;
+        log_.ended(tracked->captured);
         BlockOperation& original = *tracked->original;
         release(*tracked);
         original.complete(BlockStatus::io_error);
@@ -170,15 +169,11 @@ void RecordingBackend::complete(BlockOperation& operation, BlockStatus status) {
     started_[tracked.place] = started_.back();
     started_[tracked.place]->place = tracked.place;
     started_.pop_back();
-    --log_.in_flight_;
+    log_.ended(tracked.captured);
     if (status == BlockStatus::io_error && changes_disk(tracked.op)) doubt(tracked);
     // After a failure nobody knows what of it was read.
     if (!tracked.bounce.empty() && status == BlockStatus::ok) deliver_read(tracked);
-    if (tracked.captured) {
-        log(tracked, status);
-    } else if (log_.uncaptured_ != 0) {
-        --log_.uncaptured_;
-    }
+    if (tracked.captured) log(tracked, status);
     BlockOperation& original = *tracked.original;
     release(tracked);
     original.complete(status);

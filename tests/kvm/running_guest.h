@@ -10,18 +10,9 @@
 #include "base/digest.h"
 #include "cli/machine_builder.h"
 #include "kvm/raw_guest.h"
+#include "support/temp_directory.h"
 
 namespace fmvm::test {
-
-struct TemporaryDirectory {
-    TemporaryDirectory() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "fmvm-XXXXXX").string();
-        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-        path = pattern;
-    }
-    ~TemporaryDirectory() { std::filesystem::remove_all(path); }
-    std::filesystem::path path;
-};
 
 struct RunningGuest {
     RunningGuest(const std::string& name, const std::string& cmdline,
@@ -31,7 +22,7 @@ struct RunningGuest {
         options.memory_bytes = 64 * mib;
         options.console = {cli::ConsoleKind::file, console_path()};
         if (disk_bytes != 0) {
-            const std::string image = (directory.path / "disk.img").string();
+            const std::string image = directory.file("disk.img");
             std::ofstream(image).close();
             std::filesystem::resize_file(image, disk_bytes);
             options.disks.emplace_back().path = image;
@@ -44,7 +35,7 @@ struct RunningGuest {
             cli::build_machine(require(Kvm::open()), options, {.dirty_log = dirty_log}, status));
         built.machine->on_end([this](GuestEnd reason) { ended.set_value(reason); });
     }
-    std::string console_path() const { return (directory.path / "console").string(); }
+    std::string console_path() const { return directory.file("console"); }
     std::string console() const {
         std::ifstream file(console_path());
         return {std::istreambuf_iterator<char>(file), {}};
@@ -59,7 +50,7 @@ struct RunningGuest {
         return digest.value();
     }
 
-    TemporaryDirectory directory;
+    TempDirectory directory;
     cli::RunOptions options;
     DirtyLogKind dirty_log = DirtyLogKind::none;
     cli::BuiltMachine built;

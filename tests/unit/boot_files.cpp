@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "support/boot_machine.h"
+#include "support/temp_directory.h"
 
 using namespace fmvm;
 using Catch::Matchers::Contains;
@@ -15,27 +16,6 @@ using test::BootMachine;
 using test::Bytes;
 
 namespace {
-
-class TemporaryDirectory {
-  public:
-    TemporaryDirectory() {
-        std::string name = (std::filesystem::temp_directory_path() / "fmvm-boot-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path_ = name;
-    }
-    ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-
-    std::string file(const std::string& name, const Bytes& bytes) const {
-        std::ofstream out(path_ / name, std::ios::binary);
-        out.write(reinterpret_cast<const char*>(bytes.data()),
-                  static_cast<std::streamsize>(bytes.size()));
-        return path(name);
-    }
-    std::string path(const std::string& name) const { return (path_ / name).string(); }
-
-  private:
-    std::filesystem::path path_;
-};
 
 std::string refusal(const KernelSources& sources) {
     BootMachine machine;
@@ -49,12 +29,12 @@ const Bytes kernel_bytes = test::make_elf(
 }  // namespace
 
 TEST_CASE("a kernel and an initrd are loaded from files") {
-    const TemporaryDirectory directory;
+    const test::TempDirectory directory;
     const Bytes initrd = test::noise(12'345, 7);
     BootMachine machine;
     const auto entry = load_kernel(
-        machine.memory, {directory.file("vmlinux", kernel_bytes), directory.file("initrd", initrd),
-                         "quiet", layout::acpi_tables});
+        machine.memory, {directory.write("vmlinux", kernel_bytes),
+                         directory.write("initrd", initrd), "quiet", layout::acpi_tables});
     REQUIRE(entry.ok());
     CHECK(entry.value().protocol == BootProtocol::pvh);
     CHECK(machine.peek_bytes(GuestAddress(0x100000), 50'000) == test::noise(50'000));
@@ -64,28 +44,28 @@ TEST_CASE("a kernel and an initrd are loaded from files") {
 }
 
 TEST_CASE("every wrong path has its sentence") {
-    const TemporaryDirectory directory;
-    const std::string missing = directory.path("nothing");
+    const test::TempDirectory directory;
+    const std::string missing = directory.file("nothing");
     CHECK(refusal({missing, "", "", {}}) ==
           "kernel " + missing + ": cannot be opened: No such file or directory; check --kernel");
     CHECK_THAT(refusal({"", "", "", {}}), Contains("check --kernel"));
-    CHECK_THAT(refusal({directory.path("."), "", "", {}}), Contains("is a directory"));
-    CHECK_THAT(refusal({directory.file("empty", {}), "", "", {}}), Contains("is empty"));
+    CHECK_THAT(refusal({directory.file("."), "", "", {}}), Contains("is a directory"));
+    CHECK_THAT(refusal({directory.write("empty", ""), "", "", {}}), Contains("is empty"));
     CHECK_THAT(refusal({"/dev/null", "", "", {}}), Contains("is not a regular file"));
-    const std::string fifo = directory.path("fifo");
+    const std::string fifo = directory.file("fifo");
     REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
     CHECK_THAT(refusal({fifo, "", "", {}}), Contains("is not a regular file"));
 
-    const std::string kernel = directory.file("vmlinux", kernel_bytes);
+    const std::string kernel = directory.write("vmlinux", kernel_bytes);
     CHECK_THAT(refusal({kernel, missing, "", {}}),
                Contains("initrd " + missing) && Contains("check --initrd"));
-    CHECK_THAT(refusal({kernel, directory.path("."), "", {}}), Contains("is a directory"));
-    CHECK_THAT(refusal({kernel, directory.file("none", {}), "", {}}), Contains("is empty"));
+    CHECK_THAT(refusal({kernel, directory.file("."), "", {}}), Contains("is a directory"));
+    CHECK_THAT(refusal({kernel, directory.write("none", ""), "", {}}), Contains("is empty"));
 }
 
 TEST_CASE("a file that shrinks while it is read is an error, not a crash") {
-    const TemporaryDirectory directory;
-    const std::string path = directory.file("vmlinux", kernel_bytes);
+    const test::TempDirectory directory;
+    const std::string path = directory.write("vmlinux", kernel_bytes);
     const auto source = boot::FileSource::open("kernel", path);
     REQUIRE(source.ok());
     REQUIRE(::truncate(path.c_str(), 1000) == 0);

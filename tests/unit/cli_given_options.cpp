@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "support/temp_directory.h"
 #include "vmm/layout.h"
 
 using namespace fmvm;
@@ -32,24 +33,6 @@ std::string error_of(GivenOptions given) {
 bool contains(const std::string& text, std::string_view part) {
     return text.find(part) != std::string::npos;
 }
-
-class TemporaryDirectory {
-  public:
-    TemporaryDirectory() {
-        std::string name = "/tmp/fmvm-cli-test-XXXXXX";
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path_ = name;
-    }
-    ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-    std::string file(const std::string& name) const {
-        std::ofstream(path_ / name) << "x";
-        return (path_ / name).string();
-    }
-    std::string name(const std::string& name) const { return (path_ / name).string(); }
-
-  private:
-    std::filesystem::path path_;
-};
 
 }  // namespace
 
@@ -169,13 +152,13 @@ TEST_CASE("disks: paths, serials, number") {
 }
 
 TEST_CASE("disks: one image twice is found behind any name") {
-    const TemporaryDirectory directory;
-    const std::string image = directory.file("a.img");
-    const std::string link = directory.name("link");
-    const std::string hard_link = directory.name("hard");
+    const test::TempDirectory directory;
+    const std::string image = directory.write("a.img", "x");
+    const std::string link = directory.file("link");
+    const std::string hard_link = directory.file("hard");
     std::filesystem::create_symlink(image, link);
     std::filesystem::create_hard_link(image, hard_link);
-    for (const std::string& other : {image, link, hard_link, directory.name("./a.img")}) {
+    for (const std::string& other : {image, link, hard_link, directory.file("./a.img")}) {
         GivenOptions given = with_kernel();
         given.disks = {DiskOptions{.path = image, .serial = {}},
                        DiskOptions{.path = other, .readonly = true, .serial = {}}};
@@ -188,25 +171,25 @@ TEST_CASE("disks: one image twice is found behind any name") {
 }
 
 TEST_CASE("console: the file must be possible, and nobody else's") {
-    const TemporaryDirectory directory;
+    const test::TempDirectory directory;
     GivenOptions given = with_kernel();
     given.console = ConsoleOptions{ConsoleKind::file, ""};
     CHECK(contains(error_of(given), "console: the path is empty"));
-    given.console = ConsoleOptions{ConsoleKind::file, directory.name("missing/log")};
+    given.console = ConsoleOptions{ConsoleKind::file, directory.file("missing/log")};
     CHECK(contains(error_of(given), "does not exist"));
-    given.console = ConsoleOptions{ConsoleKind::file, directory.name("")};
+    given.console = ConsoleOptions{ConsoleKind::file, directory.file("")};
     CHECK(contains(error_of(given), "is a directory"));
-    given.console = ConsoleOptions{ConsoleKind::file, directory.name("log")};
+    given.console = ConsoleOptions{ConsoleKind::file, directory.file("log")};
     CHECK(complete(given, host_memory).ok());
-    given.kernel = directory.file("vmlinux");
+    given.kernel = directory.write("vmlinux", "x");
     given.console = ConsoleOptions{ConsoleKind::file, *given.kernel};
     CHECK(contains(error_of(given), "the same file as kernel"));
 }
 
 TEST_CASE("a file is not written as a disk while it is read as kernel or initrd") {
-    const TemporaryDirectory directory;
+    const test::TempDirectory directory;
     GivenOptions given = with_kernel();
-    given.initrd = directory.file("initrd");
+    given.initrd = directory.write("initrd", "x");
     given.disks = {DiskOptions{.path = *given.initrd, .serial = {}}};
     CHECK(contains(error_of(given), "the same file as initrd"));
     given.disks->front().readonly = true;

@@ -8,30 +8,12 @@
 #include <iterator>
 
 #include "firmware_support.h"
+#include "support/temp_directory.h"
 
 namespace fmvm {
 namespace {
 
 using namespace firmware_test;
-
-class TemporaryDirectory {
-  public:
-    TemporaryDirectory() {
-        std::string name = (std::filesystem::temp_directory_path() / "fmvm-iasl-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path_ = name;
-    }
-    ~TemporaryDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    TemporaryDirectory(const TemporaryDirectory&) = delete;
-    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-    std::string file(const std::string& name) const { return (path_ / name).string(); }
-
-  private:
-    std::filesystem::path path_;
-};
 
 std::string read_file(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
@@ -46,7 +28,7 @@ bool run(const std::string& command) {
 
 // Disassembles and recompiles; returns the source.
 std::string round_trip(const Bytes& table) {
-    const TemporaryDirectory directory;
+    const test::TempDirectory directory;
     const std::string signature = text(table, 0, 4);
     std::ofstream(directory.file("in.dat"), std::ios::binary)
         .write(reinterpret_cast<const char*>(table.data()),

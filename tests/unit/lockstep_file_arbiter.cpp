@@ -12,6 +12,7 @@
 
 #include "lockstep/arbiter.h"
 #include "lockstep/arbiter_record.h"
+#include "support/temp_directory.h"
 
 using namespace fmvm;
 using namespace fmvm::lockstep;
@@ -20,31 +21,6 @@ namespace {
 
 constexpr VmId vm_a{0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
                     0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
-
-class TempDirectory {
-  public:
-    explicit TempDirectory(const std::string& parent = "/tmp")
-        : path_(parent + "/fmvm-arbiter-XXXXXX") {
-        FMVM_CHECK(::mkdtemp(path_.data()) != nullptr);
-    }
-    ~TempDirectory() { std::filesystem::remove_all(path_); }
-    std::string file(const std::string& name) const { return path_ + "/" + name; }
-    void write(const std::string& name, const std::string& text) const {
-        std::ofstream(file(name), std::ios::binary) << text;
-    }
-    std::string read(const std::string& name) const {
-        std::ifstream in(file(name), std::ios::binary);
-        return {std::istreambuf_iterator<char>(in), {}};
-    }
-    std::size_t count() const {
-        return static_cast<std::size_t>(
-            std::distance(std::filesystem::directory_iterator(path_), {}));
-    }
-    const std::string& path() const { return path_; }
-
-  private:
-    std::string path_;
-};
 
 // For thousands of fsyncs.
 std::string memory_directory() {
@@ -56,7 +32,7 @@ struct Bench {
     std::unique_ptr<Arbiter> make(const std::string& side, const VmId& vm = vm_a) const {
         return create_file_arbiter(directory.file("vm"), vm, side).value();
     }
-    TempDirectory directory;
+    test::TempDirectory directory;
     std::unique_ptr<Arbiter> alpha = make("alpha");
     std::unique_ptr<Arbiter> beta = make("beta");
 };
@@ -224,7 +200,7 @@ TEST_CASE("file arbiter: a medium that is gone is not consent", "[arbiter]") {
 }
 
 TEST_CASE("file arbiter: names that cannot work are refused at once", "[arbiter]") {
-    const TempDirectory directory;
+    const test::TempDirectory directory;
     CHECK_FALSE(create_file_arbiter("", vm_a, "alpha").ok());
     CHECK_FALSE(create_file_arbiter(directory.path() + "/", vm_a, "alpha").ok());
     CHECK_FALSE(create_file_arbiter(directory.file("no/vm"), vm_a, "alpha").ok());
