@@ -48,7 +48,7 @@ class Console:
 
     def reports(self):
         text = self.path.read_text(errors="replace") if self.path.exists() else ""
-        pattern = r"dirty pass=(\d+) tsc=(\d+) gap_us=(\d+) gap_max_us=(\d+) sum=\w+ laps=(\d+)"
+        pattern = r"dirty pass=(\d+) tsc=(\d+) gap_us=(\d+) gap_max_us=(\d+) sum=\w+ laps=(\d+)\n"
         return [tuple(map(int, found)) for found in re.findall(pattern, text)]
 
     def tsc_khz(self):
