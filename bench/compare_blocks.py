@@ -18,7 +18,6 @@ bench/compare_blocks.py [--rounds 2] [--seconds 4] [--rows NAME,...] [--columns 
                         [--threads] [--json FILE]
 """
 
-import argparse
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -35,7 +34,7 @@ import typing
 import block_rows
 import colo_blocks
 from block_rows import Vm
-from common import free_port
+from common import free_port, new_parser
 
 ALONE, TWO, COLO = "unprotected", "two unprotected", "COLO+NBD"
 
@@ -201,11 +200,7 @@ def report(row, result):
 
 
 def main():
-    build = pathlib.Path(__file__).resolve().parents[1] / "build/release"
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fmvm", type=pathlib.Path, default=build / "fmvm")
-    parser.add_argument("--guests", type=pathlib.Path, default=build / "guests/bare")
+    parser = new_parser(__doc__)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--rows", default=",".join(block_rows.NAMES))

@@ -16,7 +16,6 @@ bench/compare_colo.py [--fmvm PATH] [--guests DIR] [--seconds 1] [--pairs 10] [-
                       [-- OPTIONS OF fmvm primary]
 """
 
-import argparse
 import contextlib
 import ctypes
 import dataclasses
@@ -28,7 +27,7 @@ import subprocess
 import tempfile
 import time
 
-from common import QEMU_BOOT_S, SETTLE_S, free_port, percentile
+from common import QEMU_BOOT_S, SETTLE_S, free_port, new_parser, percentile
 from qemu_colo import Qemu, Relay, colo_stops_us, protect
 
 UNPROTECTED_S = 0.5  # after its backup has died: the guest goes on alone by then
@@ -224,11 +223,7 @@ def report(side, one):
 
 
 def main():
-    build = pathlib.Path(__file__).resolve().parents[1] / "build/release"
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fmvm", type=pathlib.Path, default=build / "fmvm")
-    parser.add_argument("--guests", type=pathlib.Path, default=build / "guests/bare")
+    parser = new_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=2)

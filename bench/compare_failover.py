@@ -11,7 +11,6 @@ bench/compare_failover.py [--fmvm PATH] [--guests DIR] [--kills 20] [--mib 4] [-
                           [--interval 20] [--no-colo]
 """
 
-import argparse
 import contextlib
 import pathlib
 import random
@@ -19,7 +18,7 @@ import subprocess
 import tempfile
 import time
 
-from common import QEMU_BOOT_S, SETTLE_S, free_port, percentile
+from common import QEMU_BOOT_S, SETTLE_S, free_port, new_parser, percentile
 from console_latency import Reader
 from qemu_colo import Qemu, protect
 
@@ -96,11 +95,7 @@ def with_colo(settings, guest, directory):
 
 
 def main():
-    build = pathlib.Path(__file__).resolve().parents[1] / "build/release"
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fmvm", type=pathlib.Path, default=build / "fmvm")
-    parser.add_argument("--guests", type=pathlib.Path, default=build / "guests/bare")
+    parser = new_parser(__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--mib", type=int, default=4)
     parser.add_argument("--memory", type=int, default=256)

@@ -9,7 +9,6 @@ relate is taken from the lines before the guest is protected; later ones are lat
 bench/console_latency.py [--fmvm PATH] [--guests DIR] [--seconds 6] [--mib 0] [--no-colo]
 """
 
-import argparse
 import contextlib
 import pathlib
 import re
@@ -20,7 +19,7 @@ import threading
 import time
 import typing
 
-from common import QEMU_BOOT_S, SETTLE_S, free_port, percentile
+from common import QEMU_BOOT_S, SETTLE_S, free_port, new_parser, percentile
 from qemu_colo import Qemu, protect
 
 COLO_INTERVAL_MS = 20
@@ -103,11 +102,7 @@ def measure_colo(settings):
 
 
 def main():
-    build = pathlib.Path(__file__).resolve().parents[1] / "build/release"
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fmvm", type=pathlib.Path, default=build / "fmvm")
-    parser.add_argument("--guests", type=pathlib.Path, default=build / "guests/bare")
+    parser = new_parser(__doc__)
     parser.add_argument("--seconds", type=int, default=6)
     parser.add_argument("--mib", type=int, default=0)
     parser.add_argument("--no-colo", dest="colo", action="store_false")

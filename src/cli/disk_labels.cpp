@@ -27,8 +27,7 @@ Result<std::optional<std::string>> label_path(const DiskOptions& disk) {
     if (disk.readonly || is_file(disk)) return std::optional(replay::default_label_path(disk.path));
     return make_error(
         "disk {}: is no file, beside which its label would be; add label=PATH, a file that stays "
-        "when "
-        "this host is started again, or label=none if no protected guest ever uses it",
+        "when this host is started again, or label=none if no protected guest ever uses it",
         disk.path);
 }
 

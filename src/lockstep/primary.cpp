@@ -92,9 +92,9 @@ Primary::TimePoint Primary::deadline() const {
     if (claim_again_) due = std::min(due, *claim_again_);
     if (channel_) due = std::min(due, detector_->next_look(channel_->last_heard()));
     if (state_ == State::handing_over) due = std::min(due, handing_over_since_ + handing_over_max);
-    if (copy_look_) due = std::min(due, *copy_look_);
     // With a full queue pump() waits for it to drain, whatever is due.
     const bool has_room = channel_ && channel_->queued_bytes() < channel_high_water;
+    if (copy_look_ && has_room) due = std::min(due, *copy_look_);
     if (state_ == State::following && !packing_ && may_cut() && has_room)
         due = std::min(due, may_settle() ? settle_look_ : policy_.next_cut(waiting_since()));
     if (may_verify() && has_room) due = std::min(due, verification_->due());

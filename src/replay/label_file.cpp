@@ -90,8 +90,9 @@ Result<void> reserve(int fd, const std::string& path, std::uint64_t bytes) {
     return {};
 }
 
-// A file system that writes copies (btrfs) would need room anew for each write to the mapping; this asks
-// it to write in place, which it does for files that are empty yet. Others do not know the flag.
+// A file system that writes copies (btrfs) would need room anew for each write to the mapping; this
+// asks it to write in place, which it does for files that are empty yet. Others do not know the
+// flag.
 void write_in_place(int fd) {
     int flags = 0;
     if (::ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0) return;

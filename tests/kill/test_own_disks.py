@@ -36,21 +36,23 @@ class OwnDisksTestCase(JournalTestCase):
 
 
 class OrderlyEnd(OwnDisksTestCase):
+    def ended_pair(self, mode):
+        """After some records, an orderly end, and a comparison of the two disks."""
+        pair = self.journal_pair(block=mode)
+        primary, backup = pair.start()
+        primary.wait_lines(50)
+        self.assert_same_in_the_end(pair, primary, backup)
+        return pair
+
     def test_the_disks_are_the_same(self):
         for mode in ("replay", "copy"):
             with self.subTest(mode=mode):
-                pair = self.journal_pair(block=mode)
-                primary, backup = pair.start()
-                primary.wait_lines(50)
-                self.assert_same_in_the_end(pair, primary, backup)
+                self.ended_pair(mode)
 
     def test_the_trace_tells_the_disks_part_of_the_wire(self):
         for mode in ("replay", "copy"):
             with self.subTest(mode=mode):
-                pair = self.journal_pair(block=mode)
-                primary, backup = pair.start()
-                primary.wait_lines(50)
-                self.assert_same_in_the_end(pair, primary, backup)
+                pair = self.ended_pair(mode)
                 lines = (pair.directory / "primary.trace").read_text().splitlines()
                 epochs = [json.loads(line) for line in lines]
                 for epoch in epochs:

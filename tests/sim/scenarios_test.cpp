@@ -34,6 +34,14 @@ class Scenario {
         world.settle();
         CHECK(world.timeline().failure() == "");
     }
+    // Until the guest stands for a backup that cannot reach the arbiter.
+    void begin_hopeless_switch_over() {
+        begin();
+        world.arbiter().set_reachable(1, false);
+        world.primary().ask_to_switch_over();
+        REQUIRE(world.run_until(
+            [&] { return world.primary().state() == Primary::State::handing_over; }));
+    }
     bool backup_runs() { return world.backup().state() == Backup::State::running; }
     bool primary_runs() { return world.primary().runs(); }
 
@@ -224,12 +232,8 @@ TEST_CASE("simulation: a switchover with a death at each step", "[scenario]") {
 
 TEST_CASE("simulation: a switchover to a backup that cannot reach the arbiter", "[scenario]") {
     Scenario scenario;
-    scenario.begin();
+    scenario.begin_hopeless_switch_over();
     World& world = scenario.world;
-    world.arbiter().set_reachable(1, false);
-    world.primary().ask_to_switch_over();
-    REQUIRE(
-        world.run_until([&] { return world.primary().state() == Primary::State::handing_over; }));
     const std::uint64_t steps = world.primary().guest().steps();
     REQUIRE(world.run_until([&] { return world.primary().state() == Primary::State::alone; }));
     CHECK(world.arbiter().newest() == 2);
@@ -246,12 +250,8 @@ TEST_CASE("simulation: a switchover that hangs is given up in time, however pati
     Settings settings;
     settings.lost_after = 60s;
     Scenario scenario(settings);
-    scenario.begin();
+    scenario.begin_hopeless_switch_over();
     World& world = scenario.world;
-    world.arbiter().set_reachable(1, false);
-    world.primary().ask_to_switch_over();
-    REQUIRE(
-        world.run_until([&] { return world.primary().state() == Primary::State::handing_over; }));
     CHECK(world.run_until([&] { return world.primary().state() == Primary::State::alone; }, 4s));
 }
 
