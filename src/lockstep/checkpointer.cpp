@@ -391,7 +391,12 @@ void Checkpointer::pack(const Staged& staged, GatheredBody& body, SlotLease& lea
         in_store ? PageBytes(store_->bytes(staged.slot)) : PageBytes(memory_.page(staged.page));
     if (disks_ != nullptr && std::ranges::binary_search(disks_->filled(), staged.page)) {
         ++counts_.filled;
-        hot_->compared(staged.page, false);  // a read costs the guest no fault
+        hot_->compared(staged.page, HotPages::Change::none);  // a read costs the guest no fault
+        keep_copy(staged);
+        return;
+    }
+    if (hot_->sent_unseen(staged.page)) {
+        count(append(staged, now, nullptr, body, lease));
         keep_copy(staged);
         return;
     }
@@ -400,12 +405,15 @@ void Checkpointer::pack(const Staged& staged, GatheredBody& body, SlotLease& lea
         before_slot == PageStore::none ? nullptr : store_->bytes(before_slot).data();
     if (before != nullptr && std::memcmp(before, now.data(), page_size) == 0) {
         ++counts_.unchanged;
-        hot_->compared(staged.page, false);
+        hot_->compared(staged.page, HotPages::Change::none);
         if (in_store) store_->free(staged.slot);
         return;
     }
-    count(append(staged, now, before, body, lease));
-    hot_->compared(staged.page, true);
+    const PageEncoding encoding = append(staged, now, before, body, lease);
+    count(encoding);
+    const bool whole = encoding == PageEncoding::raw || encoding == PageEncoding::lz4;
+    hot_->compared(staged.page, before != nullptr && whole ? HotPages::Change::rewritten
+                                                           : HotPages::Change::some);
     keep_copy(staged);
 }
 

@@ -11,6 +11,7 @@ bool HotPages::logged(PageIndex index, EpochId epoch) {
         if (page.share >= share_cold) return false;
         // Whether it was written since the last cut is not known: it is always in the log.
         page.hot = false;
+        page.rewritten = page.unseen = 0;
         page.last_epoch = 0;
         page.cooled = std::min<std::uint8_t>(page.cooled + 1, cooled_max);
         --hot_count_;
@@ -26,12 +27,21 @@ bool HotPages::logged(PageIndex index, EpochId epoch) {
     return false;
 }
 
-void HotPages::compared(PageIndex index, bool changed) {
+void HotPages::compared(PageIndex index, Change change) {
     Page& page = pages_[index];
     if (!page.hot) return;
-    const int target = changed ? UINT8_MAX : 0;
+    const int target = change != Change::none ? UINT8_MAX : 0;
     page.share = static_cast<std::uint8_t>(page.share + (target - page.share) / 8);
     if (page.share >= share_trusted) page.cooled = 0;
+    const unsigned times = change == Change::rewritten ? page.rewritten + 1U : 0U;
+    page.rewritten = page.unseen = std::min<unsigned>(times, unseen_max) & 0xf;
+}
+
+bool HotPages::sent_unseen(PageIndex index) {
+    Page& page = pages_[index];
+    if (page.unseen == 0) return false;
+    --page.unseen;
+    return true;
 }
 
 }  // namespace fmvm::lockstep

@@ -8,6 +8,9 @@
 // Not only pages written in epoch after epoch: a guest with a large working set is slowed down by
 // the faults themselves, so that one pass over it takes several epochs, until they are spared.
 //
+// A hot page that is found rewritten from end to end, time after time, gains nothing from being
+// compared: for as many epochs as that has happened it is sent unseen, and no copy of it is kept.
+//
 // Pure: pages are numbers. Threads: the replication thread.
 #pragma once
 
@@ -27,11 +30,17 @@ class HotPages {
 
     // At the cut of `epoch`, for each logged page: true when it is to be watched anew.
     bool logged(PageIndex page, EpochId epoch);
-    // Beside the guest, for a page that the cut copied: whether its content had changed.
-    void compared(PageIndex page, bool changed);
+    // Beside the guest, for a page that the cut copied: how its content had changed. `rewritten`:
+    // so that a difference is no smaller than the page.
+    enum class Change { none, some, rewritten };
+    void compared(PageIndex page, Change change);
+    // Beside the guest, before it would be compared: whether it is to be sent as it is.
+    bool sent_unseen(PageIndex page);
 
-    // Written again lately: a copy of it will be of use at the next cut.
-    bool is_warm(PageIndex page) const { return pages_[page].hot || pages_[page].again; }
+    // A copy of it will be of use at the next cut: written again lately, and to be compared.
+    bool is_warm(PageIndex page) const {
+        return (pages_[page].hot || pages_[page].again) && pages_[page].unseen == 0;
+    }
 
     // Written again within so many epochs, a page becomes hot; a half, a quarter, ... of that when
     // it has cooled once, twice, ...
@@ -41,14 +50,18 @@ class HotPages {
     static constexpr std::uint8_t share_at_first = 128;
     static constexpr std::uint8_t share_cold = 64;      // below, it cools
     static constexpr std::uint8_t share_trusted = 192;  // from here on its past is forgotten
+    // At most so many epochs unseen: what is hot but no longer written is found out after them.
+    static constexpr std::uint8_t unseen_max = 8;
 
   private:
     struct Page {
-        std::uint32_t last_epoch = 0;  // in which it was logged; low bits, 0: never
-        std::uint8_t share = 0;        // of a hot page
-        std::uint8_t cooled = 0;       // times, lately
-        bool again = false;            // it was logged twice within hot_within epochs
-        bool hot = false;
+        std::uint32_t last_epoch = 0;    // in which it was logged; low bits, 0: never
+        std::uint8_t share = 0;          // of a hot page
+        std::uint8_t cooled = 0;         // times, lately
+        std::uint8_t rewritten : 4 = 0;  // of a hot page: times in a row
+        std::uint8_t unseen : 4 = 0;     // epochs left in which it is not compared
+        bool again : 1 = false;          // it was logged twice within hot_within epochs
+        bool hot : 1 = false;
     };
     ZeroArray<Page> pages_;
     std::size_t hot_max_;

@@ -22,7 +22,7 @@ class Bench {
         if (watched_) return;
         ++copied;
         watched_ = hot_.logged(page, epoch_);
-        hot_.compared(page, written);
+        hot_.compared(page, written ? HotPages::Change::some : HotPages::Change::none);
     }
     bool is_hot() const { return !watched_; }
     unsigned faults = 0;
@@ -97,4 +97,55 @@ TEST_CASE("hot pages: a page is hot while that is cheaper than faults", "[hot]")
     }
     // Hot in every epoch, it would cost 20000.
     CHECK(after_epochs(0.1, epochs).copied < 5000);
+}
+
+namespace {
+
+// Of `epochs` cuts of a hot page: how many compared it, which found `change` each time.
+unsigned times_compared(HotPages& hot, unsigned epochs, HotPages::Change change) {
+    unsigned compared = 0;
+    for (unsigned i = 0; i < epochs; ++i) {
+        if (hot.sent_unseen(page)) continue;
+        hot.compared(page, change);
+        ++compared;
+    }
+    return compared;
+}
+
+HotPages with_hot_page() {
+    HotPages hot(10, 10);
+    hot.logged(page, 1);
+    hot.logged(page, 2);
+    return hot;
+}
+
+}  // namespace
+
+TEST_CASE("hot pages: what is rewritten as a whole is hardly ever compared", "[hot]") {
+    HotPages hot = with_hot_page();
+    CHECK(times_compared(hot, 1, HotPages::Change::rewritten) == 1);
+    CHECK_FALSE(hot.is_warm(page));  // a copy would not be looked at
+    CHECK(hot.sent_unseen(page));
+    CHECK(hot.is_warm(page));  // the next one will
+    CHECK(times_compared(hot, 900, HotPages::Change::rewritten) < 110);
+}
+
+TEST_CASE("hot pages: what is no longer rewritten is compared each time", "[hot]") {
+    HotPages hot = with_hot_page();
+    times_compared(hot, 100, HotPages::Change::rewritten);
+    unsigned unseen = 0;
+    while (hot.sent_unseen(page))
+        ++unseen;
+    CHECK(unseen <= HotPages::unseen_max);
+    const auto change = GENERATE(HotPages::Change::none, HotPages::Change::some);
+    CHECK(times_compared(hot, 50, change) == 50);
+    CHECK(hot.is_warm(page));
+}
+
+TEST_CASE("hot pages: what has cooled is looked at again from the start", "[hot]") {
+    HotPages hot = with_hot_page();
+    times_compared(hot, 100, HotPages::Change::none);
+    CHECK(hot.logged(page, 3));  // cooled
+    CHECK_FALSE(hot.sent_unseen(page));
+    CHECK(times_compared(hot, 10, HotPages::Change::rewritten) == 10);  // it is not hot
 }
