@@ -18,8 +18,12 @@ inline bool is_zero(std::span<const std::uint8_t> bytes) {
 // (`rep movsq` for a page), and its std::ranges::copy from constant bytes goes byte by byte.
 void copy_bytes(std::span<const std::uint8_t> from, std::uint8_t* to);
 
-// The same past the caches, for more than they hold: saves reading what will be overwritten.
-// Both aligned to 16 bytes, the size a multiple of 64.
+// The same past the caches: saves reading what will be overwritten. `to` is aligned to 16 bytes,
+// the size a multiple of 64.
 void stream_bytes(std::span<const std::uint8_t> from, std::uint8_t* to);
+
+// The one of both that suits pages of so many bytes in all: more than the caches hold go past them.
+using CopyBytes = void (*)(std::span<const std::uint8_t> from, std::uint8_t* to);
+CopyBytes copy_for(std::size_t bytes);
 
 }  // namespace fmvm

@@ -25,8 +25,8 @@ static_assert(initial_chunk_pages * page_record_max + 64 <= frame_body_max);
 // milliseconds. A guest that writes faster than we send never gets there; rounds are limited.
 constexpr std::uint64_t initial_rest_pages = 2048;
 constexpr unsigned initial_rounds_max = 6;
-// More would push one another out of the caches before they are packed.
-constexpr std::uint64_t cached_pages_max = 4096;
+
+constexpr std::uint64_t large_epoch_pages = 4096;
 
 // Copying is shared with a helper in pieces of so many pages, from so many pieces on (waking the
 // helper takes as long as copying a few).
@@ -233,6 +233,8 @@ Result<void> Checkpointer::cut(EpochId epoch, bool stay_stopped) {
     report_.state = laps.lap();
     digest_pages();
     report_.digest = laps.lap();
+    // A large epoch takes long to send in any case, and must not take the guest's CPU for it.
+    machine_.set_vcpus_first(report_.pages_found > large_epoch_pages);
     if (!stay_stopped && fits_) resume();
     return {};
 }
@@ -278,16 +280,11 @@ void Checkpointer::copy_pages() {
 
 // This thread or its helper.
 void Checkpointer::copy_piece(std::size_t piece) {
-    const bool cached = staged_.size() <= cached_pages_max;
+    const CopyBytes copy = copy_for(staged_.size() * page_size);
     const std::size_t end = std::min(staged_.size(), (piece + 1) * copy_piece_pages);
     for (std::size_t i = piece * copy_piece_pages; i < end; ++i) {
         if (staged_[i].slot == PageStore::none) continue;
-        std::uint8_t* const target = store_->bytes(staged_[i].slot).data();
-        if (cached) {
-            copy_bytes(memory_.page(staged_[i].page), target);
-        } else {
-            stream_bytes(memory_.page(staged_[i].page), target);
-        }
+        copy(memory_.page(staged_[i].page), store_->bytes(staged_[i].slot).data());
     }
 }
 
@@ -464,6 +461,7 @@ void Checkpointer::end() {
     for (WriteGate* gate : write_gates_)
         gate->open();
     if (disks_ != nullptr) disks_->end();
+    machine_.set_vcpus_first(false);
     resume();
 }
 

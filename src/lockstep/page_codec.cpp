@@ -133,14 +133,15 @@ Result<PagesBody> parse_pages_body(std::span<const std::uint8_t> body, std::uint
     return pages;
 }
 
-bool apply_page(const PageRecord& record, std::span<std::uint8_t, page_size> target) {
+bool apply_page(const PageRecord& record, std::span<std::uint8_t, page_size> target,
+                CopyBytes copy) {
     switch (record.encoding) {
         case PageEncoding::zero:
             // Reading first keeps a page that the host has not yet provided unprovided.
             if (!is_zero(target)) std::memset(target.data(), 0, target.size());
             return true;
         case PageEncoding::raw:
-            copy_bytes(record.payload, target.data());
+            copy(record.payload, target.data());
             return true;
         case PageEncoding::delta:
             apply_delta(record.payload, target);

@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "lockstep/gathered_body.h"
 #include "lockstep/protocol.h"
@@ -63,6 +64,8 @@ Result<PagesBody> parse_pages_body(std::span<const std::uint8_t> body, std::uint
 
 // Writes the record's content over what the page held. Payloads have been checked; only an LZ4
 // block can still turn out to be damaged: then the page is undefined and the answer false.
-[[nodiscard]] bool apply_page(const PageRecord& record, std::span<std::uint8_t, page_size> target);
+// copy: how a whole page is written; stream_bytes() wants it aligned.
+[[nodiscard]] bool apply_page(const PageRecord& record, std::span<std::uint8_t, page_size> target,
+                              CopyBytes copy = copy_bytes);
 
 }  // namespace fmvm::lockstep

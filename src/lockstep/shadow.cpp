@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/digest.h"
 #include "lockstep/delta.h"
 
@@ -10,9 +11,9 @@ namespace fmvm::lockstep {
 
 namespace {
 
-Result<void> apply_records(ShadowRam& ram, const PagesBody& pages) {
+Result<void> apply_records(ShadowRam& ram, const PagesBody& pages, CopyBytes copy = copy_bytes) {
     for (const PageRecord& record : pages.records) {
-        if (!apply_page(record, ram.page(record.page)))
+        if (!apply_page(record, ram.page(record.page), copy))
             return make_error("page {} cannot be unpacked", record.page);
     }
     return {};
@@ -146,8 +147,12 @@ Result<void> Shadow::mark_disks() {
 }
 
 Result<void> Shadow::apply() {
+    std::size_t count = 0;
     for (const StagedPages& pages : unapplied_)
-        FMVM_TRY(apply_records(ram_, pages.content));
+        count += pages.content.records.size();
+    const CopyBytes copy = copy_for(count * page_size);
+    for (const StagedPages& pages : unapplied_)
+        FMVM_TRY(apply_records(ram_, pages.content, copy));
     unapplied_.clear();
     for (const StagedLog& log : unreplayed_)
         FMVM_TRY(disks_->replay(log.content.records));

@@ -24,6 +24,9 @@ class CheckpointedMachine {
     // The guest has ended: devices take what it left in their queues, for nobody would carry that
     // out with its last state. Waits for vCPUs to stand. Not while a QuiesceGuard lives.
     virtual void take_last_requests() = 0;
+    // vCPUs go before our other threads where they compete for a CPU, or no longer do. No effect
+    // where the host has no CPU to spare or does not permit it.
+    virtual void set_vcpus_first(bool first) = 0;
 
   private:
     friend class QuiesceGuard;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine.h"
 
+#include "base/thread_priority.h"
 #include "vmm/cpuid.h"
 #include "vmm/layout.h"
 #include "vmm/ring_dirty_log.h"
@@ -129,6 +130,14 @@ void Machine::take_last_requests() {
     for (const auto& vcpu : vcpus_)
         vcpu->wait_stopped();
     loop_.poll_once();
+}
+
+// Where every CPU has a vCPU, those would leave others a quarter of one.
+void Machine::set_vcpus_first(bool first) {
+    if (first && usable_cpus() <= vcpus_.size()) return;
+    if (std::exchange(vcpus_first_, first) == first) return;
+    for (const auto& vcpu : vcpus_)
+        vcpu->set_first(first);
 }
 
 void Machine::run_on() {

@@ -108,6 +108,7 @@ class Machine : public CheckpointedMachine {
     Result<StateImage> save() override;
     PageSet unsettled_pages() const override;
     void take_last_requests() override;
+    void set_vcpus_first(bool first) override;
     // Puts this machine, which has never started, where the saved one stood. RAM is the caller's,
     // before or after, but before start(). After an error the machine is good for nothing.
     Result<void> restore(const StateImage& image);
@@ -152,6 +153,7 @@ class Machine : public CheckpointedMachine {
     std::function<void(GuestEnd)> end_handler_;
     bool started_ = false;   // controlling thread
     unsigned quiesced_ = 0;  // guards alive; controlling thread
+    bool vcpus_first_ = false;
     std::atomic<bool> ended_{false};
     std::optional<GuestEnd> early_end_;  // before start()
     std::string report_;

@@ -6,10 +6,15 @@
 
 #include "base/check.h"
 #include "base/thread_name.h"
+#include "base/thread_priority.h"
 
 namespace fmvm {
 
 namespace {
+
+// Three times the share of a thread that competes with it (sched(7): a tenth for each step of
+// niceness).
+constexpr int first_steps = 5;
 
 int kick_signal() {
     return SIGRTMIN;
@@ -34,7 +39,10 @@ void prepare_kick_signal() {
 }
 
 VcpuThread::VcpuThread(Vcpu vcpu, EndHandler on_end)
-    : vcpu_(std::move(vcpu)), on_end_(std::move(on_end)), thread_([this] { thread_main(); }) {}
+    : vcpu_(std::move(vcpu)),
+      on_end_(std::move(on_end)),
+      usual_niceness_(niceness_of(0)),  // which a new thread inherits
+      thread_([this] { thread_main(); }) {}
 
 VcpuThread::~VcpuThread() {
     finish();
@@ -82,8 +90,14 @@ void VcpuThread::finish() {
     thread_.join();
 }
 
+void VcpuThread::set_first(bool first) {
+    const pid_t thread = thread_id_;
+    if (thread != 0) set_niceness(thread, usual_niceness_ - (first ? first_steps : 0));
+}
+
 void VcpuThread::thread_main() {
     name_thread("vcpu-" + std::to_string(vcpu_.id()));
+    thread_id_ = ::gettid();
     const sigset_t set = kick_signal_set();
     FMVM_CHECK(::pthread_sigmask(SIG_UNBLOCK, &set, nullptr) == 0);
     std::unique_lock lock(mutex_);

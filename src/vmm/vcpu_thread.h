@@ -47,6 +47,8 @@ class VcpuThread {
     void wait_stopped();
     // Controlling thread: stops and joins the thread.
     void finish();
+    // Controlling thread: whether it goes before other threads that compete for its CPU.
+    void set_first(bool first);
 
     RunState state() const;
     // Only while the vCPU stands.
@@ -58,11 +60,13 @@ class VcpuThread {
 
     Vcpu vcpu_;
     EndHandler on_end_;
+    const int usual_niceness_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     RunState state_ = RunState::created;
     bool finish_requested_ = false;
     std::atomic<bool> stop_requested_{false};
+    std::atomic<pid_t> thread_id_{0};  // 0: has not begun
     std::thread thread_;
 };
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kvm/raw_guest.h"
 
+#include <filesystem>
+#include <fstream>
 #include <future>
 
 #include "base/little_endian.h"
+#include "base/thread_priority.h"
 
 namespace fmvm::test {
 
@@ -42,6 +45,27 @@ class EndWatch {
 };
 
 constexpr auto end_wait_max = std::chrono::seconds(20);
+
+// Of this process.
+pid_t thread_named(const std::string& name) {
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+        std::string found;
+        std::getline(std::ifstream(task.path() / "comm"), found);
+        if (found == name) return std::stoi(task.path().filename());
+    }
+    FAIL("no thread " << name);
+    return 0;
+}
+
+// What a thread gets that asks for it, which takes a permission.
+int niceness_after_asking_for(int niceness) {
+    int got = 0;
+    std::thread([&] {
+        set_niceness(0, niceness);
+        got = niceness_of(0);
+    }).join();
+    return got;
+}
 
 // Runs the code until the vCPU reports its end.
 VcpuExit run_to_end(RawGuest& guest, std::string* report = nullptr) {
@@ -116,6 +140,21 @@ TEST_CASE("stop requests from several threads at once are one stop", "[kvm]") {
         other.join();
         REQUIRE(thread.state() == RunState::stopped);
     }
+}
+
+TEST_CASE("a vCPU goes first while that is wanted, as far as the host permits", "[kvm]") {
+    RawGuest guest(count_for_ever);
+    VcpuThread thread(guest.take_vcpu(), [](VcpuExit, const Vcpu&) {});
+    REQUIRE(thread.resume());
+    thread.request_stop();
+    thread.wait_stopped();
+    const pid_t id = thread_named("vcpu-0");
+    const int usual = niceness_of(0);
+    CHECK(niceness_of(id) == usual);
+    thread.set_first(true);
+    CHECK(niceness_of(id) == niceness_after_asking_for(usual - 5));
+    thread.set_first(false);
+    CHECK(niceness_of(id) == usual);
 }
 
 TEST_CASE("a triple fault is a crash", "[kvm]") {

@@ -51,7 +51,9 @@ class FakeMachine : public CheckpointedMachine {
     Result<StateImage> save() override;
     PageSet unsettled_pages() const override { return PageSet(ram_.memory().page_count()); }
     void take_last_requests() override { ++last_requests_taken; }
+    void set_vcpus_first(bool first) override { vcpus_first = first; }
     unsigned last_requests_taken = 0;
+    bool vcpus_first = false;
 
     bool stands() const { return guards_ != 0; }
 

@@ -110,11 +110,32 @@ TEST_CASE("checkpointer: pages written all the time are spared the faults", "[ch
     CHECK(newly_written == 0);
     CHECK(bench.checkpointer->report().pages_found == 20);
     // Cold again, they are watched again.
-    for (int number = 0; number < 14; ++number) {
+    for (unsigned number = 0; number < 14U + HotPages::unseen_max; ++number) {
         bench.epoch();
         bench.deliver_all();
     }
     CHECK(bench.checkpointer->report().pages_found == 0);
+}
+
+TEST_CASE("checkpointer: while a large epoch is sent, vCPUs go first", "[checkpointer]") {
+    CheckpointBench::Options options = options_of(1, 6000);
+    options.pages = 5000;
+    CheckpointBench bench(options);
+    bench.lively = false;
+    bench.protect();
+    CHECK_FALSE(bench.machine.vcpus_first);
+    bench.guest_fills(0, 4500);
+    bench.epoch();
+    CHECK(bench.machine.vcpus_first);
+    SECTION("until the next small one") {
+        bench.guest_fills(0, 10);
+        for (unsigned number = 0; number < 2 + HotPages::hot_within; ++number)
+            bench.epoch();
+    }
+    SECTION("or until the backup is lost") {
+        bench.lose_connection();
+    }
+    CHECK_FALSE(bench.machine.vcpus_first);
 }
 
 // What the backup has of such a page is what its own disk holds, not the copy that was sent last.
