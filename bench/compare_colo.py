@@ -9,7 +9,9 @@ bytes on the wire; and the floor, a plain memcpy of the same number of pages in 
 This machine's own speed changes by a factor of two from one second to the next (a neighbour's
 doing), so speeds are compared in pairs: one guest, whose backup comes and is killed again; each
 protected window is held against the unprotected ones just before and after it. COLO cannot lose
-its secondary and get another one, so it is one pair for each round.
+its secondary and get another one, so it is one pair for each round. Beside the median of the pairs
+stands the ratio of the quick moments of both (tenths of a second, the ninth of ten by speed), in
+which the neighbour does nothing.
 
 bench/compare_colo.py [--fmvm PATH] [--guests DIR] [--seconds 1] [--pairs 10] [--rounds 2]
                       [--rows 0:20,4:20,64:100] [--memory 256] [--no-colo]
@@ -19,6 +21,7 @@ bench/compare_colo.py [--fmvm PATH] [--guests DIR] [--seconds 1] [--pairs 10] [-
 import contextlib
 import ctypes
 import dataclasses
+import itertools
 import json
 import pathlib
 import re
@@ -30,6 +33,7 @@ import time
 from common import QEMU_BOOT_S, SETTLE_S, free_port, new_parser, percentile
 from qemu_colo import Qemu, Relay, colo_stops_us, protect
 
+QUICK = 0.9  # of the moments, nine in ten are slower than these
 UNPROTECTED_S = 0.5  # after its backup has died: the guest goes on alone by then
 START_LIMIT_S = 30
 
@@ -61,11 +65,15 @@ class Console:
                 raise SystemExit(f"the guest does not report: {self.path.read_text()[-500:]}")
             time.sleep(0.05)
 
-    def speed(self, seconds):
-        """Laps per second by the guest's own clock, from now on."""
+    def speeds(self, seconds):
+        """Laps per second by the guest's own clock, from now on: of all, and from report to report."""
         since = len(self.reports())
         time.sleep(seconds)
-        first, *_, last = self.reports()[since:]
+        reports = self.reports()[since:]
+        steps = [self.speed_between(*pair) for pair in itertools.pairwise(reports)]
+        return self.speed_between(reports[0], reports[-1]), steps
+
+    def speed_between(self, first, last):
         return (last[4] - first[4]) / ((last[1] - first[1]) / self.tsc_khz() / 1000)
 
     def longest_gap_ms(self, since):
@@ -75,6 +83,8 @@ class Console:
 @dataclasses.dataclass
 class Measurement:
     kept: list = dataclasses.field(default_factory=list)  # of the speed beside it, by pair
+    protected: list = dataclasses.field(default_factory=list)  # speed, in a tenth of a second each
+    alone: list = dataclasses.field(default_factory=list)
     stops_us: list = dataclasses.field(default_factory=list)
     bytes_per_s: list = dataclasses.field(default_factory=list)
     initial_ms: list = dataclasses.field(default_factory=list)
@@ -113,7 +123,7 @@ def with_fmvm(settings, mib, interval_ms, directory):
 
     with running(primary):
         console.wait(15)
-        alone = console.speed(settings.seconds)
+        alone, measured.alone = console.speeds(settings.seconds)
         for number in range(settings.pairs):
             before, skip = len(console.reports()), len(epochs())
             # The guest runs before there is a backup, so that the initial copy meets a busy one.
@@ -126,10 +136,12 @@ def with_fmvm(settings, mib, interval_ms, directory):
                 time.sleep(SETTLE_S)
                 measured.initial_ms.append(console.longest_gap_ms(before))
                 skip = len(epochs())
-                protected = console.speed(settings.seconds)
+                protected, steps = console.speeds(settings.seconds)
+                measured.protected += steps
                 lines = [json.loads(line) for line in epochs()[skip:-1]]
             time.sleep(UNPROTECTED_S)
-            alone_after = console.speed(settings.seconds)
+            alone_after, steps = console.speeds(settings.seconds)
+            measured.alone += steps
             measured.kept.append(protected / statistics.mean((alone, alone_after)))
             alone = alone_after
             measured.stops_us += [line["stood_us"] for line in lines]
@@ -146,15 +158,15 @@ def with_colo(settings, mib, interval_ms, directory):
         console.wait(15)
         secondary = Qemu(directory, "secondary", *guest, "null", "-incoming", "defer")
         stack.callback(secondary.end)
-        alone, before = console.speed(settings.seconds), len(console.reports())
+        (alone, alone_steps), before = console.speeds(settings.seconds), len(console.reports())
         protect(primary.qmp, secondary.qmp, directory, interval_ms)
         time.sleep(SETTLE_S)
         initial_ms = console.longest_gap_ms(before)
         skip = len(colo_stops_us(primary.log))
-        protected = console.speed(settings.seconds)
+        protected, steps = console.speeds(settings.seconds)
         stops = colo_stops_us(primary.log)[skip:]
     wire = len(stops) / settings.seconds * colo_bytes_per_epoch(settings, guest, interval_ms)
-    return Measurement([protected / alone], stops, [wire], [initial_ms])
+    return Measurement([protected / alone], steps, alone_steps, stops, [wire], [initial_ms])
 
 
 def colo_bytes_per_epoch(settings, guest, interval_ms):
@@ -216,8 +228,9 @@ def report(side, one):
     kept = [share * 100 for share in one.kept]
     p50, p99 = (percentile(one.stops_us, share) / 1000 for share in (0.5, 0.99))
     wire = statistics.median(one.bytes_per_s) / 2**20
+    quick = percentile(one.protected, QUICK) / percentile(one.alone, QUICK) * 100
     print(f"  {side:5} speed kept {statistics.median(kept):5.1f} % "
-          f"[{min(kept):.1f} to {max(kept):.1f}]   stop p50 {p50:7.2f} ms  p99 {p99:7.2f} ms   "
+          f"[{min(kept):.1f} to {max(kept):.1f}], quick moments {quick:5.1f} %   stop p50 {p50:7.2f} ms  p99 {p99:7.2f} ms   "
           f"longest silence as it began {statistics.median(one.initial_ms):7.1f} ms   "
           f"epochs {len(one.stops_us)}   wire {wire:.2f} MiB/s", flush=True)
 
