@@ -230,7 +230,8 @@ def report(side, one):
     wire = statistics.median(one.bytes_per_s) / 2**20
     quick = percentile(one.protected, QUICK) / percentile(one.alone, QUICK) * 100
     print(f"  {side:5} speed kept {statistics.median(kept):5.1f} % "
-          f"[{min(kept):.1f} to {max(kept):.1f}], quick moments {quick:5.1f} %   stop p50 {p50:7.2f} ms  p99 {p99:7.2f} ms   "
+          f"[{min(kept):.1f} to {max(kept):.1f}], quick moments {quick:5.1f} %   "
+          f"stop p50 {p50:7.2f} ms  p99 {p99:7.2f} ms   "
           f"longest silence as it began {statistics.median(one.initial_ms):7.1f} ms   "
           f"epochs {len(one.stops_us)}   wire {wire:.2f} MiB/s", flush=True)
 

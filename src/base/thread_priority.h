@@ -15,6 +15,7 @@ inline unsigned usable_cpus() {
     return static_cast<unsigned>(CPU_COUNT(&set));
 }
 
+// Of a thread of this process; 0 is the calling one.
 inline int niceness_of(pid_t thread) {
     return ::getpriority(PRIO_PROCESS, static_cast<id_t>(thread));
 }

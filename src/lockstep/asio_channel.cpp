@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/asio_socket.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -13,6 +10,7 @@
 #include <deque>
 
 #include "base/digest.h"
+#include "base/thread_priority.h"
 #include "lockstep/protocol.h"
 
 namespace fmvm::lockstep {
@@ -36,11 +34,11 @@ constexpr int urgent_niceness = -15;
 
 // This network thread, whichever connection asks.
 void set_urgent(bool urgent) {
-    static thread_local const int usual = ::getpriority(PRIO_PROCESS, 0);
+    static thread_local const int usual = niceness_of(0);
     static thread_local bool is_urgent = false;
     if (urgent == is_urgent) return;
     is_urgent = urgent;
-    ::setpriority(PRIO_PROCESS, 0, urgent ? std::min(usual, urgent_niceness) : usual);
+    set_niceness(0, urgent ? std::min(usual, urgent_niceness) : usual);
 }
 
 // Where the user of a channel is told things: its own thread, and only while it wants to be.

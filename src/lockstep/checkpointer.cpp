@@ -25,13 +25,19 @@ static_assert(initial_chunk_pages * page_record_max + 64 <= frame_body_max);
 // milliseconds. A guest that writes faster than we send never gets there; rounds are limited.
 constexpr std::uint64_t initial_rest_pages = 2048;
 constexpr unsigned initial_rounds_max = 6;
-
+// While so much (16 MiB) is sent and applied, output waits for tens of milliseconds whoever goes
+// first.
 constexpr std::uint64_t large_epoch_pages = 4096;
 
 // Copying is shared with a helper in pieces of so many pages, from so many pieces on (waking the
 // helper takes as long as copying a few).
 constexpr std::size_t copy_piece_pages = 128;
 constexpr std::size_t shared_copy_pieces_min = 8;
+
+// Neither nothing nor a difference: all of the page's content travels.
+bool is_whole(PageEncoding encoding) {
+    return encoding == PageEncoding::raw || encoding == PageEncoding::lz4;
+}
 
 // Time since the last lap.
 class Laps {
@@ -233,7 +239,7 @@ Result<void> Checkpointer::cut(EpochId epoch, bool stay_stopped) {
     report_.state = laps.lap();
     digest_pages();
     report_.digest = laps.lap();
-    // A large epoch takes long to send in any case, and must not take the guest's CPU for it.
+    // Until the next cut: sending a large epoch must not take the guest's CPU.
     machine_.set_vcpus_first(report_.pages_found > large_epoch_pages);
     if (!stay_stopped && fits_) resume();
     return {};
@@ -392,11 +398,7 @@ void Checkpointer::pack(const Staged& staged, GatheredBody& body, SlotLease& lea
         keep_copy(staged);
         return;
     }
-    if (hot_->sent_unseen(staged.page)) {
-        count(append(staged, now, nullptr, body, lease));
-        keep_copy(staged);
-        return;
-    }
+    const bool unseen = hot_->take_unseen(staged.page);  // if so, there is no copy of it
     const PageStore::Slot before_slot = copies_->find(staged.page);
     const std::uint8_t* before =
         before_slot == PageStore::none ? nullptr : store_->bytes(before_slot).data();
@@ -408,9 +410,11 @@ void Checkpointer::pack(const Staged& staged, GatheredBody& body, SlotLease& lea
     }
     const PageEncoding encoding = append(staged, now, before, body, lease);
     count(encoding);
-    const bool whole = encoding == PageEncoding::raw || encoding == PageEncoding::lz4;
-    hot_->compared(staged.page, before != nullptr && whole ? HotPages::Change::rewritten
-                                                           : HotPages::Change::some);
+    if (!unseen) {
+        const bool rewritten = before != nullptr && is_whole(encoding);
+        hot_->compared(staged.page,
+                       rewritten ? HotPages::Change::rewritten : HotPages::Change::some);
+    }
     keep_copy(staged);
 }
 
@@ -435,8 +439,7 @@ PageEncoding Checkpointer::append(const Staged& staged, PageBytes now, const std
         in_place ? append_page_in_place(body, staged.page, now, before, compression)
                  : append_page(body.own(), staged.page, now, before, compression);
     if (in_place && encoding == PageEncoding::raw) lease.add(staged.slot);
-    const bool tried = encoding == PageEncoding::raw || encoding == PageEncoding::lz4;
-    if (tried && lz4_left_ != 0) --lz4_left_;
+    if (is_whole(encoding) && lz4_left_ != 0) --lz4_left_;  // it was tried
     return encoding;
 }
 

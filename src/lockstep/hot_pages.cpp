@@ -11,7 +11,6 @@ bool HotPages::logged(PageIndex index, EpochId epoch) {
         if (page.share >= share_cold) return false;
         // Whether it was written since the last cut is not known: it is always in the log.
         page.hot = false;
-        page.rewritten = page.unseen = 0;
         page.last_epoch = 0;
         page.cooled = std::min<std::uint8_t>(page.cooled + 1, cooled_max);
         --hot_count_;
@@ -37,7 +36,7 @@ void HotPages::compared(PageIndex index, Change change) {
     page.rewritten = page.unseen = std::min<unsigned>(times, unseen_max) & 0xf;
 }
 
-bool HotPages::sent_unseen(PageIndex index) {
+bool HotPages::take_unseen(PageIndex index) {
     Page& page = pages_[index];
     if (page.unseen == 0) return false;
     --page.unseen;

@@ -34,8 +34,8 @@ class HotPages {
     // so that a difference is no smaller than the page.
     enum class Change { none, some, rewritten };
     void compared(PageIndex page, Change change);
-    // Beside the guest, before it would be compared: whether it is to be sent as it is.
-    bool sent_unseen(PageIndex page);
+    // Beside the guest, before it would be compared: whether it is to be sent as it is, this once.
+    bool take_unseen(PageIndex page);
 
     // A copy of it will be of use at the next cut: written again lately, and to be compared.
     bool is_warm(PageIndex page) const {

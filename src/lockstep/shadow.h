@@ -25,7 +25,7 @@
 
 namespace fmvm::lockstep {
 
-// The RAM that pages are applied to.
+// The RAM that pages are applied to; each is aligned to 16 bytes (stream_bytes()).
 class ShadowRam {
   public:
     virtual ~ShadowRam() = default;

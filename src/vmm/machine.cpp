@@ -134,10 +134,10 @@ void Machine::take_last_requests() {
 
 // Where every CPU has a vCPU, those would leave others a quarter of one.
 void Machine::set_vcpus_first(bool first) {
-    if (first && usable_cpus() <= vcpus_.size()) return;
     if (std::exchange(vcpus_first_, first) == first) return;
+    const bool spare = usable_cpus() > vcpus_.size();
     for (const auto& vcpu : vcpus_)
-        vcpu->set_first(first);
+        vcpu->set_first(first && spare);
 }
 
 void Machine::run_on() {

@@ -151,9 +151,9 @@ class Machine : public CheckpointedMachine {
     std::vector<std::unique_ptr<VcpuThread>> vcpus_;
     std::vector<std::vector<kvm_cpuid_entry2>> vcpu_cpuid_;  // what each was given
     std::function<void(GuestEnd)> end_handler_;
-    bool started_ = false;   // controlling thread
-    unsigned quiesced_ = 0;  // guards alive; controlling thread
-    bool vcpus_first_ = false;
+    bool started_ = false;      // controlling thread
+    unsigned quiesced_ = 0;     // guards alive; controlling thread
+    bool vcpus_first_ = false;  // as asked for
     std::atomic<bool> ended_{false};
     std::optional<GuestEnd> early_end_;  // before start()
     std::string report_;

@@ -12,8 +12,7 @@ namespace fmvm {
 
 namespace {
 
-// Three times the share of a thread that competes with it (sched(7): a tenth for each step of
-// niceness).
+// Three times the share of a thread that competes with it: a quarter more for each step (sched(7)).
 constexpr int first_steps = 5;
 
 int kick_signal() {

@@ -152,7 +152,9 @@ TEST_CASE("a vCPU goes first while that is wanted, as far as the host permits", 
     const int usual = niceness_of(0);
     CHECK(niceness_of(id) == usual);
     thread.set_first(true);
-    CHECK(niceness_of(id) == niceness_after_asking_for(usual - 5));
+    const int permitted = niceness_after_asking_for(usual - 5);
+    if (permitted == usual) WARN("no CAP_SYS_NICE: that a vCPU goes first is not tested");
+    CHECK(niceness_of(id) == permitted);
     thread.set_first(false);
     CHECK(niceness_of(id) == usual);
 }

@@ -127,6 +127,7 @@ TEST_CASE("checkpointer: while a large epoch is sent, vCPUs go first", "[checkpo
     bench.guest_fills(0, 4500);
     bench.epoch();
     CHECK(bench.machine.vcpus_first);
+    bench.deliver_all();  // applied past the caches
     SECTION("until the next small one") {
         bench.guest_fills(0, 10);
         for (unsigned number = 0; number < 2 + HotPages::hot_within; ++number)

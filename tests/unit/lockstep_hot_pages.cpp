@@ -105,7 +105,7 @@ namespace {
 unsigned times_compared(HotPages& hot, unsigned epochs, HotPages::Change change) {
     unsigned compared = 0;
     for (unsigned i = 0; i < epochs; ++i) {
-        if (hot.sent_unseen(page)) continue;
+        if (hot.take_unseen(page)) continue;
         hot.compared(page, change);
         ++compared;
     }
@@ -125,7 +125,7 @@ TEST_CASE("hot pages: what is rewritten as a whole is hardly ever compared", "[h
     HotPages hot = with_hot_page();
     CHECK(times_compared(hot, 1, HotPages::Change::rewritten) == 1);
     CHECK_FALSE(hot.is_warm(page));  // a copy would not be looked at
-    CHECK(hot.sent_unseen(page));
+    CHECK(hot.take_unseen(page));
     CHECK(hot.is_warm(page));  // the next one will
     CHECK(times_compared(hot, 900, HotPages::Change::rewritten) < 110);
 }
@@ -134,7 +134,7 @@ TEST_CASE("hot pages: what is no longer rewritten is compared each time", "[hot]
     HotPages hot = with_hot_page();
     times_compared(hot, 100, HotPages::Change::rewritten);
     unsigned unseen = 0;
-    while (hot.sent_unseen(page))
+    while (hot.take_unseen(page))
         ++unseen;
     CHECK(unseen <= HotPages::unseen_max);
     const auto change = GENERATE(HotPages::Change::none, HotPages::Change::some);
@@ -146,6 +146,6 @@ TEST_CASE("hot pages: what has cooled is looked at again from the start", "[hot]
     HotPages hot = with_hot_page();
     times_compared(hot, 100, HotPages::Change::none);
     CHECK(hot.logged(page, 3));  // cooled
-    CHECK_FALSE(hot.sent_unseen(page));
+    CHECK_FALSE(hot.take_unseen(page));
     CHECK(times_compared(hot, 10, HotPages::Change::rewritten) == 10);  // it is not hot
 }

@@ -21,7 +21,7 @@ class PlainRam : public ShadowRam {
     std::span<std::uint8_t, page_size> page(PageIndex index) override { return bytes_[index]; }
 
   private:
-    std::array<std::array<std::uint8_t, page_size>, pages> bytes_{};
+    alignas(page_size) std::array<std::array<std::uint8_t, page_size>, pages> bytes_{};
 };
 
 Frame make_frame(FrameType type, const Body& body) {
