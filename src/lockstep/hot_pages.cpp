@@ -33,7 +33,8 @@ void HotPages::compared(PageIndex index, Change change) {
     page.share = static_cast<std::uint8_t>(page.share + (target - page.share) / 8);
     if (page.share >= share_trusted) page.cooled = 0;
     const unsigned times = change == Change::rewritten ? page.rewritten + 1U : 0U;
-    page.rewritten = page.unseen = std::min<unsigned>(times, unseen_max) & 0xf;
+    page.rewritten = std::min<unsigned>(times, unseen_max) & 0xf;
+    page.unseen = page.share >= share_trusted ? page.rewritten : 0;
 }
 
 bool HotPages::take_unseen(PageIndex index) {

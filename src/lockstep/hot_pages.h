@@ -8,8 +8,9 @@
 // Not only pages written in epoch after epoch: a guest with a large working set is slowed down by
 // the faults themselves, so that one pass over it takes several epochs, until they are spared.
 //
-// A hot page that is found rewritten from end to end, time after time, gains nothing from being
-// compared: for as many epochs as that has happened it is sent unseen, and no copy of it is kept.
+// A hot page that changes in nearly every epoch and is found rewritten from end to end, time after
+// time, gains nothing from being compared: for as many epochs as that has happened it is sent
+// unseen, and no copy of it is kept.
 //
 // Pure: pages are numbers. Threads: the replication thread.
 #pragma once
