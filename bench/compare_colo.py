@@ -243,7 +243,8 @@ def report(side, one):
     print(f"  {side:5} speed kept {statistics.median(kept):5.1f} % "
           f"[{lower:.1f} to {upper:.1f}], quick moments {quick:5.1f} %   "
           f"stop p50 {p50:7.2f} ms  p99 {p99:7.2f} ms   "
-          f"longest silence as it began {statistics.median(one.initial_ms):7.1f} ms   "
+          f"longest silence as it began: median {statistics.median(one.initial_ms):.1f} ms, "
+          f"of all {max(one.initial_ms):.1f} ms   "
           f"epochs {len(one.stops_us)}   wire {wire:.2f} MiB/s", flush=True)
 
 
