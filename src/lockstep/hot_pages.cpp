@@ -31,10 +31,11 @@ void HotPages::compared(PageIndex index, Change change) {
     if (!page.hot) return;
     const int target = change != Change::none ? UINT8_MAX : 0;
     page.share = static_cast<std::uint8_t>(page.share + (target - page.share) / 8);
-    if (page.share >= share_trusted) page.cooled = 0;
+    const bool trusted = page.share >= share_trusted;
+    if (trusted) page.cooled = 0;
     const unsigned times = change == Change::rewritten ? page.rewritten + 1U : 0U;
     page.rewritten = std::min<unsigned>(times, unseen_max) & 0xf;
-    page.unseen = page.share >= share_trusted ? page.rewritten : 0;
+    page.unseen = trusted ? page.rewritten : 0;
 }
 
 bool HotPages::take_unseen(PageIndex index) {

@@ -49,8 +49,9 @@ class HotPages {
     static constexpr std::uint8_t cooled_max = 3;
     // How often a hot page has changed lately, of 256 epochs; each epoch counts an eighth.
     static constexpr std::uint8_t share_at_first = 128;
-    static constexpr std::uint8_t share_cold = 64;      // below, it cools
-    static constexpr std::uint8_t share_trusted = 192;  // from here on its past is forgotten
+    static constexpr std::uint8_t share_cold = 64;  // below, it cools
+    // From here on its past is forgotten, and it may be sent unseen.
+    static constexpr std::uint8_t share_trusted = 192;
     // At most so many epochs unseen: what is hot but no longer written is found out after them.
     static constexpr std::uint8_t unseen_max = 8;
 
