@@ -15,6 +15,14 @@
 #define FIRST_TSS 0x40
 #define GDT_SIZE (FIRST_TSS + MAX_CPUS * 16)
 
+// What ring 3 runs with. IOPL 3 and the TSS's bitmap both let it use ports, because neither does
+// everywhere: a KVM that runs ring 3 natively drops IOPL, and QEMU's software emulation takes a TSS
+// for invalid whose cached descriptor says busy, as KVM's always does once state was restored.
+#define FLAGS_IOPL_3 0x3000
+#define FLAGS_RESERVED_1 0x2
+#define FLAGS_IF 0x200
+#define USER_FLAGS (FLAGS_RESERVED_1 | FLAGS_IF | FLAGS_IOPL_3)
+
 // TSSes stand at this distance, before the one I/O bitmap that they share.
 #define TSS_STRIDE 128
 

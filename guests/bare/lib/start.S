@@ -64,7 +64,7 @@ long_mode:
     lea user_stacks-8(%rcx), %rax // as if called: rsp + 8 is a multiple of 16
     push $USER_DATA
     push %rax
-    push $0x202                 // IF
+    push $USER_FLAGS
     push $USER_CODE64
     push $user_main
     iretq

@@ -58,7 +58,7 @@ exception:                      // vector, error code, rip, cs, rflags, rsp, ss
     mov %rax, fault_cs
     push $USER_DATA
     push $(fault_stack_end - 8)
-    push $0x2                   // no more interrupts
+    push $(USER_FLAGS & ~FLAGS_IF) // no more interrupts
     push $USER_CODE64
     push $fault_main
     iretq
