@@ -4,6 +4,7 @@ test wants the host to end, or is gone: with status 0 for power off, 1 for a reb
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -93,4 +94,6 @@ class Agent:
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)  # a shell's background job ignores them
     os._exit(Agent(open_port()).serve())  # whatever still runs is host-init's

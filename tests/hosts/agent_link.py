@@ -20,14 +20,24 @@ class LostHost(AssertionError):
 
 
 class RemoteProcess(Watched):
-    """A program in a host. `returncode` is None until it has ended, and when its host was lost."""
+    """A program in a host. `returncode` is None until it has ended, and when its host was lost.
+    `console_file`: what it shows it writes there, a directory that is shared with this side. That is
+    shown when it is written, while what is in a pipe when its host dies is lost."""
 
-    def __init__(self, link, name, number):
+    def __init__(self, link, name, number, console_file=None):
         self.link, self.name, self._number = link, name, number
-        self.console, self.errors, self.chunks = bytearray(), bytearray(), []
+        self.output, self.errors, self.chunks = bytearray(), bytearray(), []
+        self._console_file = console_file
+        self.mirror = None  # a binary file: what it writes is written there, too
         self.returncode = None
         self.lost = False  # with its host
         self.why = None  # it did not start
+
+    @property
+    def console(self):
+        if self._console_file is None:
+            return self.output
+        return self._console_file.read_bytes() if self._console_file.exists() else b""
 
     def over(self):
         return self.returncode is not None or self.lost or self.why is not None
@@ -76,9 +86,9 @@ class AgentLink:
         self._thread = threading.Thread(target=self._receive, daemon=True)
         self._thread.start()
 
-    def start(self, argv, environment, directory, stdin, name):
+    def start(self, argv, environment, directory, stdin, name, console_file):
         with self._changed:
-            process = RemoteProcess(self, name, len(self._processes))
+            process = RemoteProcess(self, name, len(self._processes), console_file)
             self._processes.append(process)
         self.send({"do": "run", "id": process._number, "argv": [str(word) for word in argv],
                    "env": environment, "cwd": str(directory)}, stdin)
@@ -97,7 +107,7 @@ class AgentLink:
             while not condition():
                 if time.monotonic() > deadline:
                     raise AssertionError(f"not within {timeout * self._scale:.0f} s: {describe()}")
-                self._changed.wait(0.5)
+                self._changed.wait(0.1)
 
     def join(self):
         """After the host's end: takes what it had still said."""
@@ -123,9 +133,12 @@ class AgentLink:
             self.ready = True
             return
         process = self._processes[header["id"]]
+        if process.mirror is not None:
+            process.mirror.write(payload)
+            process.mirror.flush()
         if header["is"] == "stdout":
-            process.console += payload
-            process.chunks.append((time.monotonic(), len(process.console)))
+            process.output += payload
+            process.chunks.append((time.monotonic(), len(process.output)))
         elif header["is"] == "stderr":
             process.errors += payload
         elif header["is"] == "ended":

@@ -73,12 +73,13 @@ class Host:
             raise LostHost(f"{self.name} ended while it booted\n{self.description()}")
         mounts = [f"mkdir -p {disk.mount} && mount /dev/vd{chr(ord('b') + number)} {disk.mount}"
                   for number, disk in enumerate(self.hardware.disks) if disk.mount]
-        self.run("sh", "-exc", "\n".join([*mounts, f"modprobe kvm_amd {self.kvm}", self.setup]))
+        self.run("sh", "-exc", "\n".join([f"echo {self.name} >/proc/sys/kernel/hostname", *mounts,
+                                          f"modprobe kvm_amd {self.kvm}", self.setup]))
 
-    def start(self, *argv, environment=None, directory="/", stdin=b"", name=None):
+    def start(self, *argv, environment=None, directory="/", stdin=b"", name=None, console_file=None):
         """Starts a program; a RemoteProcess."""
         return self._link.start(argv, environment or {}, directory, stdin,
-                                name or f"{self.name}: {shlex.join(map(str, argv))[:60]}")
+                                name or f"{self.name}: {shlex.join(map(str, argv))[:60]}", console_file)
 
     def run(self, *argv, timeout=60, expected=0, **options):
         """A program that must end with this status; what it wrote to its standard output."""

@@ -46,13 +46,15 @@ def properties(test):
     return {entry["name"]: entry["value"] for entry in test["properties"]}
 
 
-def run_test(host, test, environment):
+def run_test(host, test, environment, verbose):
     """Why it failed; None when it passed."""
     wanted = properties(test)
     process = None
     try:
         process = host.start(*command_of(test), directory=wanted["WORKING_DIRECTORY"],
                              environment=environment, name=test["name"])
+        if verbose:
+            process.mirror = sys.stdout.buffer
         status = process.finish(wanted["TIMEOUT"])
         return None if status == 0 else f"status {status}\n{output(process)}"
     except AssertionError as error:
@@ -64,14 +66,14 @@ def output(process):
     return (process.console + process.errors).decode(errors="replace")
 
 
-def run_all(host, tests, environment):
+def run_all(host, tests, environment, verbose):
     """The names of those that failed."""
     failed = []
     for number, test in enumerate(tests, 1):
         if not host.is_up():
             host.boot()
         began = time.monotonic()
-        why = run_test(host, test, environment)
+        why = run_test(host, test, environment, verbose)
         word = "passed" if why is None else "FAILED"
         print(f"{number:3}/{len(tests)} {word} {time.monotonic() - began:6.1f} s  {test['name']}", flush=True)
         if why is not None:
@@ -88,6 +90,7 @@ def parse():
     parser.add_argument("--cpu", default=Hardware.cpu, help=f"QEMU's CPU model ({Hardware.cpu})")
     parser.add_argument("--tsc", default=Hardware.tsc, choices=("unstable", "reliable"))
     parser.add_argument("--kvm", default="", help="parameters of kvm_amd, for example nested=0")
+    parser.add_argument("-v", dest="verbose", action="store_true", help="show what tests write at once")
     return parser.parse_args()
 
 
@@ -104,7 +107,7 @@ def main():
                             disks=(Disk(scratch, mount="/tmp", cache="unsafe"),))
         host = Host("suite", hardware, kvm=options.kvm, read_only=(boot_files().parent,))
         try:
-            failed = run_all(host, tests, environment)
+            failed = run_all(host, tests, environment, options.verbose)
         finally:
             host.close()
     print(f"in a virtual host: {len(tests) - len(failed)} of {len(tests)} tests passed"
