@@ -28,7 +28,7 @@ std::chrono::seconds time_to_read(std::uint64_t bytes) {
     return time_to_look + std::chrono::seconds(bytes / bytes_per_second_min);
 }
 
-Result<std::vector<std::uint8_t>> read_start(const std::string& path) {
+Result<void> check_start(const std::string& path, ImageFormat format) {
     // O_NONBLOCK: a FIFO must be refused, not waited for.
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd) return errno_error(errno, "cannot be opened");
@@ -41,7 +41,7 @@ Result<std::vector<std::uint8_t>> read_start(const std::string& path) {
     const int failure = read_up_to_at(fd.get(), std::as_writable_bytes(std::span(start)), 0, count);
     if (failure != 0) return errno_error(failure, "cannot be read");
     start.resize(count);
-    return start;
+    return check_image_start(format, start, static_cast<std::uint64_t>(status.st_size));
 }
 
 bool has_text(const JsonValue& object, std::string_view key) {
@@ -76,8 +76,7 @@ Result<void> check_whole(const ForeignImage& image, int stop_fd) {
 }
 
 Result<ForeignImage> inspect(const std::string& path, ImageFormat format, int stop_fd) {
-    const std::vector<std::uint8_t> start = FMVM_TRY(read_start(path));
-    FMVM_TRY(check_image_start(format, start));
+    FMVM_TRY(check_start(path, format));
     std::error_code failure;
     ForeignImage image{std::filesystem::absolute(path, failure).string(), format, 0};
     if (failure) return make_error("its directory cannot be found: {}", failure.message());

@@ -23,9 +23,11 @@ Result<ImageFormat> parse_image_format(std::string_view text);
 // By the end of the file's name.
 Result<ImageFormat> image_format_by_name(std::string_view path);
 
-// `start`: the first bytes of the image, 512 if it has so many. Refuses what is not of that format,
-// and what would make qemu-img open other files already to describe it: qcow2 with an external data
-// file, a VMDK that is only a description of others. The error continues "image NAME: ".
-Result<void> check_image_start(ImageFormat format, std::span<const std::uint8_t> start);
+// `start`: the first of the image's `size` bytes, 512 if it has so many. Refuses what is not of
+// that format, and what would make qemu-img open other files already to describe it: qcow2 with an
+// external data file, a VMDK that is only a description of others. The error continues "image NAME:
+// ".
+Result<void> check_image_start(ImageFormat format, std::span<const std::uint8_t> start,
+                               std::uint64_t size);
 
 }  // namespace fmvm::cli

@@ -5,7 +5,6 @@
 #include <charconv>
 #include <string_view>
 
-#include "base/units.h"
 #include "vmm/boot/decompress.h"
 #include "vmm/boot/scratch_buffer.h"
 
@@ -15,8 +14,6 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-constexpr std::size_t unpacked_max = 512 * mib;
-
 std::string_view text_of(Bytes bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -24,7 +21,8 @@ std::string_view text_of(Bytes bytes) {
 // Crosses out what is found.
 class Search {
   public:
-    explicit Search(std::vector<std::string> wanted) : missing_(std::move(wanted)) {}
+    Search(std::vector<std::string> wanted, std::size_t unpacked_max)
+        : missing_(std::move(wanted)), unpacked_max_(unpacked_max) {}
 
     // All of an archive and what follows it; false: not understood.
     bool look_through(Bytes bytes) {
@@ -84,23 +82,25 @@ class Search {
 
     bool look_into_compressed(Bytes bytes) {
         const auto compression = boot::identify_compression(bytes);
-        if (!compression || is_compressed_ || bytes.size() > unpacked_max) return false;
+        if (!compression || is_compressed_ || bytes.size() > unpacked_max_) return false;
         is_compressed_ = true;
-        Result<boot::ScratchBuffer> space = boot::ScratchBuffer::reserve(unpacked_max);
+        Result<boot::ScratchBuffer> space = boot::ScratchBuffer::reserve(unpacked_max_);
         if (!space.ok()) return false;
         const Result<std::size_t> size = boot::decompress(*compression, bytes, space->bytes());
         return size.ok() && look_through(space->bytes().first(size.value()));
     }
 
     std::vector<std::string> missing_;
+    const std::size_t unpacked_max_;
     bool is_compressed_ = false;  // what is looked at: one archive inside the other is enough
 };
 
 }  // namespace
 
 std::optional<std::vector<std::string>> modules_not_in(Bytes initrd,
-                                                       std::vector<std::string> wanted) {
-    Search search(std::move(wanted));
+                                                       std::vector<std::string> wanted,
+                                                       std::size_t unpacked_max) {
+    Search search(std::move(wanted), unpacked_max);
     if (!search.look_through(initrd)) return std::nullopt;
     return std::move(search).missing();
 }
