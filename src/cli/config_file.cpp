@@ -106,6 +106,9 @@ Result<T> parsed_string(const JsonValue& value, Result<T> (*parse)(std::string_v
 Result<void> apply_member(GivenOptions& given, const JsonValue& member) {
     const std::string& key = member.key;
     if (key == "restore") return assign(given.restore, string_of(member), member);
+    if (key == "guest-time") {
+        return assign(given.guest_time, parsed_string(member, parse_guest_time), member);
+    }
     if (key == "control") return assign(given.control, string_of(member), member);
     if (key == "kernel") return assign(given.kernel, string_of(member), member);
     if (key == "initrd") return assign(given.initrd, string_of(member), member);
@@ -123,8 +126,9 @@ Result<void> apply_member(GivenOptions& given, const JsonValue& member) {
         given.disks = FMVM_TRY(disks_of(member));
         return {};
     }
-    return located(member, Error("unknown key; kernel, initrd, cmdline, memory, cpus, disks, "
-                                 "console, control, restore, host-quirks, verbose are known"));
+    return located(member,
+                   Error("unknown key; kernel, initrd, cmdline, memory, cpus, disks, "
+                         "console, control, restore, guest-time, host-quirks, verbose are known"));
 }
 
 Result<GivenOptions> interpret(const JsonValue& root) {

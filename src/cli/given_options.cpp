@@ -186,6 +186,8 @@ Result<void> check_kernel(const GivenOptions& given) {
         return Error("no kernel given; add --kernel PATH, or \"kernel\" to the configuration file");
     }
     FMVM_TRY(check_path("kernel", *given.kernel));
+    if (given.guest_time)
+        return Error("guest-time: is of a guest that is restored; leave it out, or add restore");
     if (given.initrd) FMVM_TRY(check_path("initrd", *given.initrd));
     return {};
 }
@@ -208,6 +210,7 @@ GivenOptions merge(GivenOptions command_line, GivenOptions file) {
         file.host_quirks.reset();
     }
     prefer(command_line.restore, file.restore);
+    prefer(command_line.guest_time, file.guest_time);
     prefer(command_line.control, file.control);
     prefer(command_line.kernel, file.kernel);
     prefer(command_line.initrd, file.initrd);
@@ -227,6 +230,7 @@ Result<RunOptions> complete(GivenOptions given, std::uint64_t host_memory_bytes)
 
     RunOptions options;
     options.restore = std::move(given.restore).value_or(std::string());
+    options.guest_time = given.guest_time.value_or(options.guest_time);
     options.kernel = std::move(given.kernel).value_or(std::string());
     options.initrd = std::move(given.initrd).value_or(std::string());
     options.cmdline = std::move(given.cmdline).value_or(std::string());

@@ -15,6 +15,7 @@ namespace fmvm::cli {
 
 struct GivenOptions {
     std::optional<std::string> restore;
+    std::optional<GuestTime> guest_time;
     std::optional<std::string> control;
     std::optional<std::string> kernel;
     std::optional<std::string> initrd;

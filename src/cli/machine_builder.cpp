@@ -285,7 +285,9 @@ Result<BuiltMachine> build_guest(const Kvm& kvm, const RunOptions& options, cons
     restored.cpus = snapshot.size.vcpus;
     BuiltMachine built = FMVM_TRY(build_machine(kvm, restored, purpose, status));
     status = ExitStatus::usage;
-    FMVM_TRY(restore_snapshot(snapshot, *built.machine));
+    std::chrono::nanoseconds passed{};
+    if (options.guest_time == GuestTime::now) passed = FMVM_TRY(snapshot_age(snapshot));
+    FMVM_TRY(restore_snapshot(snapshot, *built.machine, passed));
     return built;
 }
 

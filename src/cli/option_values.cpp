@@ -131,4 +131,10 @@ Result<HostQuirks> parse_host_quirks(std::string_view text) {
     return make_error("'{}' is neither auto nor off; give one of the two", text);
 }
 
+Result<GuestTime> parse_guest_time(std::string_view text) {
+    if (text == "saved") return GuestTime::saved;
+    if (text == "now") return GuestTime::now;
+    return make_error("'{}' is neither saved nor now; give one of the two", text);
+}
+
 }  // namespace fmvm::cli

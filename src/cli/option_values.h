@@ -28,5 +28,6 @@ Result<ConsoleOptions> parse_console(std::string_view text);
 
 // auto | off
 Result<HostQuirks> parse_host_quirks(std::string_view text);
+Result<GuestTime> parse_guest_time(std::string_view text);
 
 }  // namespace fmvm::cli

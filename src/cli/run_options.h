@@ -29,8 +29,15 @@ struct ConsoleOptions {
 
 enum class HostQuirks { automatic, off };
 
+// What the clocks of a guest that is restored from a snapshot say.
+enum class GuestTime {
+    saved,  // they go on where they stood
+    now,    // they have gone on meanwhile, by this host's CLOCK_REALTIME
+};
+
 struct RunOptions {
     std::string restore;  // a snapshot's directory; empty: none, and there is a kernel
+    GuestTime guest_time = GuestTime::saved;
     std::string control;  // path of the control socket; empty: none
     std::string kernel;
     std::string initrd;  // empty: none

@@ -16,6 +16,7 @@ Result<std::string> as_it_is(std::string_view text) {
 Result<GivenOptions> options_of(const RunWords& words) {
     GivenOptions given;
     FMVM_TRY(apply(given.restore, "--restore", words.restore, as_it_is));
+    FMVM_TRY(apply(given.guest_time, "--guest-time", words.guest_time, parse_guest_time));
     FMVM_TRY(apply(given.control, "--control", words.control, as_it_is));
     FMVM_TRY(apply(given.kernel, "--kernel", words.kernel, as_it_is));
     FMVM_TRY(apply(given.initrd, "--initrd", words.initrd, as_it_is));
@@ -59,6 +60,9 @@ void add_machine_options(CLI::App& app, RunWords& words) {
     add_option(app, "--initrd", words.initrd, "PATH", "Initial RAM disk");
     add_option(app, "--restore", words.restore, "DIR",
                "Go on with the guest of this snapshot, instead of a kernel");
+    add_option(app, "--guest-time", words.guest_time, "saved|now",
+               "The restored guest's clocks go on where they stood, or have gone on meanwhile "
+               "(default saved)");
     add_option(app, "--cmdline", words.cmdline, "TEXT", "Kernel command line");
     add_option(app, "--memory", words.memory, "SIZE", "Guest memory (default 256M)");
     add_option(app, "--cpus", words.cpus, "N", "Virtual CPUs (default 1)");

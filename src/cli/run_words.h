@@ -16,8 +16,8 @@ namespace fmvm::cli {
 
 // The words behind each option, as often as they stood.
 struct RunWords {
-    std::vector<std::string> restore, control, kernel, initrd, cmdline, memory, cpus, disk, console,
-        config, quirks, record;
+    std::vector<std::string> restore, guest_time, control, kernel, initrd, cmdline, memory, cpus,
+        disk, console, config, quirks, record;
     int verbosity = 0;
     bool force_stale = false;
 };

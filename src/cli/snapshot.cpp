@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <optional>
 
 #include "base/file_io.h"
@@ -88,9 +89,10 @@ Result<Snapshot> read_snapshot(const std::string& directory) {
     return snapshot;
 }
 
-Result<void> restore_into(const Snapshot& snapshot, Machine& machine) {
+Result<void> restore_into(const Snapshot& snapshot, Machine& machine,
+                          std::chrono::nanoseconds passed) {
     FMVM_TRY(read_ram_file(machine.memory(), snapshot.ram.get(), snapshot.ram_digest));
-    return machine.restore(snapshot.state);
+    return machine.restore(snapshot.state, passed);
 }
 
 Error in_snapshot(const std::string& directory, const Error& error) {
@@ -111,8 +113,20 @@ Result<Snapshot> open_snapshot(const std::string& directory) {
     return snapshot;
 }
 
-Result<void> restore_snapshot(const Snapshot& snapshot, Machine& machine) {
-    const Result<void> restored = restore_into(snapshot, machine);
+// A clock that has been set back since says nothing.
+Result<std::chrono::nanoseconds> snapshot_age(const Snapshot& snapshot) {
+    const ClockState clocks = FMVM_TRY(saved_clocks(snapshot.state));
+    const auto taken = std::chrono::nanoseconds(clocks.realtime_ns);
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    if (taken.count() >= 0 && taken <= now) return now - taken;
+    return in_snapshot(snapshot.directory,
+                       Error("was taken at a time that is still to come by this host's clock; set "
+                             "that, or give --guest-time saved"));
+}
+
+Result<void> restore_snapshot(const Snapshot& snapshot, Machine& machine,
+                              std::chrono::nanoseconds passed) {
+    const Result<void> restored = restore_into(snapshot, machine, passed);
     if (!restored.ok()) return in_snapshot(snapshot.directory, restored.error());
     return {};
 }

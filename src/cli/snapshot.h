@@ -3,6 +3,7 @@
 // digest of guest memory) and `ram` (vmm/ram_file.h). Disks are not part of it.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "base/result.h"
@@ -27,7 +28,11 @@ struct Snapshot {
 };
 // All but the RAM's content is checked as far as that needs no machine. Errors name the directory.
 Result<Snapshot> open_snapshot(const std::string& directory);
-// Puts RAM and state into a machine that was built with that size and has never started.
-Result<void> restore_snapshot(const Snapshot& snapshot, Machine& machine);
+// How long ago it was taken, by this host's CLOCK_REALTIME.
+Result<std::chrono::nanoseconds> snapshot_age(const Snapshot& snapshot);
+// Puts RAM and state into a machine that was built with that size and has never started. passed: as
+// for Machine::restore.
+Result<void> restore_snapshot(const Snapshot& snapshot, Machine& machine,
+                              std::chrono::nanoseconds passed);
 
 }  // namespace fmvm::cli

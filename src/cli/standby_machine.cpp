@@ -58,7 +58,9 @@ Result<bool> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
         return false;
     }
     const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
-    FMVM_TRY(built_.machine->restore(image));
+    // What the guest missed, by this host's clock alone: never more than what really passed.
+    FMVM_TRY(
+        built_.machine->restore(image, std::chrono::steady_clock::now() - shadow.state_received()));
     *generation_ = generation;
     guard_output(
         built_, std::move(arbiter), [current = generation_] { return current->load(); },

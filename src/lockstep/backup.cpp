@@ -103,7 +103,7 @@ Result<void> Backup::handle(Frame frame) {
         case FrameType::disk_check:
             return handle_check(frame);
         case FrameType::state:
-            return shadow_->stage_state(frame);
+            return shadow_->stage_state(frame, host_.now());
         case FrameType::output:
             return shadow_->stage_output(frame);
         case FrameType::digests:

@@ -56,7 +56,7 @@ Result<void> Shadow::stage_block_log(Frame frame) {
     return {};
 }
 
-Result<void> Shadow::stage_state(const Frame& frame) {
+Result<void> Shadow::stage_state(const Frame& frame, TimePoint received) {
     StateMessage message = FMVM_TRY(StateMessage::decode(frame.body));
     FMVM_TRY(check_epoch(message.epoch));
     if (has_state_) return Error("it sent the state of an epoch twice");
@@ -67,6 +67,7 @@ Result<void> Shadow::stage_state(const Frame& frame) {
     } else {
         next_state_ = std::move(message.image);
     }
+    next_state_received_ = received;
     has_state_ = true;
     account(frame);
     return {};
@@ -124,6 +125,7 @@ Result<void> Shadow::commit(const CommitMessage& commit) {
     if (initial) tail_.position = next_output_position_;
     tail_.bytes.insert(tail_.bytes.end(), next_output_.begin(), next_output_.end());
     state_ = std::move(next_state_);
+    state_received_ = next_state_received_;
     std::ranges::move(pages_, std::back_inserter(unapplied_));
     std::ranges::move(log_, std::back_inserter(unreplayed_));
     unverified_ = std::move(next_digests_);

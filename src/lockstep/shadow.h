@@ -15,6 +15,7 @@
 // Threads: the replication thread.
 #pragma once
 
+#include <chrono>
 #include <vector>
 
 #include "base/result.h"
@@ -35,13 +36,14 @@ class ShadowRam {
 
 class Shadow {
   public:
+    using TimePoint = std::chrono::steady_clock::time_point;
     // RAM that holds zeroes. disks: this side's own; may be null. Both outlive this.
     explicit Shadow(ShadowRam& ram, ShadowDisks* disks = nullptr) : ram_(ram), disks_(disks) {}
 
     // A message of the epoch under way. An error means that the peer breaks the protocol.
     Result<void> stage_pages(Frame frame);
     Result<void> stage_block_log(Frame frame);
-    Result<void> stage_state(const Frame& frame);
+    Result<void> stage_state(const Frame& frame, TimePoint received);
     Result<void> stage_output(const Frame& frame);
     Result<void> stage_digests(const Frame& frame);
     // Makes the staged epoch the committed one. Afterwards apply() is called, at leisure.
@@ -60,6 +62,8 @@ class Shadow {
     // The last commit() failed because of this side's disks, not of what the peer sent.
     bool disks_failed() const { return disks_failed_; }
     const std::vector<std::uint8_t>& state() const { return state_; }
+    // When that came here: its guest stood a little earlier.
+    TimePoint state_received() const { return state_received_; }
     // Of the epoch under way; empty when it has not come yet.
     const std::vector<std::uint8_t>& staged_state() const { return next_state_; }
 
@@ -97,6 +101,7 @@ class Shadow {
     bool disks_failed_ = false;
     EpochId committed_ = 0;
     std::vector<std::uint8_t> state_;
+    TimePoint state_received_;
     Tail tail_;
 
     // The epoch under way.
@@ -106,6 +111,7 @@ class Shadow {
     std::uint64_t records_ = 0;
     std::uint64_t digest_ = 0;
     std::vector<std::uint8_t> next_state_;
+    TimePoint next_state_received_;
     bool has_state_ = false;
     std::vector<std::uint8_t> next_output_;
     std::uint64_t next_output_position_ = 0;

@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "vmm/memory_operand.h"
+#include "vmm/msr.h"
 
 namespace fmvm {
 
@@ -56,8 +57,6 @@ bool complete_ac_flag(AssistCpu& cpu, bool set) {
 }
 
 bool complete_rdtscp(AssistCpu& cpu) {
-    constexpr std::uint32_t msr_tsc = 0x10;
-    constexpr std::uint32_t msr_tsc_aux = 0xc0000103;
     kvm_regs regs{};
     std::uint64_t tsc = 0;
     std::uint64_t aux = 0;

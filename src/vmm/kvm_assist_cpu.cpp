@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/emulation_assist.h"
 #include "vmm/kvm.h"
-#include "vmm/kvm_list.h"
+#include "vmm/msr.h"
 
 namespace fmvm {
 
@@ -24,11 +24,9 @@ bool KvmAssistCpu::set_fpu(const kvm_fpu& fpu) {
 }
 
 bool KvmAssistCpu::read_msr(std::uint32_t index, std::uint64_t& value) {
-    KvmList<kvm_msrs, kvm_msr_entry> msrs(1);
-    msrs.entries()[0].index = index;
-    if (retry_ioctl(fd_, KVM_GET_MSRS, msrs.get()) != 1) return false;
-    value = msrs.entries()[0].data;
-    return true;
+    Result<std::uint64_t> read = get_msr(fd_, index);
+    if (read.ok()) value = read.value();
+    return read.ok();
 }
 
 bool KvmAssistCpu::read_xcr0(std::uint64_t& value) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -19,6 +20,7 @@
 #include "vmm/checkpointed_machine.h"
 #include "vmm/dirty_log.h"
 #include "vmm/event_loop.h"
+#include "vmm/guest_clock.h"
 #include "vmm/guest_memory.h"
 #include "vmm/kvm.h"
 #include "vmm/machine_shape.h"
@@ -51,6 +53,8 @@ struct MachineSize {
 };
 // Checked: it is one that a machine can have.
 Result<MachineSize> machine_size(const StateImage& image);
+// What its clocks said, and the host's.
+Result<ClockState> saved_clocks(const StateImage& image);
 
 class Machine : public CheckpointedMachine {
   public:
@@ -110,8 +114,9 @@ class Machine : public CheckpointedMachine {
     void take_last_requests() override;
     void set_vcpus_first(bool first) override;
     // Puts this machine, which has never started, where the saved one stood. RAM is the caller's,
-    // before or after, but before start(). After an error the machine is good for nothing.
-    Result<void> restore(const StateImage& image);
+    // before or after, but before start(). passed: how much later the guest's clocks (kvmclock,
+    // TSC) go on. After an error the machine is good for nothing.
+    Result<void> restore(const StateImage& image, std::chrono::nanoseconds passed = {});
     // Whether restore() of this guest's states would succeed, as far as that can be told without
     // carrying it out: sections, and vCPUs by trial (CPU features, TSC, MSRs). This machine has
     // never started; restore() may follow. RAM stays as it is.
@@ -130,7 +135,9 @@ class Machine : public CheckpointedMachine {
     void resume_all();
     Result<void> check_sections(const StateImage& image) const;
     Result<VcpuState> vcpu_state(const StateImage& image, std::size_t id) const;
-    Result<void> restore_vcpus(const StateImage& image);
+    Result<void> restore_vcpus(const std::vector<VcpuState>& states);
+    Result<void> restore_tscs(const ClockState& clock, const std::vector<VcpuState>& states);
+    Result<void> restore_devices(const StateImage& image);
 
     // Destruction runs from the bottom up; ~Machine has stopped the threads by then.
     MachineConfig config_;

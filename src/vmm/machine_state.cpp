@@ -2,8 +2,10 @@
 // Machine::save() and restore(): which sections there are, and in which order they are put back.
 #include "base/log.h"
 #include "base/units.h"
+#include "vmm/guest_clock.h"
 #include "vmm/layout.h"
 #include "vmm/machine.h"
+#include "vmm/msr.h"
 #include "vmm/vm_state.h"
 
 namespace fmvm {
@@ -12,7 +14,9 @@ namespace {
 
 constexpr std::string_view machine_section = "machine";
 constexpr std::string_view chips_section = "chips";
+constexpr std::string_view clock_section = "clock";
 constexpr std::uint32_t machine_version = 1;
+constexpr std::uint32_t clock_version = 1;
 constexpr std::size_t vcpu_bytes_usual = 12 * kib;
 constexpr std::size_t chips_bytes_usual = 2 * kib;
 
@@ -42,7 +46,16 @@ Error malformed(std::string_view name) {
     return make_error("the state of {} is malformed", name);
 }
 
-// The time that a write of it took is nothing to speak of.
+// Of a section that is there.
+template <typename State>
+Result<State> decoded(const StateImage& image, std::string_view name) {
+    ByteReader in(image.find(name)->payload);
+    State state = State::decode(in);
+    if (!in.done()) return malformed(name);
+    return state;
+}
+
+// What the setting of it took is nothing to speak of.
 void tell_tsc(double ahead_s) {
     if (ahead_s < -0.001) {
         log::warning(
@@ -71,6 +84,11 @@ Result<MachineSize> machine_size(const StateImage& image) {
     return size;
 }
 
+Result<ClockState> saved_clocks(const StateImage& image) {
+    FMVM_TRY(section_of(image, clock_section, clock_version));
+    return decoded<ClockState>(image, clock_section);
+}
+
 void Machine::add_state(std::string name, Snapshottable& device) {
     stateful_devices_.push_back({std::move(name), &device});
 }
@@ -82,9 +100,11 @@ Result<StateImage> Machine::save() {
     machine.u64(shape_.memory_bytes);
     machine.u32(shape_.vcpus);
     image.add(machine_section, machine_version, machine.take());
+    std::vector<VcpuTsc> tscs;
     for (std::size_t id = 0; id < vcpus_.size(); ++id) {
-        const VcpuState state =
-            FMVM_TRY(vcpu_access_.save(vcpus_[id]->vcpu().fd(), vcpu_cpuid_[id]));
+        const int fd = vcpus_[id]->vcpu().fd();
+        const VcpuState state = FMVM_TRY(vcpu_access_.save(fd, vcpu_cpuid_[id]));
+        tscs.push_back({fd, state.msr(msr_tsc)});
         ByteWriter out;
         out.reserve(vcpu_bytes_usual);
         state.encode(out);
@@ -94,6 +114,9 @@ Result<StateImage> Machine::save() {
     chips.reserve(chips_bytes_usual);
     FMVM_TRY(save_vm_state(vm_)).encode(chips);
     image.add(chips_section, VmState::version, chips.take());
+    ByteWriter clock;
+    FMVM_TRY(save_clocks(vm_, tscs)).encode(clock);
+    image.add(clock_section, clock_version, clock.take());
     for (const StatefulDevice& entry : stateful_devices_) {
         ByteWriter out;
         entry.device->save(out);
@@ -121,11 +144,13 @@ Result<void> Machine::check_sections(const StateImage& image) const {
     for (std::size_t id = 0; id < vcpus_.size(); ++id)
         FMVM_TRY(section_of(image, vcpu_section(id), VcpuState::version));
     FMVM_TRY(section_of(image, chips_section, VmState::version));
+    FMVM_TRY(section_of(image, clock_section, clock_version));
     for (const StatefulDevice& entry : stateful_devices_)
         FMVM_TRY(section_of(image, entry.name, entry.device->state_version()));
-    if (image.sections().size() == 2 + vcpus_.size() + stateful_devices_.size()) return {};
+    if (image.sections().size() == 3 + vcpus_.size() + stateful_devices_.size()) return {};
     for (const StateSection& section : image.sections()) {
-        bool known = section.name == machine_section || section.name == chips_section;
+        bool known = section.name == machine_section || section.name == chips_section ||
+                     section.name == clock_section;
         for (std::size_t id = 0; id < vcpus_.size(); ++id)
             known |= section.name == vcpu_section(id);
         for (const StatefulDevice& entry : stateful_devices_)
@@ -141,25 +166,36 @@ Result<void> Machine::check_sections(const StateImage& image) const {
 }
 
 Result<VcpuState> Machine::vcpu_state(const StateImage& image, std::size_t id) const {
-    const std::string name = vcpu_section(id);
-    ByteReader in(image.find(name)->payload);
-    VcpuState state = VcpuState::decode(in);
-    if (!in.done()) return malformed(name);
-    return state;
+    return decoded<VcpuState>(image, vcpu_section(id));
 }
 
-Result<void> Machine::restore_vcpus(const StateImage& image) {
+Result<void> Machine::restore_vcpus(const std::vector<VcpuState>& states) {
     for (std::size_t id = 0; id < vcpus_.size(); ++id) {
-        VcpuState state = FMVM_TRY(vcpu_state(image, id));
-        const int fd = vcpus_[id]->vcpu().fd();
-        const Result<void> restored = vcpu_access_.restore(fd, state);
+        const Result<void> restored = vcpu_access_.restore(vcpus_[id]->vcpu().fd(), states[id]);
         if (!restored.ok()) return in_section(vcpu_section(id), restored.error());
-        if (id == 0) {
-            tell_tsc(vcpu_access_.tsc_ahead(fd, state));
-            shape_.cpuid = state.cpuid;
-            FMVM_TRY(vcpu_access_.probe(fd));
-        }
-        vcpu_cpuid_[id] = std::move(state.cpuid);
+        vcpu_cpuid_[id] = states[id].cpuid;
+    }
+    shape_.cpuid = vcpu_cpuid_.front();
+    return vcpu_access_.probe(vcpus_.front()->vcpu().fd());
+}
+
+// The timers last: they are meant in the TSC.
+Result<void> Machine::restore_tscs(const ClockState& clock, const std::vector<VcpuState>& states) {
+    std::vector<VcpuTsc> tscs;
+    for (std::size_t id = 0; id < vcpus_.size(); ++id)
+        tscs.push_back({vcpus_[id]->vcpu().fd(), states[id].msr(msr_tsc)});
+    tell_tsc(FMVM_TRY(restore_tsc(vm_, clock, tscs, tsc_method(tscs.front().vcpu_fd))));
+    for (std::size_t id = 0; id < vcpus_.size(); ++id)
+        FMVM_TRY(vcpu_access_.start_timer(tscs[id].vcpu_fd, states[id]));
+    return {};
+}
+
+Result<void> Machine::restore_devices(const StateImage& image) {
+    for (const StatefulDevice& entry : stateful_devices_) {
+        ByteReader reader(image.find(entry.name)->payload);
+        const Result<void> restored = entry.device->restore(reader);
+        if (!restored.ok()) return in_section(entry.name, restored.error());
+        if (!reader.done()) return malformed(entry.name);
     }
     return {};
 }
@@ -175,23 +211,22 @@ Result<void> Machine::check(const StateImage& image) {
     return {};
 }
 
-// Devices last: the interrupts that they raise anew go through the restored chips.
-Result<void> Machine::restore(const StateImage& image) {
+// kvmclock first, because vCPUs' MSRs tell the guest about it. Devices last: the interrupts that
+// they raise anew go through the restored chips.
+Result<void> Machine::restore(const StateImage& image, std::chrono::nanoseconds passed) {
     FMVM_CHECK(!started_);
     FMVM_TRY(check_sections(image));
-    FMVM_TRY(restore_vcpus(image));
-    ByteReader in(image.find(chips_section)->payload);
-    const VmState chips = VmState::decode(in);
-    if (!in.done()) return malformed(chips_section);
+    std::vector<VcpuState> states;
+    for (std::size_t id = 0; id < vcpus_.size(); ++id)
+        states.push_back(FMVM_TRY(vcpu_state(image, id)));
+    const auto chips = FMVM_TRY(decoded<VmState>(image, chips_section));
+    const ClockState clock = FMVM_TRY(saved_clocks(image));
+    FMVM_TRY(restore_kvmclock(vm_, clock, passed));
+    FMVM_TRY(restore_vcpus(states));
     const Result<void> chips_restored = restore_vm_state(vm_, chips);
     if (!chips_restored.ok()) return in_section(chips_section, chips_restored.error());
-    for (const StatefulDevice& entry : stateful_devices_) {
-        ByteReader reader(image.find(entry.name)->payload);
-        const Result<void> restored = entry.device->restore(reader);
-        if (!restored.ok()) return in_section(entry.name, restored.error());
-        if (!reader.done()) return malformed(entry.name);
-    }
-    return {};
+    FMVM_TRY(restore_tscs(clock, states));
+    return restore_devices(image);
 }
 
 }  // namespace fmvm

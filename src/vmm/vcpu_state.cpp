@@ -4,13 +4,11 @@
 #include <algorithm>
 
 #include "vmm/cpuid.h"
+#include "vmm/msr.h"
 
 namespace fmvm {
 
 namespace {
-
-constexpr std::uint32_t msr_tsc = 0x10;
-constexpr std::uint32_t msr_tsc_deadline = 0x6e0;
 
 // Those that tell KVM where in guest memory to keep something (clocks, steal time, ...; Hyper-V's
 // and KVM's own, virt/kvm/x86/msr.rst). Some KVMs write there at once.
@@ -78,6 +76,11 @@ VcpuState VcpuState::decode(ByteReader& in) {
     }
     state.events = in.abi_struct<kvm_vcpu_events>();
     return state;
+}
+
+std::uint64_t VcpuState::msr(std::uint32_t index) const {
+    const auto entry = std::ranges::find(msrs, index, &kvm_msr_entry::index);
+    return entry == msrs.end() ? 0 : entry->data;
 }
 
 Result<VcpuStateAccess> VcpuStateAccess::create(const Kvm& kvm, const Vm& vm) {
@@ -171,8 +174,8 @@ Result<void> VcpuStateAccess::check_host(int fd, const VcpuState& state) const {
                       state.tsc_khz, khz);
 }
 
-// SREGS before LAPIC (it holds the APIC base), LAPIC before the MSRs (TSC_DEADLINE needs its timer
-// mode), vcpu_events last (everything before may set something pending).
+// SREGS before LAPIC (it holds the APIC base), LAPIC before the MSRs (TSC_DEADLINE, later, needs
+// its timer mode), vcpu_events last (everything before may set something pending).
 Result<void> VcpuStateAccess::put(int fd, const VcpuState& state) const {
     FMVM_TRY(check_host(fd, state));
     FMVM_TRY(set_vcpu_cpuid(fd, state.cpuid));
@@ -185,7 +188,7 @@ Result<void> VcpuStateAccess::put(int fd, const VcpuState& state) const {
     if (has_xcrs_) FMVM_TRY(set(fd, KVM_SET_XCRS, state.xcrs, "KVM_SET_XCRS"));
     FMVM_TRY(set(fd, KVM_SET_DEBUGREGS, state.debugregs, "KVM_SET_DEBUGREGS"));
     FMVM_TRY(set(fd, KVM_SET_LAPIC, state.lapic, "KVM_SET_LAPIC"));
-    FMVM_TRY(restore_msrs(fd, state));
+    FMVM_TRY(restore_msrs(fd, state.msrs));
     return set(fd, KVM_SET_VCPU_EVENTS, state.events, "KVM_SET_VCPU_EVENTS");
 }
 
@@ -197,55 +200,41 @@ Result<void> VcpuStateAccess::restore(int fd, const VcpuState& state) const {
     return {};
 }
 
+Result<void> VcpuStateAccess::start_timer(int fd, const VcpuState& state) const {
+    const std::uint64_t deadline = state.msr(msr_tsc_deadline);
+    return deadline == 0 ? Result<void>{} : set_msr(fd, msr_tsc_deadline, deadline);
+}
+
 Result<void> VcpuStateAccess::try_restore(int fd, const VcpuState& state) const {
     kvm_lapic_state idle{};
     FMVM_TRY(get(fd, KVM_GET_LAPIC, &idle, "KVM_GET_LAPIC"));
     VcpuState harmless = state;
-    // KVM takes two writes of a TSC soon after one another for an attempt to synchronise vCPUs, and
-    // would answer the second, which counts, with the offset of the first (kvm_synchronize_tsc).
-    std::erase_if(harmless.msrs, [](const kvm_msr_entry& entry) {
-        return names_guest_memory(entry.index) || entry.index == msr_tsc ||
-               entry.index == msr_tsc_deadline;
-    });
+    std::erase_if(harmless.msrs,
+                  [](const kvm_msr_entry& entry) { return names_guest_memory(entry.index); });
     FMVM_TRY(put(fd, harmless));
     // The guest's own timer would fire here from now on.
     return set(fd, KVM_SET_LAPIC, idle, "KVM_SET_LAPIC");
 }
 
-double VcpuStateAccess::tsc_ahead(int fd, const VcpuState& state) const {
-    const auto saved = std::ranges::find(state.msrs, msr_tsc, &kvm_msr_entry::index);
-    MsrList now(1);
-    now.entries()[0].index = msr_tsc;
-    if (saved == state.msrs.end() || state.tsc_khz == 0 ||
-        retry_ioctl(fd, KVM_GET_MSRS, now.get()) != 1)
-        return 0;
-    const auto cycles = static_cast<std::int64_t>(now.entries()[0].data - saved->data);
-    return static_cast<double>(cycles) / (state.tsc_khz * 1e3);
-}
-
-Result<void> VcpuStateAccess::restore_msrs(int fd, const VcpuState& state) const {
-    // The deadline is meant in the restored TSC, so it goes behind it.
-    std::vector<kvm_msr_entry> ordered = state.msrs;
-    const auto rank = [](const kvm_msr_entry& entry) {
-        return entry.index == msr_tsc_deadline ? 2 : entry.index == msr_tsc ? 1 : 0;
-    };
-    std::ranges::stable_sort(ordered, {}, rank);
+Result<void> VcpuStateAccess::restore_msrs(int fd, const std::vector<kvm_msr_entry>& msrs) const {
+    std::vector<kvm_msr_entry> wanted;
+    std::ranges::copy_if(msrs, std::back_inserter(wanted), [](const kvm_msr_entry& entry) {
+        return entry.index != msr_tsc && entry.index != msr_tsc_deadline;
+    });
     std::size_t at = 0;
-    while (at < ordered.size()) {
-        MsrList list(ordered.size() - at);
-        std::copy(ordered.begin() + static_cast<std::ptrdiff_t>(at), ordered.end(),
+    while (at < wanted.size()) {
+        MsrList list(wanted.size() - at);
+        std::copy(wanted.begin() + static_cast<std::ptrdiff_t>(at), wanted.end(),
                   list.entries().begin());
         const int written = retry_ioctl(fd, KVM_SET_MSRS, list.get());
         if (written < 0) return errno_error(errno, "KVM_SET_MSRS failed");
         at += static_cast<std::size_t>(written);
-        if (at == ordered.size()) break;
+        if (at == wanted.size()) break;
         // One that cannot be written is no loss where it already holds what it should.
-        MsrList one(1);
-        one.entries()[0].index = ordered[at].index;
-        if (retry_ioctl(fd, KVM_GET_MSRS, one.get()) != 1 ||
-            one.entries()[0].data != ordered[at].data) {
-            return make_error("this host's KVM does not take {:#x} for MSR {:#x}", ordered[at].data,
-                              ordered[at].index);
+        Result<std::uint64_t> held = get_msr(fd, wanted[at].index);
+        if (!held.ok() || *held != wanted[at].data) {
+            return make_error("this host's KVM does not take {:#x} for MSR {:#x}", wanted[at].data,
+                              wanted[at].index);
         }
         ++at;
     }

@@ -30,6 +30,8 @@ struct VcpuState {
     static constexpr std::uint32_t version = 1;
     void encode(ByteWriter& out) const;
     static VcpuState decode(ByteReader& in);  // the reader tells whether it fits
+
+    std::uint64_t msr(std::uint32_t index) const;  // 0 when it is not there
 };
 
 // Reads and writes the states of one VM's vCPUs; knows which MSRs this host's KVM can save. Use it
@@ -44,22 +46,22 @@ class VcpuStateAccess {
     Result<void> probe(int vcpu_fd);
     // cpuid: what the vCPU was given.
     Result<VcpuState> save(int vcpu_fd, std::vector<kvm_cpuid_entry2> cpuid);
-    // On a vCPU that has never run. Refuses, with the reason, what this host cannot provide.
+    // On a vCPU that has never run: all but its TSC, which is set with the guest's other clocks
+    // (vmm/guest_clock.h), and the deadline that is meant in it, which start_timer() sets behind
+    // that. Refuses, with the reason, what this host cannot provide.
     Result<void> restore(int vcpu_fd, const VcpuState& state) const;
+    Result<void> start_timer(int vcpu_fd, const VcpuState& state) const;
     // Whether restore() would succeed, tried on a vCPU that has never run: afterwards it holds the
     // state but no armed timer, and guest memory is untouched. restore() may follow, with any
     // state.
     Result<void> try_restore(int vcpu_fd, const VcpuState& state) const;
-    // Right after restore(): how far the vCPU's TSC is ahead of the state's, in seconds. Some KVMs
-    // take a TSC without a word and leave it as the host's. 0: unknown.
-    double tsc_ahead(int vcpu_fd, const VcpuState& state) const;
 
   private:
     VcpuStateAccess() = default;
     using MsrList = KvmList<kvm_msrs, kvm_msr_entry>;
     Result<std::vector<kvm_msr_entry>> save_msrs(int vcpu_fd);
     Result<void> put(int vcpu_fd, const VcpuState& state) const;
-    Result<void> restore_msrs(int vcpu_fd, const VcpuState& state) const;
+    Result<void> restore_msrs(int vcpu_fd, const std::vector<kvm_msr_entry>& msrs) const;
     Result<void> check_host(int vcpu_fd, const VcpuState& state) const;
 
     std::vector<kvm_cpuid_entry2> supported_cpuid_;

@@ -22,7 +22,6 @@ void VmState::encode(ByteWriter& out) const {
     for (const kvm_irqchip& chip : chips)
         out.abi_struct(chip);
     out.abi_struct(pit);
-    out.u64(clock_ns);
 }
 
 VmState VmState::decode(ByteReader& in) {
@@ -32,7 +31,6 @@ VmState VmState::decode(ByteReader& in) {
         if (state.chips[i].chip_id != chip_ids[i]) in.fail();
     }
     state.pit = in.abi_struct<kvm_pit_state2>();
-    state.clock_ns = in.u64();
     return state;
 }
 
@@ -43,9 +41,6 @@ Result<VmState> save_vm_state(const Vm& vm) {
         FMVM_TRY(call(vm, KVM_GET_IRQCHIP, &state.chips[i], "KVM_GET_IRQCHIP"));
     }
     FMVM_TRY(call(vm, KVM_GET_PIT2, &state.pit, "KVM_GET_PIT2"));
-    kvm_clock_data clock{};
-    FMVM_TRY(call(vm, KVM_GET_CLOCK, &clock, "KVM_GET_CLOCK"));
-    state.clock_ns = clock.clock;
     return state;
 }
 
@@ -53,10 +48,7 @@ Result<void> restore_vm_state(const Vm& vm, const VmState& state) {
     for (kvm_irqchip chip : state.chips)
         FMVM_TRY(call(vm, KVM_SET_IRQCHIP, &chip, "KVM_SET_IRQCHIP"));
     kvm_pit_state2 pit = state.pit;
-    FMVM_TRY(call(vm, KVM_SET_PIT2, &pit, "KVM_SET_PIT2"));
-    kvm_clock_data clock{};
-    clock.clock = state.clock_ns;
-    return call(vm, KVM_SET_CLOCK, &clock, "KVM_SET_CLOCK");
+    return call(vm, KVM_SET_PIT2, &pit, "KVM_SET_PIT2");
 }
 
 }  // namespace fmvm

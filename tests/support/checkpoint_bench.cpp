@@ -218,7 +218,7 @@ void CheckpointBench::deliver(std::size_t count) {
         } else if (message.type == FrameType::pages) {
             REQUIRE(shadow_->stage_pages(std::move(frame)).ok());
         } else if (message.type == FrameType::state) {
-            REQUIRE(shadow_->stage_state(frame).ok());
+            REQUIRE(shadow_->stage_state(frame, {}).ok());
         } else {
             REQUIRE(shadow_->stage_digests(frame).ok());
         }

@@ -106,6 +106,27 @@ def judge_journal(stream):
     judge_numbered(stream, "journal")
 
 
+CLOCKS_LINE = re.compile(r"(clocks (\d+) tsc_us=(\d+) kvm_us=(\d+) tsc_step_us=\d+ kvm_step_us=\d+ "
+                         r"kvm_back_us=(\d+)) ([0-9a-f]{8})")
+
+
+def judge_clocks(stream):
+    """Of the bare guest `clocks`, which ends by itself when a clock goes back."""
+    lines = complete_lines(stream)
+    check_failures(lines)
+    number, clocks = 0, (0, 0)
+    for line in lines:
+        if line.startswith("clocks: "):
+            continue
+        match = CLOCKS_LINE.fullmatch(line)
+        require(match, f"not a line of the guest: {line!r}, after number {number}")
+        require(int(match[2]) == number + 1, f"{line!r} comes after number {number}")
+        require(int(match[6], 16) == zlib.crc32(match[1].encode()), f"wrong checksum: {line!r}")
+        now = int(match[3]), int(match[4])
+        require(now[0] >= clocks[0] and now[1] >= clocks[1], f"time runs backwards: {line!r}")
+        number, clocks = number + 1, now
+
+
 def judge_records(stream):
     """Of the Linux guest's workload `records`."""
     judge_numbered(stream, "record")

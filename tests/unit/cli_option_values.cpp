@@ -78,4 +78,7 @@ TEST_CASE("consoles and quirks") {
     CHECK(parse_host_quirks("auto").value() == HostQuirks::automatic);
     CHECK(parse_host_quirks("off").value() == HostQuirks::off);
     CHECK_FALSE(parse_host_quirks("on").ok());
+    CHECK(parse_guest_time("saved").value() == GuestTime::saved);
+    CHECK(parse_guest_time("now").value() == GuestTime::now);
+    CHECK_FALSE(parse_guest_time("then").ok());
 }

@@ -33,7 +33,7 @@ Result<void> commit_and_apply(PlainRam& ram, const std::vector<std::uint64_t>& d
                               std::uint64_t state_digest = digest_of(state_image)) {
     Shadow shadow(ram);
     const StateMessage state{1, StateEncoding::whole, state_image};
-    REQUIRE(shadow.stage_state(make_frame(FrameType::state, state.encode())).ok());
+    REQUIRE(shadow.stage_state(make_frame(FrameType::state, state.encode()), {}).ok());
     DigestsMessage message{1, 0, digests};
     message.digests.push_back(state_digest);
     REQUIRE(shadow.stage_digests(make_frame(FrameType::digests, message.encode())).ok());
@@ -65,7 +65,7 @@ TEST_CASE("shadow: the first epoch brings what the primary had not shown yet", "
     PlainRam ram;
     Shadow shadow(ram);
     const StateMessage state{1, StateEncoding::whole, state_image};
-    REQUIRE(shadow.stage_state(make_frame(FrameType::state, state.encode())).ok());
+    REQUIRE(shadow.stage_state(make_frame(FrameType::state, state.encode()), {}).ok());
     const std::vector<std::uint8_t> text{'a', 'b', 'c', 'd'};
     const OutputMessage output{1, 1000, text};
     REQUIRE(shadow.stage_output(make_frame(FrameType::output, output.encode())).ok());

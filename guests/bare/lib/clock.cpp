@@ -4,41 +4,20 @@
 #include "cpu.h"
 #include "guest.h"
 #include "interrupts.h"
+#include "kvm_clock.h"
 
 namespace bare {
 namespace {
 
-// Linux Documentation/virt/kvm/x86/{cpuid,msr}.rst.
-constexpr uint32_t kHypervisorLeaf = 0x40000000;
-constexpr uint32_t kKvmInEbx = 0x4b4d564b;  // "KVMK"
-constexpr uint32_t kFeatureClockSource2 = 1 << 3;
-constexpr uint32_t kMsrSystemTime = 0x4b564d01;
-
-struct alignas(64) TimeInfo {
-    uint32_t version, pad0;
-    uint64_t tsc_timestamp, system_time;
-    uint32_t tsc_to_system_mul;
-    int8_t tsc_shift;
-    uint8_t flags, pad[2];
-};
-
-constinit volatile TimeInfo time_info = {};
-
-bool has_kvm_clock() {
-    return cpuid(kHypervisorLeaf).ebx == kKvmInEbx &&
-           (cpuid(kHypervisorLeaf + 1).eax & kFeatureClockSource2) != 0;
-}
-
 // Switched on only for a moment: this clock is not read, and its page should not be dirtied for
 // ever.
 uint64_t khz_from_kvm_clock() {
-    write_msr(kMsrSystemTime, reinterpret_cast<uint64_t>(&time_info) | 1);
-    write_msr(kMsrSystemTime, 0);
-    const uint64_t multiplier = time_info.tsc_to_system_mul;
-    if (multiplier == 0) fail("kvmclock was not filled in: give tsc_khz=");
-    // ns = (tsc << shift) * multiplier / 2^32
-    const uint64_t khz = (uint64_t{1000000} << 32) / multiplier;
-    return time_info.tsc_shift < 0 ? khz << -time_info.tsc_shift : khz >> time_info.tsc_shift;
+    static constinit KvmClock clock;
+    clock.on();
+    clock.off();
+    const uint64_t khz = clock.tsc_khz();
+    if (khz == 0) fail("kvmclock was not filled in: give tsc_khz=");
+    return khz;
 }
 
 // An interrupt costs about this much where ring 0 is emulated: nearer than this, spin.
