@@ -158,8 +158,16 @@ class Formats(ImportTestCase):
         self.assertTrue((self.directory / "a system/disk.img").exists())
 
     def test_progress_is_for_a_terminal_only(self):
-        self.imported(self.gpt(self.file_system(self.tree("root"))))
+        image = self.gpt(self.file_system(self.tree("root")))
+        self.imported(image)
         self.assertNotIn("%", self.errors)
+        terminal, fmvms_end = os.openpty()
+        self.addCleanup(os.close, terminal)
+        done = subprocess.run([settings.fmvm, "import", image, "--to", "vm2"], cwd=self.directory, timeout=300,
+                              stdout=subprocess.DEVNULL, stderr=fmvms_end)
+        os.close(fmvms_end)
+        self.assertEqual(done.returncode, OK)
+        self.assertRegex(os.read(terminal, 65536).decode(), r"converting: +\d+ %.*\x1b\[Kvm2: Test GNU/Linux 12")
 
 
 class Partitions(ImportTestCase):
