@@ -42,7 +42,10 @@ interrupt:
     incq (%rax, %rcx, 8)
     mov $(LAPIC_BASE + LAPIC_EOI), %eax
     movl $0, (%rax)
-    pop %rcx
+    cmpq $halt_of_wait, 24(%rsp)    // the interrupted RIP
+    jne 1f
+    incq 24(%rsp)               // behind the halt
+1:  pop %rcx
     pop %rax
     add $8, %rsp
     iretq
@@ -81,7 +84,9 @@ kernel_call:
     jmp 1b
 
 // Halts unless the counter of vector rdi differs from rsi already; returns the counter. `sti` takes
-// effect after `hlt` (SDM vol. 2, STI), so that no interrupt slips in between.
+// effect after `hlt` (SDM vol. 2, STI), so that no interrupt slips in between. QEMU's emulation of SVM
+// forgets that when its host is interrupted there (it saves the VMCB's interrupt shadow and does not load
+// it): an interrupt that slips in all the same ends the halt before it begins.
 call_wait:
     mov %rsp, %rcx
     and $-CPU_BLOCK_SIZE, %rcx
@@ -89,6 +94,7 @@ call_wait:
     cmp %rsi, %rax
     jne 1f
     sti
+halt_of_wait:
     hlt
     cli
     mov (%rcx, %rdi, 8), %rax
