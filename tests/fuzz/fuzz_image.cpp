@@ -60,6 +60,14 @@ void read_names(std::string_view text) {
         FMVM_CHECK(character >= ' ' && character <= '~');
 }
 
+void read_start(std::span<const std::uint8_t> image) {
+    const auto start = image.first(std::min<std::size_t>(image.size(), sector_size));
+    for (const auto format : {ImageFormat::qcow2, ImageFormat::vmdk, ImageFormat::vhdx}) {
+        const Result<void> checked = check_image_start(format, start, image.size());
+        FMVM_CHECK(checked.ok() || !checked.error().message().empty());
+    }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -76,9 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             read_names({reinterpret_cast<const char*>(rest.data()), rest.size()});
             break;
         default:
-            for (const auto format : {ImageFormat::qcow2, ImageFormat::vmdk, ImageFormat::vhdx})
-                check_image_start(format, rest.first(std::min<std::size_t>(rest.size(), 512)),
-                                  rest.size());
+            read_start(rest);
     }
     return 0;
 }
