@@ -31,7 +31,7 @@ class Console(VmTestCase):
     def test_no_output_byte_is_lost_to_a_slow_reader(self):
         process = subprocess.Popen(
             [str(settings.fmvm), "run", "--kernel", str(guest("counter")), "--cmdline", "count=4000"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(process.kill)
         time.sleep(1)  # the pipe fills up meanwhile
         output = bytearray()
@@ -40,8 +40,8 @@ class Console(VmTestCase):
             time.sleep(0.001)
         numbers = [int(line.split()[1]) for line in output.decode().splitlines()
                    if line.startswith("counter ")]
+        self.assertEqual(process.wait(10), OK, process.stderr.read().decode())
         self.assertEqual(numbers, list(range(1, 4001)))
-        self.assertEqual(process.wait(10), OK)
 
     def test_no_output_byte_is_lost_to_a_late_reader(self):
         """The guest has long ended by then; its operator has not asked for an end."""

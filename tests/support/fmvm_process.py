@@ -16,6 +16,9 @@ import unittest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
+# A host that is emulated is slow: every limit of a wait is so many times as long.
+TIME_FACTOR = float(os.environ.get("FMVM_TIME_FACTOR", "1"))
+
 # src/cli/exit_status.h
 (OK, FAILURE, USAGE, RESET, CRASHED, STUCK, STOPPED, SUPERSEDED, BACKUP_LOST,
  DIFFERENT) = range(10)
@@ -61,7 +64,7 @@ class Vm:
 
     def _wait(self, condition, what, timeout):
         with self._changed:
-            deadline = time.monotonic() + timeout
+            deadline = time.monotonic() + timeout * TIME_FACTOR
             while not condition():
                 if time.monotonic() > deadline or self.process.poll() is not None:
                     self._changed.wait(1)  # for what is still in the pipe
@@ -73,7 +76,7 @@ class Vm:
     def finish(self, timeout=120):
         """Waits for the end; the exit status."""
         try:
-            status = self.process.wait(timeout)
+            status = self.process.wait(timeout * TIME_FACTOR)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"still running after {timeout} s; {self.description()}") from None
@@ -100,12 +103,6 @@ class Vm:
         tail = self.console[-3000:].decode(errors="replace")
         errors = self.errors[-2000:].decode(errors="replace")
         return f"console:\n{tail}\nstderr:\n{errors}"
-
-
-# Tests may run under nohup, or as a script's job, and fmvm leaves ignored signals ignored.
-for number in (signal.SIGINT, signal.SIGHUP):
-    if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, signal.SIG_DFL)
 
 
 class Settings:
@@ -151,7 +148,8 @@ class VmTestCase(unittest.TestCase):
 
 def run(*arguments):
     """A helper program that must succeed; its output."""
-    done = subprocess.run(list(map(str, arguments)), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(list(map(str, arguments)), capture_output=True, text=True,
+                          timeout=300 * TIME_FACTOR)
     if done.returncode != 0:
         raise AssertionError(f"{arguments} failed: {done.stdout}{done.stderr}")
     return done.stdout

@@ -22,7 +22,8 @@ import time
 import typing
 
 import observer
-from fmvm_process import REPOSITORY, STOPPED, USAGE, VmTestCase, guest, run, settings
+from fmvm_process import REPOSITORY, STOPPED, TIME_FACTOR, USAGE, VmTestCase, guest, run, settings
+from watched import Watched
 
 
 DISK_BYTES = 16 << 20
@@ -83,8 +84,8 @@ def is_wrong(line, may_be_unequal=False):
     return not may_be_unequal and re.search(unequal, line) is not None
 
 
-class Side:
-    """One fmvm process. `chunks`: when the console had grown to what length."""
+class Side(Watched):
+    """One fmvm process."""
 
     def __init__(self, watch, name, arguments, environment):
         self.name = name
@@ -98,23 +99,12 @@ class Side:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment})
         watch.add(self)
 
-    def log(self):
-        return self.errors.decode(errors="replace")
-
     def wait(self, condition, what, timeout=60):
         """Waits until the condition holds; at once an error when the process has ended without."""
         self.watch.wait(lambda: condition() or self.ended(), timeout,
                         lambda: f"{self.name}: {what}\n{self.description()}")
         if not condition():
             raise AssertionError(f"{self.name} ended: {what}\n{self.description()}")
-
-    def wait_log(self, text, count=1, timeout=60):
-        self.wait(lambda: self.log().count(text) >= count, f"no {text!r} in its log", timeout)
-
-    def wait_lines(self, more, timeout=60):
-        """Waits for `more` lines from now on."""
-        wanted = self.console.count(b"\n") + more
-        self.wait(lambda: self.console.count(b"\n") >= wanted, f"no {more} more lines", timeout)
 
     def ended(self):
         return self.process.poll() is not None and not self.watch.reads(self)
@@ -134,15 +124,6 @@ class Side:
     def stop(self, timeout=60):
         self.signal(signal.SIGTERM)
         return self.finish(timeout)
-
-    def shown_at(self, position):
-        """When the reader saw the console's byte before `position`."""
-        return next(when for when, length in self.chunks if length >= position)
-
-    def description(self):
-        return (f"--- console of {self.name} ends:\n"
-                f"{self.console[-800:].decode(errors='replace')}\n"
-                f"--- log of {self.name} ends:\n{self.log()[-2500:]}")
 
 
 class Watch:
@@ -181,7 +162,7 @@ class Watch:
         return any(of is side for of, _ in self._open.values())
 
     def wait(self, condition, timeout, describe):
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * TIME_FACTOR
         with self._changed:
             while not condition():
                 if time.monotonic() > deadline:
@@ -324,7 +305,7 @@ class Pair:
 
     def wait_fresh(self, first, second, lines=5, timeout=60):
         """Waits until `second` has shown lines that `first` had not; both as one stream."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * TIME_FACTOR
         while True:
             joined = self.joined(first, second)
             if joined.fresh_lines(second.console) >= lines:

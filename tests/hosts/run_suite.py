@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the tests of a build tree in a virtual host, whose /dev/kvm is hardware-virtualised.
+
+CTest, outside, says what there is; each test is a command in the host. One that does not end, or takes
+its host with it, fails, and the next one finds a new host.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "linux"))
+import linux_guest  # noqa: E402
+from host import Host, TIME_FACTOR, boot_files  # noqa: E402
+from qemu import Disk, Hardware  # noqa: E402
+
+SCRATCH_MIB = 16384  # sparse
+LABELS = "kvm|kill|linux|stock"
+
+
+def listed(build, labels, names):
+    """CTest's description of the tests that are asked for."""
+    done = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1", "-L", f"^({labels})$",
+                           "-R", names], stdout=subprocess.PIPE, text=True, check=True)
+    tests = json.loads(done.stdout)["tests"]
+    if not tests:
+        sys.exit(f"run_suite: {build} has no tests with a label of {labels} and a name like {names}")
+    return tests
+
+
+def command_of(test):
+    """The outside's Python is not the host's."""
+    program, *arguments = test["command"]
+    return ["python3" if pathlib.Path(program).name.startswith("python3") else program, *arguments]
+
+
+def properties(test):
+    return {entry["name"]: entry["value"] for entry in test["properties"]}
+
+
+def run_test(host, test, environment, verbose):
+    """Why it failed; None when it passed."""
+    wanted = properties(test)
+    process = None
+    try:
+        process = host.start(*command_of(test), directory=wanted["WORKING_DIRECTORY"],
+                             environment=environment, name=test["name"])
+        if verbose:
+            process.mirror = sys.stdout.buffer
+        status = process.finish(wanted["TIMEOUT"])
+        return None if status == 0 else f"status {status}\n{output(process)}"
+    except AssertionError as error:
+        host.kill()  # whatever it left behind
+        return f"{error}\n{output(process) if process else ''}\n{host.description()}"
+
+
+def output(process):
+    return (process.console + process.errors).decode(errors="replace")
+
+
+def run_all(host, tests, environment, verbose):
+    """The names of those that failed."""
+    failed = []
+    for number, test in enumerate(tests, 1):
+        if not host.is_up():
+            host.boot()
+        began = time.monotonic()
+        why = run_test(host, test, environment, verbose)
+        word = "passed" if why is None else "FAILED"
+        print(f"{number:3}/{len(tests)} {word} {time.monotonic() - began:6.1f} s  {test['name']}", flush=True)
+        if why is not None:
+            print(why, flush=True)
+            failed.append(test["name"])
+    return failed
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("build", type=pathlib.Path, help="for example build/release")
+    parser.add_argument("-L", dest="labels", default=LABELS, help=f"labels, of CTest ({LABELS})")
+    parser.add_argument("-R", dest="names", default=".", help="names, a regular expression")
+    parser.add_argument("--cpu", default=Hardware.cpu, help=f"QEMU's CPU model ({Hardware.cpu})")
+    parser.add_argument("--tsc", default=Hardware.tsc, choices=("unstable", "reliable"))
+    parser.add_argument("--kvm", default="", help="parameters of kvm_amd, for example nested=0")
+    parser.add_argument("-v", dest="verbose", action="store_true", help="show what tests write at once")
+    return parser.parse_args()
+
+
+def main():
+    options = parse()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    tests = listed(options.build.resolve(), options.labels, options.names)
+    environment = {name: value for name, value in os.environ.items() if name.startswith("FMVM_")}
+    environment |= {"FMVM_TIME_FACTOR": str(TIME_FACTOR), **linux_guest.built()}
+    with tempfile.TemporaryDirectory(prefix="fmvm-suite-") as directory:
+        scratch = pathlib.Path(directory) / "scratch.img"
+        linux_guest.make_disk(scratch, SCRATCH_MIB)
+        hardware = Hardware(cpu=options.cpu, tsc=options.tsc,
+                            disks=(Disk(scratch, mount="/tmp", cache="unsafe"),))
+        host = Host("suite", hardware, kvm=options.kvm, read_only=(boot_files().parent,))
+        try:
+            failed = run_all(host, tests, environment, options.verbose)
+        finally:
+            host.close()
+    print(f"in a virtual host: {len(tests) - len(failed)} of {len(tests)} tests passed"
+          + "".join(f"\n  failed: {name}" for name in failed))
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
