@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Sourced by build-kernel and build-initramfs: results are built once, under a lock, and cached by
-# the hash of what they are made from.
+# Sourced by the build scripts here and in guests/debian: results are built once, under a lock, and
+# cached by the hash of what they are made from.
 
 # shellcheck disable=SC2034 # used by who sources this
 here=$(dirname "$(readlink -f "$0")")

@@ -21,6 +21,7 @@
 #include "cli/state_directory.h"
 #include "cli/terminal.h"
 #include "lockstep/backup_service.h"
+#include "vmm/cpu_comparison.h"
 #include "vmm/cpuid.h"
 
 namespace fmvm::cli {
@@ -177,7 +178,10 @@ class BackupRun : public lockstep::BackupUser {
             missing_cpu_features(shape.cpuid, FMVM_TRY(kvm_.supported_cpuid()));
         if (missing.empty()) return {};
         return make_error(
-            "the guest was started with CPU features that the backup's host lacks ({})", missing);
+            "the guest was started with CPU features that the backup's host lacks ({}); leave them "
+            "out "
+            "when it is started, with --cpu",
+            missing);
     }
 
     void serve(ControlSocket& socket) {

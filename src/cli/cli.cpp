@@ -13,6 +13,7 @@
 #include "cli/check_command.h"
 #include "cli/control_words.h"
 #include "cli/exit_status.h"
+#include "cli/import_words.h"
 #include "cli/primary_command.h"
 #include "cli/protection_words.h"
 #include "cli/replay_words.h"
@@ -30,6 +31,8 @@ Examples:
   fmvm check
   fmvm run --kernel vmlinux --cmdline "console=ttyS0 root=/dev/vda" --disk path=disk.img
   fmvm run --kernel vmlinux --disk path=disk.img --control vm.sock
+  fmvm import debian-12-generic-amd64.qcow2 --to vm1 > vm1.json
+  fmvm run --config vm1.json
   fmvm snapshot --control vm.sock --to saved --stop
   fmvm run --restore saved --disk path=disk.img
   fmvm backup --listen 127.0.0.1:7000 --dir b --arbiter file:/shared/vm1
@@ -96,6 +99,7 @@ struct CommandLine {
     ProtectionWords primary_words, backup_words;
     ControlWords snapshot_words, switchover_words, verify_words;
     ReplayWords replay_words;
+    ImportWords import_words;
     bool as_json = false;
     CLI::App* run = nullptr;
     CLI::App* primary = nullptr;
@@ -104,6 +108,7 @@ struct CommandLine {
     CLI::App* switchover = nullptr;
     CLI::App* verify = nullptr;
     CLI::App* replay = nullptr;
+    CLI::App* import = nullptr;
     CLI::App* check = nullptr;
 
     CommandLine() {
@@ -118,6 +123,7 @@ struct CommandLine {
         verify = add_verify(app, verify_words);
         snapshot = add_snapshot(app, snapshot_words);
         replay = add_replay(app, replay_words);
+        import = add_import(app, import_words);
         check = app.add_subcommand("check", "Report what this host can do for fmvm");
         check->add_flag("--json", as_json, "Report as JSON");
         check->allow_extras();
@@ -179,6 +185,7 @@ int dispatch(int argc, char** argv) {
     if (line.switchover->parsed())
         return obey(switchover_options(line.switchover_words), switchover_command);
     if (line.verify->parsed()) return obey(verify_options(line.verify_words), verify_command);
+    if (line.import->parsed()) return obey(import_options(line.import_words), import_command);
     if (line.replay->parsed()) return obey(replay_options(line.replay_words), replay_command);
     return usage_error("no command is given; see fmvm --help");
 }

@@ -115,6 +115,7 @@ Result<void> apply_member(GivenOptions& given, const JsonValue& member) {
     if (key == "cmdline") return assign(given.cmdline, string_of(member), member);
     if (key == "memory") return assign(given.memory_bytes, size_of(member), member);
     if (key == "cpus") return assign(given.cpus, count_of(member), member);
+    if (key == "cpu") return assign(given.cpu, parsed_string(member, parse_guest_cpu), member);
     if (key == "console") {
         return assign(given.console, parsed_string(member, parse_console), member);
     }
@@ -127,7 +128,7 @@ Result<void> apply_member(GivenOptions& given, const JsonValue& member) {
         return {};
     }
     return located(member,
-                   Error("unknown key; kernel, initrd, cmdline, memory, cpus, disks, "
+                   Error("unknown key; kernel, initrd, cmdline, memory, cpus, cpu, disks, "
                          "console, control, restore, guest-time, host-quirks, verbose are known"));
 }
 

@@ -175,6 +175,7 @@ Result<void> check_restore(const GivenOptions& given) {
                               : given.cmdline      ? "cmdline"
                               : given.memory_bytes ? "memory"
                               : given.cpus         ? "cpus"
+                              : given.cpu          ? "cpu"
                               : given.host_quirks  ? "host-quirks"
                                                    : nullptr;
     if (extra == nullptr) return {};
@@ -207,6 +208,7 @@ GivenOptions merge(GivenOptions command_line, GivenOptions file) {
         file.cmdline.reset();
         file.memory_bytes.reset();
         file.cpus.reset();
+        file.cpu.reset();
         file.host_quirks.reset();
     }
     prefer(command_line.restore, file.restore);
@@ -217,6 +219,7 @@ GivenOptions merge(GivenOptions command_line, GivenOptions file) {
     prefer(command_line.cmdline, file.cmdline);
     prefer(command_line.memory_bytes, file.memory_bytes);
     prefer(command_line.cpus, file.cpus);
+    prefer(command_line.cpu, file.cpu);
     prefer(command_line.disks, file.disks);
     prefer(command_line.console, file.console);
     prefer(command_line.host_quirks, file.host_quirks);
@@ -236,6 +239,7 @@ Result<RunOptions> complete(GivenOptions given, std::uint64_t host_memory_bytes)
     options.cmdline = std::move(given.cmdline).value_or(std::string());
     options.memory_bytes = given.memory_bytes.value_or(options.memory_bytes);
     options.cpus = given.cpus.value_or(options.cpus);
+    options.cpu = std::move(given.cpu).value_or(CpuModel());
     options.host_quirks = given.host_quirks.value_or(options.host_quirks);
     take_devices(given, options);
 

@@ -22,6 +22,7 @@ struct GivenOptions {
     std::optional<std::string> cmdline;
     std::optional<std::uint64_t> memory_bytes;
     std::optional<unsigned> cpus;
+    std::optional<CpuModel> cpu;
     std::optional<std::vector<DiskOptions>> disks;
     std::optional<ConsoleOptions> console;
     std::optional<HostQuirks> host_quirks;

@@ -11,6 +11,7 @@
 #include "cli/escape_parser.h"
 #include "cli/exit_status.h"
 #include "cli/report_error.h"
+#include "cli/stop_signals.h"
 #include "cli/terminal.h"
 #include "devices/console_input.h"
 #include "vmm/vcpu_thread.h"
@@ -35,12 +36,8 @@ void prepare_process() {
 }
 
 void add_stop_signals(boost::asio::signal_set& signals) {
-    signals.add(SIGTERM);
-    for (const int number : {SIGINT, SIGHUP}) {
-        struct sigaction inherited {};
-        ::sigaction(number, nullptr, &inherited);
-        if (inherited.sa_handler != SIG_IGN) signals.add(number);
-    }
+    for (const int number : stop_signals())
+        signals.add(number);
 }
 
 void tell_quirks(const BuiltMachine& built) {

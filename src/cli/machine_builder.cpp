@@ -254,6 +254,11 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options,
     status = ExitStatus::failure;
     FMVM_TRY(check_host(kvm, options));
     const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
+    if (ring0 == Ring0Kind::emulated && options.cpu != CpuModel()) {
+        log::notice("run",
+                    "this host emulates ring 0, and shows programs in the guest its own CPU "
+                    "features, whatever --cpu says");
+    }
     const bool boots = !options.kernel.empty();
     BuiltMachine built;
     if (options.host_quirks == HostQuirks::automatic && boots) {
@@ -262,6 +267,7 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options,
     built.machine = FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
                                                    .vcpus = options.cpus,
                                                    .ring0_emulated = ring0 == Ring0Kind::emulated,
+                                                   .cpu = options.cpu,
                                                    .dirty_log = purpose.dirty_log}));
     Builder builder(options, *built.machine, status);
     FMVM_TRY(add_devices(builder, built, options, purpose));

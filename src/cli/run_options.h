@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/units.h"
+#include "vmm/cpu_model.h"
 
 namespace fmvm::cli {
 
@@ -44,6 +45,7 @@ struct RunOptions {
     std::string cmdline;
     std::uint64_t memory_bytes = 256 * mib;
     unsigned cpus = 1;
+    CpuModel cpu{};
     std::vector<DiskOptions> disks;
     std::string record;        // a file for what is done to the disks; empty: none
     bool force_stale = false;  // use disks that may have gone on elsewhere

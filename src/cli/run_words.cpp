@@ -23,6 +23,7 @@ Result<GivenOptions> options_of(const RunWords& words) {
     FMVM_TRY(apply(given.cmdline, "--cmdline", words.cmdline, as_it_is));
     FMVM_TRY(apply(given.memory_bytes, "--memory", words.memory, parse_size));
     FMVM_TRY(apply(given.cpus, "--cpus", words.cpus, parse_count));
+    FMVM_TRY(apply(given.cpu, "--cpu", words.cpu, parse_guest_cpu));
     FMVM_TRY(apply(given.console, "--console", words.console, parse_console));
     FMVM_TRY(apply(given.host_quirks, "--host-quirks", words.quirks, parse_host_quirks));
     for (const std::string& word : words.disk) {
@@ -66,6 +67,9 @@ void add_machine_options(CLI::App& app, RunWords& words) {
     add_option(app, "--cmdline", words.cmdline, "TEXT", "Kernel command line");
     add_option(app, "--memory", words.memory, "SIZE", "Guest memory (default 256M)");
     add_option(app, "--cpus", words.cpus, "N", "Virtual CPUs (default 1)");
+    add_option(app, "--cpu", words.cpu, "host|x86-64-vN[,-FEATURE...]",
+               "The CPU features that the guest sees: this host's, or those of a level, without "
+               "those named; take what both hosts have (default host)");
     add_device_options(app, words);
     add_option(app, "--config", words.config, "FILE", "Read options from a JSON file");
     add_option(app, "--host-quirks", words.quirks, "auto|off",

@@ -17,7 +17,7 @@ namespace fmvm::cli {
 // The words behind each option, as often as they stood.
 struct RunWords {
     std::vector<std::string> restore, guest_time, control, kernel, initrd, cmdline, memory, cpus,
-        disk, console, config, quirks, record;
+        cpu, disk, console, config, quirks, record;
     int verbosity = 0;
     bool force_stale = false;
 };

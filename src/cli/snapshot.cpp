@@ -2,14 +2,13 @@
 #include "cli/snapshot.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 
 #include <chrono>
-#include <filesystem>
 #include <optional>
 
 #include "base/file_io.h"
+#include "cli/unfinished_directory.h"
 #include "vmm/ram_file.h"
 
 namespace fmvm::cli {
@@ -19,29 +18,6 @@ namespace {
 constexpr std::string_view ram_section = "ram";
 constexpr std::uint32_t ram_version = 1;
 constexpr std::uint64_t state_bytes_max = 64 * mib;
-
-// A directory that goes away again unless it was renamed into place.
-class UnfinishedDirectory {
-  public:
-    explicit UnfinishedDirectory(std::string path) : path_(std::move(path)) {}
-    ~UnfinishedDirectory() {
-        std::error_code ignored;
-        if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-    }
-    UnfinishedDirectory(const UnfinishedDirectory&) = delete;
-    UnfinishedDirectory& operator=(const UnfinishedDirectory&) = delete;
-
-    const std::string& path() const { return path_; }
-    Result<void> rename_to(const std::string& target) {
-        if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) != 0)
-            return errno_error(errno, "it cannot be renamed into place");
-        path_.clear();
-        return {};
-    }
-
-  private:
-    std::string path_;
-};
 
 Result<UniqueFd> create_file(const std::string& path) {
     UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
@@ -54,20 +30,8 @@ Result<void> sync(int fd) {
     return {};
 }
 
-Result<void> make_durable(const std::string& directory) {
-    const int failure = sync_directory(directory);
-    if (failure != 0)
-        return errno_error(failure, fmt::format("{} cannot be made durable", directory));
-    return {};
-}
-
 Result<void> write_snapshot(Machine& machine, const std::string& directory, AfterSnapshot after) {
-    std::error_code ignored;
-    if (std::filesystem::exists(std::filesystem::symlink_status(directory, ignored)))
-        return Error("it exists already; give a new directory, or remove it");
-    UnfinishedDirectory unfinished(fmt::format("{}.unfinished-{}", directory, ::getpid()));
-    if (::mkdir(unfinished.path().c_str(), 0700) != 0)
-        return errno_error(errno, fmt::format("{} cannot be made", unfinished.path()));
+    UnfinishedDirectory unfinished = FMVM_TRY(UnfinishedDirectory::make(directory));
     const UniqueFd ram = FMVM_TRY(create_file(unfinished.path() + "/ram"));
     const UniqueFd state = FMVM_TRY(create_file(unfinished.path() + "/state"));
 
@@ -84,12 +48,10 @@ Result<void> write_snapshot(Machine& machine, const std::string& directory, Afte
         return errno_error(failure, "the state cannot be written");
     FMVM_TRY(sync(ram.get()));
     FMVM_TRY(sync(state.get()));
-    FMVM_TRY(make_durable(unfinished.path()));
-    FMVM_TRY(unfinished.rename_to(directory));
+    FMVM_TRY(unfinished.rename_into_place());
     // From here on another process may go on with the guest, so this one must not.
     if (after == AfterSnapshot::stop) machine.request_end(GuestEnd::stopped);
-    const std::string parent = std::filesystem::path(directory).parent_path().string();
-    return make_durable(parent.empty() ? "." : parent);
+    return unfinished.make_name_durable();
 }
 
 Result<std::vector<std::uint8_t>> read_state(const std::string& path) {

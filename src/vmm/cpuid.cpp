@@ -25,6 +25,8 @@ void set_features(kvm_cpuid_entry2& entry, const CpuidPolicy& policy) {
     const std::uint32_t count = std::min(policy.vcpu_count, 255U);
     entry.ebx = (entry.ebx & 0x0000ffff) | count << 16 | id << 24;
     set_bit(entry.ecx, 3, false);                              // MONITOR
+    set_bit(entry.ecx, 5, false);                              // VMX
+    set_bit(entry.ecx, 15, false);                             // PDCM: performance counters
     if (policy.ring0_emulated) set_bit(entry.ecx, 13, false);  // CMPXCHG16B
     set_bit(entry.ecx, 21, true);                              // x2APIC
     set_bit(entry.ecx, 24, policy.tsc_deadline);
@@ -62,11 +64,18 @@ void apply(kvm_cpuid_entry2& entry, const CpuidPolicy& policy) {
             entry.ebx = entry.ecx = entry.edx = 0;
             break;
         case 0xa:
+        case 0x80000022:  // AMD's performance counters
+        case 0x8000000a:  // SVM
             entry.eax = entry.ebx = entry.ecx = entry.edx = 0;
             break;
         case 0xb:
         case 0x1f:
             set_extended_topology(entry, policy);
+            break;
+        case 0x80000001:
+            set_bit(entry.ecx, 2, false);  // SVM
+            for (const unsigned counters : {23U, 24U, 28U})
+                set_bit(entry.ecx, counters, false);
             break;
         case 0x80000008: {
             const std::uint32_t cores = std::min(policy.vcpu_count, 256U) - 1;
@@ -106,51 +115,10 @@ std::vector<kvm_cpuid_entry2> apply_cpuid_policy(std::vector<kvm_cpuid_entry2> s
             }
         }
     }
+    apply_cpu_model(result, policy.model);
     for (kvm_cpuid_entry2& entry : result)
         apply(entry, policy);
     return result;
-}
-
-std::string missing_cpu_features(std::span<const kvm_cpuid_entry2> wanted,
-                                 std::span<const kvm_cpuid_entry2> host) {
-    using Word = __u32 kvm_cpuid_entry2::*;
-    struct FeatureWord {
-        std::uint32_t leaf, index;
-        Word word;
-        const char* name;
-        std::uint32_t ours;  // bits of the policy, not of the host
-    };
-    using Entry = kvm_cpuid_entry2;
-    constexpr std::uint32_t ours_1c = bit(21) | bit(24) | bit(31);
-    static constexpr FeatureWord words[] = {
-        {0x1, 0, &Entry::ecx, "0x1.ecx", ours_1c},
-        {0x1, 0, &Entry::edx, "0x1.edx", bit(28)},
-        {0x7, 0, &Entry::ebx, "0x7.ebx", 0},
-        {0x7, 0, &Entry::ecx, "0x7.ecx", 0},
-        {0x7, 0, &Entry::edx, "0x7.edx", 0},
-        {0x7, 1, &Entry::eax, "0x7.1.eax", 0},
-        {0xd, 0, &Entry::eax, "0xd.eax", 0},
-        {0xd, 1, &Entry::eax, "0xd.1.eax", 0},
-        {0x80000001, 0, &Entry::ecx, "0x80000001.ecx", 0},
-        {0x80000001, 0, &Entry::edx, "0x80000001.edx", 0},
-        {0x80000008, 0, &Entry::ebx, "0x80000008.ebx", 0},
-    };
-    const auto value = [](std::span<const Entry> entries, const FeatureWord& feature) {
-        for (const Entry& entry : entries) {
-            if (entry.function == feature.leaf && entry.index == feature.index)
-                return entry.*feature.word;
-        }
-        return __u32{0};
-    };
-    std::string missing;
-    for (const FeatureWord& feature : words) {
-        const std::uint32_t lacking =
-            value(wanted, feature) & ~value(host, feature) & ~feature.ours;
-        if (lacking == 0) continue;
-        missing +=
-            fmt::format("{}leaf {} {:#010x}", missing.empty() ? "" : ", ", feature.name, lacking);
-    }
-    return missing;
 }
 
 Result<void> set_vcpu_cpuid(int vcpu_fd, std::span<const kvm_cpuid_entry2> entries) {

@@ -59,6 +59,7 @@ Result<void> Machine::create_vcpus(const Kvm& kvm) {
     policy.vcpu_count = config_.vcpus;
     policy.tsc_deadline = kvm.extension(KVM_CAP_TSC_DEADLINE_TIMER) != 0;
     policy.ring0_emulated = config_.ring0_emulated;
+    policy.model = config_.cpu;
     for (unsigned id = 0; id < config_.vcpus; ++id) {
         Vcpu vcpu = FMVM_TRY(Vcpu::create(kvm, vm_, id, ports_, mmio_, memory_));
         if (dirty_log_) FMVM_TRY(dirty_log_->add_vcpu(vcpu));

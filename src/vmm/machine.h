@@ -18,6 +18,7 @@
 #include "vmm/boot_image.h"
 #include "vmm/bus.h"
 #include "vmm/checkpointed_machine.h"
+#include "vmm/cpu_model.h"
 #include "vmm/dirty_log.h"
 #include "vmm/event_loop.h"
 #include "vmm/guest_clock.h"
@@ -43,6 +44,7 @@ struct MachineConfig {
     std::uint64_t memory_bytes = 0;
     unsigned vcpus = 1;
     bool ring0_emulated = false;
+    CpuModel cpu{};
     DirtyLogKind dirty_log = DirtyLogKind::none;
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "vmm/cpu_comparison.h"
 #include "vmm/cpuid.h"
 #include "vmm/msr.h"
 
@@ -152,7 +153,8 @@ Result<std::vector<kvm_msr_entry>> VcpuStateAccess::save_msrs(int fd) {
 Result<void> VcpuStateAccess::check_host(int fd, const VcpuState& state) const {
     if (const std::string missing = missing_cpu_features(state.cpuid, supported_cpuid_);
         !missing.empty()) {
-        return make_error("the guest was started with CPU features that this host lacks ({})",
+        return make_error("the guest was started with CPU features that this host lacks ({}); leave "
+                          "them out when it is started, with --cpu",
                           missing);
     }
     if (state.xsave.size() > xsave_words_) {

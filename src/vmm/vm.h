@@ -36,6 +36,7 @@ class Vm {
   private:
     explicit Vm(UniqueFd fd) : fd_(std::move(fd)) {}
     Result<void> set_up_chips(const Kvm& kvm);
+    void leave_out_pmu(const Kvm& kvm);
 
     UniqueFd fd_;
 };

@@ -91,6 +91,8 @@ class Host:
                   for number, disk in enumerate(self.hardware.disks) if disk.mount]
         self.run("sh", "-exc", "\n".join([f"echo {self.name} >/proc/sys/kernel/hostname", *mounts,
                                           f"modprobe kvm_amd {self.kvm}", self.setup]))
+        keeper = self.start("python3", REPOSITORY / "tests/hosts/keep_kvm.py", name=f"{self.name}: keep_kvm")
+        keeper.wait(lambda: b"kept" in keeper.output, "it keeps no machine")
 
     def start(self, *argv, environment=None, directory="/", stdin=b"", name=None, console_file=None):
         """Starts a program; a RemoteProcess."""

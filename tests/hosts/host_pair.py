@@ -79,11 +79,14 @@ class HostPair:
 
     def start(self):
         """The guest, in step: run by host a, followed by host b."""
+        self.start_sides()
+        self._wait_in_step()
+
+    def start_sides(self):
         self.at = "a"
         self.follower = self._start_follower("b")
         self.runner = self._start("a", "primary", "--backup", f"{ADDRESSES['b']}:{PORT}",
                                   *self.workload.start("32M"))
-        self._wait_in_step()
 
     def runner_host(self):
         return self.hosts[self.at]

@@ -5,6 +5,7 @@ never contradicted, and in the end both disks are the same.
 FMVM_HOST_EVENTS: how many random events; FMVM_HOST_SEED repeats them.
 """
 
+import dataclasses
 import os
 import pathlib
 import random
@@ -17,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import main  # noqa: E402
 from pair import JOURNAL  # noqa: E402
 from host_pair import HostPair  # noqa: E402
+from qemu import Hardware  # noqa: E402
 
 EVENTS = int(os.environ.get("FMVM_HOST_EVENTS", "4"))
 SEED = int(os.environ.get("FMVM_HOST_SEED", time.time_ns() % 1000000))
@@ -89,6 +91,22 @@ class TwoHosts(unittest.TestCase):
             pair.start()
             time.sleep(2)
             Events(pair, random.Random(SEED)).power_of_runner()
+            self.assertEqual(pair.at, "b")
+            pair.end()
+
+    def test_cpus_that_differ(self):
+        """A guest that sees more than the other host has is refused there, with a word on what to do; one
+        that is shown less is protected, and moves."""
+        lacking = {"b": Hardware(cpu="max,+svm,-avx2")}
+        with HostPair(JOURNAL, lacking) as pair:
+            pair.start_sides()
+            pair.follower.wait_log("avx2")
+            pair.runner.wait_log("leave them out when it is started, with --cpu")
+        masked = dataclasses.replace(JOURNAL, options=("--cpu", "host,-avx2"))
+        with HostPair(masked, lacking) as pair:
+            pair.start()
+            pair.switch_over()
+            pair.settle()
             self.assertEqual(pair.at, "b")
             pair.end()
 

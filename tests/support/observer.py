@@ -127,6 +127,11 @@ def judge_clocks(stream):
         number, clocks = number + 1, now
 
 
+def judge_vector(stream):
+    """Of the bare guest `vector`, which checks its sums itself."""
+    judge_numbered(stream, "vector")  # among "vector: ..."
+
+
 def judge_records(stream):
     """Of the Linux guest's workload `records`."""
     judge_numbered(stream, "record")

@@ -66,6 +66,8 @@ DIRTY_1 = Workload("dirty-1", "dirty", "mib=1 bytes=64 report_ms=30", observer.j
 SMP = Workload("smp", "smp", "cpus=2 rounds=0 report_ms=30", observer.judge_smp, ("--cpus", 2))
 JOURNAL = Workload("journal", "journal", "rate=200", observer.judge_journal,
                    check_disk=REPOSITORY / "guests/bare/check-journal")
+VECTOR_SSE = Workload("vector-sse", "vector", "avx=0", observer.judge_vector)
+VECTOR = Workload("vector", "vector", "", observer.judge_vector)
 WORKLOADS = (COUNTER, DIRTY_4, SMP, DIRTY_1, COUNTER_IRQ)
 
 

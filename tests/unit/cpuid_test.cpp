@@ -69,6 +69,18 @@ TEST_CASE("cpuid: no performance counters, and of thermal leaf 6 only ARAT", "[c
     CHECK((thermal.ebx | thermal.ecx | thermal.edx) == 0);
 }
 
+TEST_CASE("cpuid: nothing whose state a cut does not capture", "[cpuid]") {
+    CHECK_FALSE(bit(applied(leaf(1), {}).ecx, 5));   // VMX
+    CHECK_FALSE(bit(applied(leaf(1), {}).ecx, 15));  // PDCM
+    const Entry amd = applied(leaf(0x80000001), {});
+    for (const unsigned index : {2U, 23U, 24U, 28U})  // SVM, performance counters
+        CHECK_FALSE(bit(amd.ecx, index));
+    for (const std::uint32_t function : {0x8000000aU, 0x80000022U}) {
+        const Entry entry = applied(leaf(function), {});
+        CHECK((entry.eax | entry.ebx | entry.ecx | entry.edx) == 0);
+    }
+}
+
 TEST_CASE("cpuid: the extended topology has three levels", "[cpuid]") {
     for (const std::uint32_t function : {0xbU, 0x1fU}) {
         const auto entries = apply_cpuid_policy({leaf(function), leaf(function, 1)},

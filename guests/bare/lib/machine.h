@@ -36,6 +36,7 @@
 #define CALL_CPUID 2
 #define CALL_TRIPLE_FAULT 3
 #define CALL_HALT 4
+#define CALL_ENABLE_AVX 5
 
 // Vectors from here on are interrupts: counted and acknowledged at the local APIC.
 #define FIRST_INTERRUPT 32

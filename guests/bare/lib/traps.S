@@ -4,6 +4,8 @@
 // exception is noted and handed to ring 3 (fault_main), which reports it at native speed.
 #include "machine.h"
 
+#define CR4_OSXSAVE 0x40000
+
 #define LAPIC_EOI 0xb0
 
     .text
@@ -76,6 +78,8 @@ kernel_call:
     je call_cpuid
     cmp $CALL_TRIPLE_FAULT, %eax
     je call_triple_fault
+    cmp $CALL_ENABLE_AVX, %eax
+    je call_enable_avx
 1:  hlt                         // CALL_HALT: interrupts are off here
     jmp 1b
 
@@ -112,6 +116,16 @@ call_cpuid:                     // leaf edi, result to the four words at rsi
     mov %ebx, 4(%rsi)
     mov %ecx, 8(%rsi)
     mov %edx, 12(%rsi)
+    iretq
+
+call_enable_avx:                // on this CPU: XSAVE, and in XCR0 x87, SSE and AVX state
+    mov %cr4, %rax
+    or $CR4_OSXSAVE, %rax
+    mov %rax, %cr4
+    xor %ecx, %ecx
+    xor %edx, %edx
+    mov $7, %eax
+    xsetbv
     iretq
 
 call_triple_fault:

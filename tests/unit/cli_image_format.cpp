@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which images are looked at, and what must not lead qemu-img to other files.
+#include "cli/image_format.h"
+
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "base/little_endian.h"
+#include "base/units.h"
+#include "cli/image_convert.h"
+#include "cli/import_words.h"
+
+using namespace fmvm;
+using namespace fmvm::cli;
+
+namespace {
+
+std::vector<std::uint8_t> start_with(std::string_view magic) {
+    std::vector<std::uint8_t> start(512);
+    std::ranges::copy(magic, start.begin());
+    return start;
+}
+
+std::vector<std::uint8_t> qcow2() {
+    std::vector<std::uint8_t> start = start_with("QFI\xfb");
+    start[7] = 3;  // version
+    return start;
+}
+
+std::vector<std::uint8_t> vmdk() {
+    std::vector<std::uint8_t> start = start_with("KDMV");
+    store_le<std::uint64_t>(start, 12, 2048);  // capacity
+    return start;
+}
+
+std::string refusal(ImageFormat format, const std::vector<std::uint8_t>& start,
+                    std::uint64_t size = 8 * mib) {
+    const Result<void> checked = check_image_start(format, start, size);
+    return checked.ok() ? "" : checked.error().message();
+}
+
+std::string refusal_of_info(std::string_view info) {
+    const Result<std::uint64_t> size = disk_bytes_in(info);
+    return size.ok() ? "" : size.error().message();
+}
+
+}  // namespace
+
+TEST_CASE("image format: told by name or option, never by content", "[cli]") {
+    CHECK(image_format_by_name("a/b.qcow2").value() == ImageFormat::qcow2);
+    CHECK(image_format_by_name("x.raw").value() == ImageFormat::raw);
+    CHECK(image_format_by_name("x.vmdk").value() == ImageFormat::vmdk);
+    CHECK(image_format_by_name("x.vhdx").value() == ImageFormat::vhdx);
+    for (const char* const name : {"x.img", "x", "x.qcow2.gz", ""}) {
+        CAPTURE(name);
+        CHECK_THAT(image_format_by_name(name).error().message(), Catch::Contains("give --format"));
+    }
+    CHECK(parse_image_format("qcow2").value() == ImageFormat::qcow2);
+    CHECK_FALSE(parse_image_format("luks").ok());
+    CHECK_FALSE(parse_image_format("").ok());
+}
+
+TEST_CASE("image format: the start must be of that format", "[cli]") {
+    CHECK(refusal(ImageFormat::qcow2, qcow2()) == "");
+    CHECK(refusal(ImageFormat::vmdk, vmdk()) == "");
+    CHECK(refusal(ImageFormat::vhdx, start_with("vhdxfile")) == "");
+    CHECK_THAT(refusal(ImageFormat::vhdx, start_with("vhdxfile"), 8 * mib + 512),
+               Catch::Contains("is truncated"));
+    CHECK(refusal(ImageFormat::raw, qcow2()) == "");  // what a guest wrote there means nothing
+    CHECK_THAT(refusal(ImageFormat::qcow2, vmdk()), Catch::Contains("is not a qcow2 image"));
+    CHECK_THAT(refusal(ImageFormat::vhdx, {}), Catch::Contains("is not a vhdx image"));
+    CHECK_THAT(refusal(ImageFormat::vmdk, {'K', 'D', 'M', 'V'}), Catch::Contains("is truncated"));
+    CHECK_THAT(refusal(ImageFormat::qcow2, {'Q', 'F', 'I', 0xfb}), Catch::Contains("is truncated"));
+}
+
+TEST_CASE("image format: what leads to other files is refused before qemu-img sees it", "[cli]") {
+    std::vector<std::uint8_t> start = qcow2();
+    start[15] = 1;  // where the name of the backing file is
+    CHECK_THAT(refusal(ImageFormat::qcow2, start), Catch::Contains("has a backing file"));
+    start = qcow2();
+    start[79] = 4;  // incompatible feature: external data file
+    CHECK_THAT(refusal(ImageFormat::qcow2, start), Catch::Contains("data in another file"));
+    start[7] = 2;  // version 2 has no features
+    CHECK(refusal(ImageFormat::qcow2, start) == "");
+    CHECK_THAT(
+        refusal(ImageFormat::vmdk, start_with("# Disk DescriptorFile\nRW 1 FLAT \"/etc/x\"")),
+        Catch::Contains("in other files"));
+    CHECK_THAT(refusal(ImageFormat::vmdk, start_with("KDMV")), Catch::Contains("in other files"));
+}
+
+TEST_CASE("image info: the size of the disk", "[cli]") {
+    CHECK(disk_bytes_in(R"({"virtual-size": 1048576, "format": "raw"})").value() == 1048576);
+    CHECK(disk_bytes_in(R"({"virtual-size": 512, "format-specific":
+        {"type": "vmdk", "data": {"extents": [{"filename": "x"}]}}})")
+              .value() == 512);
+}
+
+TEST_CASE("image info: what is not a whole disk is refused", "[cli]") {
+    CHECK_THAT(refusal_of_info(R"({"virtual-size": 512, "backing-filename": "/etc/shadow"})"),
+               Catch::Contains("has a backing file"));
+    CHECK_THAT(refusal_of_info(R"({"virtual-size": 512, "encrypted": true})"),
+               Catch::Contains("is encrypted"));
+    CHECK_THAT(refusal_of_info(R"({"virtual-size": 512, "format-specific":
+                   {"type": "qcow2", "data": {"data-file": "/dev/sda"}}})"),
+               Catch::Contains("data in other files"));
+    CHECK_THAT(refusal_of_info(R"({"virtual-size": 512, "format-specific":
+                   {"type": "vmdk", "data": {"extents": [{}, {}]}}})"),
+               Catch::Contains("data in other files"));
+    for (const char* const info :
+         {"{}", R"({"virtual-size": 0})", R"({"virtual-size": -512})", R"({"virtual-size": "512"})",
+          R"({"virtual-size": 1.5})", R"({"virtual-size": 99999999999999999999999})", "[]", "", "x",
+          R"({"virtual-size": 513})"}) {
+        CAPTURE(info);
+        CHECK(refusal_of_info(info) != "");
+    }
+}
+
+TEST_CASE("conversion progress: the last per cent that was printed", "[cli]") {
+    CHECK(percent_in("    (0.00/100%)\r    (12.50/100%)\r").value() == Approx(12.5));
+    CHECK(percent_in("    (100.00/100%)\r\n").value() == Approx(100));
+    for (const char* const text : {"", "(", "()", "(x/100%)", "(12", "(12)", "12.5/100%"}) {
+        CAPTURE(text);
+        CHECK_FALSE(percent_in(text).has_value());
+    }
+}
+
+TEST_CASE("import words: options and their defaults", "[cli]") {
+    const ImportOptions options = import_options({{"a/debian-12.qcow2"}, {}, {}}).value();
+    CHECK(options.to == "debian-12");
+    CHECK(options.format == ImageFormat::qcow2);
+    CHECK(import_options({{"x.img"}, {"vm/"}, {"vmdk"}}).value().to == "vm");
+    CHECK(import_options({{"x.img"}, {}, {"vmdk"}}).value().format == ImageFormat::vmdk);
+    CHECK_FALSE(import_options({{}, {}, {}}).ok());
+    CHECK_FALSE(import_options({{"a.raw", "b.raw"}, {}, {}}).ok());
+    CHECK_FALSE(import_options({{""}, {}, {"raw"}}).ok());
+    CHECK_FALSE(import_options({{"a.raw"}, {""}, {}}).ok());
+    CHECK_FALSE(import_options({{"a.raw"}, {"a", "b"}, {}}).ok());
+}
