@@ -49,6 +49,7 @@ class Host:
         self.shares = [("checkout", REPOSITORY, True), ("shared", self.shared, False)]
         self.shares += [(f"share{number}", path, True) for number, path in enumerate(read_only)]
         self.console = self._directory / "console"  # of its kernel, all boots
+        self._console_before = 0  # what it held when the host was started
         self._qemu = self._link = None
 
     def __enter__(self):
@@ -63,7 +64,22 @@ class Host:
         self.close(keep=kind is not None)
 
     def boot(self):
-        """Starts it, and waits until it takes commands."""
+        """Starts it, and waits until it takes commands. Once more when it locks up."""
+        try:
+            self._boot()
+        except LostHost:
+            if not self.locked_up():
+                raise
+            print(f"{self.name} locked up while it booted; it boots again", file=sys.stderr)
+            self.kill()
+            self._boot()
+
+    def locked_up(self):
+        """Its own kernel hung, as QEMU's emulation of several CPUs lets it now and then (testing.md)."""
+        return "soft lockup" in self.console.read_text(errors="replace")[self._console_before:]
+
+    def _boot(self):
+        self._console_before = len(self.console.read_text(errors="replace")) if self.console.exists() else 0
         self._qemu = Qemu(self.name, self.hardware, boot_files(), self.shares, self.console,
                           self._directory / "qemu.log")
         self._link = AgentLink(self._qemu.agent, self.name, TIME_FACTOR)

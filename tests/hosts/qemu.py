@@ -18,6 +18,7 @@ import subprocess
 import time
 
 PR_SET_PDEATHSIG = 1
+LOCKUP_S = 40  # CPUs of a host that get nowhere for so long end it
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -108,7 +109,8 @@ def command_line(name, hardware, files, shares, console, agent, monitor):
     for nic in hardware.nics:
         command += nic.options()
     checkout, *others = shares
-    cmdline = (f"console=ttyS0 quiet panic=-1 mitigations=off {clock_options(hardware.tsc)} "
+    cmdline = (f"console=ttyS0 quiet mitigations=off {clock_options(hardware.tsc)} "
+               f"panic=-1 softlockup_panic=1 watchdog_thresh={LOCKUP_S // 2} "
                f"fmvm.checkout={checkout[1]} "
                f"fmvm.shares={','.join(f'{tag}:{path}' for tag, path, _ in others)} {hardware.cmdline}")
     return command + ["-kernel", f"{files}/vmlinuz", "-initrd", f"{files}/initramfs.cpio",

@@ -3,7 +3,8 @@
 """Runs the tests of a build tree in a virtual host, whose /dev/kvm is hardware-virtualised.
 
 CTest, outside, says what there is; each test is a command in the host. One that does not end, or takes
-its host with it, fails, and the next one finds a new host.
+its host with it, fails, and the next one finds a new host. A host that locks up says nothing about fmvm:
+the test begins anew, once.
 """
 
 import argparse
@@ -68,14 +69,23 @@ def output(process):
     return (process.console + process.errors).decode(errors="replace")
 
 
+def run_or_repeat(host, test, environment, verbose):
+    if not host.is_up():
+        host.boot()
+    why = run_test(host, test, environment, verbose)
+    if why is None or not host.locked_up():
+        return why
+    print(f"the host locked up under {test['name']}, which begins anew", flush=True)
+    host.boot()
+    return run_test(host, test, environment, verbose)
+
+
 def run_all(host, tests, environment, verbose):
     """The names of those that failed."""
     failed = []
     for number, test in enumerate(tests, 1):
-        if not host.is_up():
-            host.boot()
         began = time.monotonic()
-        why = run_test(host, test, environment, verbose)
+        why = run_or_repeat(host, test, environment, verbose)
         word = "passed" if why is None else "FAILED"
         print(f"{number:3}/{len(tests)} {word} {time.monotonic() - began:6.1f} s  {test['name']}", flush=True)
         if why is not None:

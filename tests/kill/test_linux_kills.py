@@ -24,7 +24,7 @@ import typing
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "support"), str(HERE.parent / "linux")]
-from fmvm_process import OK, STOPPED, VmTestCase, main, run, settings  # noqa: E402
+from fmvm_process import OK, STOPPED, TIME_FACTOR, VmTestCase, main, run, settings  # noqa: E402
 from killing import SEED, check_status  # noqa: E402
 from observer import judge_records, judge_transactions  # noqa: E402
 from pair import Pair, Restored  # noqa: E402
@@ -46,8 +46,11 @@ class Work:
     check: str  # program of guests/linux
 
 
-RECORDS = Work("records", "record", 60, judge_records, "check-records")
-TRANSACTIONS = Work("sqlite", "txn", 40, judge_transactions, "check-sqlite")
+# The work must last until the kill, however fast the guest is, and however slow its protection begins.
+SLOWER = max(1, round(TIME_FACTOR))
+PAUSE_MS = 100 * SLOWER
+RECORDS = Work("records", "record", 60 * SLOWER, judge_records, "check-records")
+TRANSACTIONS = Work("sqlite", "txn", 40 * SLOWER, judge_transactions, "check-sqlite")
 
 
 def recover(image):
@@ -67,7 +70,8 @@ class LinuxKills(VmTestCase):
         """A snapshot of Linux at its work, and its disk as it is then."""
         disk, control, saved = (self.directory / name for name in ("disk.img", "control", "saved"))
         linux_guest.make_disk(disk)
-        cmdline = f"fmvm.work={work.name} fmvm.count={work.count} fmvm.end=poweroff"
+        cmdline = f"fmvm.work={work.name} fmvm.count={work.count} fmvm.interval_ms={PAUSE_MS} " \
+                  "fmvm.end=poweroff"
         vm = self.start(*linux_guest.arguments(cmdline, disk, memory="128M"), "--control", control)
         vm.wait_for(f"{work.word} 2", timeout=linux_guest.BOOT_LIMIT_S)
         run(settings.fmvm, "snapshot", "--control", control, "--to", saved, "--stop")
