@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest of guests/debian: an unmodified Debian, driven through its serial console. It needs a
-hardware-virtualised KVM."""
+hardware-virtualised KVM. As a program, for a test outside a virtual host:
+
+debian_guest.py FMVM boot WORK DIRECTORY    boot_at_work() of works.py's WORK
+debian_guest.py FMVM found WORK DISK        prints found_on()
+"""
 
 import base64
 import functools
@@ -114,3 +118,13 @@ def found_on(disk, work):
 
 def last_shown(stream, work):
     return int(re.findall(rb"^%s (\d+)\r?\n" % work.word.encode(), stream, re.M)[-1])
+
+
+if __name__ == "__main__":
+    from works import WORKS
+    fmvm, verb, name, path = sys.argv[1:]
+    settings.fmvm = pathlib.Path(fmvm)
+    if verb == "boot":
+        boot_at_work(WORKS[name], pathlib.Path(path))
+    else:
+        print(found_on(path, WORKS[name]))
