@@ -8,8 +8,8 @@
 
 #include "devices/block/block_request.h"
 #include "devices/virtio/virtqueue.h"
-#include "lockstep/page_codec.h"
-#include "replay/recording_backend.h"
+#include "lockstep/wire/page_codec.h"
+#include "replay/capture/recording_backend.h"
 
 namespace fmvm {
 namespace {

@@ -9,17 +9,17 @@
 #include <exception>
 
 #include "base/log.h"
-#include "cli/backup_command.h"
-#include "cli/check_command.h"
-#include "cli/control_words.h"
-#include "cli/exit_status.h"
-#include "cli/import_words.h"
-#include "cli/primary_command.h"
-#include "cli/protection_words.h"
-#include "cli/replay_words.h"
-#include "cli/report_error.h"
-#include "cli/run_command.h"
-#include "cli/run_words.h"
+#include "cli/commands/backup_command.h"
+#include "cli/commands/check_command.h"
+#include "cli/commands/primary_command.h"
+#include "cli/commands/run_command.h"
+#include "cli/options/control_arguments.h"
+#include "cli/options/import_arguments.h"
+#include "cli/options/protection_arguments.h"
+#include "cli/options/replay_arguments.h"
+#include "cli/options/run_arguments.h"
+#include "cli/report/exit_status.h"
+#include "cli/report/report_error.h"
 #include "cli/version.h"
 
 namespace fmvm::cli {

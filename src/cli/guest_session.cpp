@@ -8,13 +8,13 @@
 #include <cstdio>
 
 #include "base/log.h"
-#include "cli/escape_parser.h"
-#include "cli/exit_status.h"
-#include "cli/report_error.h"
-#include "cli/stop_signals.h"
-#include "cli/terminal.h"
-#include "devices/console_input.h"
-#include "vmm/vcpu_thread.h"
+#include "cli/report/exit_status.h"
+#include "cli/report/report_error.h"
+#include "devices/console/console_input.h"
+#include "node/console/escape_parser.h"
+#include "node/console/terminal.h"
+#include "node/run/stop_signals.h"
+#include "vmm/cpu/vcpu_thread.h"
 
 namespace fmvm::cli {
 

@@ -7,18 +7,18 @@
 #include <vector>
 
 #include "base/result.h"
-#include "cli/exit_status.h"
-#include "cli/run_options.h"
+#include "cli/report/exit_status.h"
 #include "devices/block/disk_image.h"
-#include "devices/console_output.h"
-#include "devices/serial.h"
-#include "lockstep/output_gate.h"
-#include "lockstep/protocol.h"
-#include "lockstep/write_gate.h"
-#include "replay/block_log.h"
-#include "replay/dirty_block_map.h"
-#include "replay/epoch_recorder.h"
-#include "vmm/machine.h"
+#include "devices/console/console_output.h"
+#include "devices/console/serial.h"
+#include "lockstep/output/console_gate.h"
+#include "lockstep/output/write_gate.h"
+#include "lockstep/wire/messages.h"
+#include "node/config/machine_options.h"
+#include "replay/archive/epoch_recorder.h"
+#include "replay/capture/block_log.h"
+#include "replay/image/dirty_block_map.h"
+#include "vmm/machine/machine.h"
 
 namespace fmvm::cli {
 

@@ -6,8 +6,8 @@
 
 #include "base/log.h"
 #include "base/random.h"
-#include "lockstep/arbiter_thread.h"
-#include "lockstep/output_permit.h"
+#include "lockstep/arbiter/arbiter_thread.h"
+#include "lockstep/output/output_permit.h"
 
 namespace fmvm::cli {
 

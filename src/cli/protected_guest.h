@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "cli/machine_builder.h"
-#include "cli/protection_options.h"
-#include "lockstep/arbiter.h"
+#include "lockstep/arbiter/arbiter.h"
+#include "node/config/protection_options.h"
 
 namespace fmvm::cli {
 

@@ -11,7 +11,7 @@
 #include "cli/guest_session.h"
 #include "cli/protected_guest.h"
 #include "cli/recording.h"
-#include "cli/report_error.h"
+#include "cli/report/report_error.h"
 
 namespace fmvm::cli {
 

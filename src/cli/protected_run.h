@@ -15,12 +15,12 @@
 #include <optional>
 #include <string>
 
-#include "cli/control_socket.h"
+#include "cli/commands/verify_command.h"
 #include "cli/machine_builder.h"
-#include "cli/protection_options.h"
-#include "cli/verify_command.h"
-#include "lockstep/mirrored_disks.h"
-#include "lockstep/primary_service.h"
+#include "lockstep/disks/mirrored_disks.h"
+#include "lockstep/service/primary_service.h"
+#include "node/config/protection_options.h"
+#include "node/control/control_socket.h"
 
 namespace fmvm::cli {
 

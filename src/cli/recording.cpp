@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "base/digest.h"
-#include "replay/image_blocks.h"
+#include "replay/image/image_blocks.h"
 
 namespace fmvm::cli {
 

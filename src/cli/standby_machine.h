@@ -11,8 +11,8 @@
 #include <optional>
 
 #include "cli/machine_builder.h"
-#include "lockstep/backup_service.h"
-#include "lockstep/standby_disks.h"
+#include "lockstep/disks/standby_disks.h"
+#include "lockstep/service/backup_service.h"
 
 namespace fmvm::cli {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "vmm/layout.h"
+#include "vmm/board/layout.h"
 
 namespace fmvm {
 

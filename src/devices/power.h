@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <functional>
 
-#include "vmm/device.h"
-#include "vmm/machine.h"
+#include "vmm/board/device.h"
+#include "vmm/machine/machine.h"
 
 namespace fmvm {
 

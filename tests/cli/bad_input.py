@@ -19,7 +19,7 @@ import tempfile
 import time
 
 TIMEOUT_S = 20
-FAILURE = 1  # src/cli/exit_status.h
+FAILURE = 1  # src/cli/report/exit_status.h
 USAGE = 2
 OPERATOR_STOP = 6
 MIB = 1 << 20

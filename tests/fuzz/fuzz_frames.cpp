@@ -16,13 +16,13 @@
 
 #include "base/byte_codec.h"
 #include "base/check.h"
-#include "lockstep/block_log_codec.h"
-#include "lockstep/delta.h"
-#include "lockstep/frame_codec.h"
-#include "lockstep/page_codec.h"
-#include "lockstep/protocol.h"
-#include "replay/resync_messages.h"
-#include "replay/scrub_messages.h"
+#include "lockstep/wire/block_log_codec.h"
+#include "lockstep/wire/delta.h"
+#include "lockstep/wire/frame_codec.h"
+#include "lockstep/wire/messages.h"
+#include "lockstep/wire/page_codec.h"
+#include "replay/resync/resync_messages.h"
+#include "replay/scrub/scrub_messages.h"
 
 namespace {
 

@@ -11,12 +11,12 @@
 #include "base/check.h"
 #include "base/little_endian.h"
 #include "base/units.h"
-#include "cli/image_format.h"
-#include "cli/image_reader.h"
-#include "cli/initrd_modules.h"
-#include "cli/kernel_choice.h"
-#include "cli/os_release.h"
-#include "cli/partition_table.h"
+#include "node/import/image_format.h"
+#include "node/import/image_reader.h"
+#include "node/import/initrd_modules.h"
+#include "node/import/kernel_choice.h"
+#include "node/import/os_release.h"
+#include "node/import/partition_table.h"
 
 namespace {
 

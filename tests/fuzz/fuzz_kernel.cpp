@@ -9,8 +9,8 @@
 
 #include "base/check.h"
 #include "support/boot_images.h"
+#include "vmm/board/layout.h"
 #include "vmm/boot/kernel_loader.h"
-#include "vmm/layout.h"
 
 namespace {
 

@@ -18,7 +18,7 @@
 #include "base/check.h"
 #include "base/digest.h"
 #include "base/file_io.h"
-#include "replay/log_replay.h"
+#include "replay/archive/log_replay.h"
 
 namespace {
 

@@ -9,8 +9,8 @@
 
 #include "base/check.h"
 #include "base/digest.h"
-#include "lockstep/block_log_codec.h"
-#include "replay/replayer.h"
+#include "lockstep/wire/block_log_codec.h"
+#include "replay/apply/replayer.h"
 #include "support/faulty_backend.h"
 
 namespace {

@@ -28,7 +28,7 @@ TIRELESS = Workload("tireless", "journal", "rate=200 retry=1", JOURNAL.judge,
 READER = Workload("reader", "blkload", "op=read depth=4 settle_ms=1000", judge=None)
 UNPROTECTED = "running unprotected"
 FULL_BYTES = 4 << 20  # of a file system that is filled
-# Longer than a replayer waits for a disk's answer (src/replay/replayer.h).
+# Longer than a replayer waits for a disk's answer (src/replay/apply/replayer.h).
 NO_ANSWER_S = 15
 
 

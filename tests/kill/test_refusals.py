@@ -16,7 +16,7 @@ from killing import check_status  # noqa: E402
 from pair import COUNTER, JOURNAL, Pair, PairTestCase, free_port  # noqa: E402
 
 SEED = 20260103
-HEADER = 40  # src/lockstep/frame_codec.h
+HEADER = 40  # src/lockstep/wire/frame_codec.h
 
 
 def is_disconnected(connection, timeout):

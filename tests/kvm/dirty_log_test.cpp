@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "kvm/running_guest.h"
-#include "vmm/ring_dirty_log.h"
+#include "vmm/dirty_log/ring_dirty_log.h"
 
 namespace fmvm::test {
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A guest's TSC is what it should be, where KVM can set it at all, however that is done and however
 // near it is to what KVM expects of a vCPU (which older ones take for something else).
-#include "vmm/guest_clock.h"
+#include "vmm/cpu/guest_clock.h"
 
 #include <cmath>
 
 #include "kvm/raw_guest.h"
-#include "vmm/msr.h"
+#include "vmm/kvm/msr.h"
 
 namespace fmvm::test {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/vcpu_thread.h"
+#include "vmm/cpu/vcpu_thread.h"
 
 namespace {
 

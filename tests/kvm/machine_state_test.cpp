@@ -7,7 +7,7 @@
 #include <random>
 
 #include "kvm/running_guest.h"
-#include "vmm/host_probe.h"
+#include "vmm/host/host_probe.h"
 
 namespace fmvm::test {
 

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/units.h"
-#include "vmm/layout.h"
-#include "vmm/vcpu_boot.h"
-#include "vmm/vcpu_thread.h"
+#include "vmm/board/layout.h"
+#include "vmm/cpu/vcpu_boot.h"
+#include "vmm/cpu/vcpu_thread.h"
 
 namespace fmvm::test {
 

@@ -6,7 +6,7 @@
 #include <array>
 #include <vector>
 
-#include "lockstep/arbiter.h"
+#include "lockstep/arbiter/arbiter.h"
 #include "sim/process.h"
 
 namespace fmvm::sim {

@@ -6,11 +6,11 @@
 
 #include <vector>
 
-#include "lockstep/generation.h"
+#include "lockstep/arbiter/generation.h"
 #include "sim/arbiter.h"
 #include "sim/observer.h"
 #include "sim/process.h"
-#include "vmm/device.h"
+#include "vmm/board/device.h"
 
 namespace fmvm::sim {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/digest.h"
-#include "lockstep/protocol.h"
+#include "lockstep/wire/messages.h"
 
 namespace fmvm::sim {
 

@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "lockstep/channel.h"
+#include "lockstep/channel/channel.h"
 #include "sim/process.h"
 
 namespace fmvm::sim {

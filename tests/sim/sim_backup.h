@@ -6,8 +6,8 @@
 #include <memory>
 #include <optional>
 
-#include "lockstep/backup.h"
-#include "lockstep/output_gate.h"
+#include "lockstep/backup/backup.h"
+#include "lockstep/output/console_gate.h"
 #include "sim/console.h"
 #include "sim/toy_guest.h"
 #include "sim/world.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/sim_primary.h"
 
-#include "vmm/layout.h"
+#include "vmm/board/layout.h"
 
 namespace fmvm::sim {
 

@@ -5,9 +5,9 @@
 
 #include <optional>
 
-#include "lockstep/epoch_stats.h"
-#include "lockstep/output_gate.h"
-#include "lockstep/primary.h"
+#include "lockstep/output/console_gate.h"
+#include "lockstep/primary/primary.h"
+#include "lockstep/stats/epoch_stats.h"
 #include "sim/console.h"
 #include "sim/toy_source.h"
 #include "sim/world.h"

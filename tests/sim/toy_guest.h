@@ -8,11 +8,11 @@
 #include <functional>
 #include <memory>
 
-#include "lockstep/page_codec.h"
-#include "lockstep/shadow.h"
+#include "lockstep/backup/shadow.h"
+#include "lockstep/wire/page_codec.h"
 #include "sim/timeline.h"
-#include "vmm/device.h"
-#include "vmm/page_set.h"
+#include "vmm/board/device.h"
+#include "vmm/memory/page_set.h"
 
 namespace fmvm::sim {
 

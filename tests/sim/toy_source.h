@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "lockstep/checkpoint_source.h"
+#include "lockstep/checkpoint/checkpoint_source.h"
 #include "sim/process.h"
 #include "sim/toy_guest.h"
 

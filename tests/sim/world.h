@@ -14,8 +14,8 @@
 #include <memory>
 #include <optional>
 
-#include "lockstep/epoch_policy.h"
-#include "lockstep/primary.h"
+#include "lockstep/primary/epoch_policy.h"
+#include "lockstep/primary/primary.h"
 #include "sim/arbiter.h"
 #include "sim/network.h"
 #include "sim/observer.h"

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "support/boot_images.h"
+#include "vmm/board/layout.h"
 #include "vmm/boot/kernel_loader.h"
-#include "vmm/layout.h"
 
 namespace fmvm::test {
 

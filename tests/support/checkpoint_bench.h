@@ -11,10 +11,10 @@
 #include <random>
 #include <vector>
 
-#include "lockstep/checkpointer.h"
-#include "lockstep/shadow.h"
+#include "lockstep/backup/shadow.h"
+#include "lockstep/checkpoint/checkpointer.h"
 #include "support/guest_ram.h"
-#include "vmm/checkpointed_machine.h"
+#include "vmm/machine/checkpointed_machine.h"
 
 namespace fmvm::test {
 

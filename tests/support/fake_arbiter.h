@@ -5,7 +5,7 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "lockstep/arbiter.h"
+#include "lockstep/arbiter/arbiter.h"
 
 namespace fmvm::test {
 

@@ -8,7 +8,7 @@
 
 #include "devices/virtio/virtqueue.h"
 #include "support/guest_ram.h"
-#include "vmm/device.h"
+#include "vmm/board/device.h"
 
 namespace fmvm::test {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "devices/virtio/virtio_device.h"
-#include "vmm/device.h"
+#include "vmm/board/device.h"
 
 namespace fmvm::test {
 

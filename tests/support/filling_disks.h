@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "lockstep/primary_disks.h"
+#include "lockstep/disks/primary_disks.h"
 
 namespace fmvm::test {
 

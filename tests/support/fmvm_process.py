@@ -19,7 +19,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 # A host that is emulated is slow: every limit of a wait is so many times as long.
 TIME_FACTOR = float(os.environ.get("FMVM_TIME_FACTOR", "1"))
 
-# src/cli/exit_status.h
+# src/cli/report/exit_status.h
 (OK, FAILURE, USAGE, RESET, CRASHED, STUCK, STOPPED, SUPERSEDED, BACKUP_LOST,
  DIFFERENT) = range(10)
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "vmm/guest_memory.h"
+#include "vmm/memory/guest_memory.h"
 
 namespace fmvm::test {
 

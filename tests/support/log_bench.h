@@ -5,7 +5,7 @@
 #include <deque>
 
 #include "base/digest.h"
-#include "replay/epoch_log.h"
+#include "replay/archive/epoch_log.h"
 #include "support/guest_ram.h"
 #include "support/temp_file.h"
 

@@ -9,7 +9,7 @@
 #include <array>
 #include <string>
 
-#include "replay/label_file.h"
+#include "replay/image/label_file.h"
 
 using namespace fmvm::replay;
 

@@ -7,7 +7,7 @@
 #include <functional>
 #include <vector>
 
-#include "replay/image_blocks.h"
+#include "replay/image/image_blocks.h"
 
 namespace fmvm {
 

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "vmm/state_image.h"
+#include "vmm/machine/state_image.h"
 
 namespace fmvm::test {
 

@@ -11,7 +11,7 @@
 
 #include "support/fake_driver.h"
 #include "support/fake_lines.h"
-#include "vmm/event_loop.h"
+#include "vmm/loop/event_loop.h"
 
 namespace fmvm::test {
 

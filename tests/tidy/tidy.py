@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-LAYERS = ["base", "vmm", "devices", "replay", "lockstep", "cli"]
+LAYERS = ["base", "vmm", "devices", "replay", "lockstep", "node", "cli"]
 LINES_MAX = 500
 SOURCES = {".cpp", ".h", ".c", ".S", ".py", ".sh"}
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/bus.h"
+#include "vmm/board/bus.h"
 
 #include <array>
 #include <catch2/catch.hpp>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/units.h"
-#include "cli/check_command.h"
-#include "cli/host_facts.h"
-#include "cli/json.h"
+#include "cli/commands/check_command.h"
+#include "node/build/host_facts.h"
 
 using namespace fmvm;
 using namespace fmvm::cli;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/config_file.h"
+#include "cli/options/config_file.h"
 
 #include <catch2/catch.hpp>
 
-#include "cli/json.h"
+#include "base/json.h"
 
 using namespace fmvm;
 using namespace fmvm::cli;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/control_words.h"
+#include "cli/options/control_arguments.h"
 
 #include <catch2/catch.hpp>
 

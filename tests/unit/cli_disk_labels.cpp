@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/disk_labels.h"
+#include "node/build/disk_labels.h"
 
 #include <catch2/catch.hpp>
 #include <filesystem>
 
-#include "replay/dirty_block_map.h"
+#include "replay/image/dirty_block_map.h"
 #include "support/temp_file.h"
 
 using namespace fmvm;

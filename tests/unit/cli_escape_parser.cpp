@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/escape_parser.h"
+#include "node/console/escape_parser.h"
 
 #include <catch2/catch.hpp>
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/given_options.h"
+#include "cli/options/given_options.h"
 
 #include <unistd.h>
 
@@ -9,7 +9,7 @@
 #include <fstream>
 
 #include "support/temp_directory.h"
-#include "vmm/layout.h"
+#include "vmm/board/layout.h"
 
 using namespace fmvm;
 using namespace fmvm::cli;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // On a host without KVM there is nothing to try, and the test says so.
-#include "vmm/host_probe.h"
+#include "vmm/host/host_probe.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>

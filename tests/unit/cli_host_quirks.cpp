@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/host_quirks.h"
+#include "vmm/host/host_quirks.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which images are looked at, and what must not lead qemu-img to other files.
-#include "cli/image_format.h"
+#include "node/import/image_format.h"
 
 #include <catch2/catch.hpp>
 #include <vector>
 
 #include "base/little_endian.h"
 #include "base/units.h"
-#include "cli/image_convert.h"
-#include "cli/import_words.h"
+#include "cli/options/import_arguments.h"
+#include "node/import/image_convert.h"
 
 using namespace fmvm;
 using namespace fmvm::cli;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is read out of an image: names of files, of kernels, of the system. All of it is hostile.
-#include "cli/image_system.h"
+#include "node/import/image_system.h"
 
 #include <catch2/catch.hpp>
 
-#include "cli/os_release.h"
+#include "node/import/os_release.h"
 
 using namespace fmvm::cli;
 

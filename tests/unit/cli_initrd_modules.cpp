@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/initrd_modules.h"
+#include "node/import/initrd_modules.h"
 
 #include <fmt/format.h>
 #include <zlib.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/partition_table.h"
+#include "node/import/partition_table.h"
 
 #include <zlib.h>
 

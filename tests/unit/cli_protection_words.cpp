@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/protection_words.h"
+#include "cli/options/protection_arguments.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/state_directory.h"
+#include "node/run/state_directory.h"
 
 #include <catch2/catch.hpp>
 #include <filesystem>

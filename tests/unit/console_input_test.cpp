@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "devices/console_input.h"
+#include "devices/console/console_input.h"
 
 #include <array>
 #include <atomic>
 #include <catch2/catch.hpp>
 
-#include "devices/console_output.h"
-#include "devices/serial.h"
+#include "devices/console/console_output.h"
+#include "devices/console/serial.h"
 #include "support/pipe.h"
 
 using namespace fmvm;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "devices/console_output.h"
+#include "devices/console/console_output.h"
 
 #include <signal.h>
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/cpu_model.h"
+#include "vmm/cpu/cpu_model.h"
 
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "vmm/cpu_comparison.h"
+#include "vmm/cpu/cpu_comparison.h"
 
 using namespace fmvm;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/cpuid.h"
+#include "vmm/cpu/cpuid.h"
 
 #include <catch2/catch.hpp>
 

@@ -4,8 +4,8 @@
 #include <boost/asio/io_context.hpp>
 
 #include "base/log.h"
+#include "devices/console/serial.h"
 #include "devices/rng_device.h"
-#include "devices/serial.h"
 #include "devices/virtio/mmio_transport.h"
 #include "support/block_bench.h"
 #include "support/state_conformance.h"

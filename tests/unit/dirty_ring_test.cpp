@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ring against a model of KVM's side (virt/kvm/dirty_ring.c), overruns included.
-#include "vmm/dirty_ring.h"
+#include "vmm/dirty_log/dirty_ring.h"
 
 #include <catch2/catch.hpp>
 #include <random>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/emulation_assist.h"
+#include "vmm/emulation/emulation_assist.h"
 
 #include <catch2/catch.hpp>
 #include <optional>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/event_loop.h"
+#include "vmm/loop/event_loop.h"
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/little_endian.h"
+#include "vmm/board/layout.h"
 #include "vmm/firmware/firmware.h"
-#include "vmm/guest_memory.h"
-#include "vmm/layout.h"
+#include "vmm/memory/guest_memory.h"
 
 namespace fmvm::firmware_test {
 

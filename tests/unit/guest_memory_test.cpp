@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/guest_memory.h"
+#include "vmm/memory/guest_memory.h"
 
 #include <array>
 #include <catch2/catch.hpp>

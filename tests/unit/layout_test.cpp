@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/layout.h"
+#include "vmm/board/layout.h"
 
 #include <catch2/catch.hpp>
 #include <set>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Channels over real TCP on the loopback: the two loops run on threads of their own, as in fmvm.
-#include "lockstep/asio_channel.h"
+#include "lockstep/channel/tcp_channel.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
@@ -16,7 +16,7 @@
 #include <thread>
 
 #include "base/digest.h"
-#include "lockstep/protocol.h"
+#include "lockstep/wire/messages.h"
 #include "support/fake_lines.h"
 
 namespace fmvm::lockstep {

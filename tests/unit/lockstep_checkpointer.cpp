@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checkpoints of a machine without KVM: whatever is written when, the other side holds RAM as of
 // the cut.
-#include "lockstep/checkpointer.h"
+#include "lockstep/checkpoint/checkpointer.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/epoch_stats.h"
+#include "lockstep/stats/epoch_stats.h"
 
 #include <catch2/catch.hpp>
 #include <fstream>

@@ -10,8 +10,8 @@
 #include <latch>
 #include <thread>
 
-#include "lockstep/arbiter.h"
-#include "lockstep/arbiter_record.h"
+#include "lockstep/arbiter/arbiter.h"
+#include "lockstep/arbiter/arbiter_record.h"
 #include "support/temp_directory.h"
 
 using namespace fmvm;

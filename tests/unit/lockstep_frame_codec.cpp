@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/frame_codec.h"
+#include "lockstep/wire/frame_codec.h"
 
 #include <xxhash.h>
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bodies in pieces, and the staged pages that they refer to.
-#include "lockstep/gathered_body.h"
+#include "lockstep/wire/gathered_body.h"
 
 #include <array>
 #include <catch2/catch.hpp>
 #include <random>
 
 #include "base/digest.h"
-#include "lockstep/page_codec.h"
-#include "lockstep/page_store.h"
-#include "lockstep/sent_copies.h"
+#include "lockstep/checkpoint/page_store.h"
+#include "lockstep/checkpoint/sent_copies.h"
+#include "lockstep/wire/page_codec.h"
 
 using namespace fmvm;
 using namespace fmvm::lockstep;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/heartbeat.h"
+#include "lockstep/channel/heartbeat.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/hot_pages.h"
+#include "lockstep/checkpoint/hot_pages.h"
 
 #include <catch2/catch.hpp>
 #include <random>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A primary's disks: what their maps say while epochs are under way. (What is sent: replay_*.)
-#include "lockstep/mirrored_disks.h"
+#include "lockstep/disks/mirrored_disks.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/output_gate.h"
+#include "lockstep/output/console_gate.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>

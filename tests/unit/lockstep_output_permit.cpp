@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/output_permit.h"
+#include "lockstep/output/output_permit.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <future>
 
 #include "base/log.h"
-#include "lockstep/arbiter_thread.h"
+#include "lockstep/arbiter/arbiter_thread.h"
 #include "support/fake_arbiter.h"
 #include "support/pipe.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/page_codec.h"
+#include "lockstep/wire/page_codec.h"
 
 #include <lz4.h>
 
@@ -8,7 +8,7 @@
 #include <cstring>
 #include <random>
 
-#include "lockstep/delta.h"
+#include "lockstep/wire/delta.h"
 
 using namespace fmvm;
 using namespace fmvm::lockstep;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/protocol.h"
+#include "lockstep/wire/messages.h"
 
 #include <catch2/catch.hpp>
 
-#include "vmm/layout.h"
+#include "vmm/board/layout.h"
 
 using namespace fmvm;
 using namespace fmvm::lockstep;

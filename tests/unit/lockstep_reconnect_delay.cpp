@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/reconnect_delay.h"
+#include "lockstep/primary/reconnect_delay.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The backup's copy: verify mode. (Whole epochs, bounds and order: the simulation and the fuzzing.)
-#include "lockstep/shadow.h"
+#include "lockstep/backup/shadow.h"
 
 #include <array>
 #include <catch2/catch.hpp>

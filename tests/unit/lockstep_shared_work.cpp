@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/shared_work.h"
+#include "lockstep/checkpoint/shared_work.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>

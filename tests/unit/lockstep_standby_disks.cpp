@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A backup's disks: comparing them with what the primary says. (Making them equal: replay_resync;
 // replay: replay_replayer.)
-#include "lockstep/standby_disks.h"
+#include "lockstep/disks/standby_disks.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
-#include "lockstep/epoch_policy.h"
-#include "lockstep/failure_detector.h"
+#include "lockstep/channel/failure_detector.h"
+#include "lockstep/primary/epoch_policy.h"
 
 using namespace fmvm::lockstep;
 using namespace std::chrono_literals;

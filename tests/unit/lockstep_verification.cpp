@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/verification.h"
+#include "lockstep/primary/verification.h"
 
 #include <catch2/catch.hpp>
 

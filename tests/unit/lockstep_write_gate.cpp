@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lockstep/write_gate.h"
+#include "lockstep/output/write_gate.h"
 
 #include <catch2/catch.hpp>
 

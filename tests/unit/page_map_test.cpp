@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/page_map.h"
+#include "vmm/memory/page_map.h"
 
 #include <sys/mman.h>
 

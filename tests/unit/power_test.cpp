@@ -4,7 +4,7 @@
 #include <array>
 #include <catch2/catch.hpp>
 
-#include "vmm/layout.h"
+#include "vmm/board/layout.h"
 
 using namespace fmvm;
 

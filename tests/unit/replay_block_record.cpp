@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "replay/block_record.h"
+#include "replay/record/block_record.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

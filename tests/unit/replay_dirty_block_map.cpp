@@ -7,8 +7,8 @@
 #include <random>
 #include <thread>
 
-#include "replay/dirty_block_map.h"
-#include "replay/tracking_backend.h"
+#include "replay/image/dirty_block_map.h"
+#include "replay/image/tracking_backend.h"
 #include "support/faulty_backend.h"
 #include "support/sync_watch.h"
 #include "support/temp_file.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "replay/epoch_log.h"
+#include "replay/archive/epoch_log.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "replay/epoch_recorder.h"
+#include "replay/archive/epoch_recorder.h"
 
 #include <catch2/catch.hpp>
 
-#include "replay/recording_backend.h"
+#include "replay/capture/recording_backend.h"
 #include "support/fake_lines.h"
 #include "support/faulty_backend.h"
 #include "support/log_bench.h"

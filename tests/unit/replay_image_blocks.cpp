@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "replay/image_blocks.h"
+#include "replay/image/image_blocks.h"
 
 #include <catch2/catch.hpp>
 #include <random>

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "replay/label_file.h"
+#include "replay/image/label_file.h"
 #include "support/sync_watch.h"
 #include "support/temp_file.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "replay/log_replay.h"
+#include "replay/archive/log_replay.h"
 
 #include <catch2/catch.hpp>
 #include <random>

@@ -13,9 +13,9 @@
 #include <optional>
 #include <random>
 
-#include "replay/recording_backend.h"
-#include "replay/reference_rule.h"
-#include "replay/replayer.h"
+#include "replay/apply/replayer.h"
+#include "replay/capture/recording_backend.h"
+#include "replay/record/reference_rule.h"
 #include "support/seeds.h"
 #include "support/slow_disk.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "replay/payload.h"
+#include "replay/capture/payload.h"
 
 #include <catch2/catch.hpp>
 

@@ -3,7 +3,7 @@
 // replay_dirty_block_map, replay_resync_model.)
 #include <catch2/catch.hpp>
 
-#include "replay/pruning_backend.h"
+#include "replay/image/pruning_backend.h"
 #include "support/faulty_backend.h"
 
 using namespace fmvm;

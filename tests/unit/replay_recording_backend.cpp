@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "replay/recording_backend.h"
+#include "replay/capture/recording_backend.h"
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>

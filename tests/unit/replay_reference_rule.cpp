@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "replay/reference_rule.h"
+#include "replay/record/reference_rule.h"
 
 #include <catch2/catch.hpp>
 #include <map>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "replay/replayer.h"
+#include "replay/apply/replayer.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

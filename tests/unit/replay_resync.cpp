@@ -4,8 +4,8 @@
 #include <variant>
 
 #include "base/digest.h"
-#include "replay/resync_source.h"
-#include "replay/resync_target.h"
+#include "replay/resync/resync_source.h"
+#include "replay/resync/resync_target.h"
 #include "support/memory_blocks.h"
 
 using namespace fmvm;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "replay/resync_messages.h"
+#include "replay/resync/resync_messages.h"
 
 #include <catch2/catch.hpp>
 #include <functional>
 #include <random>
 
-#include "replay/scrub_messages.h"
+#include "replay/scrub/scrub_messages.h"
 
 using namespace fmvm;
 using namespace fmvm::replay;

@@ -9,8 +9,8 @@
 #include <variant>
 
 #include "base/little_endian.h"
-#include "replay/resync_source.h"
-#include "replay/resync_target.h"
+#include "replay/resync/resync_source.h"
+#include "replay/resync/resync_target.h"
 #include "support/seeds.h"
 #include "support/sync_watch.h"
 #include "support/temp_file.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "replay/scrubber.h"
+#include "replay/scrub/scrubber.h"
 
 #include <catch2/catch.hpp>
 #include <random>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The registers of the 16550A (PC16550D data sheet, tables 2 and 4) as a driver uses them.
-#include "devices/serial.h"
+#include "devices/console/serial.h"
 
 #include <array>
 #include <catch2/catch.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // State images and RAM files: what was written comes back, and nothing else is taken.
-#include "vmm/state_image.h"
+#include "vmm/machine/state_image.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,8 +10,8 @@
 
 #include "support/guest_ram.h"
 #include "support/temp_file.h"
-#include "vmm/machine.h"
-#include "vmm/ram_file.h"
+#include "vmm/machine/machine.h"
+#include "vmm/memory/ram_file.h"
 
 using namespace fmvm;
 using namespace fmvm::test;

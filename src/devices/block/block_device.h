@@ -14,7 +14,7 @@
 #include "devices/block/block_backend.h"
 #include "devices/block/block_request.h"
 #include "devices/virtio/virtio_device.h"
-#include "vmm/event_loop.h"
+#include "vmm/loop/event_loop.h"
 
 namespace fmvm {
 

@@ -18,7 +18,7 @@
 #include "base/result.h"
 #include "devices/block/block_backend.h"
 #include "devices/block/disk_image.h"
-#include "vmm/event_loop.h"
+#include "vmm/loop/event_loop.h"
 
 namespace fmvm {
 

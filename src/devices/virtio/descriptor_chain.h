@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "vmm/guest_memory.h"
+#include "vmm/memory/guest_memory.h"
 
 namespace fmvm {
 

@@ -15,10 +15,10 @@
 #include <vector>
 
 #include "devices/virtio/virtio_device.h"
-#include "vmm/device.h"
-#include "vmm/event_loop.h"
-#include "vmm/state_image.h"
-#include "vmm/vm.h"
+#include "vmm/board/device.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/loop/event_loop.h"
+#include "vmm/machine/state_image.h"
 
 namespace fmvm {
 

@@ -14,7 +14,7 @@
 #include <optional>
 
 #include "devices/virtio/descriptor_chain.h"
-#include "vmm/guest_memory.h"
+#include "vmm/memory/guest_memory.h"
 
 namespace fmvm {
 

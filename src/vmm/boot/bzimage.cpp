@@ -5,10 +5,10 @@
 #include <cstddef>
 #include <optional>
 
+#include "vmm/board/layout.h"
 #include "vmm/boot/decompress.h"
 #include "vmm/boot/elf_image.h"
 #include "vmm/boot/scratch_buffer.h"
-#include "vmm/layout.h"
 
 namespace fmvm::boot {
 

@@ -14,7 +14,7 @@
 #include "vmm/boot/image_source.h"
 #include "vmm/boot/loaded_kernel.h"
 #include "vmm/boot/placement.h"
-#include "vmm/guest_memory.h"
+#include "vmm/memory/guest_memory.h"
 
 namespace fmvm::boot {
 

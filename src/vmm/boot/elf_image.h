@@ -8,11 +8,11 @@
 #include <optional>
 #include <vector>
 
-#include "base/guest_address.h"
 #include "base/result.h"
 #include "vmm/boot/image_source.h"
 #include "vmm/boot/placement.h"
-#include "vmm/guest_memory.h"
+#include "vmm/memory/guest_address.h"
+#include "vmm/memory/guest_memory.h"
 
 namespace fmvm::boot {
 

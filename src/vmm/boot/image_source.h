@@ -16,7 +16,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "vmm/guest_memory.h"
+#include "vmm/memory/guest_memory.h"
 
 namespace fmvm::boot {
 

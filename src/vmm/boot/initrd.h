@@ -4,11 +4,11 @@
 
 #include <cstdint>
 
-#include "base/guest_address.h"
 #include "base/result.h"
 #include "vmm/boot/image_source.h"
 #include "vmm/boot/placement.h"
-#include "vmm/guest_memory.h"
+#include "vmm/memory/guest_address.h"
+#include "vmm/memory/guest_memory.h"
 
 namespace fmvm::boot {
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "vmm/board/layout.h"
 #include "vmm/boot/bzimage.h"
 #include "vmm/boot/elf_image.h"
 #include "vmm/boot/initrd.h"
@@ -11,7 +12,6 @@
 #include "vmm/boot/loaded_kernel.h"
 #include "vmm/boot/placement.h"
 #include "vmm/boot/pvh_info.h"
-#include "vmm/layout.h"
 
 namespace fmvm {
 

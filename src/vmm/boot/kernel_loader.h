@@ -11,11 +11,11 @@
 
 #include <string>
 
-#include "base/guest_address.h"
 #include "base/result.h"
+#include "vmm/boot/boot_entry.h"
 #include "vmm/boot/image_source.h"
-#include "vmm/boot_image.h"
-#include "vmm/guest_memory.h"
+#include "vmm/memory/guest_address.h"
+#include "vmm/memory/guest_memory.h"
 
 namespace fmvm {
 

@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "base/check.h"
+#include "vmm/board/layout.h"
 #include "vmm/boot/loaded_kernel.h"
-#include "vmm/layout.h"
 
 namespace fmvm::boot {
 

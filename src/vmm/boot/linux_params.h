@@ -7,9 +7,9 @@
 
 #include <optional>
 
-#include "base/guest_address.h"
 #include "vmm/boot/initrd.h"
-#include "vmm/guest_memory.h"
+#include "vmm/memory/guest_address.h"
+#include "vmm/memory/guest_memory.h"
 
 namespace fmvm::boot {
 

@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
-#include "base/guest_address.h"
-#include "vmm/boot_image.h"
+#include "vmm/boot/boot_entry.h"
+#include "vmm/memory/guest_address.h"
 
 namespace fmvm::boot {
 

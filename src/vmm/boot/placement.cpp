@@ -5,7 +5,7 @@
 #include <limits>
 #include <optional>
 
-#include "vmm/layout.h"
+#include "vmm/board/layout.h"
 
 namespace fmvm::boot {
 

@@ -7,10 +7,10 @@
 #include <string_view>
 #include <vector>
 
-#include "base/guest_address.h"
 #include "base/result.h"
 #include "vmm/boot/image_source.h"
-#include "vmm/guest_memory.h"
+#include "vmm/memory/guest_address.h"
+#include "vmm/memory/guest_memory.h"
 
 namespace fmvm::boot {
 

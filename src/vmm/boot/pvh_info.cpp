@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/little_endian.h"
-#include "vmm/layout.h"
+#include "vmm/board/layout.h"
 
 namespace fmvm::boot {
 

@@ -9,8 +9,8 @@
 #include <initializer_list>
 #include <string_view>
 
-#include "base/guest_address.h"
 #include "vmm/firmware/table_bytes.h"
+#include "vmm/memory/guest_address.h"
 
 namespace fmvm::aml {
 

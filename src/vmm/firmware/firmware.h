@@ -12,9 +12,9 @@
 #include <cstdint>
 #include <string>
 
-#include "base/guest_address.h"
 #include "base/result.h"
-#include "vmm/guest_memory.h"
+#include "vmm/memory/guest_address.h"
+#include "vmm/memory/guest_memory.h"
 
 namespace fmvm {
 

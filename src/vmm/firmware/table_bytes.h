@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/little_endian.h"
+#include "vmm/board/layout.h"
 #include "vmm/firmware/firmware.h"
-#include "vmm/layout.h"
 
 namespace fmvm::firmware {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "vmm/board/layout.h"
 #include "vmm/firmware/firmware.h"
-#include "vmm/layout.h"
 
 namespace fmvm {
 

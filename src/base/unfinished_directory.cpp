@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/unfinished_directory.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/file_io.h"
+
+namespace fmvm::cli {
+
+namespace {
+
+Result<void> make_durable(const std::string& directory) {
+    const int failure = sync_directory(directory);
+    if (failure != 0)
+        return errno_error(failure, fmt::format("{} cannot be made durable", directory));
+    return {};
+}
+
+}  // namespace
+
+Result<UnfinishedDirectory> UnfinishedDirectory::make(const std::string& target) {
+    std::error_code ignored;
+    if (std::filesystem::exists(std::filesystem::symlink_status(target, ignored)))
+        return Error("it exists already; give a new directory, or remove it");
+    std::string path = fmt::format("{}.unfinished-{}", target, ::getpid());
+    if (::mkdir(path.c_str(), 0700) != 0)
+        return errno_error(errno, fmt::format("{} cannot be made", path));
+    return UnfinishedDirectory(target, std::move(path));
+}
+
+UnfinishedDirectory::~UnfinishedDirectory() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+}
+
+Result<void> UnfinishedDirectory::rename_into_place() {
+    FMVM_TRY(make_durable(path_));
+    if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target_.c_str(), RENAME_NOREPLACE) != 0)
+        return errno_error(errno, "it cannot be renamed into place");
+    path_.clear();
+    return {};
+}
+
+Result<void> UnfinishedDirectory::make_name_durable() const {
+    const std::string parent = std::filesystem::path(target_).parent_path().string();
+    return make_durable(parent.empty() ? "." : parent);
+}
+
+}  // namespace fmvm::cli

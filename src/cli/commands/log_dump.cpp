@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands/log_dump.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "base/log.h"
+#include "replay/archive/log_replay.h"
+
+namespace fmvm::cli {
+
+namespace {
+
+using replay::BlockRecord;
+using replay::EpochLogHeader;
+using replay::LoggedEpoch;
+
+std::string hex(std::span<const std::uint8_t> bytes) {
+    return fmt::format("{:02x}", fmt::join(bytes, ""));
+}
+
+// Whatever the file says: a time beyond the year 9999 is shown as that year's end.
+std::string time_of(std::uint64_t ms) {
+    constexpr std::uint64_t last_second = 253402300799;
+    const auto second = static_cast<std::time_t>(std::min(ms / 1000, last_second));
+    return fmt::format("{:%FT%T}.{:03}Z", fmt::gmtime(second), ms % 1000);
+}
+
+class Text {
+  public:
+    void header(const EpochLogHeader& header) const {
+        fmt::print("vm {}, begun {}\n", hex(header.vm), time_of(header.begun_ms));
+        for (std::size_t i = 0; i < header.disks.size(); ++i) {
+            const replay::DiskLimits& disk = header.disks[i];
+            fmt::print("disk {}: {} bytes, blocks of {}{}\n", i, disk.capacity, disk.block_size,
+                       disk.read_only ? ", read-only" : "");
+        }
+    }
+    void epoch(const LoggedEpoch& epoch) const {
+        fmt::print("epoch {}: generation {}, {}, {} records\n", epoch.number,
+                   epoch.stamp.generation, time_of(epoch.stamp.cut_ms), epoch.records.size());
+        if (epoch.stamp.shipped != 0)
+            fmt::print("  epoch {} of its connection\n", epoch.stamp.shipped);
+    }
+    void record(const LoggedEpoch&, const BlockRecord& record) const {
+        fmt::print("  {} disk {}: {}", record.sequence, record.disk, name_of(record.op));
+        if (record.length != 0) fmt::print(" {}+{}", record.offset, record.length);
+        if (record.digest != 0) fmt::print(" {:016x}", record.digest);
+        fmt::print("{}{}\n", record.may_unmap ? " may-unmap" : "", record.failed ? " failed" : "");
+    }
+};
+
+class Json {
+  public:
+    void header(const EpochLogHeader& header) const {
+        fmt::print(R"({{"kind": "log", "vm": "{}", "begun_ms": {}, "disks": [)", hex(header.vm),
+                   header.begun_ms);
+        const char* separator = "";
+        for (const replay::DiskLimits& disk : header.disks) {
+            fmt::print(R"({}{{"bytes": {}, "block_bytes": {}, "readonly": {}}})", separator,
+                       disk.capacity, disk.block_size, disk.read_only);
+            separator = ", ";
+        }
+        fmt::print("]}}\n");
+    }
+    void epoch(const LoggedEpoch& epoch) const {
+        fmt::print(
+            R"({{"kind": "epoch", "epoch": {}, "generation": {}, "shipped": {}, "cut_ms": {}, "records": {}}})"
+            "\n",
+            epoch.number, epoch.stamp.generation, epoch.stamp.shipped, epoch.stamp.cut_ms,
+            epoch.records.size());
+    }
+    void record(const LoggedEpoch& epoch, const BlockRecord& record) const {
+        fmt::print(
+            R"({{"kind": "record", "epoch": {}, "sequence": {}, "disk": {}, "op": "{}", "offset": {}, "bytes": {}, "digest": "{:016x}", "may_unmap": {}, "failed": {}}})"
+            "\n",
+            epoch.number, record.sequence, record.disk, name_of(record.op), record.offset,
+            record.length, record.digest, record.may_unmap, record.failed);
+    }
+};
+
+template <typename Format>
+Result<void> dump(replay::EpochLogReader& reader, std::uint64_t until, const Format& format) {
+    format.header(reader.header());
+    std::uint64_t last = 0;
+    while (last < until) {
+        const std::optional<LoggedEpoch> epoch = FMVM_TRY(reader.next());
+        if (!epoch) break;
+        last = epoch->number;
+        format.epoch(*epoch);
+        for (const BlockRecord& record : epoch->records)
+            format.record(*epoch, record);
+    }
+    return replay::check_end(reader, last, until);
+}
+
+}  // namespace
+
+Result<void> dump_log(const std::string& path, std::uint64_t until, LogFormat format) {
+    const auto reader = FMVM_TRY(replay::EpochLogReader::open(path));
+    return format == LogFormat::json ? dump(*reader, until, Json()) : dump(*reader, until, Text());
+}
+
+}  // namespace fmvm::cli

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands/switchover_command.h"
+
+#include <fmt/format.h>
+
+#include "cli/report/exit_status.h"
+#include "cli/report/report_error.h"
+#include "node/control/control_client.h"
+
+namespace fmvm::cli {
+
+int switchover_command(const SwitchoverOptions& options) {
+    const Result<JsonValue> answer =
+        control_request(options.control, R"({"command": "switchover"})");
+    if (!answer.ok()) return report_error(answer.error().message(), ExitStatus::failure);
+    if (const JsonValue* const why = find_member(answer.value(), "result"))
+        fmt::print("{}\n", why->text);
+    return to_int(ExitStatus::ok);
+}
+
+}  // namespace fmvm::cli

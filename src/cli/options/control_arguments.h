@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The words of the commands that talk to a running fmvm, and how they become options.
+#pragma once
+
+#include "cli/commands/snapshot_command.h"
+#include "cli/commands/switchover_command.h"
+#include "cli/commands/verify_command.h"
+#include "cli/options/run_arguments.h"
+
+namespace fmvm::cli {
+
+struct ControlWords {
+    std::vector<std::string> control, to, only, rate;
+    bool stop = false;
+};
+
+CLI::App* add_snapshot(CLI::App& app, ControlWords& words);
+CLI::App* add_switchover(CLI::App& app, ControlWords& words);
+CLI::App* add_verify(CLI::App& app, ControlWords& words);
+
+Result<SnapshotOptions> snapshot_options(const ControlWords& words);
+Result<SwitchoverOptions> switchover_options(const ControlWords& words);
+Result<VerifyCommandOptions> verify_options(const ControlWords& words);
+
+}  // namespace fmvm::cli

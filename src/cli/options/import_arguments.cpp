@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/options/import_arguments.h"
+
+#include <filesystem>
+
+namespace fmvm::cli {
+
+namespace {
+
+constexpr const char* import_footer = R"(
+DIR gets disk.img (raw, sparse), vmlinuz and initrd, and is there only when all of it is; FILE is not
+changed. Standard output gets the configuration file that runs it. qemu-img (package qemu-utils)
+converts, grub-fstest (package grub-common) reads the kernel out of the image; nothing is mounted.
+
+The format is told by the end of FILE's name (.qcow2, .vmdk, .vhdx, .raw) or by --format, never by
+what is in it. Images that need other files (backing files, external data) are refused.
+
+Examples:
+  fmvm import debian-12-generic-amd64.qcow2 --to vm1 > vm1.json
+  fmvm run --config vm1.json
+  fmvm import jammy-server-cloudimg-amd64.img --format qcow2 --to vm2 > vm2.json
+
+Exit status:
+  0  DIR is complete and on the disk
+  1  this host: a program is missing, no room, a disk fails
+  2  bad usage, or an image that cannot be used
+  6  stopped by the operator: SIGTERM, SIGINT, SIGHUP)";
+
+// The image's own name, here: "x.qcow2" becomes "x".
+std::string default_target(const std::string& image) {
+    return std::filesystem::path(image).stem().string();
+}
+
+std::string without_slash(std::string path) {
+    while (path.size() > 1 && path.ends_with('/'))
+        path.pop_back();
+    return path;
+}
+
+}  // namespace
+
+CLI::App* add_import(CLI::App& app, ImportWords& words) {
+    CLI::App* const import =
+        app.add_subcommand("import", "Make a cloud image of another format ready to run");
+    import->add_option("FILE", words.image, "The image (needed)")->type_name("");
+    add_option(*import, "--to", words.to, "DIR",
+               "The directory to be made (default: FILE's name without its ending, here)");
+    add_option(*import, "--format", words.format, "raw|qcow2|vmdk|vhdx",
+               "What FILE is (default: by its name)");
+    import->allow_extras();
+    import->footer(import_footer);
+    return import;
+}
+
+Result<ImportOptions> import_options(const ImportWords& words) {
+    if (words.image.size() != 1 || words.image.front().empty())
+        return Error("give one FILE; see fmvm import --help");
+    ImportOptions options;
+    options.image = words.image.front();
+    const std::string* const to = FMVM_TRY(single("--to", words.to));
+    options.to = without_slash(to != nullptr ? *to : default_target(options.image));
+    if (options.to.empty()) return Error("--to: is empty; give the directory to be made");
+    std::optional<ImageFormat> format;
+    FMVM_TRY(apply(format, "--format", words.format, parse_image_format));
+    options.format = format ? *format : FMVM_TRY(image_format_by_name(options.image));
+    return options;
+}
+
+}  // namespace fmvm::cli

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// A 16550A serial port (National Semiconductor PC16550D data sheet): the guest's console.
+//
+// Transmission takes no time: a byte written goes to the sink at once, and the holding register is
+// empty again, unless the sink has no room; then the guest is told to wait, and bytes it sends all
+// the same are still kept by the sink. Received bytes wait in a queue behind the 16-byte FIFO, so
+// that none is ever overrun; the sender asks input_room() first.
+//
+// Threads: registers on vCPU threads, input and sink news on the loop thread; a mutex inside.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <span>
+
+#include "vmm/board/device.h"
+#include "vmm/machine/state_image.h"
+
+namespace fmvm {
+
+class Serial : public BusDevice, public Snapshottable {
+  public:
+    struct State {
+        std::uint8_t interrupt_enable = 0;
+        std::uint8_t line_control = 0;
+        std::uint8_t modem_control = 0;
+        std::uint8_t scratch = 0;
+        std::uint16_t divisor = 12;  // 9600 baud, as after power-on
+        bool fifo_enabled = false;
+        bool transmit_pending = false;  // the holding register became empty, not yet reported
+        bool waiting_for_sink = false;  // bytes were sent while the sink had no room
+        std::deque<std::uint8_t> received;
+    };
+
+    // Line and sink must outlive the device.
+    Serial(IrqLine& irq, OutputSink& sink) : irq_(irq), sink_(sink) {}
+
+    void read(std::uint64_t offset, std::span<std::uint8_t> data) override;
+    void write(std::uint64_t offset, std::span<const std::uint8_t> data) override;
+
+    // Hands received bytes to the guest. Loop thread.
+    void receive(std::span<const std::uint8_t> bytes);
+    // How many bytes may be handed over now.
+    std::size_t input_room() const;
+    // Called (on a vCPU thread) when the guest has taken enough for more to be handed over.
+    void on_input_room(std::function<void()> handler) { input_room_handler_ = std::move(handler); }
+    // The sink has room again. Loop thread.
+    void output_ready();
+
+    State state() const;
+
+    // A serial port that waits for its sink is saved as one that was told that there is room: the
+    // sink of whoever goes on is another one.
+    std::uint32_t state_version() const override { return 1; }
+    void save(ByteWriter& out) const override;
+    Result<void> restore(ByteReader& in) override;
+
+    static constexpr std::size_t input_queue_max = 4096;
+    static constexpr std::uint64_t register_count = 8;
+
+  private:
+    template <typename Access>
+    void access_registers(Access access);
+    std::uint8_t read_register(std::uint64_t offset);
+    void write_register(std::uint64_t offset, std::uint8_t value);
+    std::uint8_t read_received();
+    void clear_fifo();
+    std::uint8_t interrupt_identification();
+    std::uint8_t line_status() const;
+    std::uint8_t modem_status() const;
+    void transmit(std::uint8_t byte);
+    bool interrupt_pending() const;
+    void update_interrupt(bool was_pending, bool new_cause);
+
+    IrqLine& irq_;
+    OutputSink& sink_;
+    std::function<void()> input_room_handler_;
+    mutable std::mutex mutex_;
+    State state_;
+};
+
+}  // namespace fmvm

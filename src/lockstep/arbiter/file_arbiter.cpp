@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+#include <optional>
+
+#include "base/file_io.h"
+#include "base/random.h"
+#include "base/unique_fd.h"
+#include "lockstep/arbiter/arbiter.h"
+#include "lockstep/arbiter/arbiter_record.h"
+
+namespace fmvm::lockstep {
+
+namespace {
+
+Error file_error(int error_number, const std::string& path, std::string_view what) {
+    return make_error("arbiter {}: {} ({}); make its directory available, and writable for fmvm",
+                      path, what, std::strerror(error_number));
+}
+
+Result<bool> exists(const std::string& path) {
+    if (::faccessat(AT_FDCWD, path.c_str(), F_OK, 0) == 0) return true;
+    if (errno == ENOENT) return false;
+    return file_error(errno, path, "cannot be looked for");
+}
+
+// Another medium now lies where the claims were: nothing that it says counts.
+Error gone_error(const std::string& path) {
+    return make_error("arbiter {}: this claim is gone; mount again what was there, or restore it",
+                      path);
+}
+
+Result<void> write_file(int fd, std::string_view text, const std::string& path) {
+    if (const int failure = write_all(fd, std::as_bytes(std::span(text))); failure != 0)
+        return file_error(failure, path, "cannot be written");
+    if (::fsync(fd) != 0) return file_error(errno, path, "cannot be made durable");
+    return {};
+}
+
+// At most a little more than a record may be long. O_NONBLOCK: whatever lies there, nobody waits.
+Result<std::string> read_file(const std::string& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+    if (!fd && errno == ENOENT) return gone_error(path);
+    struct stat info {};
+    if (!fd || ::fstat(fd.get(), &info) != 0) return file_error(errno, path, "cannot be read");
+    if (!S_ISREG(info.st_mode))
+        return make_error("arbiter {}: is not a file; choose another --arbiter path", path);
+    std::string text(ArbiterRecord::bytes_max + 1, '\0');
+    std::size_t length = 0;
+    if (const int failure = read_up_to(fd.get(), std::as_writable_bytes(std::span(text)), length);
+        failure != 0)
+        return file_error(failure, path, "cannot be read");
+    text.resize(length);
+    return text;
+}
+
+// A file under a name that nobody else uses; removed again, whatever comes.
+class Draft {
+  public:
+    explicit Draft(const std::string& path) : path_(path + random_suffix()) {}
+    ~Draft() { ::unlink(path_.c_str()); }
+    Draft(const Draft&) = delete;
+    Draft& operator=(const Draft&) = delete;
+
+    const std::string& path() const { return path_; }
+    Result<void> write(std::string_view text) const {
+        const UniqueFd fd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+        if (!fd) return file_error(errno, path_, "cannot be created");
+        return write_file(fd.get(), text, path_);
+    }
+
+  private:
+    static std::string random_suffix() {
+        return fmt::format(".draft-{:016x}", random_value<std::uint64_t>());
+    }
+    std::string path_;
+};
+
+class FileArbiter : public Arbiter {
+  public:
+    FileArbiter(const std::string& path, const VmId& vm, const std::string& side)
+        : path_(path), vm_(vm), side_(side) {
+        const std::size_t slash = path.rfind('/');
+        directory_ = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+        base_ = slash == std::string::npos ? path : path.substr(slash + 1);
+    }
+
+    Result<Generation> newest() override;
+    Result<Claim> claim(Generation generation) override;
+    Result<bool> is_newest(Generation own) override;
+    Result<void> mark_ended(Generation own) override;
+    Result<bool> has_ended(Generation generation) override;
+    // Whose newest claim it is; nothing without claims.
+    Result<std::optional<VmId>> owner() const;
+
+  private:
+    std::string claim_path(Generation generation) const {
+        return fmt::format("{}.{}", path_, generation);
+    }
+    std::string ended_path(Generation generation) const {
+        return claim_path(generation) + ".ended";
+    }
+    std::optional<Generation> generation_of(std::string_view name) const;
+    Result<Generation> find_newest() const;
+    Result<ArbiterRecord> read_any(ArbiterRecord::Kind kind, Generation generation) const;
+    Result<ArbiterRecord> read(ArbiterRecord::Kind kind, Generation generation) const;
+    Result<bool> place(ArbiterRecord::Kind kind, Generation generation) const;
+
+    std::string path_;
+    std::string directory_;
+    std::string base_;
+    VmId vm_;
+    std::string side_;
+};
+
+// The generation that a claim's file name tells; none for other files.
+std::optional<Generation> FileArbiter::generation_of(std::string_view name) const {
+    if (!name.starts_with(base_)) return std::nullopt;
+    name.remove_prefix(base_.size());
+    if (name.size() < 2 || name[0] != '.' || name[1] == '0') return std::nullopt;
+    Generation generation = 0;
+    const char* const end = name.data() + name.size();
+    const auto [last, error] = std::from_chars(name.data() + 1, end, generation);
+    if (error != std::errc() || last != end) return std::nullopt;
+    return generation;
+}
+
+// Whichever VM's it is.
+Result<ArbiterRecord> FileArbiter::read_any(ArbiterRecord::Kind kind, Generation generation) const {
+    const std::string path =
+        kind == ArbiterRecord::Kind::claim ? claim_path(generation) : ended_path(generation);
+    const std::string text = FMVM_TRY(read_file(path));
+    const std::optional<ArbiterRecord> record = ArbiterRecord::parse(text);
+    if (!record || record->kind != kind || record->generation != generation) {
+        return make_error("arbiter {}: is not what fmvm wrote; choose another --arbiter path",
+                          path);
+    }
+    return *record;
+}
+
+Result<ArbiterRecord> FileArbiter::read(ArbiterRecord::Kind kind, Generation generation) const {
+    ArbiterRecord record = FMVM_TRY(read_any(kind, generation));
+    if (record.vm != vm_) {
+        return make_error(
+            "arbiter {}: belongs to another virtual machine; give each its own --arbiter path",
+            claim_path(generation));
+    }
+    return record;
+}
+
+// Makes the file, whole and durable; false when there already is one, which stays.
+Result<bool> FileArbiter::place(ArbiterRecord::Kind kind, Generation generation) const {
+    const ArbiterRecord record{kind, vm_, generation, side_, std::time(nullptr)};
+    const std::string path =
+        kind == ArbiterRecord::Kind::claim ? claim_path(generation) : ended_path(generation);
+    bool placed = false;
+    {
+        const Draft draft(path);
+        FMVM_TRY(draft.write(record.text()));
+        const int failure = ::link(draft.path().c_str(), path.c_str()) == 0 ? 0 : errno;
+        if (failure == EPERM || failure == EOPNOTSUPP) {
+            return make_error(
+                "arbiter {}: its file system has no hard links; choose an --arbiter path on "
+                "another one",
+                path);
+        }
+        if (failure != 0 && failure != EEXIST)
+            return file_error(failure, path, "cannot be created");
+        placed = failure == 0;
+    }
+    // Also when the file was there: whoever made it may not have come this far.
+    if (const int failure = sync_directory(directory_); failure != 0)
+        return file_error(failure, directory_, "directory cannot be made durable");
+    return placed;
+}
+
+Result<Generation> FileArbiter::newest() {
+    const Generation found = FMVM_TRY(find_newest());
+    if (found != 0) FMVM_TRY(read(ArbiterRecord::Kind::claim, found));
+    return found;
+}
+
+Result<std::optional<VmId>> FileArbiter::owner() const {
+    const Generation found = FMVM_TRY(find_newest());
+    if (found == 0) return std::optional<VmId>{};
+    return std::optional<VmId>{FMVM_TRY(read_any(ArbiterRecord::Kind::claim, found)).vm};
+}
+
+Result<Generation> FileArbiter::find_newest() const {
+    DIR* const directory = ::opendir(directory_.c_str());
+    if (directory == nullptr) return file_error(errno, directory_, "directory cannot be read");
+    Generation found = 0;
+    errno = 0;
+    while (const dirent* entry = ::readdir(directory))
+        found = std::max(found, generation_of(entry->d_name).value_or(0));
+    const int error_number = errno;
+    ::closedir(directory);
+    if (error_number != 0) return file_error(error_number, directory_, "directory cannot be read");
+    return found;
+}
+
+Result<Claim> FileArbiter::claim(Generation generation) {
+    const Generation before = FMVM_TRY(newest());
+    if (before > generation || generation == 0) return Claim::lost;
+    // Claims make a chain. A missing link means that this is not the medium they were made on.
+    if (before + 1 < generation) return gone_error(claim_path(generation - 1));
+    if (FMVM_TRY(place(ArbiterRecord::Kind::claim, generation))) return Claim::won;
+    const ArbiterRecord winner = FMVM_TRY(read(ArbiterRecord::Kind::claim, generation));
+    // An old claim of our own counts only as long as nobody has gone on from it.
+    const bool won = winner.side == side_ && FMVM_TRY(is_newest(generation));
+    return won ? Claim::won : Claim::lost;
+}
+
+Result<bool> FileArbiter::is_newest(Generation own) {
+    // A newer claim of our own: won already, only the answer is still on its way.
+    for (; FMVM_TRY(exists(claim_path(own + 1))); ++own) {
+        if (FMVM_TRY(read(ArbiterRecord::Kind::claim, own + 1)).side != side_) return false;
+    }
+    // A directory that is not there any more, or an empty mount point, holds no newer claim either.
+    const std::string evidence = own == 0 ? directory_ : claim_path(own);
+    if (!FMVM_TRY(exists(evidence))) return gone_error(evidence);
+    return true;
+}
+
+Result<void> FileArbiter::mark_ended(Generation own) {
+    FMVM_TRY(read(ArbiterRecord::Kind::claim, own));
+    FMVM_TRY(place(ArbiterRecord::Kind::ended, own));
+    FMVM_TRY(read(ArbiterRecord::Kind::ended, own));
+    return {};
+}
+
+Result<bool> FileArbiter::has_ended(Generation generation) {
+    if (generation == 0) return false;
+    FMVM_TRY(read(ArbiterRecord::Kind::claim, generation));
+    if (!FMVM_TRY(exists(ended_path(generation)))) return false;
+    FMVM_TRY(read(ArbiterRecord::Kind::ended, generation));
+    return true;
+}
+
+}  // namespace
+
+Result<std::optional<VmId>> file_arbiter_owner(const std::string& path) {
+    return FileArbiter(path, VmId{}, "reader").owner();
+}
+
+Result<std::unique_ptr<Arbiter>> create_file_arbiter(const std::string& path, const VmId& vm,
+                                                     const std::string& side) {
+    if (path.empty() || path.back() == '/')
+        return make_error("arbiter {}: give the name of a file, not of a directory", path);
+    if (!ArbiterRecord::is_valid_side(side)) {
+        return make_error("arbiter {}: the side's name must have 1 to {} printable characters",
+                          path, ArbiterRecord::side_bytes_max);
+    }
+    std::unique_ptr<Arbiter> arbiter = std::make_unique<FileArbiter>(path, vm, side);
+    FMVM_TRY(arbiter->newest());
+    return arbiter;
+}
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/channel/endpoint.h"
+
+#include <boost/asio/ip/address.hpp>
+#include <charconv>
+
+namespace fmvm::lockstep {
+
+namespace asio = boost::asio;
+using ErrorCode = boost::system::error_code;
+
+std::string Endpoint::text() const {
+    const bool v6 = address.find(':') != std::string::npos;
+    return v6 ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
+}
+
+bool Endpoint::is_loopback() const {
+    ErrorCode error;
+    const auto parsed = asio::ip::make_address(address, error);
+    return !error && parsed.is_loopback();
+}
+
+Result<Endpoint> Endpoint::parse(const std::string& text) {
+    const std::size_t colon = text.rfind(':');
+    Endpoint endpoint;
+    const char* const end = text.data() + text.size();
+    bool good = colon != std::string::npos && colon != 0;
+    if (good) {
+        const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, endpoint.port);
+        good = error == std::errc() && rest == end;
+        endpoint.address = text.substr(0, colon);
+        if (endpoint.address.size() > 2 && endpoint.address.front() == '[' &&
+            endpoint.address.back() == ']') {
+            endpoint.address = endpoint.address.substr(1, endpoint.address.size() - 2);
+        }
+    }
+    ErrorCode error;
+    if (good) asio::ip::make_address(endpoint.address, error);
+    if (!good || error)
+        return make_error("'{}' is not ADDRESS:PORT, such as 127.0.0.1:7000 or [::1]:7000", text);
+    return endpoint;
+}
+
+}  // namespace fmvm::lockstep

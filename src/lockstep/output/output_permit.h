@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether output may leave this process now: only while the arbiter knows no newer generation of
+// another side. Asked right before each piece of output, on the event loop, which must never wait
+// for an arbiter whose mount hangs: so the question is put on a thread of its own, output is
+// withheld until the answer comes, and then goes on at once.
+//
+// How old an answer may be. A side that was frozen while another took over must not show anything
+// when it wakes up, on the strength of what it was told before. So an answer is used within one
+// turn of the loop, begun by its arrival, and never later than `valid_for` after the question was
+// put, by a clock that goes on while the process is stopped or the host suspended. Half of
+// lost-after is short enough: a side that could ask was not silent, and in the half that is left
+// nobody takes it for lost. An arbiter that takes longer than that to answer permits nothing.
+//
+// Threads: the loop; any thread while the loop stands.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "devices/console/console_output.h"
+#include "lockstep/arbiter/arbiter_thread.h"
+#include "vmm/loop/event_loop.h"
+
+namespace fmvm::lockstep {
+
+class OutputPermit {
+  public:
+    using Permit = ConsoleOutput::Permit;
+    using Now = std::function<std::chrono::nanoseconds()>;
+
+    // The loop outlives this. `generation`: this side's own, asked on any thread, and perhaps
+    // after this is gone.
+    OutputPermit(EventLoop& loop, std::shared_ptr<Arbiter> arbiter,
+                 std::function<Generation()> generation, std::chrono::milliseconds valid_for,
+                 Now now = time_since_boot);
+    ~OutputPermit() { thread_.stop(); }
+    OutputPermit(const OutputPermit&) = delete;
+    OutputPermit& operator=(const OutputPermit&) = delete;
+
+    // Called on the loop when an answer has come: who was told `withheld` asks again, from within
+    // the call. Set before use.
+    void on_answer(std::function<void()> handler) { answer_handler_ = std::move(handler); }
+
+    // Waits for the answer no longer than `patience`: 0 on the loop. Withheld: no answer yet, or
+    // the arbiter could not tell; it is being asked (again).
+    Permit ask(std::chrono::milliseconds patience);
+
+    // CLOCK_BOOTTIME.
+    static std::chrono::nanoseconds time_since_boot();
+
+  private:
+    struct Answer {
+        std::uint64_t number;
+        std::chrono::nanoseconds asked_at;
+        Permit permit;
+    };
+    void put_question();
+    void answered(std::chrono::nanoseconds asked_at, const Result<bool>& newest);
+    void tell(std::uint64_t number);
+
+    EventLoop& loop_;
+    const std::shared_ptr<Arbiter> arbiter_;
+    const std::function<Generation()> generation_;
+    const std::chrono::nanoseconds valid_for_;
+    const Now now_;
+    std::function<void()> answer_handler_;
+
+    std::mutex mutex_;
+    std::condition_variable arrived_;
+    bool asking_ = false;
+    std::uint64_t answers_ = 0;
+    std::optional<Answer> answer_;
+    ArbiterThread thread_;  // last: it uses all of the above
+};
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/service/backup_service.h"
+
+#include <utility>
+
+#include "lockstep/arbiter/arbiter_thread.h"
+
+namespace fmvm::lockstep {
+
+namespace {
+
+constexpr std::chrono::seconds arbiter_limit{2};
+
+}  // namespace
+
+Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& listen,
+                                                             BackupUser& user) {
+    std::unique_ptr<BackupService> service(new BackupService(user));
+    BackupService& self = *service;
+    self.listener_ = FMVM_TRY(Listener::listen(
+        self.thread_.channel_threads(), listen,
+        [&self](std::unique_ptr<Channel> channel) { self.backup_.connected(std::move(channel)); }));
+    return service;
+}
+
+BackupService::BackupService(BackupUser& user) : user_(user), backup_(*this) {
+    thread_.set_timer([this] { return backup_.deadline(); }, [this] { backup_.tick(); });
+}
+
+BackupService::~BackupService() {
+    thread_.stop();
+}
+
+void BackupService::start() {
+    thread_.start();
+}
+
+void BackupService::ask_for_switch_over(Stays stays) {
+    thread_.post([this, stays = std::move(stays)] {
+        if (backup_.ask_for_switch_over()) {
+            stays_ = stays;
+        } else {
+            stays("this backup is not in step with a primary");
+        }
+    });
+}
+
+// Nothing is followed yet, so that this thread may wait a moment.
+Result<std::shared_ptr<Arbiter>> BackupService::ask_arbiter(const HelloMessage& hello) {
+    using Answer = Result<std::shared_ptr<Arbiter>>;
+    // One at a time: each that hangs has a thread, and primaries come again and again.
+    if (!asked_.expired()) return Error("the arbiter still does not answer; look at its path");
+    const auto asked = std::make_shared<bool>();
+    asked_ = asked;
+    const auto question = [open = user_.arbiter(hello), generation = hello.generation,
+                           asked]() -> Answer {
+        std::shared_ptr<Arbiter> arbiter = FMVM_TRY(open());
+        if (FMVM_TRY(arbiter->is_newest(generation))) return arbiter;
+        return make_error("generation {} is not the newest any more: this guest runs elsewhere",
+                          generation);
+    };
+    std::optional<Answer> answer = ask_for<Answer>(arbiter_limit, question);
+    if (!answer) return Error("the arbiter does not answer; look at the path of --arbiter");
+    return std::move(*answer);
+}
+
+Result<BackupHost::Prepared> BackupService::prepare(const HelloMessage& hello) {
+    std::shared_ptr<Arbiter> arbiter = FMVM_TRY(ask_arbiter(hello));
+    standby_ = FMVM_TRY(user_.build(hello));
+    arbiter_ = std::move(arbiter);
+    return Prepared{&standby_->ram(), standby_->disks()};
+}
+
+void BackupService::discard() {
+    standby_.reset();
+    if (const Stays stays = std::exchange(stays_, nullptr))
+        stays("the primary was lost meanwhile, and its guest does not run here");
+}
+
+void BackupService::claim(Generation generation) {
+    thread_.claim(arbiter_, generation,
+                  [this](Result<Claim> claim) { backup_.claimed(std::move(claim)); });
+}
+
+Result<bool> BackupService::take_over(const Shadow& shadow, Generation generation) {
+    if (!FMVM_TRY(standby_->run(shadow, generation, arbiter_))) return false;
+    stays_ = nullptr;
+    user_.took_over(std::move(standby_), std::move(arbiter_), generation);
+    return true;
+}
+
+}  // namespace fmvm::lockstep

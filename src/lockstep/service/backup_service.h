@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// A backup as it runs in a process: the state machine (backup.h) with TCP, clock and arbiter around
+// it, and whoever builds machines behind it.
+//
+// Threads: created and destroyed by the main thread; callbacks come on the replication thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "lockstep/arbiter/arbiter.h"
+#include "lockstep/backup/backup.h"
+#include "lockstep/channel/tcp_channel.h"
+#include "lockstep/service/replication_thread.h"
+
+namespace fmvm::lockstep {
+
+// A machine that waits for a guest.
+class Standby {
+  public:
+    virtual ~Standby() = default;
+    virtual ShadowRam& ram() = 0;
+    // Of which this side has its own; null: none.
+    virtual ShadowDisks* disks() = 0;
+    // Whether run() could restore a guest in this state; tried once, right before it is first
+    // committed.
+    virtual Result<void> check(std::span<const std::uint8_t> state) = 0;
+    // Restores the guest, shows the committed console tail (again) and lets the guest run. It lives
+    // as long as the guest. False: not yet, call again soon; does not wait.
+    virtual Result<bool> run(const Shadow& shadow, Generation generation,
+                             std::shared_ptr<Arbiter> arbiter) = 0;
+};
+
+// What the program around a backup provides.
+class BackupUser {
+  public:
+    virtual ~BackupUser() = default;
+    // A machine for this primary's guest, or one sentence why not.
+    virtual Result<std::unique_ptr<Standby>> build(const HelloMessage& hello) = 0;
+    // Opens the arbiter of this VM: on a thread of its own, as it may hang, and perhaps when the
+    // user is gone, so it uses nothing but what it owns.
+    using OpenArbiter = std::function<Result<std::shared_ptr<Arbiter>>()>;
+    virtual OpenArbiter arbiter(const HelloMessage& hello) = 0;
+    // The guest runs here from now on. `standby` is the machine built before.
+    virtual void took_over(std::unique_ptr<Standby> standby, std::shared_ptr<Arbiter> arbiter,
+                           Generation generation) = 0;
+    virtual void guest_ended(const std::string& reason) = 0;
+    virtual void failed(const std::string& why) = 0;
+};
+
+class BackupService : public BackupHost {
+  public:
+    // The user outlives the service.
+    static Result<std::unique_ptr<BackupService>> create(const Endpoint& listen, BackupUser& user);
+    ~BackupService() override;
+
+    void start();
+    // Why the guest does not come here after all.
+    using Stays = std::function<void(const std::string& why)>;
+    // Any thread. One at a time. `stays` is called on the replication thread, now or later, when
+    // the guest does not come; otherwise took_over(), guest_ended() or failed() is the answer.
+    void ask_for_switch_over(Stays stays);
+    // Where it listens, with the port that the system chose.
+    Endpoint endpoint() const { return listener_->endpoint(); }
+
+    TimePoint now() override { return std::chrono::steady_clock::now(); }
+    Result<Prepared> prepare(const HelloMessage& hello) override;
+    Result<void> check(std::span<const std::uint8_t> state) override {
+        return standby_->check(state);
+    }
+    void discard() override;
+    void claim(Generation generation) override;
+    Result<bool> take_over(const Shadow& shadow, Generation generation) override;
+    void guest_ended(const std::string& reason) override { user_.guest_ended(reason); }
+    void failed(const std::string& why) override { user_.failed(why); }
+
+  private:
+    explicit BackupService(BackupUser& user);
+    Result<std::shared_ptr<Arbiter>> ask_arbiter(const HelloMessage& hello);
+
+    ReplicationThread thread_;  // first: sockets must go before its context
+    BackupUser& user_;
+    std::shared_ptr<Arbiter> arbiter_;
+    std::weak_ptr<bool> asked_;  // lives as long as a question to an arbiter does
+    std::unique_ptr<Standby> standby_;
+    Backup backup_;
+    std::unique_ptr<Listener> listener_;
+    Stays stays_;  // set while a switchover is under way
+};
+
+}  // namespace fmvm::lockstep

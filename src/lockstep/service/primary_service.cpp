@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/service/primary_service.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "base/log.h"
+
+namespace fmvm::lockstep {
+
+namespace {
+
+constexpr unsigned connect_limit_ms = 2000;
+constexpr std::chrono::milliseconds progress_interval{200};
+
+}  // namespace
+
+Result<std::unique_ptr<PrimaryService>> PrimaryService::create(
+    Guest guest, std::shared_ptr<Arbiter> arbiter,
+    std::shared_ptr<std::atomic<Generation>> generation, PrimaryServiceOptions options, Drain drain,
+    EndHandler on_end) {
+    std::unique_ptr<PrimaryService> service(
+        new PrimaryService(std::move(guest), std::move(arbiter), std::move(generation),
+                           std::move(options), std::move(drain), std::move(on_end)));
+    FMVM_TRY(service->set_up());
+    return service;
+}
+
+PrimaryService::PrimaryService(Guest guest, std::shared_ptr<Arbiter> arbiter,
+                               std::shared_ptr<std::atomic<Generation>> generation,
+                               PrimaryServiceOptions options, Drain drain, EndHandler on_end)
+    : guest_(std::move(guest)),
+      arbiter_(std::move(arbiter)),
+      options_(std::move(options)),
+      drain_(std::move(drain)),
+      on_end_(std::move(on_end)),
+      generation_(std::move(generation)) {}
+
+Result<void> PrimaryService::set_up() {
+    if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
+    checkpointer_ =
+        FMVM_TRY(Checkpointer::create(guest_.machine, guest_.machine.dirty_log(), guest_.gate,
+                                      guest_.write_gates, guest_.disks, options_.checkpointer));
+    primary_ =
+        std::make_unique<Primary>(options_.primary, *checkpointer_, guest_.gate, stats_, *this);
+    thread_.set_timer(
+        [this] {
+            const TimePoint due = primary_->deadline();
+            return connect_at_ ? std::min(due, *connect_at_) : due;
+        },
+        [this] {
+            if (connect_at_ && now() >= *connect_at_) connect();
+            primary_->tick();
+        });
+    const QuiesceGuard standing(guest_.machine);  // a guest that came here by a takeover runs
+    const auto tell = [told = output_told_] { told->tell(); };
+    guest_.gate.on_waiting(tell);
+    for (WriteGate* gate : guest_.write_gates)
+        gate->on_waiting(tell);
+    if (guest_.disks != nullptr) guest_.disks->on_pressure(tell);
+    return {};
+}
+
+void PrimaryService::OutputTold::tell() {
+    if (told.exchange(true)) return;
+    const std::lock_guard lock(mutex);
+    if (service == nullptr) return;
+    service->thread_.post([of = service] {
+        of->output_told_->told = false;
+        of->primary_->output_waiting();
+    });
+}
+
+PrimaryService::~PrimaryService() {
+    stop();
+    const std::lock_guard lock(output_told_->mutex);
+    output_told_->service = nullptr;
+}
+
+void PrimaryService::stop() {
+    thread_.stop();
+}
+
+void PrimaryService::start() {
+    want_connection_at(now());
+    thread_.start();
+}
+
+void PrimaryService::switch_over(Stays stays) {
+    thread_.post([this, stays = std::move(stays)] {
+        if (primary_->switch_over()) {
+            stays_ = stays;
+        } else {
+            stays("no backup is in step");
+        }
+    });
+}
+
+void PrimaryService::generation_changed(Generation generation) {
+    *generation_ = generation;
+    if (guest_.disks != nullptr) guest_.disks->generation_changed(generation);
+    if (const Stays stays = std::exchange(stays_, nullptr))
+        stays("the backup was lost meanwhile, and the guest goes on without one");
+}
+
+void PrimaryService::guest_ended(const std::string& reason) {
+    thread_.post([this, reason] { primary_->guest_ended(reason); });
+}
+
+void PrimaryService::superseded() {
+    thread_.post([this] { primary_->superseded(); });
+}
+
+void PrimaryService::claim(Generation generation) {
+    thread_.claim(arbiter_, generation,
+                  [this](Result<Claim> claim) { primary_->claimed(std::move(claim)); });
+}
+
+void PrimaryService::verify(const VerifyOptions& options, Comparer comparer) {
+    thread_.post([this, options, comparer = std::move(comparer)] {
+        const Comparer before = std::exchange(comparer_, comparer);
+        const Result<void> begun = primary_->verify(options);
+        if (begun.ok()) return;
+        comparer_ = before;
+        comparer.finished({VerifyOutcome::Kind::unfinished, begun.error().message()});
+    });
+}
+
+void PrimaryService::stop_verifying() {
+    thread_.post([this] { primary_->stop_verifying(); });
+}
+
+void PrimaryService::verifying(const replay::ScrubProgress& progress) {
+    if (now() - progress_shown_ < progress_interval) return;
+    progress_shown_ = now();
+    comparer_.progress(progress);
+}
+
+void PrimaryService::verified(const VerifyOutcome& outcome) {
+    std::exchange(comparer_, {}).finished(outcome);
+}
+
+// For somebody who watches; a pipe gets only the log.
+void PrimaryService::copying(const std::string& progress) {
+    if (now() - progress_shown_ < progress_interval || ::isatty(STDERR_FILENO) != 1) return;
+    progress_shown_ = now();
+    fmt::print(stderr, "\r{}\r", progress);
+}
+
+void PrimaryService::want_connection(TimePoint::duration after) {
+    want_connection_at(now() + after);
+}
+
+void PrimaryService::want_connection_at(TimePoint when) {
+    if (options_.backup) connect_at_ = when;
+}
+
+void PrimaryService::connect() {
+    connect_at_.reset();
+    connector_ =
+        Connector::connect(thread_.channel_threads(), *options_.backup, connect_limit_ms,
+                           [this](Result<std::unique_ptr<Channel>> channel) {
+                               if (channel.ok()) {
+                                   connect_failure_told_ = false;
+                                   primary_->connected(std::move(channel).value());
+                                   return;
+                               }
+                               if (!std::exchange(connect_failure_told_, true)) {
+                                   log::notice("primary", "no backup at {} yet ({}); trying on",
+                                               options_.backup->text(), channel.error().message());
+                               }
+                               want_connection(ReconnectDelay::shortest);
+                           });
+}
+
+void PrimaryService::finished(PrimaryEnd end, const std::string& why) {
+    guest_.machine.request_end(GuestEnd::stopped);  // no guard that goes lets it run again
+    on_end_(end, why);
+}
+
+}  // namespace fmvm::lockstep

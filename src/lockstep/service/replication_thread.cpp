@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/service/replication_thread.h"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <thread>
+
+#include "base/thread_name.h"
+
+namespace fmvm::lockstep {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::chrono::milliseconds farewell{20};
+
+}  // namespace
+
+struct ReplicationThread::Parts {
+    asio::io_context network{1};
+    asio::io_context context{1};
+    asio::steady_timer timer{context};
+    ArbiterThread helper;
+    std::function<TimePoint()> deadline;
+    std::function<void()> tick;
+    TimePoint armed = TimePoint::max();
+    std::thread thread;
+    std::thread network_thread;
+};
+
+ReplicationThread::ReplicationThread() : parts_(std::make_unique<Parts>()) {}
+
+ReplicationThread::~ReplicationThread() {
+    stop();
+}
+
+ChannelThreads ReplicationThread::channel_threads() {
+    return {parts_->context, parts_->network};
+}
+
+void ReplicationThread::set_timer(std::function<TimePoint()> deadline, std::function<void()> tick) {
+    parts_->deadline = std::move(deadline);
+    parts_->tick = std::move(tick);
+}
+
+void ReplicationThread::start() {
+    parts_->thread = std::thread([this] { run(); });
+    parts_->network_thread = std::thread([this] {
+        name_thread("network");
+        const auto work = asio::make_work_guard(parts_->network);
+        parts_->network.run();
+    });
+}
+
+void ReplicationThread::stop() {
+    parts_->helper.stop();
+    parts_->context.stop();
+    if (parts_->thread.joinable()) parts_->thread.join();
+    stop_network();
+}
+
+// What was sent last (why we go) still gets a moment to leave.
+void ReplicationThread::stop_network() {
+    if (!parts_->network_thread.joinable()) return;
+    asio::steady_timer limit(parts_->network, farewell);
+    limit.async_wait([this](const boost::system::error_code&) { parts_->network.stop(); });
+    parts_->network_thread.join();
+}
+
+void ReplicationThread::post(std::function<void()> task) {
+    asio::post(parts_->context, std::move(task));
+}
+
+// After each handler, because any of them may have moved the deadline.
+void ReplicationThread::run() {
+    name_thread("replication");
+    const auto work = asio::make_work_guard(parts_->context);
+    arm();
+    while (parts_->context.run_one() != 0)
+        arm();
+}
+
+void ReplicationThread::arm() {
+    const TimePoint due = parts_->deadline();
+    if (due == parts_->armed) return;
+    parts_->armed = due;
+    parts_->timer.cancel();
+    if (due == TimePoint::max()) return;
+    const auto tick = [this](const boost::system::error_code& error) {
+        if (error) return;
+        parts_->armed = TimePoint::max();
+        parts_->tick();
+    };
+    parts_->timer.expires_at(std::max(due, std::chrono::steady_clock::now()));
+    parts_->timer.async_wait(tick);
+}
+
+void ReplicationThread::claim(std::shared_ptr<Arbiter> arbiter, Generation generation,
+                              std::function<void(Result<Claim>)> answer) {
+    parts_->helper.ask([this, arbiter = std::move(arbiter), generation, answer] {
+        const Result<Claim> claim = arbiter->claim(generation);
+        return [this, answer, claim] { post([answer, claim] { answer(claim); }); };
+    });
+}
+
+}  // namespace fmvm::lockstep

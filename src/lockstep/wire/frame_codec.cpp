@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/wire/frame_codec.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/byte_codec.h"
+#include "base/bytes.h"
+#include "base/digest.h"
+
+namespace fmvm::lockstep {
+
+namespace {
+
+constexpr std::uint32_t magic = 0x4c564d46;  // "FMVL"
+constexpr std::size_t checked_header_bytes = 32;
+
+}  // namespace
+
+std::uint64_t chain_digest(std::uint64_t before, std::uint64_t body_digest) {
+    ByteWriter out;
+    out.u64(body_digest);
+    return digest_of(out.bytes(), before);
+}
+
+FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
+                              std::span<const std::uint8_t> body) {
+    return make_frame_header(type, sequence, body.size(), digest_of(body));
+}
+
+FrameHeader make_frame_header(FrameType type, std::uint64_t sequence, std::size_t body_size,
+                              std::uint64_t digest_of_body) {
+    FMVM_CHECK(body_size <= frame_body_max);
+    ByteWriter out;
+    out.u32(magic);
+    out.u16(protocol_version);
+    out.u16(static_cast<std::uint16_t>(type));
+    out.u32(static_cast<std::uint32_t>(body_size));
+    out.u32(0);
+    out.u64(sequence);
+    out.u64(digest_of_body);
+    out.u64(digest_of(out.bytes()));
+    FrameHeader header{};
+    std::ranges::copy(out.bytes(), header.begin());
+    return header;
+}
+
+std::span<std::uint8_t> FrameDecoder::space() {
+    std::uint8_t* const start = in_body_ ? body_.data() : header_.data();
+    return {start + filled_, wanted()};
+}
+
+Result<std::optional<Frame>> FrameDecoder::feed(std::span<const std::uint8_t>& bytes) {
+    const std::size_t count = std::min(bytes.size(), wanted());
+    copy_bytes(bytes.first(count), space().data());
+    bytes = bytes.subspan(count);
+    return received(count);
+}
+
+Result<std::optional<Frame>> FrameDecoder::received(std::size_t count) {
+    FMVM_CHECK(count <= wanted());
+    filled_ += count;
+    if (wanted() != 0) return std::optional<Frame>();
+    if (!in_body_) {
+        FMVM_TRY(begin_body());
+        if (!body_.empty()) return std::optional<Frame>();
+    }
+    return finish_frame();
+}
+
+Result<void> FrameDecoder::begin_body() {
+    ByteReader in(header_);
+    const std::uint32_t found_magic = in.u32();
+    const std::uint16_t version = in.u16();
+    const std::uint16_t type = in.u16();
+    const std::uint32_t length = in.u32();
+    const std::uint32_t zero = in.u32();
+    const std::uint64_t sequence = in.u64();
+    const std::uint64_t body_digest = in.u64();
+    const std::uint64_t header_digest = in.u64();
+    if (found_magic != magic) return Error("it does not speak fmvm's protocol");
+    if (header_digest !=
+        digest_of(std::span<const std::uint8_t>(header_).first(checked_header_bytes)))
+        return Error("a frame header is damaged");
+    if (version != protocol_version)
+        return make_error("it speaks protocol version {}, this fmvm speaks {}", version,
+                          protocol_version);
+    if (type == 0 || zero != 0) return Error("a frame header is malformed");
+    if (length > frame_body_max) return make_error("a frame of {} bytes is too long", length);
+    if (sequence != next_sequence_)
+        return make_error("frame {} came where {} was due", sequence, next_sequence_);
+    type_ = static_cast<FrameType>(type);
+    body_digest_ = body_digest;
+    body_.resize(length);
+    filled_ = 0;
+    in_body_ = true;
+    return {};
+}
+
+Result<std::optional<Frame>> FrameDecoder::finish_frame() {
+    if (body_digest_ != digest_of(body_)) return Error("a frame body is damaged");
+    Frame frame{type_, std::exchange(body_, {}), body_digest_};
+    in_body_ = false;
+    filled_ = 0;
+    ++next_sequence_;
+    return std::optional<Frame>(std::move(frame));
+}
+
+}  // namespace fmvm::lockstep

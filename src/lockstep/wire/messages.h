@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// The messages between primary and backup and their bodies (docs/protocol.md). encode() makes a
+// body, decode() checks all of it: a body that is too short, too long or out of range yields an
+// error, never a partly filled message.
+//
+// Pages travel as records inside a `pages` body; see page_codec.h.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "lockstep/arbiter/generation.h"
+#include "lockstep/wire/frame_codec.h"
+#include "vmm/machine/machine_shape.h"
+
+namespace fmvm::lockstep {
+
+// Counts the cuts of one connection; the first checkpoint of a connection is epoch 1.
+using EpochId = std::uint64_t;
+
+using Body = std::vector<std::uint8_t>;
+
+// How a protected guest's disks get to the other side; the same on both.
+enum class BlockMode : std::uint8_t {
+    none = 0,    // there are no disks
+    shared = 1,  // both sides see one and the same image
+    replay = 2,  // each has its own; requests are replayed, payloads by reference where possible
+    copy = 3,    // each has its own; every write's payload travels (Kemari without shared storage)
+};
+constexpr bool has_own_disks(BlockMode mode) {
+    return mode == BlockMode::replay || mode == BlockMode::copy;
+}
+
+struct HelloMessage {
+    VmId vm{};
+    Generation generation = 0;
+    MachineShape shape;
+    std::uint32_t heartbeat_ms = 0;
+    std::uint32_t lost_after_ms = 0;
+    BlockMode block = BlockMode::none;
+    bool durable = false;  // acknowledge an epoch when the disks hold it on stable storage
+
+    static constexpr FrameType type = FrameType::hello;
+    Body encode() const;
+    static Result<HelloMessage> decode(std::span<const std::uint8_t> body);
+};
+
+struct WelcomeMessage {
+    static constexpr FrameType type = FrameType::welcome;
+    Body encode() const { return {}; }
+    static Result<WelcomeMessage> decode(std::span<const std::uint8_t> body);
+};
+
+struct RefuseMessage {
+    std::string reason;  // one sentence
+    static constexpr FrameType type = FrameType::refuse;
+    Body encode() const;
+    static Result<RefuseMessage> decode(std::span<const std::uint8_t> body);
+};
+
+enum class StateEncoding : std::uint8_t { whole = 0, delta = 1 };
+
+struct StateMessage {
+    EpochId epoch = 0;
+    StateEncoding encoding = StateEncoding::whole;
+    // whole: the encoded state image; delta: against the image of the epoch before (delta.h).
+    std::vector<std::uint8_t> image;
+    static constexpr FrameType type = FrameType::state;
+    Body encode() const;
+    static Result<StateMessage> decode(std::span<const std::uint8_t> body);
+};
+
+struct OutputMessage {
+    EpochId epoch = 0;
+    std::uint64_t position = 0;  // of the first byte in all the console output of this guest
+    std::vector<std::uint8_t> bytes;
+    static constexpr FrameType type = FrameType::output;
+    Body encode() const;
+    static Result<OutputMessage> decode(std::span<const std::uint8_t> body);
+};
+
+struct CommitMessage {
+    EpochId epoch = 0;
+    std::uint64_t page_records = 0;  // sent for this epoch
+    std::uint64_t digest = 0;        // over the digests of the epoch's bodies, in order
+    std::uint64_t output_end = 0;    // position behind the epoch's last console byte
+    std::uint64_t output_shown = 0;  // every byte before it has left the primary
+    static constexpr FrameType type = FrameType::commit;
+    Body encode() const;
+    static Result<CommitMessage> decode(std::span<const std::uint8_t> body);
+};
+
+struct AckMessage {
+    EpochId epoch = 0;
+    static constexpr FrameType type = FrameType::ack;
+    Body encode() const;
+    static Result<AckMessage> decode(std::span<const std::uint8_t> body);
+};
+
+struct HeartbeatMessage {
+    // As in CommitMessage; zero but in the one before a switch-over.
+    std::uint64_t output_shown = 0;
+    static constexpr FrameType type = FrameType::heartbeat;
+    Body encode() const;
+    static Result<HeartbeatMessage> decode(std::span<const std::uint8_t> body);
+};
+
+// A heartbeat that says nothing else: nobody needs to be woken for it.
+bool is_sign_of_life(const Frame& frame);
+
+// Verify mode: XXH3-64 of each page from `first_page` on, as it was at the cut of this epoch, or
+// not_compared; and behind the last page that of the state image.
+struct DigestsMessage {
+    EpochId epoch = 0;
+    std::uint64_t first_page = 0;
+    std::vector<std::uint64_t> digests;
+    static constexpr std::size_t digests_max = 65536;
+    static constexpr std::uint64_t not_compared = 0;
+    static constexpr FrameType type = FrameType::digests;
+    Body encode() const;
+    static Result<DigestsMessage> decode(std::span<const std::uint8_t> body);
+};
+
+struct SwitchOverMessage {
+    EpochId epoch = 0;  // the last one
+    static constexpr FrameType type = FrameType::switch_over;
+    Body encode() const;
+    static Result<SwitchOverMessage> decode(std::span<const std::uint8_t> body);
+};
+
+struct SwitchedMessage {
+    Generation generation = 0;  // the backup's own from now on
+    static constexpr FrameType type = FrameType::switched;
+    Body encode() const;
+    static Result<SwitchedMessage> decode(std::span<const std::uint8_t> body);
+};
+
+struct EndedMessage {
+    std::string reason;  // "the guest powered off", ...
+    static constexpr FrameType type = FrameType::ended;
+    Body encode() const;
+    static Result<EndedMessage> decode(std::span<const std::uint8_t> body);
+};
+
+// The backup has found that it is not equal to the primary: it does not take over.
+struct UnfitMessage {
+    std::string reason;  // one sentence
+    static constexpr FrameType type = FrameType::unfit;
+    Body encode() const;
+    static Result<UnfitMessage> decode(std::span<const std::uint8_t> body);
+};
+
+inline constexpr std::size_t reason_bytes_max = 1024;
+inline constexpr std::size_t output_bytes_max = 256 * kib;  // of one output frame
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// One message on its way out whose making is somebody else's than the sender's.
+#pragma once
+
+#include "lockstep/wire/frame_codec.h"
+#include "lockstep/wire/gathered_body.h"
+
+namespace fmvm::lockstep {
+
+struct Piece {
+    FrameType type = FrameType::invalid;
+    GatheredBody body;
+    bool empty() const { return body.empty(); }
+};
+
+}  // namespace fmvm::lockstep

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pages on the wire. A `pages` body is the epoch (u64), then records to its end:
+//
+//     u32 page index, u8 encoding, u16 payload length, payload
+//
+//     zero   no payload: the page holds zeroes
+//     raw    the page, 4096 bytes
+//     delta  against what this page held at the receiver before (delta.h)
+//     lz4    an LZ4 block that unpacks to 4096 bytes
+//
+// A page stands at most once among the records of an epoch that follow its cut; records that an
+// initial copy sent earlier are overwritten in order.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "lockstep/wire/gathered_body.h"
+#include "lockstep/wire/messages.h"
+#include "vmm/memory/page_set.h"
+
+namespace fmvm::lockstep {
+
+enum class PageEncoding : std::uint8_t { zero = 0, raw = 1, delta = 2, lz4 = 3 };
+
+using PageBytes = std::span<const std::uint8_t, page_size>;
+
+inline constexpr std::size_t page_record_header = 7;
+inline constexpr std::size_t page_record_max = page_record_header + page_size;
+
+// How pages are made smaller; each can be switched off to measure what it brings.
+struct PageCompression {
+    bool delta = true;
+    bool lz4 = false;
+};
+
+// Appends one record to `body`. `before`: what the receiver has for this page, nullptr when that is
+// not known here.
+PageEncoding append_page(std::vector<std::uint8_t>& body, PageIndex page, PageBytes now,
+                         const std::uint8_t* before, const PageCompression& compression);
+// The same, but a page that is sent as it is may stay where it lies: raw means that `now` is
+// referred to by `body`.
+PageEncoding append_page_in_place(GatheredBody& body, PageIndex page, PageBytes now,
+                                  const std::uint8_t* before, const PageCompression& compression);
+
+// One record of a body that was checked.
+struct PageRecord {
+    PageIndex page = 0;
+    PageEncoding encoding = PageEncoding::zero;
+    std::span<const std::uint8_t> payload;
+};
+
+struct PagesBody {
+    EpochId epoch = 0;
+    std::vector<PageRecord> records;  // point into the body
+};
+
+std::vector<std::uint8_t> begin_pages_body(EpochId epoch);
+// Checks all of a body: indices below page_count, payloads that fit their encoding.
+Result<PagesBody> parse_pages_body(std::span<const std::uint8_t> body, std::uint64_t page_count);
+
+// Writes the record's content over what the page held. Payloads have been checked; only an LZ4
+// block can still turn out to be damaged: then the page is undefined and the answer false.
+// copy: how a whole page is written; stream_bytes() wants it aligned.
+[[nodiscard]] bool apply_page(const PageRecord& record, std::span<std::uint8_t, page_size> target,
+                              CopyBytes copy = copy_bytes);
+
+}  // namespace fmvm::lockstep

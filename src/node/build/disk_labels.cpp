@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/build/disk_labels.h"
+
+#include <filesystem>
+
+#include "replay/image/dirty_block_map.h"
+
+namespace fmvm::cli {
+
+using replay::DirtyBlockMap;
+using replay::DiskLabel;
+using replay::DiskRole;
+using replay::LabelState;
+
+namespace {
+
+bool is_file(const DiskOptions& disk) {
+    std::error_code failed;
+    return std::filesystem::is_regular_file(disk.path, failed);
+}
+
+}  // namespace
+
+Result<std::optional<std::string>> label_path(const DiskOptions& disk) {
+    if (disk.label == no_label) return std::optional<std::string>();
+    if (!disk.label.empty()) return std::optional(disk.label);
+    if (disk.readonly || is_file(disk)) return std::optional(replay::default_label_path(disk.path));
+    return make_error(
+        "disk {}: is no file, beside which its label would be; add label=PATH, a file that stays "
+        "when this host is started again, or label=none if no protected guest ever uses it",
+        disk.path);
+}
+
+Result<std::string> needed_label_path(const DiskOptions& disk) {
+    const std::optional<std::string> path = FMVM_TRY(label_path(disk));
+    if (path) return *path;
+    return make_error("disk {}: a protected guest's disk has a label; give label=PATH, not none",
+                      disk.path);
+}
+
+// Where that is not possible (a directory that cannot be written to, a label that is there), it is
+// left.
+void point_to_label(const DiskOptions& disk) {
+    if (disk.label.empty() || !is_file(disk)) return;
+    std::error_code ignored;
+    std::filesystem::create_symlink(std::filesystem::absolute(disk.label, ignored),
+                                    replay::default_label_path(disk.path), ignored);
+}
+
+Result<void> check_label(const DiskOptions& disk) {
+    const std::optional<std::string> path = FMVM_TRY(label_path(disk));
+    if (!path) return {};
+    const replay::FoundLabel found = FMVM_TRY(replay::find_label(*path));
+    return may_run(found, disk.path);
+}
+
+Result<void> leave_protection(const std::vector<DiskOptions>& disks,
+                              const std::vector<const DiskImage*>& images) {
+    for (std::size_t i = 0; i < disks.size(); ++i) {
+        if (disks[i].readonly) continue;  // stays what it is
+        const std::optional<std::string> path = FMVM_TRY(label_path(disks[i]));
+        if (!path || FMVM_TRY(replay::find_label(*path)).state == LabelState::absent) continue;
+        DiskLabel fresh;
+        fresh.disk = static_cast<std::uint32_t>(i);
+        fresh.image_bytes = images[i]->size;
+        std::string lost;  // is of no interest: all of it is given up
+        const auto map = FMVM_TRY(DirtyBlockMap::open(*path, fresh, lost));
+        FMVM_TRY(map->break_lineage(DiskRole::clean));
+    }
+    return {};
+}
+
+}  // namespace fmvm::cli

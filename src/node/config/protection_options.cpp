@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/config/protection_options.h"
+
+#include <charconv>
+
+namespace fmvm::cli {
+
+Result<ArbiterOptions> parse_arbiter(std::string_view text) {
+    constexpr std::string_view file = "file:";
+    if (text == "none") return ArbiterOptions{true, {}};
+    if (text.starts_with(file) && text.size() > file.size())
+        return ArbiterOptions{false, std::string(text.substr(file.size()))};
+    return make_error("'{}' is not file:PATH or none", text);
+}
+
+Result<lockstep::SyncMode> parse_sync(std::string_view text) {
+    if (text == "kemari") return lockstep::SyncMode::kemari;
+    if (text == "epoch") return lockstep::SyncMode::epoch;
+    if (text == "adaptive") return lockstep::SyncMode::adaptive;
+    return make_error("'{}' is not kemari, epoch or adaptive", text);
+}
+
+Result<lockstep::OnBackupLost> parse_on_backup_lost(std::string_view text) {
+    if (text == "continue") return lockstep::OnBackupLost::continue_alone;
+    if (text == "stop") return lockstep::OnBackupLost::stop;
+    return make_error("'{}' is not continue or stop", text);
+}
+
+Result<lockstep::BlockMode> parse_block_mode(std::string_view text) {
+    if (text == "replay") return lockstep::BlockMode::replay;
+    if (text == "copy") return lockstep::BlockMode::copy;
+    if (text == "shared") return lockstep::BlockMode::shared;
+    return make_error("'{}' is not replay, copy or shared", text);
+}
+
+const char* name_of(lockstep::BlockMode mode) {
+    switch (mode) {
+        case lockstep::BlockMode::none:
+            return "(no disks)";
+        case lockstep::BlockMode::shared:
+            return "shared";
+        case lockstep::BlockMode::replay:
+            return "replay";
+        case lockstep::BlockMode::copy:
+            return "copy";
+    }
+    return "(unknown)";
+}
+
+Result<bool> parse_acknowledgement(std::string_view text) {
+    if (text == "received") return false;
+    if (text == "durable") return true;
+    return make_error("'{}' is not received or durable", text);
+}
+
+Result<std::chrono::microseconds> parse_duration(std::string_view text) {
+    constexpr std::uint64_t hour_us = 3'600'000'000;
+    std::uint64_t number = 0;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::string_view unit = text.substr(static_cast<std::size_t>(rest - text.data()));
+    const std::uint64_t factor = unit == "us" ? 1 : unit == "ms" ? 1000 : unit == "s" ? 1000000 : 0;
+    if (error != std::errc() || factor == 0)
+        return make_error("'{}' is not a time, such as 500us, 20ms or 1s", text);
+    if (number == 0 || number > hour_us / factor)
+        return make_error("'{}' is out of range; give 1us to 3600s", text);
+    return std::chrono::microseconds(number * factor);
+}
+
+Result<lockstep::Endpoint> parse_endpoint(std::string_view text) {
+    return lockstep::Endpoint::parse(std::string(text));
+}
+
+Result<void> check_plaintext(const char* option, const lockstep::Endpoint& endpoint,
+                             bool insecure) {
+    if (insecure || endpoint.is_loopback()) return {};
+    return make_error(
+        "{} {}: the channel is not encrypted, and the guest's memory would cross the network; add "
+        "--insecure-plaintext if that network is yours alone",
+        option, endpoint.text());
+}
+
+}  // namespace fmvm::cli

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `fmvm primary` and `fmvm backup` were asked to do beyond running a machine: plain values,
+// validated.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "lockstep/channel/endpoint.h"
+#include "lockstep/checkpoint/checkpointer.h"
+#include "lockstep/primary/primary.h"
+#include "node/config/machine_options.h"
+
+namespace fmvm::cli {
+
+struct ArbiterOptions {
+    bool none = false;  // asked for by name
+    std::string path;   // file:PATH
+};
+
+// How a guest is kept in step with a backup: what a primary does from its start, and a backup once
+// the guest runs there.
+struct ReplicationOptions {
+    std::chrono::milliseconds heartbeat{20};
+    std::chrono::milliseconds lost_after{200};
+    lockstep::EpochPolicyOptions policy;
+    lockstep::OnBackupLost on_backup_lost = lockstep::OnBackupLost::continue_alone;
+    lockstep::CheckpointerOptions checkpointer;
+    DirtyLogKind dirty_log = DirtyLogKind::bitmap;
+    bool durable = false;  // acknowledged when the backup's disks hold an epoch for good
+    std::string trace;     // a file for one JSON line per epoch; empty: none
+};
+
+struct PrimaryCommandOptions {
+    RunOptions machine;
+    lockstep::Endpoint backup;
+    ArbiterOptions arbiter;
+    lockstep::BlockMode block = lockstep::BlockMode::none;
+    bool restart = false;  // begin anew although the last run did not end in an orderly way
+    ReplicationOptions replication;
+};
+
+struct BackupCommandOptions {
+    RunOptions machine;  // disks, console and verbosity; the rest is the primary's to say
+    lockstep::Endpoint listen;
+    std::string directory;
+    ArbiterOptions arbiter;
+    lockstep::BlockMode block = lockstep::BlockMode::none;
+    // Who protects the guest once it runs here; none: nobody.
+    std::optional<lockstep::Endpoint> next_backup;
+    ReplicationOptions replication;
+};
+
+// file:PATH | none
+Result<ArbiterOptions> parse_arbiter(std::string_view text);
+// kemari | epoch | adaptive
+Result<lockstep::SyncMode> parse_sync(std::string_view text);
+// continue | stop
+Result<lockstep::OnBackupLost> parse_on_backup_lost(std::string_view text);
+// replay | copy | shared
+Result<lockstep::BlockMode> parse_block_mode(std::string_view text);
+const char* name_of(lockstep::BlockMode mode);
+// received | durable; the answer tells whether it is durable
+Result<bool> parse_acknowledgement(std::string_view text);
+// 50ms, 200us, 1s; more than 0, at most an hour
+Result<std::chrono::microseconds> parse_duration(std::string_view text);
+Result<lockstep::Endpoint> parse_endpoint(std::string_view text);
+
+// Unencrypted guest memory may leave this host only when that was asked for.
+Result<void> check_plaintext(const char* option, const lockstep::Endpoint& endpoint, bool insecure);
+
+}  // namespace fmvm::cli

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The other end of a control socket: asks a running fmvm for something and waits for the answer.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace fmvm::cli {
+
+// Sends `request`, one JSON object in one line, and returns the last line of the answer. An answer
+// {"error": ...} is the error. on_line: told every line as it comes, the last one too. There is no
+// time limit: what was asked for may take a while.
+Result<JsonValue> control_request(const std::string& path, const std::string& request,
+                                  const std::function<void(const JsonValue&)>& on_line = {});
+
+}  // namespace fmvm::cli

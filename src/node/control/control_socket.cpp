@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/control/control_socket.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+
+#include "base/log.h"
+#include "base/unique_fd.h"
+
+namespace fmvm::cli {
+
+namespace {
+
+using Protocol = boost::asio::local::stream_protocol;
+
+constexpr std::chrono::seconds request_time_max{5};
+// After a failure to accept, for example because there are no file descriptors left.
+constexpr std::chrono::seconds accept_pause{1};
+
+Result<sockaddr_un> address_of(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.empty() || path.size() >= sizeof address.sun_path) {
+        return make_error("control {}: a socket's path has 1 to {} bytes; give a shorter one", path,
+                          sizeof address.sun_path - 1);
+    }
+    path.copy(address.sun_path, path.size());
+    return address;
+}
+
+// Makes way for a new socket, if there is only an old one that nobody serves.
+Result<void> make_way(const std::string& path, const sockaddr_un& address) {
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0) return {};
+    if (!S_ISSOCK(status.st_mode))
+        return make_error("control {}: it exists and is not a socket; give another path", path);
+    const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!probe) return errno_error(errno, "cannot make a socket");
+    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+        errno != ECONNREFUSED) {
+        return make_error("control {}: in use by another process; give another path", path);
+    }
+    if (::unlink(path.c_str()) != 0)
+        return errno_error(errno,
+                           fmt::format("control {}: the old socket cannot be removed", path));
+    return {};
+}
+
+Result<UniqueFd> listen_at(const std::string& path) {
+    const sockaddr_un address = FMVM_TRY(address_of(path));
+    FMVM_TRY(make_way(path, address));
+    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    // Linux gives the file the socket's mode, so that nobody else ever sees it open.
+    if (!fd || ::fchmod(fd.get(), 0600) != 0 ||
+        ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(fd.get(), ControlSocket::clients_max) != 0) {
+        return errno_error(errno, fmt::format("control {}: the socket cannot be made; name a path "
+                                              "in a directory that fmvm may write",
+                                              path));
+    }
+    return fd;
+}
+
+}  // namespace
+
+struct ControlReply::Connection {
+    Connection(Protocol::socket accepted, std::shared_ptr<int> count)
+        : socket(std::move(accepted)), deadline(socket.get_executor()), clients(std::move(count)) {
+        ++*clients;
+    }
+    ~Connection() { --*clients; }
+
+    // Answers are small; a client whose buffer is full does not read them.
+    bool send(std::string line) {
+        line += '\n';
+        const ssize_t sent =
+            ::send(socket.native_handle(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent == static_cast<ssize_t>(line.size())) return true;
+        boost::system::error_code ignored;
+        socket.shutdown(Protocol::socket::shutdown_both, ignored);
+        return false;
+    }
+
+    Protocol::socket socket;
+    boost::asio::steady_timer deadline;
+    std::string request;
+    std::shared_ptr<int> clients;
+};
+
+void ControlReply::ok(std::string_view fields) const {
+    connection_->send(fmt::format("{{\"ok\": true{}{}}}", fields.empty() ? "" : ", ", fields));
+}
+
+void ControlReply::error(std::string_view message) const {
+    connection_->send(fmt::format("{{\"error\": {}}}", json_quote(message)));
+}
+
+bool ControlReply::line(std::string_view object) const {
+    return connection_->send(std::string(object));
+}
+
+// Lives as long as a handler may refer to it.
+struct ControlSocket::Shared {
+    Shared(boost::asio::io_context& context, UniqueFd listener)
+        : acceptor(context, Protocol(), listener.release()), pause(context) {}
+    Protocol::acceptor acceptor;
+    boost::asio::steady_timer pause;
+    std::map<std::string, Handler, std::less<>> handlers;
+    std::shared_ptr<int> clients = std::make_shared<int>(0);
+    std::string path;
+    struct stat file {};
+};
+
+ControlSocket::ControlSocket(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+
+Result<std::unique_ptr<ControlSocket>> ControlSocket::open(boost::asio::io_context& context,
+                                                           const std::string& path) {
+    auto shared = std::make_shared<Shared>(context, FMVM_TRY(listen_at(path)));
+    shared->path = path;
+    if (::lstat(path.c_str(), &shared->file) != 0)
+        return errno_error(errno, fmt::format("control {}: the socket is gone", path));
+    accept(shared);
+    return std::unique_ptr<ControlSocket>(new ControlSocket(std::move(shared)));
+}
+
+ControlSocket::~ControlSocket() {
+    struct stat now {};
+    if (::lstat(shared_->path.c_str(), &now) == 0 && now.st_ino == shared_->file.st_ino &&
+        now.st_dev == shared_->file.st_dev) {
+        ::unlink(shared_->path.c_str());
+    }
+    boost::system::error_code ignored;
+    shared_->acceptor.close(ignored);
+    shared_->pause.cancel();
+    shared_->handlers.clear();
+}
+
+void ControlSocket::add(std::string command, Handler handler) {
+    shared_->handlers[std::move(command)] = std::move(handler);
+}
+
+void ControlSocket::accept(const std::shared_ptr<Shared>& shared) {
+    shared->acceptor.async_accept([shared](const boost::system::error_code& error,
+                                           Protocol::socket socket) {
+        if (!shared->acceptor.is_open()) return;
+        if (error) {
+            log::debug("control", "a client could not be accepted: {}", error.message());
+            shared->pause.expires_after(accept_pause);
+            shared->pause.async_wait([shared](const boost::system::error_code& ended) {
+                if (!ended && shared->acceptor.is_open()) accept(shared);
+            });
+            return;
+        }
+        if (*shared->clients < clients_max) {
+            serve(shared,
+                  std::make_shared<ControlReply::Connection>(std::move(socket), shared->clients));
+        }
+        accept(shared);
+    });
+}
+
+void ControlSocket::serve(const std::shared_ptr<Shared>& shared,
+                          std::shared_ptr<ControlReply::Connection> connection) {
+    connection->deadline.expires_after(request_time_max);
+    connection->deadline.async_wait(
+        [weak = std::weak_ptr(connection)](const boost::system::error_code& error) {
+            const auto late = weak.lock();
+            boost::system::error_code ignored;
+            if (late && !error) late->socket.cancel(ignored);
+        });
+    auto& socket = connection->socket;
+    auto buffer = boost::asio::dynamic_buffer(connection->request, request_bytes_max);
+    boost::asio::async_read_until(
+        socket, buffer, '\n',
+        [shared, connection](const boost::system::error_code& error, std::size_t size) {
+            connection->deadline.cancel();
+            const ControlReply reply(connection);
+            if (error) {
+                reply.error("no whole line came, of at most 64 KiB, within 5 seconds");
+                return;
+            }
+            answer(*shared, std::string_view(connection->request).substr(0, size), reply);
+        });
+}
+
+void ControlSocket::answer(const Shared& shared, std::string_view text, const ControlReply& reply) {
+    const Result<JsonValue> request = parse_json(text);
+    if (!request.ok()) return reply.error(request.error().message());
+    const JsonValue* const command = find_member(request.value(), "command");
+    if (command == nullptr || command->kind != JsonValue::Kind::string)
+        return reply.error("a request is an object with a \"command\"");
+    const auto handler = shared.handlers.find(command->text);
+    if (handler == shared.handlers.end())
+        return reply.error(fmt::format("the command '{}' is not known here", command->text));
+    handler->second(request.value(), reply);
+}
+
+Result<std::unique_ptr<ControlSocket>> open_control(boost::asio::io_context& context,
+                                                    const std::string& path) {
+    if (path.empty()) return std::unique_ptr<ControlSocket>();
+    return ControlSocket::open(context, path);
+}
+
+}  // namespace fmvm::cli

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control socket of a running fmvm (--control PATH): a Unix socket on which its user asks for
+// things. A client sends one line, a JSON object {"command": NAME, ...}, and gets lines of JSON
+// back; the last one is {"ok": true, ...} or {"error": TEXT}; then the connection ends.
+//
+// Only the user who started fmvm may connect (mode 0600). A request has 64 KiB and a few seconds to
+// arrive; few clients are served at once, and one that does not read its answer loses it.
+//
+// Threads: those of the io_context, of which there must be one.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace fmvm::cli {
+
+// The way back to one client. Copies are the same; the connection ends with the last of them.
+class ControlReply {
+  public:
+    // Ends the answer. fields: more members of the object, as `"name": value, ...`.
+    void ok(std::string_view fields = {}) const;
+    void error(std::string_view message) const;
+    // A line before the end: one JSON object. False: the client is gone, or does not read.
+    bool line(std::string_view object) const;
+
+  private:
+    friend class ControlSocket;
+    struct Connection;
+    explicit ControlReply(std::shared_ptr<Connection> connection)
+        : connection_(std::move(connection)) {}
+    std::shared_ptr<Connection> connection_;
+};
+
+class ControlSocket {
+  public:
+    // Answers now or later, by keeping the reply.
+    using Handler = std::function<void(const JsonValue& request, const ControlReply& reply)>;
+
+    // A socket that nobody serves any more is replaced; one that is in use, and anything else that
+    // is not a socket, is refused. The io_context must outlive the socket.
+    static Result<std::unique_ptr<ControlSocket>> open(boost::asio::io_context& context,
+                                                       const std::string& path);
+    // Removes the socket, if it is still this one.
+    ~ControlSocket();
+    ControlSocket(const ControlSocket&) = delete;
+    ControlSocket& operator=(const ControlSocket&) = delete;
+
+    void add(std::string command, Handler handler);
+
+    static constexpr std::size_t request_bytes_max = 64 * 1024;
+    static constexpr int clients_max = 8;
+
+  private:
+    struct Shared;
+    explicit ControlSocket(std::shared_ptr<Shared> shared);
+    static void accept(const std::shared_ptr<Shared>& shared);
+    static void serve(const std::shared_ptr<Shared>& shared,
+                      std::shared_ptr<ControlReply::Connection> connection);
+    static void answer(const Shared& shared, std::string_view text, const ControlReply& reply);
+
+    std::shared_ptr<Shared> shared_;
+};
+
+// For a --control option that may be empty: then there is none.
+Result<std::unique_ptr<ControlSocket>> open_control(boost::asio::io_context& context,
+                                                    const std::string& path);
+
+}  // namespace fmvm::cli

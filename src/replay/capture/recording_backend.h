@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Puts what a disk is asked to do into the block log: a decorator of a block backend.
+//
+// While the log takes requests, a write's payload is copied out of guest RAM once, and the disk
+// below gets that copy: a guest that scribbles on a buffer in flight cannot split two disks. A read
+// goes to a buffer of ours first, so that the digest of a page that it fills is that of what the
+// disk gave, and nothing changes guest RAM unseen while a read is under way. Requests that overlap
+// one before them wait for it, because the log is in the order of completion.
+//
+// Threads: the loop thread, but for wake() (any).
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "replay/capture/block_log.h"
+#include "replay/capture/guest_pieces.h"
+#include "vmm/loop/event_loop.h"
+
+namespace fmvm::replay {
+
+class RecordingBackend : public BlockBackend, private BlockOperationOwner {
+  public:
+    // disk: its number. Loop, memory and log outlive this.
+    RecordingBackend(EventLoop& loop, GuestMemory& memory, BlockLog& log, std::uint8_t disk,
+                     std::unique_ptr<BlockBackend> inner);
+    ~RecordingBackend() override;
+
+    std::uint64_t capacity() const override { return inner_->capacity(); }
+    std::uint32_t block_size() const override { return inner_->block_size(); }
+    bool read_only() const override { return inner_->read_only(); }
+    void submit(BlockOperation& operation) override;
+    void flush_submissions() override;
+    bool poll_completions() override;
+    void wait_for_completion(std::chrono::milliseconds limit) override {
+        inner_->wait_for_completion(limit);
+    }
+    void withdraw() override;
+
+  private:
+    friend class BlockLog;
+    struct Tracked;
+    struct Range {
+        std::uint64_t offset;
+        std::uint64_t length;
+    };
+    static constexpr std::size_t doubtful_max = 64;
+
+    // For the log. While the loop stands:
+    void forget_captures();
+    void add_writes_in_flight(std::vector<std::shared_ptr<WritePayload>>& writes) const;
+    // Requests that waited for room may go on.
+    void wake();
+
+    Tracked& track(BlockOperation& operation);
+    bool must_wait(const Tracked& tracked) const;
+    bool start(Tracked& tracked);
+    bool capture_write(Tracked& tracked);
+    bool redirect_read(Tracked& tracked);
+    void start_waiting();
+    void complete(BlockOperation& operation, BlockStatus status) override;
+    static void deliver_read(const Tracked& tracked);
+    void log(Tracked& tracked, BlockStatus status);
+    std::vector<FilledPage> filled_pages(const Tracked& tracked) const;
+    bool is_filled_whole(const Tracked& tracked, const GuestPiece& piece) const;
+    void mark_others(const Tracked& tracked);
+    void doubt(const Tracked& tracked);
+    bool is_doubtful(const Tracked& tracked) const;
+    void release(Tracked& tracked);
+
+    EventLoop& loop_;
+    GuestMemory& memory_;
+    BlockLog& log_;
+    const std::uint8_t disk_;
+    std::vector<std::unique_ptr<Tracked>> pool_;
+    std::vector<Tracked*> unused_;
+    std::vector<Tracked*> started_;
+    std::deque<Tracked*> waiting_;
+    std::vector<Range> doubtful_;  // under changes that failed since forget_captures()
+    bool starting_ = false;        // start_waiting() is at work
+    const std::shared_ptr<RecordingBackend*> self_;  // for what is posted; null when this is gone
+    std::unique_ptr<BlockBackend> inner_;  // destroyed first: it drains what uses the buffers
+};
+
+}  // namespace fmvm::replay

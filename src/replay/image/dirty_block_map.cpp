@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replay/image/dirty_block_map.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/random.h"
+
+namespace fmvm::replay {
+
+namespace {
+
+BlockIndex region_of(BlockIndex block) {
+    return block / blocks_per_region;
+}
+
+void set(std::span<std::uint64_t> words, BlockIndex index) {
+    words[index / 64] |= std::uint64_t{1} << (index % 64);
+}
+
+void reset(std::span<std::uint64_t> words, BlockIndex index) {
+    words[index / 64] &= ~(std::uint64_t{1} << (index % 64));
+}
+
+BlockSet to_set(std::span<const std::uint64_t> words, std::uint64_t bound) {
+    BlockSet result(bound);
+    std::copy_n(words.begin(), result.words().size(), result.words().begin());
+    result.trim();
+    return result;
+}
+
+void trim_words(std::span<std::uint64_t> words, std::uint64_t bound) {
+    std::ranges::fill(words.subspan(bound / 64 + 1), 0);
+    words[bound / 64] &= (std::uint64_t{1} << (bound % 64)) - 1;
+}
+
+std::uint64_t region_count(std::uint64_t image_bytes) {
+    return region_of(disk_block_count(image_bytes) - 1) + 1;
+}
+
+// The blocks of a region are one word of the map.
+static_assert(blocks_per_region == 64);
+
+}  // namespace
+
+Result<std::unique_ptr<DirtyBlockMap>> DirtyBlockMap::open(const std::string& path,
+                                                           const DiskLabel& fresh,
+                                                           std::string& why) {
+    why.clear();
+    const FoundLabel found = FMVM_TRY(find_label(path));
+    DiskLabel label = fresh;
+    label.pair = label.offered = {};
+    label.boot = this_boot();
+    if (found.state == LabelState::whole && found.label.image_bytes == fresh.image_bytes) {
+        auto map = std::make_unique<DirtyBlockMap>(FMVM_TRY(LabelFile::open(path)));
+        FMVM_TRY(map->load());
+        return map;
+    }
+    if (found.state == LabelState::absent) {
+        label.role = DiskRole::clean;
+    } else if (found.state == LabelState::damaged) {
+        label.role = DiskRole::syncing;
+        why = fmt::format("disk label {} is damaged: all of the disk counts as changed", path);
+    } else {
+        label.vm = found.label.vm;
+        label.generation = found.label.generation;
+        label.role = found.label.role;
+        why = fmt::format(
+            "disk label {} is of a disk of {} bytes, which now has {}: all of it counts as changed",
+            path, found.label.image_bytes, fresh.image_bytes);
+    }
+    return std::make_unique<DirtyBlockMap>(FMVM_TRY(LabelFile::create(path, label)));
+}
+
+Result<std::unique_ptr<DirtyBlockMap>> DirtyBlockMap::unsaved(const DiskLabel& fresh) {
+    return std::make_unique<DirtyBlockMap>(FMVM_TRY(LabelFile::unsaved(fresh)));
+}
+
+DirtyBlockMap::DirtyBlockMap(LabelFile file)
+    : image_bytes_(file.label().image_bytes),
+      file_(std::move(file)),
+      active_(to_set(file_.regions(), region_count(image_bytes_))),
+      prunable_(active_.bound()),
+      recent_(active_.bound()),
+      touched_(disk_block_count(image_bytes_)),
+      failed_(touched_.bound()) {
+    trim();
+}
+
+// A label file is made with all bits set, and a hostile one may have any.
+void DirtyBlockMap::trim() {
+    trim_words(file_.regions(), active_.bound());
+    trim_words(file_.blocks(), touched_.bound());
+}
+
+// A process before this one may have left bits that are not durable yet, or the host was started
+// again since: then what the bits said at the end is not known, only which regions they were in.
+Result<void> DirtyBlockMap::load() {
+    DiskLabel label = file_.label();
+    const LabelId boot = this_boot();
+    if (boot == LabelId{} || label.boot != boot) {
+        active_.for_each([&](BlockIndex region) { file_.blocks()[region] = ~std::uint64_t{0}; });
+        trim();
+        label.boot = boot;
+    }
+    return file_.write(label);
+}
+
+DiskLabel DirtyBlockMap::label() const {
+    const Lock lock(mutex_);
+    return file_.label();
+}
+
+Result<void> DirtyBlockMap::set_label(const DiskLabel& label) {
+    const Lock lock(mutex_);
+    DiskLabel changed = label;
+    changed.image_bytes = image_bytes_;
+    changed.boot = file_.label().boot;
+    return file_.write(changed);
+}
+
+Result<void> DirtyBlockMap::break_lineage(DiskRole role) {
+    BlockSet all(touched_.bound());
+    all.insert_all();
+    FMVM_TRY(add(all));
+    DiskLabel changed = label();
+    changed.pair = random_value<LabelId>();
+    changed.offered = {};
+    changed.role = role;
+    return set_label(changed);
+}
+
+BlockSet DirtyBlockMap::dirty() const {
+    const Lock lock(mutex_);
+    return to_set(file_.blocks(), touched_.bound());
+}
+
+Result<void> DirtyBlockMap::mark(std::uint64_t offset, std::uint64_t length) {
+    FMVM_CHECK(range_fits(offset, length, image_bytes_));
+    if (length == 0) return {};
+    const BlockIndex first = offset / disk_block_bytes;
+    const BlockIndex last = (offset + length - 1) / disk_block_bytes;
+    const Lock lock(mutex_);
+    FMVM_TRY(activate(region_of(first), region_of(last)));
+    for (BlockIndex block = first; block <= last; ++block) {
+        set(file_.blocks(), block);
+        touch(block);
+        ++in_flight_[block];
+    }
+    return {};
+}
+
+// Regions `first` to `last`, before a bit in them is set. Not prunable any more: what is written
+// there now was not synced.
+Result<void> DirtyBlockMap::activate(BlockIndex first, BlockIndex last) {
+    bool changed = false;
+    for (BlockIndex region = first; region <= last; ++region) {
+        prunable_.erase(region);
+        recent_.insert(region);
+        changed = changed || !active_.contains(region);
+        set(file_.regions(), region);
+    }
+    if (!changed) return {};
+    FMVM_TRY(file_.sync());
+    for (BlockIndex region = first; region <= last; ++region)
+        active_.insert(region);
+    return {};
+}
+
+void DirtyBlockMap::touch(BlockIndex block) {
+    if (touched_.contains(block)) return;
+    touched_.insert(block);
+    touched_list_.push_back(block);
+}
+
+void DirtyBlockMap::settle(std::uint64_t offset, std::uint64_t length, bool failed) {
+    if (length == 0) return;
+    const Lock lock(mutex_);
+    for (BlockIndex block = offset / disk_block_bytes;
+         block <= (offset + length - 1) / disk_block_bytes; ++block) {
+        const auto change = in_flight_.find(block);
+        FMVM_CHECK(change != in_flight_.end());
+        if (--change->second == 0) in_flight_.erase(change);
+        if (failed) failed_.insert(block);
+    }
+}
+
+Result<void> DirtyBlockMap::flush_failed() {
+    BlockSet all(touched_.bound());
+    all.insert_all();
+    {
+        const Lock lock(mutex_);
+        failed_ = all;
+    }
+    return add(all);
+}
+
+Result<void> DirtyBlockMap::add(const BlockSet& blocks) {
+    const Lock lock(mutex_);
+    const std::span<std::uint64_t> words = file_.blocks();
+    for (std::size_t i = 0; i < blocks.words().size(); ++i) {
+        if (blocks.words()[i] == 0) continue;
+        set(file_.regions(), i);
+        prunable_.erase(i);
+        words[i] |= blocks.words()[i];
+    }
+    FMVM_TRY(file_.sync());
+    active_.merge(to_set(file_.regions(), active_.bound()));
+    return {};
+}
+
+std::vector<BlockIndex> DirtyBlockMap::take_touched() {
+    const Lock lock(mutex_);
+    std::vector<BlockIndex> settled;
+    std::vector<BlockIndex> unsettled;
+    for (const BlockIndex block : touched_list_) {
+        const bool stays = in_flight_.contains(block);
+        (stays ? unsettled : settled).push_back(block);
+        if (!stays) touched_.erase(block);
+    }
+    touched_list_ = std::move(unsettled);
+    std::ranges::sort(settled);
+    return settled;
+}
+
+void DirtyBlockMap::clear(std::span<const BlockIndex> blocks) {
+    const Lock lock(mutex_);
+    for (const BlockIndex block : blocks) {
+        if (!touched_.contains(block) && !failed_.contains(block)) reset(file_.blocks(), block);
+    }
+}
+
+void DirtyBlockMap::resynced(BlockIndex block) {
+    const Lock lock(mutex_);
+    if (touched_.contains(block)) return;
+    failed_.erase(block);
+    reset(file_.blocks(), block);
+}
+
+bool DirtyBlockMap::is_touched(BlockIndex block) const {
+    const Lock lock(mutex_);
+    return touched_.contains(block);
+}
+
+std::optional<DirtyBlockMap::PruneId> DirtyBlockMap::begin_prune(Prune which) {
+    const Lock lock(mutex_);
+    if (which == Prune::idle && pruning_) return std::nullopt;
+    pruning_ = false;
+    prunable_.clear();
+    active_.for_each([&](BlockIndex region) {
+        if (file_.blocks()[region] != 0) return;
+        if (which == Prune::idle && recent_.contains(region)) return;
+        prunable_.insert(region);
+        pruning_ = true;
+    });
+    if (which == Prune::idle) recent_.clear();
+    if (!pruning_) return std::nullopt;
+    return ++last_prune_;
+}
+
+// A region that the host forgets to be inactive does no harm: it counts as dirty.
+void DirtyBlockMap::end_prune(PruneId prune, bool synced) {
+    const Lock lock(mutex_);
+    if (!pruning_ || prune != last_prune_) return;
+    pruning_ = false;
+    if (!synced) prunable_.clear();
+    prunable_.for_each([&](BlockIndex region) { reset(file_.regions(), region); });
+    active_.subtract(prunable_);
+    prunable_.clear();
+}
+
+}  // namespace fmvm::replay

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replay/image/tracking_backend.h"
+
+#include "base/log.h"
+
+namespace fmvm::replay {
+
+// The inner request of a change or a flush.
+struct TrackingBackend::Tracked : BlockOperation {
+    BlockOperation* original = nullptr;
+};
+
+TrackingBackend::TrackingBackend(std::unique_ptr<BlockBackend> inner, DirtyBlockMap& map)
+    : map_(map), inner_(std::move(inner)) {}
+
+TrackingBackend::~TrackingBackend() = default;
+
+void TrackingBackend::submit(BlockOperation& operation) {
+    if (operation.op == BlockOp::read) {
+        inner_->submit(operation);
+        return;
+    }
+    const Result<void> marked =
+        changes_disk(operation.op) ? map_.mark(operation.offset, operation.length) : Result<void>();
+    if (!marked.ok()) {
+        if (!told_) log::error("disk", "writes fail: {}", marked.error().message());
+        told_ = true;
+        operation.complete(BlockStatus::io_error);
+        return;
+    }
+    inner_->submit(wrap(operation));
+}
+
+TrackingBackend::Tracked& TrackingBackend::wrap(BlockOperation& operation) {
+    if (unused_.empty()) {
+        pool_.push_back(std::make_unique<Tracked>());
+        unused_.push_back(pool_.back().get());
+    }
+    Tracked& tracked = *unused_.back();
+    unused_.pop_back();
+    static_cast<BlockOperation&>(tracked) = operation;
+    tracked.owner = this;
+    tracked.original = &operation;
+    return tracked;
+}
+
+void TrackingBackend::complete(BlockOperation& operation, BlockStatus status) {
+    auto& tracked = static_cast<Tracked&>(operation);
+    settle(tracked, status);
+    unused_.push_back(&tracked);
+    tracked.original->complete(status);
+}
+
+void TrackingBackend::settle(const BlockOperation& operation, BlockStatus status) {
+    // What the kernel refused as a whole has changed nothing.
+    const bool failed = status == BlockStatus::io_error;
+    if (changes_disk(operation.op)) {
+        map_.settle(operation.offset, operation.length, failed);
+    } else if (failed) {
+        const Result<void> marked = map_.flush_failed();
+        if (!marked.ok()) log::error("disk", "{}", marked.error().message());
+    }
+}
+
+}  // namespace fmvm::replay

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/loop/event_loop.h"
+
+#include <sched.h>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+
+#include "base/thread_name.h"
+
+namespace fmvm {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::nanoseconds spin_time_max = std::chrono::microseconds(50);
+constexpr std::chrono::nanoseconds spin_time_first = std::chrono::microseconds(8);
+constexpr unsigned rounds_without_handlers_max = 8;
+constexpr unsigned handlers_per_round_max = 64;
+
+// Between two looks of the pollers, which look at memory, most often only a moment passes. Every so
+// often the CPU is given up: the kernel's own threads (io_uring's workers carry out buffered writes
+// and flushes) may be waiting for it with the very thing that is looked for. That, and looking for
+// handlers, are system calls of 0.5 to 1 us each.
+constexpr unsigned looks_per_yield = 4;
+
+}  // namespace
+
+EventLoop::EventLoop() : context_(std::make_unique<boost::asio::io_context>(1)) {}
+
+EventLoop::~EventLoop() {
+    stop();
+}
+
+void EventLoop::start() {
+    FMVM_CHECK(!thread_.joinable() && !park_requested_);
+    thread_ = std::thread([this] { thread_main(); });
+}
+
+void EventLoop::stop() {
+    FMVM_CHECK(!park_requested_);
+    context_->stop();
+    if (thread_.joinable()) thread_.join();
+}
+
+void EventLoop::post(std::function<void()> task) {
+    boost::asio::post(*context_, std::move(task));
+}
+
+void EventLoop::run_sync(const std::function<void()>& task) {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool done = false;
+    post([&] {
+        task();
+        const std::lock_guard lock(mutex);
+        done = true;
+        changed.notify_one();
+    });
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return done; });
+}
+
+void EventLoop::quiesce() {
+    std::unique_lock lock(park_mutex_);
+    FMVM_CHECK(!park_requested_);
+    park_requested_ = true;
+    if (!thread_.joinable()) return;  // it stands anyway
+    post([this] { park(); });
+    park_changed_.wait(lock, [this] { return parked_; });
+}
+
+void EventLoop::resume() {
+    const std::lock_guard lock(park_mutex_);
+    FMVM_CHECK(park_requested_);
+    park_requested_ = false;
+    park_changed_.notify_all();
+}
+
+void EventLoop::park() {
+    std::unique_lock lock(park_mutex_);
+    parked_ = true;
+    park_changed_.notify_all();
+    park_changed_.wait(lock, [this] { return !park_requested_; });
+    parked_ = false;
+}
+
+void EventLoop::thread_main() {
+    name_thread("devices");
+    const auto work = boost::asio::make_work_guard(*context_);
+    while (!context_->stopped()) {
+        if (!spin()) sleep();
+    }
+}
+
+bool EventLoop::poll_all() {
+    bool worked = false;
+    for (Poller* poller : pollers_)
+        worked |= poller->poll();
+    return worked;
+}
+
+// Not poll(): that goes on as long as handlers post others, and pollers would never have a turn.
+bool EventLoop::run_handlers() {
+    rounds_without_handlers_ = 0;
+    unsigned ran = 0;
+    while (ran < handlers_per_round_max && context_->poll_one() != 0)
+        ++ran;
+    return ran != 0;
+}
+
+// Polls until nothing has come for spin_time_; false when it is time to sleep.
+bool EventLoop::spin() {
+    const Clock::time_point start = Clock::now();
+    for (unsigned look = 1;; ++look) {
+        if (poll_all()) {
+            // A busy disk would starve all others.
+            if (++rounds_without_handlers_ == rounds_without_handlers_max) run_handlers();
+            return true;
+        }
+        if (Clock::now() - start >= spin_time_) return run_handlers();
+        if (look % looks_per_yield != 0) {
+            __builtin_ia32_pause();
+            continue;
+        }
+        ::sched_yield();
+        if (run_handlers()) return true;  // that may have taken long, and vCPUs stand for some
+    }
+}
+
+void EventLoop::sleep() {
+    bool more = false;
+    for (Poller* poller : pollers_)
+        more |= poller->prepare_to_sleep();
+    const Clock::time_point start = Clock::now();
+    if (!more) context_->run_one();
+    const std::chrono::nanoseconds slept = Clock::now() - start;
+    if (slept < spin_time_max) {
+        spin_time_ =
+            spin_time_.count() == 0 ? spin_time_first : std::min(spin_time_ * 2, spin_time_max);
+    } else {
+        spin_time_ /= 2;
+        if (spin_time_ < spin_time_first) spin_time_ = std::chrono::nanoseconds(0);
+    }
+}
+
+struct EventWatch::Shared {
+    Shared(EventLoop& loop, int fd, std::function<void()> callback)
+        : descriptor(loop.context(), fd), handler(std::move(callback)) {}
+    boost::asio::posix::stream_descriptor descriptor;
+    std::function<void()> handler;
+    std::uint64_t count = 0;
+};
+
+EventWatch::EventWatch(EventLoop& loop, UniqueFd event_fd, std::function<void()> handler)
+    : shared_(std::make_shared<Shared>(loop, event_fd.release(), std::move(handler))) {
+    wait(shared_);
+}
+
+EventWatch::~EventWatch() {
+    shared_->handler = nullptr;
+    boost::system::error_code ignored;
+    shared_->descriptor.close(ignored);
+}
+
+int EventWatch::fd() const {
+    return shared_->descriptor.native_handle();
+}
+
+void EventWatch::signal() const {
+    signal_eventfd(fd());
+}
+
+// Each handler invocation keeps Shared alive, so that a watch may go away while one is queued.
+void EventWatch::wait(const std::shared_ptr<Shared>& shared) {
+    shared->descriptor.async_read_some(
+        boost::asio::buffer(&shared->count, sizeof shared->count),
+        [shared](const boost::system::error_code& error, std::size_t) {
+            if (error || !shared->handler) return;
+            // Moved out, because the handler may destroy the watch and must not go while it runs.
+            std::function<void()> handler = std::exchange(shared->handler, nullptr);
+            handler();
+            if (!shared->descriptor.is_open()) return;
+            shared->handler = std::move(handler);
+            wait(shared);
+        });
+}
+
+}  // namespace fmvm

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a machine is like from outside: all that another process must match to go on with its guest.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/byte_codec.h"
+#include "vmm/kvm/kvm_api.h"
+
+namespace fmvm {
+
+struct DiskShape {
+    std::uint64_t capacity = 0;  // bytes
+    std::uint32_t block_size = 0;
+    bool read_only = false;
+    std::string serial;
+    bool operator==(const DiskShape&) const = default;
+};
+
+struct MachineShape {
+    std::uint64_t memory_bytes = 0;
+    std::uint32_t vcpus = 0;
+    std::vector<DiskShape> disks;
+    std::vector<kvm_cpuid_entry2> cpuid;  // of the boot vCPU
+
+    void encode(ByteWriter& out) const;
+    static MachineShape decode(ByteReader& in);  // the reader tells whether it fits
+};
+
+}  // namespace fmvm
