@@ -3,7 +3,7 @@
 // what small kernels find on their command line.
 #include <map>
 
-#include "firmware_support.h"
+#include "support/firmware_tables.h"
 
 namespace fmvm {
 namespace {

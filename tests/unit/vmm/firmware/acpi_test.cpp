@@ -2,7 +2,7 @@
 // The ACPI tables as an operating system reads them (ACPI 6.5, chapter 5).
 #include <set>
 
-#include "firmware_support.h"
+#include "support/firmware_tables.h"
 
 namespace fmvm {
 namespace {

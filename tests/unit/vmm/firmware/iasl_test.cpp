@@ -7,7 +7,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "firmware_support.h"
+#include "support/firmware_tables.h"
 #include "support/temp_directory.h"
 
 namespace fmvm {

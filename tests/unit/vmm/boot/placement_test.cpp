@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the guest is told: command line, initrd, hvm_start_info, boot_params.
-#include "support/boot_machine.h"
 #include "vmm/boot/placement.h"
+#include "support/boot_machine.h"
 
 using namespace fmvm;
 using Catch::Matchers::Contains;
