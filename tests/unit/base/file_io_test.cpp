@@ -1,45 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// base/: text for people, plain bytes, whole reads and writes.
+#include "base/file_io.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <string>
 #include <thread>
-#include <vector>
 
-#include "base/bytes.h"
-#include "base/file_io.h"
-#include "base/random.h"
-#include "base/text.h"
 #include "base/unique_fd.h"
 
 using namespace fmvm;
-
-TEST_CASE("text: control characters do not reach a terminal", "[base]") {
-    CHECK(without_controls("plain, \xc3\xa9 too") == "plain, \xc3\xa9 too");
-    CHECK(without_controls(std::string("a\x1b[2Jb\nc\x7f\0d", 11)) == "a?[2Jb?c??d");
-    CHECK(without_controls("").empty());
-}
-
-TEST_CASE("bytes: zero means every byte", "[base]") {
-    std::vector<std::uint8_t> bytes(4096, 0);
-    CHECK(is_zero(bytes));
-    CHECK(is_zero(std::span<const std::uint8_t>()));
-    for (std::uint8_t& byte : bytes) {
-        byte = 1;
-        REQUIRE_FALSE(is_zero(bytes));
-        byte = 0;
-    }
-}
-
-TEST_CASE("random: two values differ", "[base]") {
-    using Id = std::array<std::uint8_t, 16>;
-    CHECK(random_value<Id>() != random_value<Id>());
-}
 
 TEST_CASE("file io: a pipe takes and gives in pieces, nothing is lost", "[base]") {
     int ends[2];

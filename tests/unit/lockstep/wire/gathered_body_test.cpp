@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bodies in pieces, and the staged pages that they refer to.
 #include "lockstep/wire/gathered_body.h"
 
 #include <array>
@@ -7,8 +6,6 @@
 #include <random>
 
 #include "base/digest.h"
-#include "lockstep/checkpoint/page_store.h"
-#include "lockstep/checkpoint/sent_copies.h"
 #include "lockstep/wire/page_codec.h"
 
 using namespace fmvm;
@@ -71,57 +68,4 @@ TEST_CASE("gathered body: a page in place travels as one that was copied", "[bod
             CHECK(in_place.refers() == (encoding == PageEncoding::raw));
         }
     }
-}
-
-TEST_CASE("page store: a slot is free when its last user has freed it", "[store]") {
-    const std::shared_ptr<PageStore> store = PageStore::create(2 * page_size).value();
-    const PageStore::Slot first = store->allocate();
-    const PageStore::Slot second = store->allocate();
-    CHECK(store->allocate() == PageStore::none);
-    auto lease = std::make_unique<SlotLease>(store);
-    lease->add(first);
-    store->free(first);
-    CHECK(store->free_count() == 0);  // still on its way
-    store->free(second);
-    CHECK(store->allocate() == second);
-    lease.reset();
-    CHECK(store->allocate() == first);
-}
-
-TEST_CASE("page store: providing memory leaves what is in use alone", "[store]") {
-    const std::shared_ptr<PageStore> store = PageStore::create(8 * page_size).value();
-    const PageStore::Slot used = store->allocate();
-    const PageStore::Slot freed = store->allocate();
-    store->bytes(used)[0] = 77;
-    store->free(freed);
-    store->provide(5);
-    CHECK(store->bytes(used)[0] == 77);
-    store->provide(100);  // more than there is
-    CHECK(store->bytes(used)[0] == 77);
-}
-
-TEST_CASE("page store: lasts as long as a lease", "[store]") {
-    std::shared_ptr<PageStore> store = PageStore::create(page_size).value();
-    const PageStore::Slot slot = store->allocate();
-    const auto bytes = store->bytes(slot);
-    bytes[7] = 77;
-    SlotLease lease(store);
-    lease.add(slot);
-    store->free(slot);
-    store.reset();
-    CHECK(bytes[7] == 77);
-}
-
-TEST_CASE("sent copies: make room, spared pages last", "[store]") {
-    const std::shared_ptr<PageStore> store = PageStore::create(4 * page_size).value();
-    SentCopies copies(*store, 10);
-    for (PageIndex page = 0; page < 4; ++page)
-        copies.keep(page, store->allocate());
-    CHECK(store->free_count() == 0);
-    copies.make_room(3, [](PageIndex page) { return page == 2; });
-    CHECK(store->free_count() == 3);
-    CHECK(copies.find(2) != PageStore::none);
-    copies.make_room(4, [](PageIndex page) { return page == 2; });
-    CHECK(store->free_count() == 4);
-    CHECK(copies.find(2) == PageStore::none);
 }

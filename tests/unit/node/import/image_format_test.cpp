@@ -7,8 +7,6 @@
 
 #include "base/little_endian.h"
 #include "base/units.h"
-#include "cli/options/import_arguments.h"
-#include "node/import/image_convert.h"
 
 using namespace fmvm;
 using namespace fmvm::cli;
@@ -37,11 +35,6 @@ std::string refusal(ImageFormat format, const std::vector<std::uint8_t>& start,
                     std::uint64_t size = 8 * mib) {
     const Result<void> checked = check_image_start(format, start, size);
     return checked.ok() ? "" : checked.error().message();
-}
-
-std::string refusal_of_info(std::string_view info) {
-    const Result<std::uint64_t> size = disk_bytes_in(info);
-    return size.ok() ? "" : size.error().message();
 }
 
 }  // namespace
@@ -86,53 +79,4 @@ TEST_CASE("image format: what leads to other files is refused before qemu-img se
         refusal(ImageFormat::vmdk, start_with("# Disk DescriptorFile\nRW 1 FLAT \"/etc/x\"")),
         Catch::Contains("in other files"));
     CHECK_THAT(refusal(ImageFormat::vmdk, start_with("KDMV")), Catch::Contains("in other files"));
-}
-
-TEST_CASE("image info: the size of the disk", "[cli]") {
-    CHECK(disk_bytes_in(R"({"virtual-size": 1048576, "format": "raw"})").value() == 1048576);
-    CHECK(disk_bytes_in(R"({"virtual-size": 512, "format-specific":
-        {"type": "vmdk", "data": {"extents": [{"filename": "x"}]}}})")
-              .value() == 512);
-}
-
-TEST_CASE("image info: what is not a whole disk is refused", "[cli]") {
-    CHECK_THAT(refusal_of_info(R"({"virtual-size": 512, "backing-filename": "/etc/shadow"})"),
-               Catch::Contains("has a backing file"));
-    CHECK_THAT(refusal_of_info(R"({"virtual-size": 512, "encrypted": true})"),
-               Catch::Contains("is encrypted"));
-    CHECK_THAT(refusal_of_info(R"({"virtual-size": 512, "format-specific":
-                   {"type": "qcow2", "data": {"data-file": "/dev/sda"}}})"),
-               Catch::Contains("data in other files"));
-    CHECK_THAT(refusal_of_info(R"({"virtual-size": 512, "format-specific":
-                   {"type": "vmdk", "data": {"extents": [{}, {}]}}})"),
-               Catch::Contains("data in other files"));
-    for (const char* const info :
-         {"{}", R"({"virtual-size": 0})", R"({"virtual-size": -512})", R"({"virtual-size": "512"})",
-          R"({"virtual-size": 1.5})", R"({"virtual-size": 99999999999999999999999})", "[]", "", "x",
-          R"({"virtual-size": 513})"}) {
-        CAPTURE(info);
-        CHECK(refusal_of_info(info) != "");
-    }
-}
-
-TEST_CASE("conversion progress: the last per cent that was printed", "[cli]") {
-    CHECK(percent_in("    (0.00/100%)\r    (12.50/100%)\r").value() == Approx(12.5));
-    CHECK(percent_in("    (100.00/100%)\r\n").value() == Approx(100));
-    for (const char* const text : {"", "(", "()", "(x/100%)", "(12", "(12)", "12.5/100%"}) {
-        CAPTURE(text);
-        CHECK_FALSE(percent_in(text).has_value());
-    }
-}
-
-TEST_CASE("import words: options and their defaults", "[cli]") {
-    const ImportOptions options = import_options({{"a/debian-12.qcow2"}, {}, {}}).value();
-    CHECK(options.to == "debian-12");
-    CHECK(options.format == ImageFormat::qcow2);
-    CHECK(import_options({{"x.img"}, {"vm/"}, {"vmdk"}}).value().to == "vm");
-    CHECK(import_options({{"x.img"}, {}, {"vmdk"}}).value().format == ImageFormat::vmdk);
-    CHECK_FALSE(import_options({{}, {}, {}}).ok());
-    CHECK_FALSE(import_options({{"a.raw", "b.raw"}, {}, {}}).ok());
-    CHECK_FALSE(import_options({{""}, {}, {"raw"}}).ok());
-    CHECK_FALSE(import_options({{"a.raw"}, {""}, {}}).ok());
-    CHECK_FALSE(import_options({{"a.raw"}, {"a", "b"}, {}}).ok());
 }
