@@ -1,16 +1,50 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of the house, checked: layers point one way, files stay small, every source names its
-licence, every header is guarded. tidy.py REPOSITORY"""
+"""The rules of the house, checked: layers and the rooms inside a layer point one way, each source has
+a room, unit tests mirror the sources, files stay small, every source names its licence, every header
+is guarded. tidy.py REPOSITORY"""
 
 import pathlib
 import re
 import subprocess
 import sys
 
-LAYERS = ["base", "vmm", "devices", "replay", "lockstep", "node", "cli"]
+# The layers and the rooms of each, lowest first. A file includes only what is not above it.
+ROOMS = {
+    "base": [],
+    "vmm": ["memory", "board", "loop", "kvm", "emulation", "boot", "cpu", "firmware", "dirty_log",
+            "host", "machine"],
+    "devices": ["virtio", "block", "console"],
+    "replay": ["image", "resync", "scrub", "capture", "record", "apply", "archive"],
+    "lockstep": ["arbiter", "wire", "channel", "output", "disks", "checkpoint", "stats", "primary",
+                 "backup", "service"],
+    "node": ["config", "build", "import", "console", "control", "run"],
+    "cli": ["report", "commands", "options"],
+}
+LAYERS = list(ROOMS)
+# What stands above the rooms of its layer, in none of them.
+LOOSE = {"devices": {"power", "rng_device"}, "cli": {"cli", "version"}}
+# Unit tests of several sources at once.
+TESTS_OF_MANY = {
+    "devices/device_state",  # the state of each device, by one suite
+    "vmm/firmware/iasl",     # all ACPI tables, by ACPICA's compiler
+}
 LINES_MAX = 500
 SOURCES = {".cpp", ".h", ".c", ".S", ".py", ".sh"}
+
+# Exceptions, each until the change that is named beside it. One that is not needed any more is an error.
+# These have no room yet. The order of rooms does not hold for them.
+WAITING = {
+    # machine_builder sets an exit status (cli/report); it moves to node/build when an Error knows whose
+    # fault it is. The others include it, and move to node/run.
+    "cli/machine_builder", "cli/protected_guest", "cli/recording", "cli/standby_machine",
+    # They print, too, by cli/report: to node/run when the printing is apart.
+    "cli/guest_session", "cli/protected_run",
+}
+UPWARD = {
+    # BlockLog calls the recorder itself: until there is a replay/capture/request_sink.h.
+    ("replay/capture/block_log.cpp", "replay/archive/epoch_recorder.h"),
+}
 
 
 def tracked_files(root):
@@ -18,20 +52,74 @@ def tracked_files(root):
     return [root / name for name in listing.stdout.decode().split("\0") if name]
 
 
-def layer_errors(path, root, text):
-    parts = path.relative_to(root).parts
-    if parts[0] != "src" or len(parts) < 3:
-        return
-    rank = LAYERS.index(parts[1])
+def without_suffix(name):
+    return name.rsplit(".", 1)[0]
+
+
+def room_error(name):
+    """Of a source, by its path below src: what is wrong with the place where it is."""
+    layer, *rooms, file = name.split("/")
+    if layer not in ROOMS:
+        return f"{layer} is no layer"
+    if without_suffix(name) in WAITING:
+        return None
+    if len(rooms) > 1 or (rooms and rooms[0] not in ROOMS[layer]):
+        return f"{'/'.join(rooms)} is no room of {layer}"
+    if not rooms and ROOMS[layer] and without_suffix(file) not in LOOSE.get(layer, ()):
+        return f"it lies loose in {layer}, which has rooms"
+    return None
+
+
+def is_above(name, other):
+    """Whether `name` stands above `other`; both are paths below src."""
+    layer, *rooms, _ = name.split("/")
+    other_layer, *other_rooms, _ = other.split("/")
+    if layer != other_layer:
+        return LAYERS.index(layer) > LAYERS.index(other_layer)
+    if {without_suffix(name), without_suffix(other)} & WAITING:
+        return False
+    order = ROOMS[layer]
+    height, other_height = (order.index(at[0]) if at else len(order) for at in (rooms, other_rooms))
+    return height > other_height
+
+
+def includes(text):
     for number, line in enumerate(text.splitlines(), 1):
-        found = re.match(r'#include "([a-z]+)/', line)
-        if found and found[1] in LAYERS and LAYERS.index(found[1]) > rank:
-            yield f"line {number}: {parts[1]} includes {found[1]}, which is above it"
+        found = re.match(r'#include "([a-z]+/.+)"', line)
+        if found and found[1].split("/")[0] in ROOMS:
+            yield number, found[1]
 
 
-def errors_in(path, root):
-    text = path.read_text()
-    yield from layer_errors(path, root, text)
+def source_errors(name, text):
+    error = room_error(name)
+    if error:
+        yield error
+        return
+    for number, included in includes(text):
+        if not room_error(included) and is_above(included, name) and (name, included) not in UPWARD:
+            yield f"line {number}: it includes {included}, which is above it"
+
+
+def unit_test_error(name, sources):
+    """Of a unit test, by its path below tests/unit."""
+    tested = name.removesuffix("_test.cpp")
+    if tested == name:
+        return "its name does not end in _test.cpp"
+    if tested not in TESTS_OF_MANY and tested not in sources:
+        return f"there is no src/{tested} that it could test"
+    return None
+
+
+def exception_errors(sources):
+    """`sources`: the text of each source, by its path below src."""
+    known = {without_suffix(name) for name in sources}
+    yield from (f"{name} waits for a room, but does not exist" for name in sorted(WAITING - known))
+    for name, included in sorted(UPWARD):
+        if included not in (found for _, found in includes(sources.get(name, ""))):
+            yield f"{name} may include {included}, but does not"
+
+
+def text_errors(path, text):
     if text.count("\n") > LINES_MAX:
         yield f"{text.count(chr(10))} lines, at most {LINES_MAX} are allowed"
     if "SPDX-License-Identifier:" not in text[:300]:
@@ -40,11 +128,26 @@ def errors_in(path, root):
         yield "no #pragma once"
 
 
+def errors_in(files):
+    """`files`: the text of each file, by its path in the repository."""
+    sources = {str(path.relative_to("src")): text for path, text in files.items()
+               if path.parts[0] == "src" and len(path.parts) > 2}
+    stems = {without_suffix(name) for name in sources}
+    for path, text in files.items():
+        errors = list(text_errors(path, text))
+        if path.parts[0] == "src" and len(path.parts) > 2:
+            errors += source_errors(str(path.relative_to("src")), text)
+        if path.parts[:2] == ("tests", "unit"):
+            errors += filter(None, [unit_test_error(str(path.relative_to("tests/unit")), stems)])
+        yield from (f"{path}: {error}" for error in errors)
+    yield from (f"tests/tidy/tidy.py: {error}" for error in exception_errors(sources))
+
+
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
-    files = [path for path in tracked_files(root) if path.suffix in SOURCES and path.is_file()]
-    failures = [f"{path.relative_to(root)}: {error}" for path in files
-                for error in errors_in(path, root)]
+    files = {path.relative_to(root): path.read_text() for path in tracked_files(root)
+             if path.suffix in SOURCES and path.is_file()}
+    failures = list(errors_in(files))
     print("\n".join(failures) or f"{len(files)} files are in order")
     sys.exit(bool(failures) or not files)
 
