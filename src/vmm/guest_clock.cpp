@@ -35,7 +35,7 @@ Result<Reading> read_clocks(const Vm& vm, int vcpu_fd) {
         const std::uint64_t before = FMVM_TRY(read_kvmclock(vm));
         const std::uint64_t tsc = FMVM_TRY(get_msr(vcpu_fd, msr_tsc));
         const std::uint64_t after = FMVM_TRY(read_kvmclock(vm));
-        const std::uint64_t between = after - before;
+        const std::uint64_t between = after > before ? after - before : 0;
         if (between >= best_ns) continue;
         best_ns = between;
         best = {before + between / 2, tsc};
