@@ -22,7 +22,7 @@ from host import Host  # noqa: E402
 from qemu import Disk, Hardware, Nic  # noqa: E402
 
 PORT = 7000
-DISK_MIB = 256  # of a host
+DATA_MIB = 256  # of a host, beside the guest's disk
 PAIRED = {"a": "b", "b": "a"}
 ADDRESSES = {"a": "10.0.0.1", "b": "10.0.0.2"}
 GUEST_DISK = "/data/disk.img"
@@ -30,28 +30,34 @@ LOST_AFTER = "5s"  # an emulated host stands still for longer than a real one
 
 
 class HostPair:
-    """`hardware`: of each host by its name, for what is different from the usual."""
+    """`hardware`: of each host by its name, for what is different from the usual. `disk`: the guest's, as
+    host a has it at first; an empty one when None. `read_only`: directories that both hosts see."""
 
-    def __init__(self, workload, hardware=None, options=()):
+    def __init__(self, workload, hardware=None, options=(), disk=None, read_only=()):
         self.workload, self.options = workload, options
+        self.disk, self.read_only = disk, read_only
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="fmvm-hosts-"))
         self.shared = self.directory / "shared"
         self.shared.mkdir()
         self.hosts = {name: self._host(name, (hardware or {}).get(name, Hardware())) for name in PAIRED}
         self.runner = self.follower = None  # RemoteProcess
         self.at = None  # the name of the runner's host
-        self.stream = b""  # what all former runners have shown, as one
+        self.stream = workload.earlier  # what all former runners have shown, as one
         self._sides = []
 
     def _host(self, name, hardware):
         image = self.directory / f"{name}.img"
-        run(REPOSITORY / "guests/linux/make-disk", image, DISK_MIB)
+        disk_bytes = self.disk.stat().st_size if self.disk else DISK_BYTES
+        run(REPOSITORY / "guests/linux/make-disk", image, DATA_MIB + (disk_bytes >> 20))
+        begin = f"truncate -s {disk_bytes} {GUEST_DISK}"
+        if self.disk and name == "a":
+            begin = f"cp --sparse=always {self.disk} {GUEST_DISK}"
         nic = Nic("link", self.directory / f"{name}.socket", self.directory / f"{PAIRED[name]}.socket",
                   f"52:54:00:00:00:0{1 + (name == 'b')}")
         hardware = dataclasses.replace(hardware, nics=(nic,), disks=(Disk(image, mount="/data"),))
-        return Host(name, hardware, shared=self.shared, setup=(
+        return Host(name, hardware, shared=self.shared, read_only=self.read_only, setup=(
             f"ip addr add {ADDRESSES[name]}/24 dev eth0\nip link set eth0 up\n"
-            f"[ -e {GUEST_DISK} ] || truncate -s {DISK_BYTES} {GUEST_DISK}"))
+            f"[ -e {GUEST_DISK} ] || {begin}"))
 
     def __enter__(self):
         try:
@@ -122,7 +128,7 @@ class HostPair:
         self.at = PAIRED[self.at]
         if not old.lost:
             old.finish()
-        self.stream = self._joined(old).stream
+        self.stream = self.joined(old).stream
         self.follower = old
 
     def _follow_again(self):
@@ -170,18 +176,19 @@ class HostPair:
         if status != (STOPPED, OK):
             raise AssertionError(f"the sides end with {status}\n{self.description()}")
         stream = self.shared / "stream"
-        stream.write_bytes(self._joined(self.runner).stream)
+        stream.write_bytes(self.joined(self.runner).stream)
         disks = set()
         for host in self.hosts.values():
-            host.run(self.workload.check_disk, GUEST_DISK, stream)
-            disks.add(host.run("sha256sum", GUEST_DISK))
+            if self.workload.check_disk:
+                host.run(self.workload.check_disk, GUEST_DISK, stream)
+            disks.add(host.run("sha256sum", GUEST_DISK, timeout=180))
         if len(disks) != 1:
             raise AssertionError(f"the disks of the hosts differ\n{self.description()}")
         self.check_logs()
 
-    def _joined(self, runner):
+    def joined(self, runner=None):
         """What `runner` shows goes on with the stream."""
-        return join(self.stream, runner.console, self.workload.judge)
+        return join(self.stream, (runner or self.runner).console, self.workload.judge)
 
     def check_logs(self):
         for side in self._sides:

@@ -18,13 +18,15 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "linux"))
+for folder in ("linux", "debian"):
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / folder))
+import debian_guest  # noqa: E402
 import linux_guest  # noqa: E402
 from host import Host, TIME_FACTOR, boot_files  # noqa: E402
 from qemu import Disk, Hardware  # noqa: E402
 
 SCRATCH_MIB = 16384  # sparse
-LABELS = "kvm|kill|linux|stock"
+LABELS = "kvm|kill|linux|stock|debian"
 
 
 def listed(build, labels, names):
@@ -109,7 +111,7 @@ def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     tests = listed(options.build.resolve(), options.labels, options.names)
     environment = {name: value for name, value in os.environ.items() if name.startswith("FMVM_")}
-    environment |= {"FMVM_TIME_FACTOR": str(TIME_FACTOR), **linux_guest.built()}
+    environment |= {"FMVM_TIME_FACTOR": str(TIME_FACTOR), **linux_guest.built(), **debian_guest.built()}
     with tempfile.TemporaryDirectory(prefix="fmvm-suite-") as directory:
         scratch = pathlib.Path(directory) / "scratch.img"
         linux_guest.make_disk(scratch, SCRATCH_MIB)

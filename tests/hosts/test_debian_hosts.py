@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PostgreSQL on Debian, and whole hosts that lose their power.
+
+FMVM_POWER_LOSSES: how many in turn; FMVM_HOST_SEED repeats the moments of a run.
+"""
+
+import os
+import pathlib
+import random
+import shutil
+import sys
+import tempfile
+import time
+import unittest
+
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / "support"), str(TESTS / "debian")]
+from fmvm_process import main, settings  # noqa: E402
+from pair import Restored  # noqa: E402
+from works import POSTGRES  # noqa: E402
+from host import Host, boot_files  # noqa: E402
+from host_pair import GUEST_DISK, HostPair  # noqa: E402
+from qemu import Disk, Hardware  # noqa: E402
+import debian_guest  # noqa: E402
+import linux_guest  # noqa: E402
+
+LOSSES = int(os.environ.get("FMVM_POWER_LOSSES", "2"))
+SEED = int(os.environ.get("FMVM_HOST_SEED", time.time_ns() % 1000000))
+LATEST_S = 5  # after the guest is protected
+BOOT_LIMIT_S = 600  # of the guest, with all that it prepares
+PROGRAM = TESTS / "debian/debian_guest.py"
+CACHE = boot_files().parent
+
+
+class PowerLosses(unittest.TestCase):
+    """The guest is booted once; each test starts it from a snapshot."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.booted = pathlib.Path(tempfile.mkdtemp(prefix="fmvm-booted-"))
+        cls.addClassCleanup(shutil.rmtree, cls.booted, ignore_errors=True)
+        scratch = cls.booted / "scratch.img"
+        linux_guest.make_disk(scratch, 4096)
+        hardware = Hardware(disks=(Disk(scratch, mount="/tmp", cache="unsafe"),))
+        with Host("maker", hardware, shared=cls.booted / "shared", read_only=(CACHE,)) as host:
+            host.run("python3", PROGRAM, settings.fmvm, "boot", POSTGRES.name, "/tmp",
+                     environment=debian_guest.built(), timeout=BOOT_LIMIT_S)
+            host.run("sh", "-ec", f"rm -f /tmp/control; cp -r --sparse=always /tmp/disk.img /tmp/saved /tmp/console "
+                     f"{host.shared}", timeout=300)
+        scratch.unlink()
+        cls.guest = Restored("debian", cls.booted / "shared/saved",
+                             (cls.booted / "shared/console").read_bytes(), POSTGRES.judge)
+
+    def pair(self, *options):
+        return HostPair(self.guest, options=options, disk=self.booted / "shared/disk.img",
+                        read_only=(self.booted / "shared", CACHE))
+
+    def found(self, host):
+        """On the guest's disk as that host has it now."""
+        return int(host.run("python3", PROGRAM, settings.fmvm, "found", POSTGRES.name, GUEST_DISK,
+                            environment=debian_guest.built(), timeout=BOOT_LIMIT_S))
+
+    def test_hosts_that_lose_their_power_in_turn(self):
+        """The other one goes on; nothing that was shown is missing in the end, and both disks are equal."""
+        print(f"FMVM_HOST_SEED={SEED} FMVM_POWER_LOSSES={LOSSES}", flush=True)
+        moments = random.Random(SEED)
+        with self.pair() as pair:
+            pair.start()
+            for number in range(LOSSES):
+                moment = moments.uniform(0, LATEST_S)
+                time.sleep(moment)
+                pair.runner_host().kill()
+                pair.settle()
+                print(f"  {number} after {moment:.1f} s: {pair.at} runs the guest", flush=True)
+            pair.end()
+            shown = debian_guest.last_shown(pair.joined().stream, POSTGRES)
+            found = self.found(pair.hosts["a"])
+            print(f"  {shown} shown, {found} found", flush=True)
+            self.assertGreaterEqual(found, shown)
+
+    def test_a_rack_that_loses_its_power(self):
+        """With --ack durable what was shown is on the backup's disk, even when it, too, is cut off."""
+        with self.pair("--ack", "durable") as pair:
+            pair.start()
+            time.sleep(LATEST_S)
+            for host in pair.hosts.values():
+                host.kill()
+            shown = debian_guest.last_shown(pair.joined().stream, POSTGRES)
+            pair.hosts["b"].boot()
+            found = self.found(pair.hosts["b"])
+            print(f"  {shown} shown, {found} found", flush=True)
+            self.assertGreaterEqual(found, shown)
+
+
+if __name__ == "__main__":
+    main()
