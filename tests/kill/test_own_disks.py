@@ -18,7 +18,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import TIME_FACTOR, OK, main, settings  # noqa: E402
+from fmvm_process import OK, TIME_FACTOR, main, settings  # noqa: E402
 from journal_test import ROUNDS, JournalTestCase  # noqa: E402
 from killing import KILLED, SEED, check_status, kill_backup, kill_primary  # noqa: E402
 from pair import JOURNAL, Workload  # noqa: E402
