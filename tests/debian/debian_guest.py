@@ -95,7 +95,7 @@ def boot_at_work(work, directory, cpus=1):
     finally:
         guest.kill()
     # Of what came before only the numbered lines mean something.
-    lines = re.findall(rb"^%s \d+\r\n" % work.word.encode(), bytes(guest.console), re.M)
+    lines = re.findall(rb"%s \d+\r\n" % work.word.encode(), bytes(guest.console))
     tail = bytes(guest.console).rpartition(b"\n")[2]
     (directory / "console").write_bytes(b"".join(lines) + tail)
 

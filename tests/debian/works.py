@@ -71,8 +71,10 @@ FIO = Work(
 for ((n = 1; ; n++)); do
     fio --name=v --filename=/root/v --size=4m --rw=randwrite --bs=4k --direct=1 --ioengine=libaio --iodepth=8 \\
         --verify=crc32c --randseed=$n --output=/tmp/fio || { echo "fio FAILED"; cat /tmp/fio; exit; }
-    echo $n >/root/passes
-    sync /root/passes
+    echo $n >/root/passes.new
+    sync /root/passes.new
+    mv /root/passes.new /root/passes
+    sync /root
     echo "pass $n"
 done
 """,

@@ -190,6 +190,9 @@ class HostPair:
         """What `runner` shows goes on with the stream."""
         return join(self.stream, (runner or self.runner).console, self.workload.judge)
 
+    def logs(self):
+        return "\n".join(side.log() for side in self._sides)
+
     def check_logs(self):
         for side in self._sides:
             for line in side.log().splitlines():

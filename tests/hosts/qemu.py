@@ -46,9 +46,10 @@ class Nic:
 
 @dataclasses.dataclass(frozen=True)
 class Hardware:
-    """What a host is made of. `tsc`: what its kernel takes its TSC for, "unstable" or "reliable"."""
+    """What a host is made of. `tsc`: what its kernel takes its TSC for, "unstable" or "reliable". One CPU
+    unless more are asked for: QEMU's emulation of several is where it goes wrong (testing.md)."""
     cpu: str = "max,+svm"
-    cpus: int = 2
+    cpus: int = 1
     memory: str = "3G"
     tsc: str = "unstable"
     cmdline: str = ""

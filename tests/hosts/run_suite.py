@@ -100,6 +100,7 @@ def parse():
     parser.add_argument("-L", dest="labels", default=LABELS, help=f"labels, of CTest ({LABELS})")
     parser.add_argument("-R", dest="names", default=".", help="names, a regular expression")
     parser.add_argument("--cpu", default=Hardware.cpu, help=f"QEMU's CPU model ({Hardware.cpu})")
+    parser.add_argument("--cpus", type=int, default=2, help="of the host (2)")
     parser.add_argument("--tsc", default=Hardware.tsc, choices=("unstable", "reliable"))
     parser.add_argument("--kvm", default="", help="parameters of kvm_amd, for example nested=0")
     parser.add_argument("-v", dest="verbose", action="store_true", help="show what tests write at once")
@@ -115,7 +116,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="fmvm-suite-") as directory:
         scratch = pathlib.Path(directory) / "scratch.img"
         linux_guest.make_disk(scratch, SCRATCH_MIB)
-        hardware = Hardware(cpu=options.cpu, tsc=options.tsc,
+        hardware = Hardware(cpu=options.cpu, cpus=options.cpus, tsc=options.tsc,
                             disks=(Disk(scratch, mount="/tmp", cache="unsafe"),))
         host = Host("suite", hardware, kvm=options.kvm, read_only=(boot_files().parent,))
         try:

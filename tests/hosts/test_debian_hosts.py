@@ -18,7 +18,7 @@ sys.path[:0] = [str(TESTS / "support"), str(TESTS / "debian")]
 from fmvm_process import main, settings  # noqa: E402
 from pair import Restored  # noqa: E402
 from works import POSTGRES  # noqa: E402
-from host import Host, boot_files  # noqa: E402
+from host import Host, boot_files, once_more_after_a_lock_up  # noqa: E402
 from host_pair import GUEST_DISK, HostPair  # noqa: E402
 from qemu import Disk, Hardware  # noqa: E402
 import debian_guest  # noqa: E402
@@ -60,6 +60,7 @@ class PowerLosses(unittest.TestCase):
         return int(host.run("python3", PROGRAM, settings.fmvm, "found", POSTGRES.name, GUEST_DISK,
                             environment=debian_guest.built(), timeout=BOOT_LIMIT_S))
 
+    @once_more_after_a_lock_up
     def test_hosts_that_lose_their_power_in_turn(self):
         """The other one goes on; nothing that was shown is missing in the end, and both disks are equal."""
         print(f"FMVM_HOST_SEED={SEED} FMVM_POWER_LOSSES={LOSSES}", flush=True)
@@ -78,6 +79,7 @@ class PowerLosses(unittest.TestCase):
             print(f"  {shown} shown, {found} found", flush=True)
             self.assertGreaterEqual(found, shown)
 
+    @once_more_after_a_lock_up
     def test_a_rack_that_loses_its_power(self):
         """With --ack durable what was shown is on the backup's disk, even when it, too, is cut off."""
         with self.pair("--ack", "durable") as pair:

@@ -3,6 +3,7 @@
 All of them: scripts/test --hosts."""
 
 import pathlib
+import re
 import sys
 import unittest
 
@@ -28,9 +29,18 @@ class Suites(unittest.TestCase):
     def run_inside(self, file, *names, **environment):
         selected = [word for name in names for word in ("-k", name)]
         environment = {"FMVM_TIME_FACTOR": TIME_FACTOR, **linux_guest.built(), **environment}
-        self.host.run("python3", REPOSITORY / "tests" / file, settings.fmvm, settings.guests, *selected,
-                      environment={name: str(value) for name, value in environment.items()},
-                      timeout=TEST_LIMIT_S)
+        command = ("python3", REPOSITORY / "tests" / file, settings.fmvm, settings.guests, *selected)
+        options = {"environment": {name: str(value) for name, value in environment.items()},
+                   "timeout": TEST_LIMIT_S}
+        try:
+            self.host.run(*command, **options)
+        except AssertionError:
+            if not self.host.locked_up():
+                raise
+            print(f"the host locked up under {file}, which begins anew", flush=True)
+            self.host.kill()
+            self.host.boot()
+            self.host.run(*command, **options)
 
     def test_kills_of_a_primary(self):
         """With --verify; one guest after the other."""
@@ -56,7 +66,8 @@ class Clocks(unittest.TestCase):
                 self.assertIn("hardware-virtualised", host.run(settings.fmvm, "check"))
                 shown = host.run(settings.fmvm, "run", "--kernel", settings.guests / "counter.elf",
                                  "--cmdline", "count=3")
-                self.assertIn(f"counter: tsc_khz={tsc_khz()}\n", shown)
+                khz = int(re.search(r"counter: tsc_khz=(\d+)\n", shown)[1])
+                self.assertLessEqual(abs(khz - tsc_khz()), 1)  # kvmclock's page rounds
 
 
 if __name__ == "__main__":

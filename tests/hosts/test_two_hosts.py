@@ -16,7 +16,9 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import main  # noqa: E402
-from pair import JOURNAL  # noqa: E402
+from observer import judge_clocks  # noqa: E402
+from pair import JOURNAL, Workload  # noqa: E402
+from host import once_more_after_a_lock_up  # noqa: E402
 from host_pair import HostPair  # noqa: E402
 from qemu import Hardware  # noqa: E402
 
@@ -60,8 +62,12 @@ class Events:
         """A bad network is no reason to part."""
         for host in self.pair.hosts.values():
             host.run("tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "20ms", "loss", "1%")
+        runner, before = self.pair.runner, self.pair.runner.log()
         time.sleep(SLOW_S)
-        self.pair.runner.wait_lines(10)
+        runner.wait_lines(10)
+        said = runner.log()[len(before):] + self.pair.follower.log()
+        if "running unprotected" in said or "took over" in said:
+            raise AssertionError(f"they parted\n{self.pair.description()}")
         for host in self.pair.hosts.values():
             host.run("tc", "qdisc", "del", "dev", "eth0", "root")
         self.pair.settle(lost=False)
@@ -85,6 +91,7 @@ class Events:
 
 
 class TwoHosts(unittest.TestCase):
+    @once_more_after_a_lock_up
     def test_power_of_the_primarys_host(self):
         """The other takes over; the first one boots, and follows."""
         with HostPair(JOURNAL) as pair:
@@ -94,6 +101,7 @@ class TwoHosts(unittest.TestCase):
             self.assertEqual(pair.at, "b")
             pair.end()
 
+    @once_more_after_a_lock_up
     def test_cpus_that_differ(self):
         """A guest that sees more than the other host has is refused there, with a word on what to do; one
         that is shown less is protected, and moves."""
@@ -110,6 +118,21 @@ class TwoHosts(unittest.TestCase):
             self.assertEqual(pair.at, "b")
             pair.end()
 
+    @once_more_after_a_lock_up
+    def test_clocks_of_hosts_that_differ(self):
+        """One trusts its TSC, one does not; the guest's go on, on both its CPUs, and nothing is said."""
+        clocks = Workload("clocks", "clocks", "rate=50 cpus=2", judge_clocks, ("--cpus", 2))
+        with HostPair(clocks, {"a": Hardware(tsc="reliable"), "b": Hardware(tsc="unstable")}) as pair:
+            pair.start()
+            events = Events(pair, random.Random(SEED))
+            events.power_of_runner()
+            pair.switch_over()
+            pair.settle()
+            self.assertEqual(pair.at, "a")
+            pair.end()
+            self.assertNotIn("does not set a guest's TSC", pair.logs())
+
+    @once_more_after_a_lock_up
     def test_random_events(self):
         print(f"FMVM_HOST_SEED={SEED} FMVM_HOST_EVENTS={EVENTS}", flush=True)
         choice = random.Random(SEED)

@@ -18,7 +18,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, main, settings  # noqa: E402
+from fmvm_process import OK, TIME_FACTOR, main, settings  # noqa: E402
 from journal_test import ROUNDS, JournalTestCase  # noqa: E402
 from killing import KILLED, SEED, check_status, kill_backup, kill_primary  # noqa: E402
 from pair import JOURNAL, Workload  # noqa: E402
@@ -28,7 +28,8 @@ SCRIBBLER = Workload("scribbler", "blkload", "scribble=1 depth=8 block=16384 sec
                      judge=None)
 # Writes all over its disk, in no order, several at a time.
 RANDOM_WRITER = Workload("random-writer", "blkload",
-                         "op=write fresh=1 depth=8 seconds=6 settle_ms=1000", judge=None)
+                         f"op=write fresh=1 depth=8 seconds={round(6 * TIME_FACTOR)} settle_ms=1000",
+                         judge=None)
 
 
 class OwnDisksTestCase(JournalTestCase):

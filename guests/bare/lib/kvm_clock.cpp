@@ -31,8 +31,10 @@ void KvmClock::off() {
 uint64_t KvmClock::tsc_khz() const {
     const uint64_t multiplier = page_.tsc_to_system_mul;
     if (multiplier == 0) return 0;
-    const uint64_t khz = (uint64_t{1000000} << 32) / multiplier;
-    return page_.tsc_shift < 0 ? khz << -page_.tsc_shift : khz >> page_.tsc_shift;
+    // KVM rounds the multiplier down: the nearest frequency that it can be of.
+    uint64_t scaled = uint64_t{1000000} << 33;  // with room for shifts of -10: 1 THz
+    scaled = page_.tsc_shift < 0 ? scaled << -page_.tsc_shift : scaled >> page_.tsc_shift;
+    return (scaled / multiplier + 1) / 2;
 }
 
 // An odd version: KVM is writing.

@@ -15,6 +15,10 @@ constexpr std::chrono::milliseconds greeting_max{1000};
 constexpr std::chrono::milliseconds claim_retry{500};
 constexpr std::chrono::milliseconds take_over_retry{2};
 
+bool belongs_to_epoch(FrameType type) {
+    return type == FrameType::pages || type == FrameType::block_log || type == FrameType::state;
+}
+
 }  // namespace
 
 Backup::~Backup() = default;
@@ -89,6 +93,9 @@ Result<void> Backup::handle(Frame frame) {
     if (state_ == State::deciding && frame.type != FrameType::heartbeat &&
         frame.type != FrameType::refuse)
         return Error("a message after the switch-over");
+    // Its first message left after its guest had stood, but for those of the initial copy.
+    if (state_ == State::following && !epoch_began_ && belongs_to_epoch(frame.type))
+        epoch_began_ = host_.now();
     switch (frame.type) {
         case FrameType::hello:
             return handle_hello(frame);
@@ -103,7 +110,7 @@ Result<void> Backup::handle(Frame frame) {
         case FrameType::disk_check:
             return handle_check(frame);
         case FrameType::state:
-            return shadow_->stage_state(frame, host_.now());
+            return shadow_->stage_state(frame, epoch_began_.value_or(host_.now()));
         case FrameType::output:
             return shadow_->stage_output(frame);
         case FrameType::digests:
@@ -139,6 +146,7 @@ Result<void> Backup::handle_hello(const Frame& frame) {
     const BackupHost::Prepared prepared = FMVM_TRY(host_.prepare(hello_));
     disks_ = prepared.disks;
     shadow_.emplace(*prepared.ram, disks_);
+    epoch_began_.reset();
     unfit_ = false;
     detector_.emplace(std::chrono::milliseconds(hello_.lost_after_ms), host_.now());
     state_ = State::receiving;
@@ -165,6 +173,7 @@ Result<void> Backup::handle_commit(const Frame& frame) {
     const CommitMessage commit = FMVM_TRY(CommitMessage::decode(frame.body));
     FMVM_TRY(check_host());
     const Result<void> committed = shadow_->commit(commit);
+    epoch_began_.reset();
     if (!committed.ok() && shadow_->disks_failed()) return unfit(committed.error());
     FMVM_TRY(committed);
     crash_point("backup-committed");

@@ -126,6 +126,7 @@ class Backup : public ChannelUser {
     ShadowDisks* disks_ = nullptr;
     std::optional<Shadow> shadow_;
     std::optional<TimePoint> claim_again_;
+    std::optional<TimePoint> epoch_began_;  // to arrive; none is under way
     std::optional<TimePoint> take_over_again_;
     bool unfit_ = false;  // it differs from the primary: it must not take over
 };

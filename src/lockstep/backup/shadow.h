@@ -62,7 +62,7 @@ class Shadow {
     // The last commit() failed because of this side's disks, not of what the peer sent.
     bool disks_failed() const { return disks_failed_; }
     const std::vector<std::uint8_t>& state() const { return state_; }
-    // When that came here: its guest stood a little earlier.
+    // When its epoch began to arrive: its guest stood a little earlier.
     TimePoint state_received() const { return state_received_; }
     // Of the epoch under way; empty when it has not come yet.
     const std::vector<std::uint8_t>& staged_state() const { return next_state_; }

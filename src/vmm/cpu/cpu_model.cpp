@@ -56,7 +56,7 @@ void measure_state(std::vector<kvm_cpuid_entry2>& entries) {
     }
 }
 
-// MPX's two components and PT's have no feature of the table; AVX-512 has three.
+// AVX-512 has three components, AMX two.
 void leave_out_state(std::vector<kvm_cpuid_entry2>& entries, const CpuFeature& feature) {
     clear_state(entries, feature.state);
     if (feature.name == "avx512f") {
@@ -64,6 +64,26 @@ void leave_out_state(std::vector<kvm_cpuid_entry2>& entries, const CpuFeature& f
         clear_state(entries, 7);
     }
     if (feature.name == "amx_tile") clear_state(entries, 18);
+}
+
+// A level holds nothing that is not known here. Leaf 7 is where new features come; its first EAX
+// counts sub-leaves, and leaf 0x24 is AVX10's.
+void leave_out_unknown(std::vector<kvm_cpuid_entry2>& entries) {
+    constexpr std::uint32_t leaf = 7, avx10_leaf = 0x24;
+    for (kvm_cpuid_entry2& entry : entries) {
+        if (entry.function != leaf) continue;
+        kvm_cpuid_entry2 known{};
+        for (const CpuFeature& feature : cpu_features()) {
+            if (feature.leaf == leaf && feature.index == entry.index)
+                known.*feature.word |= std::uint32_t{1} << feature.bit;
+        }
+        if (entry.index != 0) entry.eax &= known.eax;
+        entry.ebx &= known.ebx;
+        entry.ecx &= known.ecx;
+        entry.edx &= known.edx;
+    }
+    std::erase_if(entries,
+                  [](const kvm_cpuid_entry2& entry) { return entry.function == avx10_leaf; });
 }
 
 }  // namespace
@@ -92,6 +112,7 @@ Result<CpuModel> parse_guest_cpu(std::string_view text) {
 
 void apply_cpu_model(std::vector<kvm_cpuid_entry2>& entries, const CpuModel& model) {
     if (model == CpuModel{}) return;
+    if (model.level_max != CpuLevel::beyond) leave_out_unknown(entries);
     for (const CpuFeature& feature : cpu_features()) {
         if (!is_left_out(feature, model)) continue;
         if (kvm_cpuid_entry2* const entry = find(entries, feature.leaf, feature.index))

@@ -30,13 +30,25 @@ struct ClockState {
     static ClockState decode(ByteReader& in);
 };
 
-// What a vCPU's TSC was when its state was saved, a moment before or after the clocks'.
+// A vCPU's TSC as its state has it, a moment before or after the clocks', and IA32_TSC_ADJUST: to
+// that KVM adds what the guest itself has moved the TSC by, so that it tells how far vCPUs are
+// apart.
 struct VcpuTsc {
     int vcpu_fd;
     std::uint64_t saved;
+    std::uint64_t adjust;
 };
 
-Result<ClockState> save_clocks(const Vm& vm, std::span<const VcpuTsc> vcpus);
+// Both clocks as of one moment at which the TSC was set: all that it counts from there.
+struct TscBase {
+    std::uint64_t kvmclock_ns = 0;
+    std::uint64_t tsc = 0;
+    std::uint64_t adjust = 0;  // of the first vCPU
+};
+// Of a vCPU that was just made.
+Result<TscBase> first_tsc_base(const Vm& vm);
+
+Result<ClockState> save_clocks(const Vm& vm, std::span<const VcpuTsc> vcpus, const TscBase& base);
 
 // The saved kvmclock and `passed` more, from now on. Before the vCPUs' MSRs: writing one of them
 // makes KVM tell the guest when the clock was 0.
@@ -51,10 +63,12 @@ enum class TscMethod {
 TscMethod tsc_method(int vcpu_fd);
 
 // After restore_kvmclock(), and after whatever else sets up the vCPUs but their TSC deadlines,
-// which are meant in the TSC that is set here. vCPUs whose TSCs were less than a second apart get
-// the same one, as KVM itself has it.
-// Returns how far the TSC is ahead of what it should be, in seconds: some KVMs keep the host's.
-Result<double> restore_tsc(const Vm& vm, const ClockState& state, std::span<const VcpuTsc> vcpus,
-                           TscMethod method);
+// which are meant in the TSC that is set here. vCPUs are as far apart as their guest has put them.
+struct RestoredTsc {
+    TscBase base;
+    double ahead_s = 0;  // of what it should be: some KVMs keep the host's
+};
+Result<RestoredTsc> restore_tsc(const Vm& vm, const ClockState& state,
+                                std::span<const VcpuTsc> vcpus, TscMethod method);
 
 }  // namespace fmvm

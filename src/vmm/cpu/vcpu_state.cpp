@@ -153,9 +153,10 @@ Result<std::vector<kvm_msr_entry>> VcpuStateAccess::save_msrs(int fd) {
 Result<void> VcpuStateAccess::check_host(int fd, const VcpuState& state) const {
     if (const std::string missing = missing_cpu_features(state.cpuid, supported_cpuid_);
         !missing.empty()) {
-        return make_error("the guest was started with CPU features that this host lacks ({}); leave "
-                          "them out when it is started, with --cpu",
-                          missing);
+        return make_error(
+            "the guest was started with CPU features that this host lacks ({}); leave "
+            "them out when it is started, with --cpu",
+            missing);
     }
     if (state.xsave.size() > xsave_words_) {
         return make_error("the guest has {} bytes of FPU state, this host's KVM takes {}",
@@ -232,9 +233,10 @@ Result<void> VcpuStateAccess::restore_msrs(int fd, const std::vector<kvm_msr_ent
         if (written < 0) return errno_error(errno, "KVM_SET_MSRS failed");
         at += static_cast<std::size_t>(written);
         if (at == wanted.size()) break;
-        // One that cannot be written is no loss where it already holds what it should.
+        // One that cannot be written is no loss where it already holds what it should, or is
+        // unknown here and unused there.
         Result<std::uint64_t> held = get_msr(fd, wanted[at].index);
-        if (!held.ok() || *held != wanted[at].data) {
+        if ((held.ok() ? *held : 0) != wanted[at].data) {
             return make_error("this host's KVM does not take {:#x} for MSR {:#x}", wanted[at].data,
                               wanted[at].index);
         }

@@ -10,6 +10,7 @@
 namespace fmvm {
 
 constexpr std::uint32_t msr_tsc = 0x10;
+constexpr std::uint32_t msr_tsc_adjust = 0x3b;
 constexpr std::uint32_t msr_tsc_deadline = 0x6e0;
 constexpr std::uint32_t msr_tsc_aux = 0xc0000103;
 

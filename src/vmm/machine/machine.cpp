@@ -67,6 +67,7 @@ Result<void> Machine::create_vcpus(const Kvm& kvm) {
         std::vector<kvm_cpuid_entry2> cpuid = apply_cpuid_policy(supported, policy);
         FMVM_TRY(vcpu.set_cpuid(cpuid));
         if (id == 0) {
+            tsc_base_ = FMVM_TRY(first_tsc_base(vm_));
             shape_.cpuid = cpuid;
             FMVM_TRY(vcpu_access_.probe(vcpu.fd()));
         }

@@ -158,6 +158,7 @@ class Machine : public CheckpointedMachine {
     };
     std::vector<StatefulDevice> stateful_devices_;
     std::vector<std::unique_ptr<VcpuThread>> vcpus_;
+    TscBase tsc_base_;
     std::vector<std::vector<kvm_cpuid_entry2>> vcpu_cpuid_;  // what each was given
     std::function<void(GuestEnd)> end_handler_;
     bool started_ = false;      // controlling thread

@@ -55,16 +55,16 @@ Result<State> decoded(const StateImage& image, std::string_view name) {
     return state;
 }
 
-// What the setting of it took is nothing to speak of.
 void tell_tsc(double ahead_s) {
     if (ahead_s < -0.001) {
-        log::warning(
-            "vmm",
-            "this host's KVM does not set a guest's TSC: it goes back by {:.3f} s, and what "
-            "the guest measures with it is wrong; move it back, or start it anew",
-            -ahead_s);
+        log::warning("vmm",
+                     "this host's KVM does not set a guest's TSC, which goes back by {:.3f} s; "
+                     "what the guest "
+                     "measures with it is wrong; move the guest back, or start it anew",
+                     -ahead_s);
     } else if (ahead_s > 1) {
-        log::notice("vmm", "this host's KVM does not set a guest's TSC: it jumps ahead by {:.1f} s",
+        log::notice("vmm",
+                    "this host's KVM does not set a guest's TSC, which jumps ahead by {:.1f} s",
                     ahead_s);
     }
 }
@@ -104,7 +104,7 @@ Result<StateImage> Machine::save() {
     for (std::size_t id = 0; id < vcpus_.size(); ++id) {
         const int fd = vcpus_[id]->vcpu().fd();
         const VcpuState state = FMVM_TRY(vcpu_access_.save(fd, vcpu_cpuid_[id]));
-        tscs.push_back({fd, state.msr(msr_tsc)});
+        tscs.push_back({fd, state.msr(msr_tsc), state.msr(msr_tsc_adjust)});
         ByteWriter out;
         out.reserve(vcpu_bytes_usual);
         state.encode(out);
@@ -115,7 +115,7 @@ Result<StateImage> Machine::save() {
     FMVM_TRY(save_vm_state(vm_)).encode(chips);
     image.add(chips_section, VmState::version, chips.take());
     ByteWriter clock;
-    FMVM_TRY(save_clocks(vm_, tscs)).encode(clock);
+    FMVM_TRY(save_clocks(vm_, tscs, tsc_base_)).encode(clock);
     image.add(clock_section, clock_version, clock.take());
     for (const StatefulDevice& entry : stateful_devices_) {
         ByteWriter out;
@@ -183,8 +183,12 @@ Result<void> Machine::restore_vcpus(const std::vector<VcpuState>& states) {
 Result<void> Machine::restore_tscs(const ClockState& clock, const std::vector<VcpuState>& states) {
     std::vector<VcpuTsc> tscs;
     for (std::size_t id = 0; id < vcpus_.size(); ++id)
-        tscs.push_back({vcpus_[id]->vcpu().fd(), states[id].msr(msr_tsc)});
-    tell_tsc(FMVM_TRY(restore_tsc(vm_, clock, tscs, tsc_method(tscs.front().vcpu_fd))));
+        tscs.push_back(
+            {vcpus_[id]->vcpu().fd(), states[id].msr(msr_tsc), states[id].msr(msr_tsc_adjust)});
+    const RestoredTsc restored =
+        FMVM_TRY(restore_tsc(vm_, clock, tscs, tsc_method(tscs.front().vcpu_fd)));
+    tsc_base_ = restored.base;
+    tell_tsc(restored.ahead_s);
     for (std::size_t id = 0; id < vcpus_.size(); ++id)
         FMVM_TRY(vcpu_access_.start_timer(tscs[id].vcpu_fd, states[id]));
     return {};
@@ -203,6 +207,8 @@ Result<void> Machine::restore_devices(const StateImage& image) {
 Result<void> Machine::check(const StateImage& image) {
     FMVM_CHECK(!started_);
     FMVM_TRY(check_sections(image));
+    FMVM_TRY(decoded<VmState>(image, chips_section));
+    FMVM_TRY(saved_clocks(image));
     for (std::size_t id = 0; id < vcpus_.size(); ++id) {
         const VcpuState state = FMVM_TRY(vcpu_state(image, id));
         const Result<void> tried = vcpu_access_.try_restore(vcpus_[id]->vcpu().fd(), state);

@@ -96,6 +96,8 @@ TEST_CASE("a level shows what it contains, and what kernels need beside it", "[c
     for (const char* name : {"avx", "avx2", "bmi1", "xsave", "aes", "avx512f", "abm"})
         CHECK_FALSE(has(v2, name));
     CHECK(find(v2, 0xd) == nullptr);
+    CHECK(find(v2, 7, 1)->edx == 0);  // nothing unknown, nor anything that needs AVX
+    CHECK(find(v2, 7, 1)->eax == 0);
     const std::vector<Entry> v3 = shown("x86-64-v3");
     for (const char* name : {"avx", "avx2", "bmi2", "fma", "xsave"})
         CHECK(has(v3, name));
