@@ -54,8 +54,11 @@ class Refusals(ImportTestCase):
 
     def test_encryption(self):
         image = self.directory / "secret.qcow2"
-        run("qemu-img", "create", "-q", "-f", "qcow2", "--object", "secret,id=s,data=x",
-            "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", image, "1M")
+        run("qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
+        # The header's crypt_method: AES. (Making a LUKS image times itself, and fails on a busy machine.)
+        with open(image, "r+b") as file:
+            file.seek(32)
+            file.write((1).to_bytes(4, "big"))
         self.refused("is encrypted", image, "--to", "vm")
 
     def test_truncated_images(self):
