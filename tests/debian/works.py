@@ -34,6 +34,7 @@ until pg_isready -q; do sleep 0.2; done
 cd /tmp
 runuser -u postgres -- createdb t
 runuser -u postgres -- psql -qc 'CREATE TABLE log (n integer PRIMARY KEY)' t
+runuser -u postgres -- psql -qc 'CREATE EXTENSION amcheck' t
 runuser -u postgres -- pgbench -qis 1 t
 """,
     work="""
@@ -46,7 +47,7 @@ seq 1000000000 | awk '{ print "INSERT INTO log VALUES (" $1 ");"; print "\\\\ech
 systemctl start postgresql
 until pg_isready -q; do sleep 0.2; done
 cd /tmp
-runuser -u postgres -- /usr/lib/postgresql/15/bin/pg_amcheck -a --heapallindexed || echo "pg_amcheck FAILED"
+runuser -u postgres -- /usr/lib/postgresql/15/bin/pg_amcheck -d t --heapallindexed || echo "pg_amcheck FAILED"
 runuser -u postgres -- psql -tAc "SELECT 'found ' || max(n) FROM log HAVING count(*) = max(n)" t
 """)
 
