@@ -4,21 +4,16 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "support/cpuid_entries.h"
 #include "vmm/cpu/cpu_comparison.h"
 
 using namespace fmvm;
+using fmvm::test::find;
+using fmvm::test::leaf;
 
 namespace {
 
 using Entry = kvm_cpuid_entry2;
-
-Entry leaf(std::uint32_t function, std::uint32_t index = 0) {
-    Entry entry{};
-    entry.function = function;
-    entry.index = index;
-    entry.eax = entry.ebx = entry.ecx = entry.edx = 0xffffffff;
-    return entry;
-}
 
 Entry state(std::uint32_t component, std::uint32_t bytes, std::uint32_t offset) {
     Entry entry{};
@@ -54,14 +49,6 @@ std::vector<Entry> shown(std::string_view model) {
     std::vector<Entry> entries = everything();
     apply_cpu_model(entries, parse_guest_cpu(model).value());
     return entries;
-}
-
-const Entry* find(const std::vector<Entry>& entries, std::uint32_t function,
-                  std::uint32_t index = 0) {
-    for (const Entry& entry : entries) {
-        if (entry.function == function && entry.index == index) return &entry;
-    }
-    return nullptr;
 }
 
 bool has(const std::vector<Entry>& entries, std::string_view name) {

@@ -3,27 +3,15 @@
 
 #include <catch2/catch.hpp>
 
+#include "support/cpuid_entries.h"
+
 using namespace fmvm;
+using fmvm::test::find;
+using fmvm::test::leaf;
 
 namespace {
 
 using Entry = kvm_cpuid_entry2;
-
-Entry leaf(std::uint32_t function, std::uint32_t index = 0) {
-    Entry entry{};
-    entry.function = function;
-    entry.index = index;
-    entry.eax = entry.ebx = entry.ecx = entry.edx = 0xffffffff;
-    return entry;
-}
-
-const Entry* find(const std::vector<Entry>& entries, std::uint32_t function,
-                  std::uint32_t index = 0) {
-    for (const Entry& entry : entries) {
-        if (entry.function == function && entry.index == index) return &entry;
-    }
-    return nullptr;
-}
 
 Entry applied(const Entry& supported, const CpuidPolicy& policy) {
     const auto result = apply_cpuid_policy({supported}, policy);
