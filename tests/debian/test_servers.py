@@ -20,7 +20,7 @@ sys.path[:0] = [str(HERE.parent / "support"), str(HERE)]
 from fmvm_process import OK, RESET, STOPPED, main, run  # noqa: E402
 from killing import SEED, check_status  # noqa: E402
 from observer import join  # noqa: E402
-from pair import PairTestCase, Restored, free_port  # noqa: E402
+from pair import PairTestCase, Restored  # noqa: E402
 import debian_guest  # noqa: E402
 from works import WORKS  # noqa: E402
 
@@ -40,18 +40,12 @@ class Servers(PairTestCase):
         guest = Restored("debian", self.directory / "saved", (self.directory / "console").read_bytes(),
                          work.judge)
         self.pair_ = self.pair(guest, disk=self.directory / "disk.img", block="replay")
-        self.ports = {"backup": self.pair_.port, "primary": free_port()}
-
-    def start_host(self, name, other):
-        return self.pair_.start_backup(
-            "--backup", f"127.0.0.1:{self.ports[other]}", *self.pair_.verify, "--lost-after",
-            self.pair_.lost_after, name=name, port=self.ports[name])
 
     def in_turn(self, name, cpus=1, kills=KILLS):
         print(f"FMVM_KILL_SEED={SEED} FMVM_DEBIAN_KILLS={kills}", flush=True)
         work, moments = WORKS[name], random.Random(f"{SEED}/{name}/{cpus}")
         self.begin(work, cpus)
-        follower = self.start_host("backup", other="primary")
+        follower = self.pair_.start_host("backup", other="primary")
         running = self.pair_.start_primary()
         stream = self.pair_.workload.earlier
         for number in range(kills):
@@ -64,7 +58,7 @@ class Servers(PairTestCase):
             stream = join(stream, running.console, work.judge).stream
             follower.wait_log("took over: the guest runs here")
             follower.wait_lines(3, timeout=120)
-            back = self.start_host(running.name, other=follower.name)
+            back = self.pair_.start_host(running.name, other=follower.name)
             back.wait_log("in step with", timeout=RESYNC_LIMIT_S)
             print(f"  {number} {name} after {moment * 1000:.0f} ms", flush=True)
             running, follower = follower, back

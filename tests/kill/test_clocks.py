@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import observer  # noqa: E402
 from fmvm_process import OK, STOPPED, TIME_FACTOR, guest, main, run, settings  # noqa: E402
 from killing import SEED, check_status  # noqa: E402
-from pair import PairTestCase, Workload, free_port  # noqa: E402
+from pair import PairTestCase, Workload  # noqa: E402
 from snapshots import SnapshotTestCase  # noqa: E402
 
 TAKEOVERS = int(os.environ.get("FMVM_CLOCK_TAKEOVERS", "3"))
@@ -62,16 +62,9 @@ def sets_tsc(test, log):
 
 
 class Clocks(PairTestCase):
-    def start_host(self, name, other):
-        return self.pair_.start_backup(
-            "--backup", f"127.0.0.1:{self.ports[other]}", *self.pair_.verify, "--lost-after",
-            self.pair_.lost_after, name=name, port=self.ports[name])
-
     def begin(self, cpus):
         self.pair_ = self.pair(workload(cpus), lost_after=f"{SILENCE_S * 1000:.0f}ms")
-        # A host keeps the name of its first role.
-        self.ports = {"backup": self.pair_.port, "primary": free_port()}
-        follower = self.start_host("backup", other="primary")
+        follower = self.pair_.start_host("backup", other="primary")
         return self.pair_.start_primary("--control", self.pair_.directory / "control"), follower
 
     def assert_goes_on(self, old, new, joined):
@@ -114,7 +107,7 @@ class Clocks(PairTestCase):
             follower.wait_lines(LINES)
             self.assert_goes_on(running, follower,
                                 observer.join(stream, follower.console, observer.judge_clocks))
-            back = self.start_host(running.name, other=follower.name)
+            back = self.pair_.start_host(running.name, other=follower.name)
             back.wait_log("in step with")
             running, follower = follower, back
         self.assert_agree(running, self.pair_.watch.sides)

@@ -34,14 +34,6 @@ BUSY_JOURNAL = dataclasses.replace(JOURNAL, cmdline="rate=1000")
 class Cycles(PairTestCase):
     def setUp(self):
         self.pair_ = self.pair(BUSY_JOURNAL, disk=self.new_disk(), block="replay")
-        # A host keeps the name of its first role, and with it image and directory.
-        self.ports = {"backup": self.pair_.port, "primary": free_port()}
-
-    def start_host(self, name, other):
-        """Follows, and after a takeover looks for the other host as its backup."""
-        return self.pair_.start_backup(
-            "--backup", f"127.0.0.1:{self.ports[other]}", *self.pair_.verify, "--lost-after",
-            self.pair_.lost_after, name=name, port=self.ports[name])
 
     def assert_delta(self, running, count):
         """Its newest resynchronisation looked at a part of the disk only."""
@@ -59,7 +51,7 @@ class Cycles(PairTestCase):
         joined = join(stream, running.console, BUSY_JOURNAL.judge)
         follower.wait_log("took over: the guest runs here")
         follower.wait_lines(5)
-        back = self.start_host(running.name, other=follower.name)
+        back = self.pair_.start_host(running.name, other=follower.name)
         back.wait_log("in step with")
         self.assert_delta(follower, 1)
         return follower, back, joined.stream, joined.repeated
@@ -68,7 +60,7 @@ class Cycles(PairTestCase):
         print(f"FMVM_KILL_SEED={SEED}", flush=True)
         moments = random.Random(SEED)
         pair = self.pair_
-        follower = self.start_host("backup", other="primary")
+        follower = self.pair_.start_host("backup", other="primary")
         running = pair.start_primary()
         stream = b""
         for number in range(CYCLES):

@@ -247,6 +247,7 @@ class Pair:
         self.block = block
         self.watch = Watch()
         self.port = free_port()
+        self.ports = {"backup": self.port, "primary": free_port()}  # of hosts that take turns
         self.through = through or self.port
         self._temporary = tempfile.TemporaryDirectory(prefix="fmvm-kill-")
         self.directory = pathlib.Path(self._temporary.name)
@@ -279,6 +280,12 @@ class Pair:
             environment=environment)
         backup.wait_log("listening on")
         return backup
+
+    def start_host(self, name, other):
+        """One of two that take turns: it follows, and after a takeover looks for the other as its backup.
+        A host keeps the name of its first role, and with it image and directory."""
+        return self.start_backup("--backup", f"127.0.0.1:{self.ports[other]}", *self.verify, "--lost-after",
+                                 self.lost_after, name=name, port=self.ports[name])
 
     def start_primary(self, *options, name="primary", crash_at=None, claims=None, environment=None):
         return self._start(
