@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-namespace fmvm::cli {
+namespace fmvm {
 
 namespace {
 
@@ -165,4 +165,4 @@ std::string json_quote(std::string_view text) {
     return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm

@@ -11,7 +11,7 @@
 
 #include "base/result.h"
 
-namespace fmvm::cli {
+namespace fmvm {
 
 struct TextPosition {
     std::size_t line = 1;    // from 1
@@ -45,4 +45,4 @@ const JsonValue* find_member(const JsonValue& value, std::string_view key);
 // text as a JSON string, quoted and escaped; invalid UTF-8 is replaced.
 std::string json_quote(std::string_view text);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm

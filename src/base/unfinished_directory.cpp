@@ -10,7 +10,7 @@
 
 #include "base/file_io.h"
 
-namespace fmvm::cli {
+namespace fmvm {
 
 namespace {
 
@@ -51,4 +51,4 @@ Result<void> UnfinishedDirectory::make_name_durable() const {
     return make_durable(parent.empty() ? "." : parent);
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm

@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 
-namespace fmvm::cli {
+namespace fmvm {
 
 class UnfinishedDirectory {
   public:
@@ -33,4 +33,4 @@ class UnfinishedDirectory {
     std::string path_;  // empty: it is in place
 };
 
-}  // namespace fmvm::cli
+}  // namespace fmvm

@@ -67,7 +67,7 @@ Exit status:
   5  KVM could not go on with the guest (unsupported instruction)
   6  stopped by the operator: SIGTERM, SIGINT, SIGHUP, Ctrl-A x)";
 
-CLI::App* add_run(CLI::App& app, RunWords& words) {
+CLI::App* add_run(CLI::App& app, RunArguments& words) {
     CLI::App* const run = app.add_subcommand("run", "Run a virtual machine in the foreground");
     add_machine_options(*run, words);
     add_start_options(*run, words);
@@ -95,11 +95,11 @@ int parse_ended(const CLI::App& app, const std::string& name, const CLI::ParseEr
 // Every command with its words.
 struct CommandLine {
     CLI::App app{"fmvm runs virtual machines on /dev/kvm and keeps them alive.", "fmvm"};
-    RunWords run_words;
-    ProtectionWords primary_words, backup_words;
-    ControlWords snapshot_words, switchover_words, verify_words;
-    ReplayWords replay_words;
-    ImportWords import_words;
+    RunArguments run_words;
+    ProtectionArguments primary_words, backup_words;
+    ControlArguments snapshot_words, switchover_words, verify_words;
+    ReplayArguments replay_words;
+    ImportArguments import_words;
     bool as_json = false;
     CLI::App* run = nullptr;
     CLI::App* primary = nullptr;
@@ -138,7 +138,7 @@ struct CommandLine {
 };
 
 template <typename Options>
-int start(const Result<Options>& options, const RunOptions& (*machine)(const Options&),
+int start(const Result<Options>& options, const node::MachineOptions& (*machine)(const Options&),
           int (*command)(const Options&)) {
     if (!options.ok()) return usage_error(options.error().message());
     log::set_level(log::level_for_verbosity(machine(options.value()).verbosity));
@@ -164,20 +164,27 @@ int dispatch(int argc, char** argv) {
     }
     if (line.check->parsed()) return check_command(line.as_json);
     if (line.run->parsed()) {
-        return start<RunOptions>(
+        return start<node::MachineOptions>(
             machine_options(line.run_words),
-            [](const RunOptions& options) -> const RunOptions& { return options; }, run_command);
+            [](const node::MachineOptions& options) -> const node::MachineOptions& {
+                return options;
+            },
+            run_command);
     }
     if (line.primary->parsed()) {
-        return start<PrimaryCommandOptions>(
+        return start<node::PrimaryCommandOptions>(
             primary_options(line.primary_words),
-            [](const PrimaryCommandOptions& o) -> const RunOptions& { return o.machine; },
+            [](const node::PrimaryCommandOptions& o) -> const node::MachineOptions& {
+                return o.machine;
+            },
             primary_command);
     }
     if (line.backup->parsed()) {
-        return start<BackupCommandOptions>(
+        return start<node::BackupCommandOptions>(
             backup_options(line.backup_words),
-            [](const BackupCommandOptions& o) -> const RunOptions& { return o.machine; },
+            [](const node::BackupCommandOptions& o) -> const node::MachineOptions& {
+                return o.machine;
+            },
             backup_command);
     }
     if (line.snapshot->parsed())

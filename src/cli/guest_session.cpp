@@ -36,7 +36,7 @@ void prepare_process() {
 }
 
 void add_stop_signals(boost::asio::signal_set& signals) {
-    for (const int number : stop_signals())
+    for (const int number : node::stop_signals())
         signals.add(number);
 }
 
@@ -51,7 +51,7 @@ void tell_quirks(const BuiltMachine& built) {
 Result<void> connect_input(BuiltMachine& built) {
     Machine& machine = *built.machine;
     Serial& serial = *built.serial;
-    if (in_background_of(STDIN_FILENO)) {
+    if (node::in_background_of(STDIN_FILENO)) {
         log::notice("run",
                     "in the background of its terminal: what is typed does not reach the guest");
         return {};
@@ -60,13 +60,14 @@ Result<void> connect_input(BuiltMachine& built) {
     receiver.room = [&serial] { return serial.input_room(); };
     if (::isatty(STDIN_FILENO) == 1) {
         receiver.patience = hung_guest_patience;
-        receiver.take = [&machine, &serial,
-                         parser = EscapeParser()](std::span<const std::uint8_t> bytes) mutable {
-            const EscapeParser::Result typed = parser.feed(bytes);
+        receiver.take = [&machine, &serial, parser = node::EscapeParser()](
+                            std::span<const std::uint8_t> bytes) mutable {
+            const node::EscapeParser::Result typed = parser.feed(bytes);
             const std::span<const std::uint8_t> keys(typed.guest_bytes);
             const auto taken = keys.first(std::min(keys.size(), serial.input_room()));
             if (!taken.empty()) serial.receive(taken);
-            if (typed.help) std::fwrite(escape_help.data(), 1, escape_help.size(), stderr);
+            if (typed.help)
+                std::fwrite(node::escape_help.data(), 1, node::escape_help.size(), stderr);
             if (typed.quit) machine.request_end(GuestEnd::stopped);
         };
     } else {

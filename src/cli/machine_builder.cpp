@@ -32,10 +32,10 @@ namespace fmvm::cli {
 namespace {
 
 // A restored guest goes on where the console file ends; for others see begin_console().
-Result<UniqueFd> open_console(const ConsoleOptions& console, bool restored) {
-    if (console.kind == ConsoleKind::stdio)
+Result<UniqueFd> open_console(const node::ConsoleOptions& console, bool restored) {
+    if (console.kind == node::ConsoleKind::stdio)
         return UniqueFd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
-    const bool file = console.kind == ConsoleKind::file;
+    const bool file = console.kind == node::ConsoleKind::file;
     const std::string path = file ? console.path : "/dev/null";
     const int for_file = O_CREAT | (restored ? O_APPEND : 0);
     UniqueFd fd(
@@ -50,7 +50,7 @@ Result<UniqueFd> open_console(const ConsoleOptions& console, bool restored) {
 // Builds one machine step by step; each step adds to the last.
 class Builder {
   public:
-    Builder(const RunOptions& options, Machine& machine, ExitStatus& status)
+    Builder(const node::MachineOptions& options, Machine& machine, ExitStatus& status)
         : options_(options), machine_(machine), status_(status) {}
 
     void add_power() {
@@ -75,7 +75,7 @@ class Builder {
             &machine_.own(std::make_unique<ConsoleOutput>(machine_.loop(), std::move(console)));
         OutputSink* sink = built.console;
         if (purpose.kind != Purpose::Kind::run) {
-            built.gate = &machine_.own(std::make_unique<lockstep::OutputGate>(*built.console));
+            built.gate = &machine_.own(std::make_unique<lockstep::ConsoleGate>(*built.console));
             sink = built.gate;
         }
         auto& serial = machine_.own(std::make_unique<Serial>(irq, *sink));
@@ -86,7 +86,8 @@ class Builder {
         return {};
     }
 
-    Result<void> add_disk(BuiltMachine& built, const DiskOptions& disk, const Purpose& purpose) {
+    Result<void> add_disk(BuiltMachine& built, const node::DiskOptions& disk,
+                          const Purpose& purpose) {
         const bool own = lockstep::has_own_disks(purpose.block);
         status_ = ExitStatus::usage;
         DiskImage image = FMVM_TRY(
@@ -94,7 +95,7 @@ class Builder {
                                         .direct = disk.direct,
                                         .lock = own || purpose.kind != Purpose::Kind::stand_by}));
         // Whoever has the lock has the label.
-        if (!own && !options_.force_stale) FMVM_TRY(check_label(disk));
+        if (!own && !options_.force_stale) FMVM_TRY(node::check_label(disk));
         replay::DirtyBlockMap* map = nullptr;
         if (own) map = &machine_.own(FMVM_TRY(open_map(disk, image, purpose)));
         status_ = ExitStatus::failure;
@@ -151,7 +152,7 @@ class Builder {
 
   private:
     // What is remembered of how far this image and the other side's may differ.
-    Result<std::unique_ptr<replay::DirtyBlockMap>> open_map(const DiskOptions& disk,
+    Result<std::unique_ptr<replay::DirtyBlockMap>> open_map(const node::DiskOptions& disk,
                                                             const DiskImage& image,
                                                             const Purpose& purpose) {
         replay::DiskLabel fresh;
@@ -160,14 +161,14 @@ class Builder {
         fresh.image_bytes = image.size;
         if (image.read_only) {  // what it is was decided when it could be written to
             if (purpose.kind == Purpose::Kind::protect && !options_.force_stale)
-                FMVM_TRY(check_label(disk));
+                FMVM_TRY(node::check_label(disk));
             return replay::DirtyBlockMap::unsaved(fresh);
         }
-        const std::string label = FMVM_TRY(needed_label_path(disk));
+        const std::string label = FMVM_TRY(node::needed_label_path(disk));
         std::string why;
         auto map = FMVM_TRY(replay::DirtyBlockMap::open(label, fresh, why));
         if (!why.empty()) log::warning("disk", "{}", why);
-        point_to_label(disk);
+        node::point_to_label(disk);
         return map;
     }
 
@@ -217,13 +218,13 @@ class Builder {
         return line;
     }
 
-    const RunOptions& options_;
+    const node::MachineOptions& options_;
     Machine& machine_;
     ExitStatus& status_;
     unsigned virtio_devices_ = 0;
 };
 
-Result<void> check_host(const Kvm& kvm, const RunOptions& options) {
+Result<void> check_host(const Kvm& kvm, const node::MachineOptions& options) {
     for (const KvmCapability& capability : probe_capabilities(kvm)) {
         if (capability.needed && capability.value == 0) {
             return make_error("this host's KVM lacks {}, which fmvm needs; update the host kernel",
@@ -239,17 +240,17 @@ Result<void> check_host(const Kvm& kvm, const RunOptions& options) {
 }
 
 // Everything but the console.
-Result<void> add_devices(Builder& builder, BuiltMachine& built, const RunOptions& options,
+Result<void> add_devices(Builder& builder, BuiltMachine& built, const node::MachineOptions& options,
                          const Purpose& purpose) {
     builder.add_power();
-    for (const DiskOptions& disk : options.disks)
+    for (const node::DiskOptions& disk : options.disks)
         FMVM_TRY(builder.add_disk(built, disk, purpose));
     return builder.add_rng();
 }
 
 }  // namespace
 
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options,
+Result<BuiltMachine> build_machine(const Kvm& kvm, const node::MachineOptions& options,
                                    const Purpose& purpose, ExitStatus& status) {
     status = ExitStatus::failure;
     FMVM_TRY(check_host(kvm, options));
@@ -261,7 +262,7 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options,
     }
     const bool boots = !options.kernel.empty();
     BuiltMachine built;
-    if (options.host_quirks == HostQuirks::automatic && boots) {
+    if (options.host_quirks == node::HostQuirks::automatic && boots) {
         built.quirks = host_quirk_parameters(ring0, options.cmdline);
     }
     built.machine = FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
@@ -276,29 +277,29 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options,
     return built;
 }
 
-Result<BuiltMachine> build_guest(const Kvm& kvm, const RunOptions& options, const Purpose& purpose,
-                                 ExitStatus& status) {
+Result<BuiltMachine> build_guest(const Kvm& kvm, const node::MachineOptions& options,
+                                 const Purpose& purpose, ExitStatus& status) {
     if (options.restore.empty()) return build_machine(kvm, options, purpose, status);
     status = ExitStatus::usage;
-    const Snapshot snapshot = FMVM_TRY(open_snapshot(options.restore));
-    if (const std::uint64_t host = FMVM_TRY(host_memory_bytes());
+    const node::Snapshot snapshot = FMVM_TRY(node::open_snapshot(options.restore));
+    if (const std::uint64_t host = FMVM_TRY(node::host_memory_bytes());
         snapshot.size.memory_bytes > host) {
         return make_error("snapshot {}: its {} MiB of memory are more than this host has ({} MiB)",
                           options.restore, snapshot.size.memory_bytes / mib, host / mib);
     }
-    RunOptions restored = options;
+    node::MachineOptions restored = options;
     restored.memory_bytes = snapshot.size.memory_bytes;
     restored.cpus = snapshot.size.vcpus;
     BuiltMachine built = FMVM_TRY(build_machine(kvm, restored, purpose, status));
     status = ExitStatus::usage;
     std::chrono::nanoseconds passed{};
-    if (options.guest_time == GuestTime::now) passed = FMVM_TRY(snapshot_age(snapshot));
-    FMVM_TRY(restore_snapshot(snapshot, *built.machine, passed));
+    if (options.guest_time == node::GuestTime::now) passed = FMVM_TRY(node::snapshot_age(snapshot));
+    FMVM_TRY(node::restore_snapshot(snapshot, *built.machine, passed));
     return built;
 }
 
-void begin_console(const RunOptions& options) {
-    if (options.console.kind != ConsoleKind::file || !options.restore.empty()) return;
+void begin_console(const node::MachineOptions& options) {
+    if (options.console.kind != node::ConsoleKind::file || !options.restore.empty()) return;
     // Fails for what is not a regular file: there is nothing to empty.
     static_cast<void>(::truncate(options.console.path.c_str(), 0));
 }

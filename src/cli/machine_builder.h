@@ -36,7 +36,7 @@ struct BuiltMachine {
     Serial* serial = nullptr;
     ConsoleOutput* console = nullptr;
     // Of a machine that is protected, or waits to go on with a protected guest; open at first.
-    lockstep::OutputGate* gate = nullptr;
+    lockstep::ConsoleGate* gate = nullptr;
     std::vector<lockstep::WriteGate*> write_gates;
     std::vector<const DiskImage*> disks;
     std::vector<OwnDisk> own_disks;             // all, or none
@@ -63,16 +63,16 @@ struct Purpose {
 // The machine with its devices, kernel loaded, boot vCPU at the entry point; or, when no kernel is
 // given, empty, for a state to be restored. On failure `status` says what the process is to exit
 // with: the input or this host is to blame.
-Result<BuiltMachine> build_machine(const Kvm& kvm, const RunOptions& options,
+Result<BuiltMachine> build_machine(const Kvm& kvm, const node::MachineOptions& options,
                                    const Purpose& purpose, ExitStatus& status);
 
 // The machine with its guest: at its kernel's entry point or, when a snapshot is given, where that
 // guest stopped, with the snapshot's memory and CPUs and the options' devices. `status` as above.
-Result<BuiltMachine> build_guest(const Kvm& kvm, const RunOptions& options, const Purpose& purpose,
-                                 ExitStatus& status);
+Result<BuiltMachine> build_guest(const Kvm& kvm, const node::MachineOptions& options,
+                                 const Purpose& purpose, ExitStatus& status);
 
 // The console file of a guest that boots begins anew; of one that is restored it goes on. Right
 // before the guest runs: a start that is refused has changed nothing.
-void begin_console(const RunOptions& options);
+void begin_console(const node::MachineOptions& options);
 
 }  // namespace fmvm::cli

@@ -30,7 +30,7 @@ std::string make_side_name() {
     return fmt::format("{}:{}:{:016x}", host, ::getpid(), random_value<std::uint64_t>());
 }
 
-Result<std::shared_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& options,
+Result<std::shared_ptr<lockstep::Arbiter>> open_arbiter(const node::ArbiterOptions& options,
                                                         const lockstep::VmId& vm,
                                                         const std::string& side) {
     if (!options.none) {

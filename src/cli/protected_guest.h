@@ -19,7 +19,7 @@ void keep_message_memory();
 std::string make_side_name();
 
 // Shared: a question to an arbiter that hangs may outlive everybody else.
-Result<std::shared_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& options,
+Result<std::shared_ptr<lockstep::Arbiter>> open_arbiter(const node::ArbiterOptions& options,
                                                         const lockstep::VmId& vm,
                                                         const std::string& side);
 

@@ -28,7 +28,7 @@ constexpr std::chrono::seconds farewell_limit{10};
 lockstep::PrimaryServiceOptions service_options(const ProtectedRun::Guest& guest,
                                                 const Machine& machine,
                                                 const std::optional<lockstep::Endpoint>& backup,
-                                                const ReplicationOptions& options) {
+                                                const node::ReplicationOptions& options) {
     lockstep::PrimaryServiceOptions service;
     service.primary.vm = guest.vm;
     service.primary.generation = *guest.generation;
@@ -102,7 +102,7 @@ void ProtectedRun::end_service() {
 
 Result<void> ProtectedRun::prepare(const Guest& guest,
                                    const std::optional<lockstep::Endpoint>& backup,
-                                   const ReplicationOptions& options) {
+                                   const node::ReplicationOptions& options) {
     FMVM_TRY(prepare_disks(guest));
     service_ = FMVM_TRY(PrimaryService::create(
         {*built_.machine, *built_.gate, built_.write_gates, disks_.get()}, arbiter_,
@@ -132,9 +132,9 @@ Result<void> ProtectedRun::prepare_disks(const Guest& guest) {
     return disks_->run_under(guest.vm, *guest.generation);
 }
 
-void ProtectedRun::serve(ControlSocket& socket) {
+void ProtectedRun::serve(node::ControlSocket& socket) {
     verify_->serve(socket);
-    socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
+    socket.add("switchover", [this](const JsonValue&, const node::ControlReply& reply) {
         if (switchover_) return reply.error("a switchover is under way");
         switchover_ = reply;
         service_->switch_over([this](const std::string& why) {
@@ -219,7 +219,7 @@ void ProtectedRun::ended(PrimaryEnd end, const std::string& why) {
 
 // To who asked for it, if anybody did.
 void ProtectedRun::answer_switchover(bool done, const std::string& result) {
-    const std::optional<ControlReply> reply = std::exchange(switchover_, std::nullopt);
+    const std::optional<node::ControlReply> reply = std::exchange(switchover_, std::nullopt);
     if (!reply) return;
     if (done) {
         reply->ok(fmt::format("\"result\": {}", json_quote(result)));

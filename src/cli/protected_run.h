@@ -52,9 +52,9 @@ class ProtectedRun {
     // backup: who protects the guest; none: nobody. The disks' labels say durably that the guest
     // runs on them when this returns.
     Result<void> prepare(const Guest& guest, const std::optional<lockstep::Endpoint>& backup,
-                         const ReplicationOptions& options);
+                         const node::ReplicationOptions& options);
     // Offers the commands of a running guest.
-    void serve(ControlSocket& socket);
+    void serve(node::ControlSocket& socket);
     // The machine runs, or is about to. Returns when the guest does not run here any more.
     // guest_gone: called then, before anything is waited for: from there on a second signal ends
     // the process at once, should a disk never answer.
@@ -78,7 +78,7 @@ class ProtectedRun {
     boost::asio::signal_set signals_;
     boost::asio::signal_set requests_;
     boost::asio::steady_timer farewell_;
-    std::optional<ControlReply> switchover_;
+    std::optional<node::ControlReply> switchover_;
     std::unique_ptr<lockstep::MirroredDisks> disks_;
     std::unique_ptr<VerifyRequests> verify_;  // while there is a service
     std::unique_ptr<lockstep::PrimaryService> service_;

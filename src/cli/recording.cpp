@@ -41,7 +41,7 @@ Result<void> sample_image(const DiskImage& image, const std::string& path, std::
 
 }  // namespace
 
-Result<void> begin_recording(const BuiltMachine& built, const RunOptions& options,
+Result<void> begin_recording(const BuiltMachine& built, const node::MachineOptions& options,
                              const lockstep::VmId& vm, lockstep::Generation generation) {
     if (built.recorder == nullptr) return {};
     replay::EpochLogHeader header;

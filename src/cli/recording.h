@@ -9,7 +9,7 @@ namespace fmvm::cli {
 // Before the guest runs; without effect unless the machine was built to be recorded. What its
 // images hold here and there is read, so that `fmvm replay` knows them again. Of a guest without
 // protection vm and generation are none.
-Result<void> begin_recording(const BuiltMachine& built, const RunOptions& options,
+Result<void> begin_recording(const BuiltMachine& built, const node::MachineOptions& options,
                              const lockstep::VmId& vm, lockstep::Generation generation);
 
 // Whether what was not committed counts as well when recording ends.

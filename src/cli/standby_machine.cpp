@@ -13,7 +13,7 @@ constexpr std::chrono::seconds tell_again{30};
 
 }  // namespace
 
-StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
+StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<node::DiskOptions> disks,
                                const lockstep::HelloMessage& hello,
                                std::chrono::milliseconds lost_after, Accept accept,
                                std::function<void(GuestEnd)> on_end)

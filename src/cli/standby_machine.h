@@ -35,7 +35,7 @@ class StandbyMachine : public lockstep::Standby {
     using Accept = std::function<Result<void>()>;
     // hello: of the primary whose guest it waits for. lost_after: the silence after which the next
     // backup will take this side for lost. on_end: as Machine::on_end().
-    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
+    StandbyMachine(BuiltMachine built, std::vector<node::DiskOptions> disks,
                    const lockstep::HelloMessage& hello, std::chrono::milliseconds lost_after,
                    Accept accept, std::function<void(GuestEnd)> on_end);
 
@@ -56,7 +56,7 @@ class StandbyMachine : public lockstep::Standby {
     void tell_waiting(const std::string& disk, const std::string& why);
 
     BuiltMachine built_;
-    const std::vector<DiskOptions> disks_;
+    const std::vector<node::DiskOptions> disks_;
     const lockstep::VmId vm_;
     const std::chrono::milliseconds lost_after_;
     const std::shared_ptr<std::atomic<lockstep::Generation>> generation_;

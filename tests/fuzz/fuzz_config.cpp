@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     // Names that are not there, so that what complete() asks the file system is the same each time.
     if (given->console) given->console->path.insert(0, "/nonexistent/");
-    const Result<cli::RunOptions> options = cli::complete(std::move(given).value(), 4 * gib);
+    const Result<node::MachineOptions> options = cli::complete(std::move(given).value(), 4 * gib);
     if (options.ok()) FMVM_CHECK(options.value().cpus >= 1 && !options.value().kernel.empty());
     return 0;
 }

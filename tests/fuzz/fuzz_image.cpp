@@ -21,7 +21,7 @@
 namespace {
 
 using namespace fmvm;
-using namespace fmvm::cli;
+using namespace fmvm::node;
 
 std::uint32_t crc_of(std::span<const std::uint8_t> bytes) {
     return static_cast<std::uint32_t>(

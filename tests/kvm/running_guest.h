@@ -20,7 +20,7 @@ struct RunningGuest {
         options.kernel = std::string(FMVM_GUESTS) + "/" + name + ".elf";
         options.cmdline = cmdline;
         options.memory_bytes = 64 * mib;
-        options.console = {cli::ConsoleKind::file, console_path()};
+        options.console = {node::ConsoleKind::file, console_path()};
         if (disk_bytes != 0) {
             const std::string image = directory.file("disk.img");
             std::ofstream(image).close();
@@ -51,7 +51,7 @@ struct RunningGuest {
     }
 
     TempDirectory directory;
-    cli::RunOptions options;
+    node::MachineOptions options;
     DirtyLogKind dirty_log = DirtyLogKind::none;
     cli::BuiltMachine built;
     std::promise<GuestEnd> ended;

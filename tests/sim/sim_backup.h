@@ -55,7 +55,7 @@ class SimBackup : public lockstep::BackupHost {
     lockstep::Generation generation_ = 0;  // of the primary; our own once the guest runs here
     Console console_;
     std::unique_ptr<ToyRam> ram_;
-    std::optional<lockstep::OutputGate> gate_;
+    std::optional<lockstep::ConsoleGate> gate_;
     std::optional<ToyGuest> guest_;
     lockstep::Backup backup_;
     std::optional<Timer> timer_;

@@ -50,7 +50,7 @@ class SimPrimary : public lockstep::PrimaryHost {
     lockstep::Generation generation_ = 1;
     Console console_;
     ToyRam ram_;
-    lockstep::OutputGate gate_;
+    lockstep::ConsoleGate gate_;
     ToyGuest guest_;
     ToySource source_;
     lockstep::EpochStats stats_;

@@ -31,7 +31,7 @@ Result<void> ToySource::begin() {
     return {};
 }
 
-Result<lockstep::Piece> ToySource::next_initial() {
+Result<lockstep::OutgoingMessage> ToySource::next_initial() {
     process_.spend(work_per_body);
     Body body = lockstep::begin_pages_body(1);
     unsigned taken = 0;
@@ -41,11 +41,11 @@ Result<lockstep::Piece> ToySource::next_initial() {
         ++taken;
         lockstep::append_page(body, page, ram_.page(page), nullptr, {true, page % 2 == 0});
     }
-    if (taken != 0) return lockstep::Piece{lockstep::FrameType::pages, std::move(body)};
+    if (taken != 0) return lockstep::OutgoingMessage{lockstep::FrameType::pages, std::move(body)};
     to_send_ = guest_.take_dirty();
     if (to_send_.size() > rest_pages && ++round_ < rounds_max) return next_initial();
     initial_done_ = true;
-    return lockstep::Piece{};
+    return lockstep::OutgoingMessage{};
 }
 
 Result<void> ToySource::cut(lockstep::EpochId epoch, bool stay_stopped) {
@@ -71,7 +71,7 @@ Result<void> ToySource::cut(lockstep::EpochId epoch, bool stay_stopped) {
     return {};
 }
 
-lockstep::Piece ToySource::next_piece() {
+lockstep::OutgoingMessage ToySource::next_piece() {
     process_.spend(work_per_body);
     Body body = lockstep::begin_pages_body(epoch_);
     const std::size_t empty = body.size();

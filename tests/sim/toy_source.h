@@ -12,20 +12,20 @@ namespace fmvm::sim {
 
 class ToySource : public lockstep::CheckpointSource {
   public:
-    ToySource(Process& process, ToyGuest& guest, ToyRam& ram, lockstep::OutputGate& gate)
+    ToySource(Process& process, ToyGuest& guest, ToyRam& ram, lockstep::ConsoleGate& gate)
         : process_(process), guest_(guest), ram_(ram), gate_(gate) {}
 
     bool guest_stands() const { return stands_; }
 
     Result<void> begin() override;
-    Result<lockstep::Piece> next_initial() override;
+    Result<lockstep::OutgoingMessage> next_initial() override;
     bool initial_done() const override { return initial_done_; }
     std::string initial_progress() const override { return {}; }
     Result<void> disk_message(const lockstep::Frame&) override { return Error("no disks"); }
     Result<void> cut(lockstep::EpochId epoch, bool stay_stopped) override;
-    lockstep::Piece next_piece() override;
+    lockstep::OutgoingMessage next_piece() override;
     const std::vector<std::uint8_t>& state() const override { return state_; }
-    const lockstep::OutputGate::EpochOutput& output() const override { return output_; }
+    const lockstep::ConsoleGate::EpochOutput& output() const override { return output_; }
     const std::vector<std::uint64_t>& digests() const override { return digests_; }
     const lockstep::CutReport& report() const override { return report_; }
     const lockstep::PageCounts& counts() const override { return counts_; }
@@ -45,7 +45,7 @@ class ToySource : public lockstep::CheckpointSource {
     Process& process_;
     ToyGuest& guest_;
     ToyRam& ram_;
-    lockstep::OutputGate& gate_;
+    lockstep::ConsoleGate& gate_;
     bool initial_done_ = false;
     bool stands_ = false;
     bool digest_next_ = false;
@@ -57,7 +57,7 @@ class ToySource : public lockstep::CheckpointSource {
     std::map<PageIndex, Page> staged_;
     std::map<PageIndex, Page> sent_;  // what the backup has for a page
     std::vector<std::uint8_t> state_;
-    lockstep::OutputGate::EpochOutput output_;
+    lockstep::ConsoleGate::EpochOutput output_;
     std::vector<std::uint64_t> digests_;
     lockstep::CutReport report_;
     lockstep::PageCounts counts_;

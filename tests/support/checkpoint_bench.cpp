@@ -72,7 +72,7 @@ CheckpointBench::CheckpointBench(const Options& options)
       pages_(options.pages),
       random_(options.seed),
       console_(std::make_unique<NoConsole>()),
-      gate_(std::make_unique<OutputGate>(*console_)),
+      gate_(std::make_unique<ConsoleGate>(*console_)),
       checkpointer(
           Checkpointer::create(machine, log, *gate_, {}, options.disks, options.checkpointer)
               .value()) {
@@ -154,7 +154,7 @@ void CheckpointBench::begin() {
 
 void CheckpointBench::copy_initially() {
     while (true) {
-        Piece piece = checkpointer->next_initial().value();
+        OutgoingMessage piece = checkpointer->next_initial().value();
         if (piece.empty()) return;
         queue(piece.type, std::move(piece.body));
         live();
@@ -174,7 +174,7 @@ void CheckpointBench::cut() {
 }
 
 bool CheckpointBench::send_pages() {
-    Piece piece = checkpointer->next_piece();
+    OutgoingMessage piece = checkpointer->next_piece();
     if (piece.empty()) return false;
     queue(piece.type, std::move(piece.body));
     live();

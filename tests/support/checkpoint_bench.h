@@ -133,7 +133,7 @@ class CheckpointBench {
     const std::uint64_t pages_;
     std::mt19937_64 random_;
     std::unique_ptr<NoConsole> console_;
-    std::unique_ptr<lockstep::OutputGate> gate_;
+    std::unique_ptr<lockstep::ConsoleGate> gate_;
     std::unique_ptr<PlainRam> shadow_ram_;
     std::optional<lockstep::Shadow> shadow_;
     std::deque<Message> on_its_way_;

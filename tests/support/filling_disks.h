@@ -14,8 +14,10 @@ class FillingDisks : public lockstep::PrimaryDisks {
     std::vector<PageIndex> filled_by_reads;  // of the next cut; ascending
 
     Result<void> begin() override { return {}; }
-    Result<lockstep::Piece> next_initial() override { return lockstep::Piece{}; }
-    lockstep::Piece rest_of_initial() override { return {}; }
+    Result<lockstep::OutgoingMessage> next_initial() override {
+        return lockstep::OutgoingMessage{};
+    }
+    lockstep::OutgoingMessage rest_of_initial() override { return {}; }
     bool equal() const override { return true; }
     bool may_cut() const override { return true; }
     bool settled() const override { return true; }
@@ -25,7 +27,7 @@ class FillingDisks : public lockstep::PrimaryDisks {
     void decide(const replay::StagedPages&) override {}
     const replay::BlockCounts& counts() const override { return counts_; }
     std::span<const PageIndex> filled() const override { return filled_by_reads; }
-    lockstep::Piece next_piece(lockstep::EpochId) override { return {}; }
+    lockstep::OutgoingMessage next_piece(lockstep::EpochId) override { return {}; }
     void committed(lockstep::EpochId) override {}
     bool under_pressure() const override { return false; }
     void on_pressure(std::function<void()>) override {}

@@ -57,14 +57,15 @@ Result<void> check_trace(const std::string& path) {
 // From the wait for a primary to the guest's end, wherever it comes.
 class BackupRun : public lockstep::BackupUser {
   public:
-    BackupRun(const Kvm& kvm, const BackupCommandOptions& options, StateDirectory& directory)
+    BackupRun(const Kvm& kvm, const node::BackupCommandOptions& options,
+              node::StateDirectory& directory)
         : kvm_(kvm), options_(options), directory_(directory), signals_(control_) {
         add_stop_signals(signals_);
     }
 
     Result<void> prepare() {
         FMVM_TRY(check_trace(options_.replication.trace));
-        control_socket_ = FMVM_TRY(open_control(control_, options_.machine.control));
+        control_socket_ = FMVM_TRY(node::open_control(control_, options_.machine.control));
         if (control_socket_) serve(*control_socket_);
         service_ = FMVM_TRY(lockstep::BackupService::create(options_.listen, *this));
         log::notice("backup", "listening on {}", service_->endpoint().text());
@@ -99,9 +100,9 @@ class BackupRun : public lockstep::BackupUser {
             return make_error(
                 "the primary's disks get here by --block {}, this backup's by {}; give the same on "
                 "both sides",
-                name_of(hello.block), name_of(options_.block));
+                node::name_of(hello.block), node::name_of(options_.block));
         }
-        RunOptions machine = options_.machine;
+        node::MachineOptions machine = options_.machine;
         machine.memory_bytes = hello.shape.memory_bytes;
         machine.cpus = hello.shape.vcpus;
         FMVM_TRY(check_host(hello.shape));
@@ -160,7 +161,7 @@ class BackupRun : public lockstep::BackupUser {
 
   private:
     Purpose purpose_for(const HelloMessage& hello) const {
-        const ReplicationOptions& replication = options_.replication;
+        const node::ReplicationOptions& replication = options_.replication;
         return {.kind = Purpose::Kind::stand_by,
                 .dirty_log = replication.dirty_log,
                 .block = options_.block,
@@ -169,7 +170,7 @@ class BackupRun : public lockstep::BackupUser {
     }
 
     Result<void> check_host(const MachineShape& shape) const {
-        const std::uint64_t host = FMVM_TRY(host_memory_bytes());
+        const std::uint64_t host = FMVM_TRY(node::host_memory_bytes());
         if (shape.memory_bytes > host) {
             return make_error("the guest has {} MiB of memory, the backup's host {}",
                               shape.memory_bytes / mib, host / mib);
@@ -184,11 +185,11 @@ class BackupRun : public lockstep::BackupUser {
             missing);
     }
 
-    void serve(ControlSocket& socket) {
-        socket.add("verify", [](const JsonValue&, const ControlReply& reply) {
+    void serve(node::ControlSocket& socket) {
+        socket.add("verify", [](const JsonValue&, const node::ControlReply& reply) {
             reply.error("the guest does not run here; ask its primary to compare the two sides");
         });
-        socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
+        socket.add("switchover", [this](const JsonValue&, const node::ControlReply& reply) {
             if (switchover_) return reply.error("a switchover is under way");
             if (!service_) return reply.error("this backup is ending");
             switchover_ = reply;
@@ -242,7 +243,7 @@ class BackupRun : public lockstep::BackupUser {
         control_.restart();
         BuiltMachine& built = standby_->built();
         Outcome outcome;
-        std::optional<RawTerminal> terminal;
+        std::optional<node::RawTerminal> terminal;
         {
             std::optional<ProtectedRun> guest(std::in_place, built, arbiter_, control_, "backup");
             const Result<void> prepared =
@@ -253,7 +254,7 @@ class BackupRun : public lockstep::BackupUser {
                 return run_unprotected(built, prepared.error());
             }
             guest_ = &*guest;
-            if (options_.machine.console.kind == ConsoleKind::stdio) {
+            if (options_.machine.console.kind == node::ConsoleKind::stdio) {
                 const Result<void> connected = connect_input(built);
                 if (!connected.ok()) log::warning("backup", "{}", connected.error().message());
                 terminal.emplace(STDIN_FILENO);
@@ -274,13 +275,13 @@ class BackupRun : public lockstep::BackupUser {
     }
 
     const Kvm& kvm_;
-    const BackupCommandOptions& options_;
-    StateDirectory& directory_;
+    const node::BackupCommandOptions& options_;
+    node::StateDirectory& directory_;
     const std::string side_ = make_side_name();
     boost::asio::io_context control_{1};
     boost::asio::signal_set signals_;
-    std::unique_ptr<ControlSocket> control_socket_;
-    std::optional<ControlReply> switchover_;
+    std::unique_ptr<node::ControlSocket> control_socket_;
+    std::optional<node::ControlReply> switchover_;
     std::shared_ptr<Arbiter> arbiter_;
     std::shared_ptr<StandbyMachine> standby_;
     ProtectedRun* guest_ = nullptr;  // while it runs here
@@ -292,12 +293,12 @@ class BackupRun : public lockstep::BackupUser {
 
 }  // namespace
 
-int backup_command(const BackupCommandOptions& options) {
+int backup_command(const node::BackupCommandOptions& options) {
     prepare_process();
     keep_message_memory();
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
-    Result<StateDirectory> directory = StateDirectory::open(options.directory);
+    Result<node::StateDirectory> directory = node::StateDirectory::open(options.directory);
     if (!directory.ok()) return report_error(directory.error().message(), ExitStatus::usage);
     BackupRun run(*kvm, options, *directory);
     const Result<void> prepared = run.prepare();

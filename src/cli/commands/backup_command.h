@@ -7,6 +7,6 @@
 namespace fmvm::cli {
 
 // Returns an ExitStatus as the process's exit status.
-int backup_command(const BackupCommandOptions& options);
+int backup_command(const node::BackupCommandOptions& options);
 
 }  // namespace fmvm::cli

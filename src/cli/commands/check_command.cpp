@@ -35,15 +35,15 @@ Fact tried(std::string name, const Result<void>& result, Verdict if_not) {
 }
 
 void add_host_facts(std::vector<Fact>& facts) {
-    facts.push_back({"cpu", host_cpu_model(), Verdict::ok});
-    const Result<std::uint64_t> memory = host_memory_bytes();
+    facts.push_back({"cpu", node::host_cpu_model(), Verdict::ok});
+    const Result<std::uint64_t> memory = node::host_memory_bytes();
     if (memory.ok()) {
         facts.push_back({"memory", fmt::format("{} MiB", memory.value() / mib), Verdict::ok});
     } else {
         facts.push_back({"memory", memory.error().message(), Verdict::note});
     }
-    facts.push_back(tried("io_uring", try_io_uring(), Verdict::missing));
-    facts.push_back(tried("tap", try_tap(), Verdict::note));
+    facts.push_back(tried("io_uring", node::try_io_uring(), Verdict::missing));
+    facts.push_back(tried("tap", node::try_tap(), Verdict::note));
 }
 
 void add_capabilities(std::vector<Fact>& facts, const Kvm& kvm) {

@@ -44,20 +44,20 @@ class ConvertProgress {
 
 class Import {
   public:
-    Import(const ImportOptions& options, const StopSignals& signals)
+    Import(const ImportOptions& options, const node::StopSignals& signals)
         : options_(options), signals_(signals) {}
 
     Result<void> run() {
-        FMVM_TRY(find_program(qemu_img));
-        FMVM_TRY(find_program(grub_fstest));
-        const ForeignImage image =
-            FMVM_TRY(blame_input(inspect_image(options_.image, options_.format, signals_.fd())));
+        FMVM_TRY(find_program(node::qemu_img));
+        FMVM_TRY(find_program(node::grub_fstest));
+        const node::ForeignImage image = FMVM_TRY(
+            blame_input(node::inspect_image(options_.image, options_.format, signals_.fd())));
         UnfinishedDirectory directory =
             FMVM_TRY(blame_input(in(options_.to, UnfinishedDirectory::make(options_.to))));
         FMVM_TRY(in(options_.to, check_room(image)));
         ConvertProgress progress;
-        FMVM_TRY(convert_image(image, directory.path() + "/disk.img", std::ref(progress),
-                               signals_.fd()));
+        FMVM_TRY(node::convert_image(image, directory.path() + "/disk.img", std::ref(progress),
+                                     signals_.fd()));
         FMVM_TRY(blame_input(in("image " + options_.image, take_system(directory.path()))));
         FMVM_TRY(in(options_.to, directory.rename_into_place()));
         return in(options_.to, directory.make_name_durable());
@@ -95,7 +95,7 @@ class Import {
     }
 
     // The guest may fill its disk, and does badly when the host's is full then.
-    Result<void> check_room(const ForeignImage& image) const {
+    Result<void> check_room(const node::ForeignImage& image) const {
         const std::filesystem::path parent = std::filesystem::path(options_.to).parent_path();
         std::error_code failure;
         const auto space = std::filesystem::space(parent.empty() ? "." : parent, failure);
@@ -113,9 +113,10 @@ class Import {
     Result<void> take_system(const std::string& directory) {
         const std::string disk_path = directory + "/disk.img";
         const boot::FileSource disk = FMVM_TRY(boot::FileSource::open("disk", disk_path));
-        const ImageReader reader(std::filesystem::absolute(disk_path).string(), signals_.fd());
-        const PartitionTable table = FMVM_TRY(read_partition_table(disk));
-        system_ = FMVM_TRY(find_system(reader, table));
+        const node::ImageReader reader(std::filesystem::absolute(disk_path).string(),
+                                       signals_.fd());
+        const node::PartitionTable table = FMVM_TRY(node::read_partition_table(disk));
+        system_ = FMVM_TRY(node::find_system(reader, table));
         const auto take = [&](const std::string& name, const std::string& to, std::uint64_t max) {
             return reader.copy(system_.kernel_device, system_.kernel_directory + name, to, max);
         };
@@ -125,21 +126,21 @@ class Import {
             initrd = directory + "/initrd";
             FMVM_TRY(take(system_.kernel.initrd, initrd, initrd_bytes_max));
         }
-        warning_ = FMVM_TRY(disk_driver_warning(reader, system_, initrd));
+        warning_ = FMVM_TRY(node::disk_driver_warning(reader, system_, initrd));
         return {};
     }
 
     const ImportOptions& options_;
-    const StopSignals& signals_;
+    const node::StopSignals& signals_;
     ExitStatus blame_ = ExitStatus::failure;
-    ImageSystem system_;
+    node::ImageSystem system_;
     std::string warning_;
 };
 
 }  // namespace
 
 int import_command(const ImportOptions& options) {
-    const Result<StopSignals> signals = StopSignals::take();
+    const Result<node::StopSignals> signals = node::StopSignals::take();
     if (!signals.ok()) return report_error(signals.error().message(), ExitStatus::failure);
     Import import(options, signals.value());
     const Result<void> done = import.run();

@@ -11,7 +11,7 @@ namespace fmvm::cli {
 
 struct ImportOptions {
     std::string image;
-    ImageFormat format = ImageFormat::raw;
+    node::ImageFormat format = node::ImageFormat::raw;
     std::string to;  // the directory to be made
 };
 

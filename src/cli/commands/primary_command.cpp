@@ -28,7 +28,7 @@ using lockstep::Generation;
 using lockstep::VmId;
 
 // Who has claimed before is the same guest, started again; a new one draws its identity.
-Result<VmId> choose_vm_id(const ArbiterOptions& arbiter) {
+Result<VmId> choose_vm_id(const node::ArbiterOptions& arbiter) {
     if (!arbiter.none) {
         const std::optional<VmId> known = FMVM_TRY(lockstep::file_arbiter_owner(arbiter.path));
         if (known) return *known;
@@ -53,7 +53,7 @@ Result<void> accept_images(const BuiltMachine& built) {
 
 // The generation under which the guest starts here. Refused while another side may run it.
 Result<Generation> begin_generation(Arbiter& arbiter, const BuiltMachine& built, const VmId& vm,
-                                    const PrimaryCommandOptions& options) {
+                                    const node::PrimaryCommandOptions& options) {
     const Generation newest = FMVM_TRY(arbiter.newest());
     if (!options.machine.force_stale) FMVM_TRY(check_labels(built, vm, newest));
     if (newest != 0 && !options.restart && !FMVM_TRY(arbiter.has_ended(newest))) {
@@ -69,10 +69,10 @@ Result<Generation> begin_generation(Arbiter& arbiter, const BuiltMachine& built,
 }
 
 // Once it is certain that the guest begins here.
-Result<void> take_disks(const BuiltMachine& built, const PrimaryCommandOptions& options) {
+Result<void> take_disks(const BuiltMachine& built, const node::PrimaryCommandOptions& options) {
     if (options.machine.force_stale) FMVM_TRY(accept_images(built));
     if (options.block == lockstep::BlockMode::shared)
-        FMVM_TRY(leave_protection(options.machine.disks, built.disks));
+        FMVM_TRY(node::leave_protection(options.machine.disks, built.disks));
     return {};
 }
 
@@ -83,7 +83,7 @@ int report_not_begun(const std::shared_ptr<Arbiter>& arbiter, Generation generat
     return report_error(error.message(), ExitStatus::failure);
 }
 
-Purpose purpose_of(const PrimaryCommandOptions& options, const VmId& vm) {
+Purpose purpose_of(const node::PrimaryCommandOptions& options, const VmId& vm) {
     return {.kind = Purpose::Kind::protect,
             .dirty_log = options.replication.dirty_log,
             .block = options.block,
@@ -93,14 +93,14 @@ Purpose purpose_of(const PrimaryCommandOptions& options, const VmId& vm) {
 
 }  // namespace
 
-int primary_command(const PrimaryCommandOptions& options) {
+int primary_command(const node::PrimaryCommandOptions& options) {
     prepare_process();
     keep_message_memory();
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
     boost::asio::io_context control(1);
-    Result<std::unique_ptr<ControlSocket>> control_socket =
-        open_control(control, options.machine.control);
+    Result<std::unique_ptr<node::ControlSocket>> control_socket =
+        node::open_control(control, options.machine.control);
     if (!control_socket.ok())
         return report_error(control_socket.error().message(), ExitStatus::usage);
     Result<VmId> vm = choose_vm_id(options.arbiter);
@@ -130,7 +130,7 @@ int primary_command(const PrimaryCommandOptions& options) {
         built->machine->on_end([&run, &control](GuestEnd reason) {
             boost::asio::post(control, [&run, reason] { run.guest_ended(reason); });
         });
-        const bool on_terminal = options.machine.console.kind == ConsoleKind::stdio;
+        const bool on_terminal = options.machine.console.kind == node::ConsoleKind::stdio;
         if (on_terminal) {
             const Result<void> connected = connect_input(*built);
             if (!connected.ok()) return report_not_begun(*arbiter, *won, connected.error());
@@ -138,7 +138,7 @@ int primary_command(const PrimaryCommandOptions& options) {
         // The last that can fail: a log without a guest would only be in the way of the next start.
         const Result<void> recording = begin_recording(*built, options.machine, *vm, *won);
         if (!recording.ok()) return report_not_begun(*arbiter, *won, recording.error());
-        std::optional<RawTerminal> terminal;
+        std::optional<node::RawTerminal> terminal;
         if (on_terminal) terminal.emplace(STDIN_FILENO);
         begin_console(options.machine);
         tell_quirks(*built);

@@ -7,6 +7,6 @@
 namespace fmvm::cli {
 
 // Returns an ExitStatus as the process's exit status.
-int primary_command(const PrimaryCommandOptions& options);
+int primary_command(const node::PrimaryCommandOptions& options);
 
 }  // namespace fmvm::cli

@@ -24,7 +24,7 @@ using replay::LogSurvey;
 constexpr std::chrono::milliseconds progress_interval{200};
 
 // The image may be written to, and is as large as the log says.
-Result<DiskImage> open_image(const DiskOptions& disk, const DiskLimits& limits) {
+Result<DiskImage> open_image(const node::DiskOptions& disk, const DiskLimits& limits) {
     DiskImage image = FMVM_TRY(
         DiskImage::open(disk.path, {.read_only = limits.read_only, .direct = disk.direct}));
     if (image.size != limits.capacity) {
@@ -45,7 +45,7 @@ Result<DiskImage> open_image(const DiskOptions& disk, const DiskLimits& limits) 
     return image;
 }
 
-Result<std::unique_ptr<BlockBackend>> open_disk(EventLoop& loop, const DiskOptions& disk,
+Result<std::unique_ptr<BlockBackend>> open_disk(EventLoop& loop, const node::DiskOptions& disk,
                                                 const DiskLimits& limits) {
     DiskImage image = FMVM_TRY(open_image(disk, limits));
     const std::uint32_t alignment = image.memory_alignment;

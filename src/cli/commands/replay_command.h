@@ -15,7 +15,7 @@ struct ReplayOptions {
 
     std::string log;
     Do what = Do::replay;
-    std::vector<DiskOptions> disks;  // of Do::replay
+    std::vector<node::DiskOptions> disks;  // of Do::replay
     std::uint64_t until = replay::until_end;
 };
 

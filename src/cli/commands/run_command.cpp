@@ -48,18 +48,19 @@ GuestEnd run_until_end(Machine& machine, boost::asio::io_context& control,
 
 }  // namespace
 
-int run_command(const RunOptions& options) {
+int run_command(const node::MachineOptions& options) {
     prepare_process();
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error().message(), ExitStatus::failure);
     boost::asio::io_context control(1);
-    Result<std::unique_ptr<ControlSocket>> control_socket = open_control(control, options.control);
+    Result<std::unique_ptr<node::ControlSocket>> control_socket =
+        node::open_control(control, options.control);
     if (!control_socket.ok())
         return report_error(control_socket.error().message(), ExitStatus::usage);
     ExitStatus status = ExitStatus::failure;
     Result<BuiltMachine> built = build_guest(*kvm, options, Purpose{}, status);
     if (!built.ok()) return report_error(built.error().message(), status);
-    const bool on_terminal = options.console.kind == ConsoleKind::stdio;
+    const bool on_terminal = options.console.kind == node::ConsoleKind::stdio;
     if (on_terminal) {
         const Result<void> connected = connect_input(*built);
         if (!connected.ok()) return report_error(connected.error().message(), ExitStatus::failure);
@@ -68,7 +69,7 @@ int run_command(const RunOptions& options) {
     // guest would be in the way of the next one.
     if (const Result<void> recording = begin_recording(*built, options, {}, 0); !recording.ok())
         return report_error(recording.error().message(), ExitStatus::usage);
-    if (const Result<void> left = leave_protection(options.disks, built->disks); !left.ok()) {
+    if (const Result<void> left = node::leave_protection(options.disks, built->disks); !left.ok()) {
         if (!options.record.empty()) ::unlink(options.record.c_str());
         return report_error(left.error().message(), ExitStatus::usage);
     }
@@ -77,7 +78,7 @@ int run_command(const RunOptions& options) {
     // Before the terminal is changed: from here on these signals end in an orderly way.
     boost::asio::signal_set signals(control);
     add_stop_signals(signals);
-    std::optional<RawTerminal> terminal;
+    std::optional<node::RawTerminal> terminal;
     if (on_terminal) terminal.emplace(STDIN_FILENO);
     begin_console(options);
     if (*control_socket) serve_snapshots(**control_socket, *built->machine);

@@ -7,6 +7,6 @@
 namespace fmvm::cli {
 
 // Returns an ExitStatus as the process's exit status.
-int run_command(const RunOptions& options);
+int run_command(const node::MachineOptions& options);
 
 }  // namespace fmvm::cli

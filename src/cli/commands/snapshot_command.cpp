@@ -27,13 +27,13 @@ int snapshot_command(const SnapshotOptions& options) {
     const std::string request =
         fmt::format("{{\"command\": \"snapshot\", \"to\": {}, \"stop\": {}}}",
                     json_quote(absolute_path(options.to)), options.stop);
-    const Result<JsonValue> answer = control_request(options.control, request);
+    const Result<JsonValue> answer = node::control_request(options.control, request);
     if (!answer.ok()) return report_error(answer.error().message(), ExitStatus::failure);
     return to_int(ExitStatus::ok);
 }
 
-void serve_snapshots(ControlSocket& socket, Machine& machine) {
-    socket.add("snapshot", [&machine](const JsonValue& request, const ControlReply& reply) {
+void serve_snapshots(node::ControlSocket& socket, Machine& machine) {
+    socket.add("snapshot", [&machine](const JsonValue& request, const node::ControlReply& reply) {
         const JsonValue* const to = find_member(request, "to");
         const JsonValue* const stop = find_member(request, "stop");
         if (to == nullptr || to->kind != JsonValue::Kind::string || to->text.empty() ||
@@ -43,8 +43,8 @@ void serve_snapshots(ControlSocket& socket, Machine& machine) {
         if (stop != nullptr && stop->kind != JsonValue::Kind::boolean)
             return reply.error("\"stop\" is true or false");
         const bool end = stop != nullptr && stop->boolean;
-        const Result<void> taken =
-            take_snapshot(machine, to->text, end ? AfterSnapshot::stop : AfterSnapshot::go_on);
+        const Result<void> taken = node::take_snapshot(
+            machine, to->text, end ? node::AfterSnapshot::stop : node::AfterSnapshot::go_on);
         if (!taken.ok()) return reply.error(taken.error().message());
         log::info("run", "snapshot taken directory={} stop={}", to->text, end);
         reply.ok();

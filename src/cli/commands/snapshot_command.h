@@ -20,6 +20,6 @@ int snapshot_command(const SnapshotOptions& options);
 
 // The running side: the command "snapshot" with "to" and "stop". It is carried out on the control
 // socket's thread, which must be the machine's controlling thread.
-void serve_snapshots(ControlSocket& socket, Machine& machine);
+void serve_snapshots(node::ControlSocket& socket, Machine& machine);
 
 }  // namespace fmvm::cli

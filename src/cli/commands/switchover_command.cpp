@@ -11,7 +11,7 @@ namespace fmvm::cli {
 
 int switchover_command(const SwitchoverOptions& options) {
     const Result<JsonValue> answer =
-        control_request(options.control, R"({"command": "switchover"})");
+        node::control_request(options.control, R"({"command": "switchover"})");
     if (!answer.ok()) return report_error(answer.error().message(), ExitStatus::failure);
     if (const JsonValue* const why = find_member(answer.value(), "result"))
         fmt::print("{}\n", why->text);

@@ -66,7 +66,7 @@ int verify_command(const VerifyCommandOptions& options) {
     const std::string request = fmt::format(
         R"({{"command": "verify", "memory": {}, "disks": {}, "bytes_per_second": {}}})",
         options.compare.memory, options.compare.disks, options.compare.bytes_per_second);
-    const Result<JsonValue> answer = control_request(
+    const Result<JsonValue> answer = node::control_request(
         options.control, request, [began](const JsonValue& line) { show_progress(line, began); });
     if (::isatty(STDERR_FILENO) == 1) fmt::print(stderr, "{}", clear_line);
     if (!answer.ok()) return report_error(answer.error().message(), ExitStatus::failure);
@@ -78,13 +78,13 @@ int verify_command(const VerifyCommandOptions& options) {
     return to_int(ExitStatus::ok);
 }
 
-void VerifyRequests::serve(ControlSocket& socket) {
-    socket.add("verify", [this](const JsonValue& request, const ControlReply& reply) {
+void VerifyRequests::serve(node::ControlSocket& socket) {
+    socket.add("verify", [this](const JsonValue& request, const node::ControlReply& reply) {
         begin(request, reply);
     });
 }
 
-void VerifyRequests::begin(const JsonValue& request, const ControlReply& reply) {
+void VerifyRequests::begin(const JsonValue& request, const node::ControlReply& reply) {
     const Result<lockstep::VerifyOptions> options = options_in(request);
     if (!options.ok()) return reply.error(options.error().message());
     if (reply_) return reply.error("a comparison is under way; wait for its end");
@@ -107,7 +107,7 @@ void VerifyRequests::progress(const replay::ScrubProgress& progress) {
 }
 
 void VerifyRequests::finished(const lockstep::VerifyOutcome& outcome) {
-    const std::optional<ControlReply> reply = std::exchange(reply_, std::nullopt);
+    const std::optional<node::ControlReply> reply = std::exchange(reply_, std::nullopt);
     if (!reply) return;
     if (outcome.kind == Kind::unfinished) return reply->error("not compared: " + outcome.text);
     reply->ok(fmt::format(R"("equal": {}, "result": {})", outcome.kind == Kind::equal,

@@ -27,16 +27,16 @@ class VerifyRequests {
     // All outlive this; and it the service's threads.
     VerifyRequests(boost::asio::io_context& control, lockstep::PrimaryService& service)
         : control_(control), service_(service) {}
-    void serve(ControlSocket& socket);
+    void serve(node::ControlSocket& socket);
 
   private:
-    void begin(const JsonValue& request, const ControlReply& reply);
+    void begin(const JsonValue& request, const node::ControlReply& reply);
     void progress(const replay::ScrubProgress& progress);
     void finished(const lockstep::VerifyOutcome& outcome);
 
     boost::asio::io_context& control_;
     lockstep::PrimaryService& service_;
-    std::optional<ControlReply> reply_;  // set while a comparison is under way
+    std::optional<node::ControlReply> reply_;  // set while a comparison is under way
 };
 
 }  // namespace fmvm::cli

@@ -57,8 +57,8 @@ Result<void> assign(Target& target, Result<T> parsed, const JsonValue& value) {
     return {};
 }
 
-Result<DiskOptions> disk_of_object(const JsonValue& object) {
-    DiskOptions disk;
+Result<node::DiskOptions> disk_of_object(const JsonValue& object) {
+    node::DiskOptions disk;
     for (const JsonValue& member : object.children) {
         if (member.key == "path") {
             FMVM_TRY(assign(disk.path, string_of(member), member));
@@ -80,11 +80,11 @@ Result<DiskOptions> disk_of_object(const JsonValue& object) {
     return disk;
 }
 
-Result<std::vector<DiskOptions>> disks_of(const JsonValue& value) {
+Result<std::vector<node::DiskOptions>> disks_of(const JsonValue& value) {
     constexpr std::string_view expected =
         "an array of objects or of strings like \"path=disk.img,readonly\"";
     if (value.kind != JsonValue::Kind::array) return located(value, wrong_type(expected));
-    std::vector<DiskOptions> disks;
+    std::vector<node::DiskOptions> disks;
     for (const JsonValue& item : value.children) {
         if (item.kind == JsonValue::Kind::object) {
             disks.push_back(FMVM_TRY(disk_of_object(item)));

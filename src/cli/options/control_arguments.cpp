@@ -29,14 +29,14 @@ A backup that differs does not take over any more, is made equal again, and prot
 Exit status: 0 when both are equal, 9 when they are not, 1 when that could not be found out, 2 for bad
 usage.)";
 
-void add_control(CLI::App& command, ControlWords& words, const char* help) {
+void add_control(CLI::App& command, ControlArguments& words, const char* help) {
     add_option(command, "--control", words.control, "PATH", help);
     command.allow_extras();
 }
 
 }  // namespace
 
-CLI::App* add_snapshot(CLI::App& app, ControlWords& words) {
+CLI::App* add_snapshot(CLI::App& app, ControlArguments& words) {
     CLI::App* const snapshot =
         app.add_subcommand("snapshot", "Save a running guest to a directory");
     add_control(*snapshot, words, "The socket that fmvm run --control made (needed)");
@@ -46,7 +46,7 @@ CLI::App* add_snapshot(CLI::App& app, ControlWords& words) {
     return snapshot;
 }
 
-CLI::App* add_switchover(CLI::App& app, ControlWords& words) {
+CLI::App* add_switchover(CLI::App& app, ControlArguments& words) {
     CLI::App* const switchover =
         app.add_subcommand("switchover", "Move a protected guest to its backup on purpose");
     add_control(*switchover, words,
@@ -55,7 +55,7 @@ CLI::App* add_switchover(CLI::App& app, ControlWords& words) {
     return switchover;
 }
 
-CLI::App* add_verify(CLI::App& app, ControlWords& words) {
+CLI::App* add_verify(CLI::App& app, ControlArguments& words) {
     CLI::App* const verify =
         app.add_subcommand("verify", "Compare a protected guest with its backup, while it runs");
     add_control(*verify, words, "The socket that fmvm primary --control made (needed)");
@@ -66,7 +66,7 @@ CLI::App* add_verify(CLI::App& app, ControlWords& words) {
     return verify;
 }
 
-Result<SnapshotOptions> snapshot_options(const ControlWords& words) {
+Result<SnapshotOptions> snapshot_options(const ControlArguments& words) {
     const std::string* const control = FMVM_TRY(single("--control", words.control));
     const std::string* const to = FMVM_TRY(single("--to", words.to));
     if (control == nullptr || to == nullptr || to->empty())
@@ -74,14 +74,14 @@ Result<SnapshotOptions> snapshot_options(const ControlWords& words) {
     return SnapshotOptions{*control, *to, words.stop};
 }
 
-Result<SwitchoverOptions> switchover_options(const ControlWords& words) {
+Result<SwitchoverOptions> switchover_options(const ControlArguments& words) {
     const std::string* const control = FMVM_TRY(single("--control", words.control));
     if (control == nullptr || control->empty())
         return Error("--control PATH is needed; see fmvm switchover --help");
     return SwitchoverOptions{*control};
 }
 
-Result<VerifyCommandOptions> verify_options(const ControlWords& words) {
+Result<VerifyCommandOptions> verify_options(const ControlArguments& words) {
     VerifyCommandOptions options;
     const std::string* const control = FMVM_TRY(single("--control", words.control));
     if (control == nullptr || control->empty())

@@ -9,17 +9,17 @@
 
 namespace fmvm::cli {
 
-struct ControlWords {
+struct ControlArguments {
     std::vector<std::string> control, to, only, rate;
     bool stop = false;
 };
 
-CLI::App* add_snapshot(CLI::App& app, ControlWords& words);
-CLI::App* add_switchover(CLI::App& app, ControlWords& words);
-CLI::App* add_verify(CLI::App& app, ControlWords& words);
+CLI::App* add_snapshot(CLI::App& app, ControlArguments& words);
+CLI::App* add_switchover(CLI::App& app, ControlArguments& words);
+CLI::App* add_verify(CLI::App& app, ControlArguments& words);
 
-Result<SnapshotOptions> snapshot_options(const ControlWords& words);
-Result<SwitchoverOptions> switchover_options(const ControlWords& words);
-Result<VerifyCommandOptions> verify_options(const ControlWords& words);
+Result<SnapshotOptions> snapshot_options(const ControlArguments& words);
+Result<SwitchoverOptions> switchover_options(const ControlArguments& words);
+Result<VerifyCommandOptions> verify_options(const ControlArguments& words);
 
 }  // namespace fmvm::cli

@@ -93,12 +93,12 @@ Result<void> check_cpus(unsigned cpus) {
     return make_error("cpus: {} is out of range; give 1 to {}", cpus, layout::vcpu_count_max);
 }
 
-Result<void> check_disks(const std::vector<DiskOptions>& disks) {
+Result<void> check_disks(const std::vector<node::DiskOptions>& disks) {
     if (disks.size() > disk_count_max) {
         return make_error("disk: {} disks are too many; give at most {}", disks.size(),
                           disk_count_max);
     }
-    for (const DiskOptions& disk : disks) {
+    for (const node::DiskOptions& disk : disks) {
         FMVM_TRY(check_path("disk", disk.path));
         if (!disk.label.empty()) FMVM_TRY(check_path("disk label", disk.label));
         if (disk.serial.size() > serial_size_max ||
@@ -107,7 +107,7 @@ Result<void> check_disks(const std::vector<DiskOptions>& disks) {
                 "disk {}: the serial must be at most {} printable ASCII characters; shorten it",
                 disk.path, serial_size_max);
         }
-        for (const DiskOptions* other = disks.data(); other != &disk; ++other) {
+        for (const node::DiskOptions* other = disks.data(); other != &disk; ++other) {
             if (!is_same_file(other->path, disk.path)) continue;
             return make_error("disk {}: the same image as disk {}; give each image once", disk.path,
                               other->path);
@@ -116,8 +116,8 @@ Result<void> check_disks(const std::vector<DiskOptions>& disks) {
     return {};
 }
 
-Result<void> check_console(const ConsoleOptions& console) {
-    if (console.kind != ConsoleKind::file) return {};
+Result<void> check_console(const node::ConsoleOptions& console) {
+    if (console.kind != node::ConsoleKind::file) return {};
     FMVM_TRY(check_path("console", console.path));
     std::error_code ignored;
     std::filesystem::path directory = std::filesystem::path(console.path).parent_path();
@@ -132,15 +132,15 @@ Result<void> check_console(const ConsoleOptions& console) {
     return {};
 }
 
-void take_devices(GivenOptions& given, RunOptions& options) {
-    options.disks = std::move(given.disks).value_or(std::vector<DiskOptions>());
-    options.console = std::move(given.console).value_or(ConsoleOptions());
+void take_devices(GivenOptions& given, node::MachineOptions& options) {
+    options.disks = std::move(given.disks).value_or(std::vector<node::DiskOptions>());
+    options.console = std::move(given.console).value_or(node::ConsoleOptions());
     options.control = std::move(given.control).value_or(std::string());
     options.verbosity = given.verbosity.value_or(options.verbosity);
 }
 
 // No file may be written as one thing while it is read as another.
-Result<void> check_conflicts(const RunOptions& options) {
+Result<void> check_conflicts(const node::MachineOptions& options) {
     struct Use {
         std::string_view what;
         const std::string* path;
@@ -149,11 +149,11 @@ Result<void> check_conflicts(const RunOptions& options) {
     std::vector<Use> uses;
     if (!options.kernel.empty()) uses.push_back({"kernel", &options.kernel, false});
     if (!options.initrd.empty()) uses.push_back({"initrd", &options.initrd, false});
-    for (const DiskOptions& disk : options.disks) {
+    for (const node::DiskOptions& disk : options.disks) {
         uses.push_back({"disk", &disk.path, !disk.readonly});
         if (!disk.label.empty()) uses.push_back({"disk label", &disk.label, true});
     }
-    if (options.console.kind == ConsoleKind::file) {
+    if (options.console.kind == node::ConsoleKind::file) {
         uses.push_back({"console", &options.console.path, true});
     }
     for (std::size_t i = 0; i < uses.size(); ++i) {
@@ -227,11 +227,11 @@ GivenOptions merge(GivenOptions command_line, GivenOptions file) {
     return command_line;
 }
 
-Result<RunOptions> complete(GivenOptions given, std::uint64_t host_memory_bytes) {
+Result<node::MachineOptions> complete(GivenOptions given, std::uint64_t host_memory_bytes) {
     FMVM_TRY(given.restore ? check_restore(given) : check_kernel(given));
     if (given.control) FMVM_TRY(check_path("control", *given.control));
 
-    RunOptions options;
+    node::MachineOptions options;
     options.restore = std::move(given.restore).value_or(std::string());
     options.guest_time = given.guest_time.value_or(options.guest_time);
     options.kernel = std::move(given.kernel).value_or(std::string());
@@ -252,8 +252,8 @@ Result<RunOptions> complete(GivenOptions given, std::uint64_t host_memory_bytes)
     return options;
 }
 
-Result<RunOptions> complete_devices(GivenOptions given) {
-    RunOptions options;
+Result<node::MachineOptions> complete_devices(GivenOptions given) {
+    node::MachineOptions options;
     if (given.control) FMVM_TRY(check_path("control", *given.control));
     take_devices(given, options);
     FMVM_TRY(check_disks(options.disks));

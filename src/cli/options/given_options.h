@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The options that one source (command line or configuration file) gave, and how the two become
-// RunOptions.
+// MachineOptions.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace fmvm::cli {
 
 struct GivenOptions {
     std::optional<std::string> restore;
-    std::optional<GuestTime> guest_time;
+    std::optional<node::GuestTime> guest_time;
     std::optional<std::string> control;
     std::optional<std::string> kernel;
     std::optional<std::string> initrd;
@@ -23,9 +23,9 @@ struct GivenOptions {
     std::optional<std::uint64_t> memory_bytes;
     std::optional<unsigned> cpus;
     std::optional<CpuModel> cpu;
-    std::optional<std::vector<DiskOptions>> disks;
-    std::optional<ConsoleOptions> console;
-    std::optional<HostQuirks> host_quirks;
+    std::optional<std::vector<node::DiskOptions>> disks;
+    std::optional<node::ConsoleOptions> console;
+    std::optional<node::HostQuirks> host_quirks;
     std::optional<int> verbosity;
 };
 
@@ -34,9 +34,9 @@ GivenOptions merge(GivenOptions command_line, GivenOptions file);
 
 // Fills in the defaults and checks every value and what they mean together. `host_memory_bytes`:
 // what the host has. Whether kernel, initrd and disks are any good shows when they are opened.
-Result<RunOptions> complete(GivenOptions given, std::uint64_t host_memory_bytes);
+Result<node::MachineOptions> complete(GivenOptions given, std::uint64_t host_memory_bytes);
 
 // The same for a machine whose memory, CPUs and content come from elsewhere: disks and console.
-Result<RunOptions> complete_devices(GivenOptions given);
+Result<node::MachineOptions> complete_devices(GivenOptions given);
 
 }  // namespace fmvm::cli

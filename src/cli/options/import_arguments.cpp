@@ -39,7 +39,7 @@ std::string without_slash(std::string path) {
 
 }  // namespace
 
-CLI::App* add_import(CLI::App& app, ImportWords& words) {
+CLI::App* add_import(CLI::App& app, ImportArguments& words) {
     CLI::App* const import =
         app.add_subcommand("import", "Make a cloud image of another format ready to run");
     import->add_option("FILE", words.image, "The image (needed)")->type_name("");
@@ -52,7 +52,7 @@ CLI::App* add_import(CLI::App& app, ImportWords& words) {
     return import;
 }
 
-Result<ImportOptions> import_options(const ImportWords& words) {
+Result<ImportOptions> import_options(const ImportArguments& words) {
     if (words.image.size() != 1 || words.image.front().empty())
         return Error("give one FILE; see fmvm import --help");
     ImportOptions options;
@@ -60,9 +60,9 @@ Result<ImportOptions> import_options(const ImportWords& words) {
     const std::string* const to = FMVM_TRY(single("--to", words.to));
     options.to = without_slash(to != nullptr ? *to : default_target(options.image));
     if (options.to.empty()) return Error("--to: is empty; give the directory to be made");
-    std::optional<ImageFormat> format;
-    FMVM_TRY(apply(format, "--format", words.format, parse_image_format));
-    options.format = format ? *format : FMVM_TRY(image_format_by_name(options.image));
+    std::optional<node::ImageFormat> format;
+    FMVM_TRY(apply(format, "--format", words.format, node::parse_image_format));
+    options.format = format ? *format : FMVM_TRY(node::image_format_by_name(options.image));
     return options;
 }
 

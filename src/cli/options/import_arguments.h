@@ -7,11 +7,11 @@
 
 namespace fmvm::cli {
 
-struct ImportWords {
+struct ImportArguments {
     std::vector<std::string> image, to, format;
 };
 
-CLI::App* add_import(CLI::App& app, ImportWords& words);
-Result<ImportOptions> import_options(const ImportWords& words);
+CLI::App* add_import(CLI::App& app, ImportArguments& words);
+Result<ImportOptions> import_options(const ImportArguments& words);
 
 }  // namespace fmvm::cli

@@ -42,7 +42,7 @@ Result<std::uint64_t> scaled(std::uint64_t count, std::uint64_t factor, std::str
 }
 
 // Applies one item of a disk text and returns its key.
-Result<std::string_view> apply_disk_item(DiskOptions& disk, std::string_view item) {
+Result<std::string_view> apply_disk_item(node::DiskOptions& disk, std::string_view item) {
     const std::size_t equals = item.find('=');
     const bool has_value = equals != std::string_view::npos;
     const std::string_view key = item.substr(0, equals);
@@ -95,8 +95,8 @@ Result<unsigned> parse_count(std::string_view text) {
     return count;
 }
 
-Result<DiskOptions> parse_disk(std::string_view text) {
-    DiskOptions disk;
+Result<node::DiskOptions> parse_disk(std::string_view text) {
+    node::DiskOptions disk;
     std::vector<std::string_view> seen;
     for (std::string_view rest = text;;) {
         const std::size_t comma = rest.find(',');
@@ -115,25 +115,26 @@ Result<DiskOptions> parse_disk(std::string_view text) {
     return disk;
 }
 
-Result<ConsoleOptions> parse_console(std::string_view text) {
+Result<node::ConsoleOptions> parse_console(std::string_view text) {
     constexpr std::string_view file_prefix = "file:";
-    if (text == "stdio") return ConsoleOptions{ConsoleKind::stdio, {}};
-    if (text == "null") return ConsoleOptions{ConsoleKind::null, {}};
+    if (text == "stdio") return node::ConsoleOptions{node::ConsoleKind::stdio, {}};
+    if (text == "null") return node::ConsoleOptions{node::ConsoleKind::null, {}};
     if (text.starts_with(file_prefix)) {
-        return ConsoleOptions{ConsoleKind::file, std::string(text.substr(file_prefix.size()))};
+        return node::ConsoleOptions{node::ConsoleKind::file,
+                                    std::string(text.substr(file_prefix.size()))};
     }
     return make_error("'{}' is not a console; give stdio, file:PATH or null", text);
 }
 
-Result<HostQuirks> parse_host_quirks(std::string_view text) {
-    if (text == "auto") return HostQuirks::automatic;
-    if (text == "off") return HostQuirks::off;
+Result<node::HostQuirks> parse_host_quirks(std::string_view text) {
+    if (text == "auto") return node::HostQuirks::automatic;
+    if (text == "off") return node::HostQuirks::off;
     return make_error("'{}' is neither auto nor off; give one of the two", text);
 }
 
-Result<GuestTime> parse_guest_time(std::string_view text) {
-    if (text == "saved") return GuestTime::saved;
-    if (text == "now") return GuestTime::now;
+Result<node::GuestTime> parse_guest_time(std::string_view text) {
+    if (text == "saved") return node::GuestTime::saved;
+    if (text == "now") return node::GuestTime::now;
     return make_error("'{}' is neither saved nor now; give one of the two", text);
 }
 

@@ -21,13 +21,13 @@ Result<std::uint64_t> size_from_mib(std::uint64_t count);
 Result<unsigned> parse_count(std::string_view text);
 
 // path=PATH[,readonly][,direct][,serial=TEXT][,label=PATH]
-Result<DiskOptions> parse_disk(std::string_view text);
+Result<node::DiskOptions> parse_disk(std::string_view text);
 
 // stdio | null | file:PATH
-Result<ConsoleOptions> parse_console(std::string_view text);
+Result<node::ConsoleOptions> parse_console(std::string_view text);
 
 // auto | off
-Result<HostQuirks> parse_host_quirks(std::string_view text);
-Result<GuestTime> parse_guest_time(std::string_view text);
+Result<node::HostQuirks> parse_host_quirks(std::string_view text);
+Result<node::GuestTime> parse_guest_time(std::string_view text);
 
 }  // namespace fmvm::cli

@@ -76,22 +76,22 @@ Result<void> replace(T& target, const char* option, const std::vector<std::strin
 Result<void> replace_ms(std::chrono::milliseconds& target, const char* option,
                         const std::vector<std::string>& words) {
     std::optional<std::chrono::microseconds> value;
-    FMVM_TRY(apply(value, option, words, parse_duration));
+    FMVM_TRY(apply(value, option, words, node::parse_duration));
     if (!value) return {};
     if (*value < std::chrono::milliseconds(1)) return make_error("{}: give at least 1ms", option);
     target = std::chrono::duration_cast<std::chrono::milliseconds>(*value);
     return {};
 }
 
-Result<ArbiterOptions> arbiter_options(const ProtectionWords& words) {
-    std::optional<ArbiterOptions> arbiter;
-    FMVM_TRY(apply(arbiter, "--arbiter", words.arbiter, parse_arbiter));
+Result<node::ArbiterOptions> arbiter_options(const ProtectionArguments& words) {
+    std::optional<node::ArbiterOptions> arbiter;
+    FMVM_TRY(apply(arbiter, "--arbiter", words.arbiter, node::parse_arbiter));
     return needed(std::move(arbiter),
                   "no arbiter given; add --arbiter file:PATH, where both sides reach PATH");
 }
 
 // A ring protects again whatever it hands out: no page could be hot.
-Result<void> choose_dirty_log(ReplicationOptions& options, const ProtectionWords& words) {
+Result<void> choose_dirty_log(node::ReplicationOptions& options, const ProtectionArguments& words) {
     FMVM_TRY(replace(options.dirty_log, "--dirty-log", words.dirty_log, parse_dirty_log));
     bool& hot_pages = options.checkpointer.hot_pages;
     hot_pages = options.dirty_log != DirtyLogKind::ring;
@@ -103,10 +103,11 @@ Result<void> choose_dirty_log(ReplicationOptions& options, const ProtectionWords
     return {};
 }
 
-Result<void> apply_policy(lockstep::EpochPolicyOptions& policy, const ProtectionWords& words) {
-    FMVM_TRY(replace(policy.mode, "--sync", words.sync, parse_sync));
-    FMVM_TRY(replace(policy.interval_max, "--epoch", words.epoch, parse_duration));
-    FMVM_TRY(replace(policy.output_delay, "--output-delay", words.output_delay, parse_duration));
+Result<void> apply_policy(lockstep::EpochPolicyOptions& policy, const ProtectionArguments& words) {
+    FMVM_TRY(replace(policy.mode, "--sync", words.sync, node::parse_sync));
+    FMVM_TRY(replace(policy.interval_max, "--epoch", words.epoch, node::parse_duration));
+    FMVM_TRY(
+        replace(policy.output_delay, "--output-delay", words.output_delay, node::parse_duration));
     const bool adaptive = policy.mode == lockstep::SyncMode::adaptive;
     if (!adaptive && !(words.output_delay.empty() && words.dirty_budget.empty())) {
         return make_error("--sync {}: has no use for {}; leave it out", words.sync.front(),
@@ -120,7 +121,7 @@ Result<void> apply_policy(lockstep::EpochPolicyOptions& policy, const Protection
 }
 
 Result<void> apply_checkpointer(lockstep::CheckpointerOptions& checkpointer,
-                                const ProtectionWords& words) {
+                                const ProtectionArguments& words) {
     FMVM_TRY(replace(checkpointer.store_bytes, "--staging", words.staging, parse_size));
     if (checkpointer.store_bytes < mib || checkpointer.store_bytes > 1024 * gib)
         return Error("--staging: give 1M to 1T");
@@ -130,33 +131,34 @@ Result<void> apply_checkpointer(lockstep::CheckpointerOptions& checkpointer,
     return replace(checkpointer.verify_every, "--verify", words.verify, parse_count);
 }
 
-Result<ReplicationOptions> replication_options(const ProtectionWords& words) {
-    ReplicationOptions options;
+Result<node::ReplicationOptions> replication_options(const ProtectionArguments& words) {
+    node::ReplicationOptions options;
     FMVM_TRY(apply_policy(options.policy, words));
     FMVM_TRY(replace_ms(options.heartbeat, "--heartbeat", words.heartbeat));
     FMVM_TRY(replace_ms(options.lost_after, "--lost-after", words.lost_after));
     if (options.lost_after < 2 * options.heartbeat)
         return Error("--lost-after: give at least twice the --heartbeat");
     FMVM_TRY(replace(options.on_backup_lost, "--on-backup-lost", words.on_backup_lost,
-                     parse_on_backup_lost));
+                     node::parse_on_backup_lost));
     FMVM_TRY(apply_checkpointer(options.checkpointer, words));
     // Half of it for what a cut has to stage; the rest for hot pages and what is being sent.
     options.policy.dirty_budget =
         std::min(options.policy.dirty_budget, options.checkpointer.store_bytes / page_size / 2);
     FMVM_TRY(choose_dirty_log(options, words));
-    FMVM_TRY(replace(options.durable, "--ack", words.acknowledgement, parse_acknowledgement));
+    FMVM_TRY(replace(options.durable, "--ack", words.acknowledgement, node::parse_acknowledgement));
     FMVM_TRY(replace(options.trace, "--trace", words.trace, as_text));
     return options;
 }
 
 // Of a guest with disks; each side has its own unless something else was said.
-Result<lockstep::BlockMode> block_mode(const ProtectionWords& words, const RunOptions& machine) {
+Result<lockstep::BlockMode> block_mode(const ProtectionArguments& words,
+                                       const node::MachineOptions& machine) {
     lockstep::BlockMode mode = lockstep::BlockMode::replay;
-    FMVM_TRY(replace(mode, "--block", words.block, parse_block_mode));
+    FMVM_TRY(replace(mode, "--block", words.block, node::parse_block_mode));
     return machine.disks.empty() ? lockstep::BlockMode::none : mode;
 }
 
-void add_common(CLI::App& app, ProtectionWords& words) {
+void add_common(CLI::App& app, ProtectionArguments& words) {
     add_option(app, "--arbiter", words.arbiter, "file:PATH|none",
                "Who decides which side goes on alone; the same for both (needed)");
     add_option(app, "--block", words.block, "replay|copy|shared",
@@ -167,7 +169,7 @@ void add_common(CLI::App& app, ProtectionWords& words) {
     app.allow_extras();
 }
 
-void add_replication(CLI::App& app, ProtectionWords& words) {
+void add_replication(CLI::App& app, ProtectionArguments& words) {
     add_option(app, "--sync", words.sync, "kemari|epoch|adaptive",
                "When to cut (default adaptive)");
     add_option(app, "--epoch", words.epoch, "TIME", "Longest time between cuts (default 50ms)");
@@ -200,7 +202,7 @@ void add_replication(CLI::App& app, ProtectionWords& words) {
 
 }  // namespace
 
-CLI::App* add_primary(CLI::App& app, ProtectionWords& words) {
+CLI::App* add_primary(CLI::App& app, ProtectionArguments& words) {
     CLI::App* const primary =
         app.add_subcommand("primary", "Run a virtual machine and keep a backup in step");
     add_machine_options(*primary, words.machine);
@@ -214,7 +216,7 @@ CLI::App* add_primary(CLI::App& app, ProtectionWords& words) {
     return primary;
 }
 
-CLI::App* add_backup(CLI::App& app, ProtectionWords& words) {
+CLI::App* add_backup(CLI::App& app, ProtectionArguments& words) {
     CLI::App* const backup =
         app.add_subcommand("backup", "Follow a primary and go on with its guest when it dies");
     add_device_options(*backup, words.machine);
@@ -228,11 +230,11 @@ CLI::App* add_backup(CLI::App& app, ProtectionWords& words) {
     return backup;
 }
 
-Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words) {
-    PrimaryCommandOptions options;
+Result<node::PrimaryCommandOptions> primary_options(const ProtectionArguments& words) {
+    node::PrimaryCommandOptions options;
     options.machine = FMVM_TRY(machine_options(words.machine));
     std::optional<lockstep::Endpoint> backup;
-    FMVM_TRY(apply(backup, "--backup", words.backup, parse_endpoint));
+    FMVM_TRY(apply(backup, "--backup", words.backup, node::parse_endpoint));
     options.backup = FMVM_TRY(needed(std::move(backup), "no backup given; add --backup ADDR:PORT"));
     options.arbiter = FMVM_TRY(arbiter_options(words));
     options.block = FMVM_TRY(block_mode(words, options.machine));
@@ -242,16 +244,16 @@ Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words) {
             "out, or --block shared");
     }
     options.restart = words.restart;
-    FMVM_TRY(check_plaintext("--backup", options.backup, words.insecure_plaintext));
+    FMVM_TRY(node::check_plaintext("--backup", options.backup, words.insecure_plaintext));
     options.replication = FMVM_TRY(replication_options(words));
     return options;
 }
 
-Result<BackupCommandOptions> backup_options(const ProtectionWords& words) {
-    BackupCommandOptions options;
+Result<node::BackupCommandOptions> backup_options(const ProtectionArguments& words) {
+    node::BackupCommandOptions options;
     options.machine = FMVM_TRY(device_options(words.machine));
     std::optional<lockstep::Endpoint> listen;
-    FMVM_TRY(apply(listen, "--listen", words.listen, parse_endpoint));
+    FMVM_TRY(apply(listen, "--listen", words.listen, node::parse_endpoint));
     options.listen =
         FMVM_TRY(needed(std::move(listen), "no address given; add --listen ADDR:PORT"));
     std::optional<std::string> directory;
@@ -260,10 +262,10 @@ Result<BackupCommandOptions> backup_options(const ProtectionWords& words) {
         FMVM_TRY(needed(std::move(directory), "no directory given; add --dir PATH"));
     options.arbiter = FMVM_TRY(arbiter_options(words));
     options.block = FMVM_TRY(block_mode(words, options.machine));
-    FMVM_TRY(check_plaintext("--listen", options.listen, words.insecure_plaintext));
-    FMVM_TRY(apply(options.next_backup, "--backup", words.backup, parse_endpoint));
+    FMVM_TRY(node::check_plaintext("--listen", options.listen, words.insecure_plaintext));
+    FMVM_TRY(apply(options.next_backup, "--backup", words.backup, node::parse_endpoint));
     if (options.next_backup)
-        FMVM_TRY(check_plaintext("--backup", *options.next_backup, words.insecure_plaintext));
+        FMVM_TRY(node::check_plaintext("--backup", *options.next_backup, words.insecure_plaintext));
     options.replication = FMVM_TRY(replication_options(words));
     return options;
 }

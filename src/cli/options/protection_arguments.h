@@ -7,8 +7,8 @@
 
 namespace fmvm::cli {
 
-struct ProtectionWords {
-    RunWords machine;
+struct ProtectionArguments {
+    RunArguments machine;
     std::vector<std::string> backup, listen, block, directory, arbiter, heartbeat, lost_after, sync,
         epoch, output_delay, dirty_budget, on_backup_lost, staging, compress, dirty_log, hot_pages,
         verify, trace, acknowledgement;
@@ -16,10 +16,10 @@ struct ProtectionWords {
     bool restart = false;
 };
 
-CLI::App* add_primary(CLI::App& app, ProtectionWords& words);
-CLI::App* add_backup(CLI::App& app, ProtectionWords& words);
+CLI::App* add_primary(CLI::App& app, ProtectionArguments& words);
+CLI::App* add_backup(CLI::App& app, ProtectionArguments& words);
 
-Result<PrimaryCommandOptions> primary_options(const ProtectionWords& words);
-Result<BackupCommandOptions> backup_options(const ProtectionWords& words);
+Result<node::PrimaryCommandOptions> primary_options(const ProtectionArguments& words);
+Result<node::BackupCommandOptions> backup_options(const ProtectionArguments& words);
 
 }  // namespace fmvm::cli

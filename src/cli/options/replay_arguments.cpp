@@ -20,9 +20,9 @@ Examples:
 Exit status: 0 when all was carried out; 1 when an image is not what the log says, or a disk fails;
 2 for bad usage, a log that is damaged, an image of another size.)";
 
-Result<DiskOptions> parse_image(std::string_view text) {
+Result<node::DiskOptions> parse_image(std::string_view text) {
     if (text.starts_with("path=")) {
-        DiskOptions disk = FMVM_TRY(parse_disk(text));
+        node::DiskOptions disk = FMVM_TRY(parse_disk(text));
         if (disk.readonly || !disk.serial.empty() || !disk.label.empty()) {
             return make_error(
                 "'{}': an image is written to, and shown to no guest; give path=IMAGE[,direct]",
@@ -31,14 +31,14 @@ Result<DiskOptions> parse_image(std::string_view text) {
         return disk;
     }
     if (text.empty()) return Error("is empty; give the path of an image");
-    DiskOptions disk;
+    node::DiskOptions disk;
     disk.path = std::string(text);
     return disk;
 }
 
 }  // namespace
 
-CLI::App* add_replay(CLI::App& app, ReplayWords& words) {
+CLI::App* add_replay(CLI::App& app, ReplayArguments& words) {
     CLI::App* const replay =
         app.add_subcommand("replay", "Carry out or show what --record has written");
     replay->add_option("LOG", words.log, "The file that --record made (needed)")->type_name("");
@@ -52,7 +52,7 @@ CLI::App* add_replay(CLI::App& app, ReplayWords& words) {
     return replay;
 }
 
-Result<ReplayOptions> replay_options(const ReplayWords& words) {
+Result<ReplayOptions> replay_options(const ReplayArguments& words) {
     if (words.log.size() != 1) return Error("give one LOG; see fmvm replay --help");
     ReplayOptions options;
     options.log = words.log.front();
@@ -61,7 +61,7 @@ Result<ReplayOptions> replay_options(const ReplayWords& words) {
     if (until == 0u) return Error("--until: epochs count from 1; give one of them");
     if (until) options.until = *until;
     for (const std::string& word : words.disk) {
-        Result<DiskOptions> disk = parse_image(word);
+        Result<node::DiskOptions> disk = parse_image(word);
         if (!disk.ok()) return make_error("--disk: {}", disk.error().message());
         options.disks.push_back(std::move(disk).value());
     }

@@ -7,13 +7,13 @@
 
 namespace fmvm::cli {
 
-struct ReplayWords {
+struct ReplayArguments {
     std::vector<std::string> log, disk, until;
     bool dump = false;
     bool json = false;
 };
 
-CLI::App* add_replay(CLI::App& app, ReplayWords& words);
-Result<ReplayOptions> replay_options(const ReplayWords& words);
+CLI::App* add_replay(CLI::App& app, ReplayArguments& words);
+Result<ReplayOptions> replay_options(const ReplayArguments& words);
 
 }  // namespace fmvm::cli

@@ -13,7 +13,7 @@ Result<std::string> as_it_is(std::string_view text) {
     return std::string(text);
 }
 
-Result<GivenOptions> options_of(const RunWords& words) {
+Result<GivenOptions> options_of(const RunArguments& words) {
     GivenOptions given;
     FMVM_TRY(apply(given.restore, "--restore", words.restore, as_it_is));
     FMVM_TRY(apply(given.guest_time, "--guest-time", words.guest_time, parse_guest_time));
@@ -27,7 +27,7 @@ Result<GivenOptions> options_of(const RunWords& words) {
     FMVM_TRY(apply(given.console, "--console", words.console, parse_console));
     FMVM_TRY(apply(given.host_quirks, "--host-quirks", words.quirks, parse_host_quirks));
     for (const std::string& word : words.disk) {
-        Result<DiskOptions> disk = parse_disk(word);
+        Result<node::DiskOptions> disk = parse_disk(word);
         if (!disk.ok()) return make_error("--disk: {}", disk.error().message());
         if (!given.disks) given.disks.emplace();
         given.disks->push_back(std::move(disk).value());
@@ -44,7 +44,7 @@ void add_option(CLI::App& app, const char* name, std::vector<std::string>& targe
     option->type_name(type)->expected(1)->take_all()->allow_extra_args(false);
 }
 
-void add_device_options(CLI::App& app, RunWords& words) {
+void add_device_options(CLI::App& app, RunArguments& words) {
     add_option(app, "--disk", words.disk,
                "path=PATH[,readonly][,direct][,serial=TEXT][,label=PATH]",
                "A virtio disk: raw image file or block device; repeatable");
@@ -55,7 +55,7 @@ void add_device_options(CLI::App& app, RunWords& words) {
     app.add_flag("-v,--verbose", words.verbosity, "Say more on stderr; twice for debugging");
 }
 
-void add_machine_options(CLI::App& app, RunWords& words) {
+void add_machine_options(CLI::App& app, RunArguments& words) {
     add_option(app, "--kernel", words.kernel, "PATH",
                "ELF vmlinux or bzImage (needed, but for --restore)");
     add_option(app, "--initrd", words.initrd, "PATH", "Initial RAM disk");
@@ -76,7 +76,7 @@ void add_machine_options(CLI::App& app, RunWords& words) {
                "Add the Linux parameters that this host's KVM needs (default auto)");
 }
 
-void add_start_options(CLI::App& app, RunWords& words) {
+void add_start_options(CLI::App& app, RunArguments& words) {
     add_option(app, "--record", words.record, "FILE",
                "Write what the guest does to its disks to a new file, for fmvm replay");
     app.add_flag("--force-stale", words.force_stale,
@@ -90,12 +90,12 @@ Result<const std::string*> single(const char* option, const std::vector<std::str
     return words.empty() ? nullptr : &words.front();
 }
 
-Result<RunOptions> machine_options(const RunWords& words) {
+Result<node::MachineOptions> machine_options(const RunArguments& words) {
     GivenOptions given = FMVM_TRY(options_of(words));
     const std::string* const config = FMVM_TRY(single("--config", words.config));
     if (config) given = merge(std::move(given), FMVM_TRY(read_config_file(*config)));
-    const std::uint64_t host_memory = FMVM_TRY(host_memory_bytes());
-    RunOptions options = FMVM_TRY(complete(std::move(given), host_memory));
+    const std::uint64_t host_memory = FMVM_TRY(node::host_memory_bytes());
+    node::MachineOptions options = FMVM_TRY(complete(std::move(given), host_memory));
     options.force_stale = words.force_stale;
     const std::string* const record = FMVM_TRY(single("--record", words.record));
     if (record == nullptr) return options;
@@ -106,7 +106,7 @@ Result<RunOptions> machine_options(const RunWords& words) {
     return options;
 }
 
-Result<RunOptions> device_options(const RunWords& words) {
+Result<node::MachineOptions> device_options(const RunArguments& words) {
     return complete_devices(FMVM_TRY(options_of(words)));
 }
 

@@ -15,7 +15,7 @@
 namespace fmvm::cli {
 
 // The words behind each option, as often as they stood.
-struct RunWords {
+struct RunArguments {
     std::vector<std::string> restore, guest_time, control, kernel, initrd, cmdline, memory, cpus,
         cpu, disk, console, config, quirks, record;
     int verbosity = 0;
@@ -26,12 +26,12 @@ struct RunWords {
 void add_option(CLI::App& app, const char* name, std::vector<std::string>& target, const char* type,
                 const char* help);
 // Disks, console, verbosity.
-void add_device_options(CLI::App& app, RunWords& words);
+void add_device_options(CLI::App& app, RunArguments& words);
 // Those and kernel, snapshot, memory, CPUs, configuration file.
-void add_machine_options(CLI::App& app, RunWords& words);
+void add_machine_options(CLI::App& app, RunArguments& words);
 
 // --force-stale and --record, of those commands that begin to run a guest on its disks.
-void add_start_options(CLI::App& app, RunWords& words);
+void add_start_options(CLI::App& app, RunArguments& words);
 
 // The one word of an option that may stand once.
 Result<const std::string*> single(const char* option, const std::vector<std::string>& words);
@@ -48,8 +48,8 @@ Result<void> apply(std::optional<T>& target, const char* option,
 }
 
 // The machine that the words, and the configuration file that they name, describe.
-Result<RunOptions> machine_options(const RunWords& words);
+Result<node::MachineOptions> machine_options(const RunArguments& words);
 // Of a machine whose shape somebody else decides: disks, console, verbosity.
-Result<RunOptions> device_options(const RunWords& words);
+Result<node::MachineOptions> device_options(const RunArguments& words);
 
 }  // namespace fmvm::cli

@@ -164,8 +164,8 @@ Result<void> Backup::handle_disk(const Frame& frame) {
     return {};
 }
 
-void Backup::send(std::vector<Piece> pieces) {
-    for (Piece& piece : pieces)
+void Backup::send(std::vector<OutgoingMessage> pieces) {
+    for (OutgoingMessage& piece : pieces)
         channel_->send(piece.type, std::move(piece.body));
 }
 

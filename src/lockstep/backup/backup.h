@@ -107,7 +107,7 @@ class Backup : public ChannelUser {
     void send(const Message& message) {
         channel_->send(Message::type, message.encode());
     }
-    void send(std::vector<Piece> pieces);
+    void send(std::vector<OutgoingMessage> pieces);
     void refuse(const std::string& reason);
     void primary_lost(const std::string& reason);
     void claim();

@@ -51,7 +51,7 @@ class CheckpointSource {
     virtual Result<void> begin() = 0;
     // The guest runs. The next message of the initial copy, for epoch 1; empty when there is none
     // now: because it is done, or waits for the backup or for a request of the guest.
-    virtual Result<Piece> next_initial() = 0;
+    virtual Result<OutgoingMessage> next_initial() = 0;
     // What is left is little enough for a cut.
     virtual bool initial_done() const = 0;
     // How far the initial copy is, for people.
@@ -62,10 +62,10 @@ class CheckpointSource {
     // Stops the guest, captures everything, and lets it go on, unless `stay_stopped`.
     virtual Result<void> cut(EpochId epoch, bool stay_stopped) = 0;
     // The next message of the last cut; empty when there is none left.
-    virtual Piece next_piece() = 0;
+    virtual OutgoingMessage next_piece() = 0;
     // Of the last cut:
     virtual const std::vector<std::uint8_t>& state() const = 0;  // an encoded StateImage
-    virtual const OutputGate::EpochOutput& output() const = 0;
+    virtual const ConsoleGate::EpochOutput& output() const = 0;
     // Of each page and, behind them, of the state; or none.
     virtual const std::vector<std::uint64_t>& digests() const = 0;
     virtual const CutReport& report() const = 0;

@@ -54,7 +54,7 @@ class Laps {
 }  // namespace
 
 Result<std::unique_ptr<Checkpointer>> Checkpointer::create(CheckpointedMachine& machine,
-                                                           DirtyLog& log, OutputGate& gate,
+                                                           DirtyLog& log, ConsoleGate& gate,
                                                            std::vector<WriteGate*> write_gates,
                                                            PrimaryDisks* disks,
                                                            const CheckpointerOptions& options) {
@@ -63,7 +63,7 @@ Result<std::unique_ptr<Checkpointer>> Checkpointer::create(CheckpointedMachine& 
         machine, log, gate, std::move(write_gates), disks, options, std::move(store)));
 }
 
-Checkpointer::Checkpointer(CheckpointedMachine& machine, DirtyLog& log, OutputGate& gate,
+Checkpointer::Checkpointer(CheckpointedMachine& machine, DirtyLog& log, ConsoleGate& gate,
                            std::vector<WriteGate*> write_gates, PrimaryDisks* disks,
                            const CheckpointerOptions& options, std::shared_ptr<PageStore> store)
     : machine_(machine),
@@ -132,19 +132,19 @@ Result<void> Checkpointer::disk_message(const Frame& frame) {
 }
 
 // Disks first: they may take long, and memory that was copied before would have changed again.
-Result<Piece> Checkpointer::next_initial() {
+Result<OutgoingMessage> Checkpointer::next_initial() {
     // In turns with what the guest changes on its disks, once those are equal: it may change them
     // as fast as the link takes it. What is left of that then goes with the first cut.
     if (disks_ != nullptr && !(std::exchange(pages_next_, false) && disks_->equal())) {
-        Piece piece = FMVM_TRY(disks_->next_initial());
+        OutgoingMessage piece = FMVM_TRY(disks_->next_initial());
         pages_next_ = !piece.empty();
         if (pages_next_ || !disks_->equal()) return piece;
     }
     if (!initial_done_) {
-        Piece piece{FrameType::pages, FMVM_TRY(next_initial_pages())};
+        OutgoingMessage piece{FrameType::pages, FMVM_TRY(next_initial_pages())};
         if (!piece.empty()) return piece;
     }
-    return disks_ == nullptr ? Piece{} : disks_->rest_of_initial();
+    return disks_ == nullptr ? OutgoingMessage{} : disks_->rest_of_initial();
 }
 
 Result<GatheredBody> Checkpointer::next_initial_pages() {
@@ -296,7 +296,7 @@ void Checkpointer::copy_piece(std::size_t piece) {
 
 // From the first cut on, output waits for its epoch's commit; before it, nobody could contradict
 // it.
-OutputGate::EpochOutput Checkpointer::close_gates() {
+ConsoleGate::EpochOutput Checkpointer::close_gates() {
     gate_.hold();
     for (WriteGate* gate : write_gates_) {
         gate->hold();
@@ -346,7 +346,7 @@ void Checkpointer::digest_pages() {
     digests_.push_back(digest_of(state_));
 }
 
-Piece Checkpointer::next_piece() {
+OutgoingMessage Checkpointer::next_piece() {
     if (disks_ != nullptr && !std::exchange(decided_, true)) decide();
     GatheredBody pages = next_pages();
     if (!pages.empty() || disks_ == nullptr) return {FrameType::pages, std::move(pages)};

@@ -45,21 +45,21 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     // Machine, log, gates and disks outlive this. disks: of which the backup has its own; may be
     // null.
     static Result<std::unique_ptr<Checkpointer>> create(CheckpointedMachine& machine, DirtyLog& log,
-                                                        OutputGate& gate,
+                                                        ConsoleGate& gate,
                                                         std::vector<WriteGate*> write_gates,
                                                         PrimaryDisks* disks,
                                                         const CheckpointerOptions& options);
     ~Checkpointer() override;
 
     Result<void> begin() override;
-    Result<Piece> next_initial() override;
+    Result<OutgoingMessage> next_initial() override;
     bool initial_done() const override;
     std::string initial_progress() const override;
     Result<void> disk_message(const Frame& frame) override;
     Result<void> cut(EpochId epoch, bool stay_stopped) override;
-    Piece next_piece() override;
+    OutgoingMessage next_piece() override;
     const std::vector<std::uint8_t>& state() const override { return state_; }
-    const OutputGate::EpochOutput& output() const override { return output_; }
+    const ConsoleGate::EpochOutput& output() const override { return output_; }
     const std::vector<std::uint64_t>& digests() const override { return digests_; }
     const CutReport& report() const override { return report_; }
     const PageCounts& counts() const override { return counts_; }
@@ -85,7 +85,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
         PageStore::Slot slot;  // none: it did not fit, take it from the standing guest's RAM
     };
 
-    Checkpointer(CheckpointedMachine& machine, DirtyLog& log, OutputGate& gate,
+    Checkpointer(CheckpointedMachine& machine, DirtyLog& log, ConsoleGate& gate,
                  std::vector<WriteGate*> write_gates, PrimaryDisks* disks,
                  const CheckpointerOptions& options, std::shared_ptr<PageStore> store);
     const std::uint8_t* find(PageIndex page) const override;
@@ -105,13 +105,13 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     void keep_copy(const Staged& staged);
     void count(PageEncoding encoding);
     void forget_copies();
-    OutputGate::EpochOutput close_gates();
+    ConsoleGate::EpochOutput close_gates();
     bool holds_writes() const;
 
     CheckpointedMachine& machine_;
     GuestMemory& memory_;
     DirtyLog& log_;
-    OutputGate& gate_;
+    ConsoleGate& gate_;
     const std::vector<WriteGate*> write_gates_;
     PrimaryDisks* const disks_;
     const CheckpointerOptions options_;
@@ -145,7 +145,7 @@ class Checkpointer : public CheckpointSource, private replay::StagedPages {
     bool stay_stopped_ = false;
     bool digest_next_ = false;  // whatever the options say
     std::vector<std::uint8_t> state_;
-    OutputGate::EpochOutput output_;
+    ConsoleGate::EpochOutput output_;
     std::vector<std::uint64_t> digests_;
     CutReport report_;
     std::chrono::steady_clock::time_point cut_began_{};

@@ -20,7 +20,7 @@ SharedWork::~SharedWork() {
     helper_.join();
 }
 
-void SharedWork::run(std::size_t count, const Piece& piece) {
+void SharedWork::run(std::size_t count, const OutgoingMessage& piece) {
     {
         const std::lock_guard lock(mutex_);
         piece_ = &piece;
@@ -40,7 +40,7 @@ void SharedWork::help() {
         changed_.wait(lock, [this] { return ending_ || piece_ != nullptr; });
         if (ending_) return;
         helping_ = true;
-        const Piece& piece = *piece_;
+        const OutgoingMessage& piece = *piece_;
         const std::size_t count = count_;
         lock.unlock();
         take_pieces(count, piece);
@@ -51,7 +51,7 @@ void SharedWork::help() {
     }
 }
 
-void SharedWork::take_pieces(std::size_t count, const Piece& piece) {
+void SharedWork::take_pieces(std::size_t count, const OutgoingMessage& piece) {
     for (std::size_t index = next_++; index < count; index = next_++)
         piece(index);
 }

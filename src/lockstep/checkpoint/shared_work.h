@@ -20,18 +20,18 @@ class SharedWork {
     SharedWork(const SharedWork&) = delete;
     SharedWork& operator=(const SharedWork&) = delete;
 
-    using Piece = std::function<void(std::size_t index)>;
+    using OutgoingMessage = std::function<void(std::size_t index)>;
     // Calls piece(index) once for each index below `count`, on either thread, and returns when all
     // of them are done. A helper that is late leaves the work to the caller.
-    void run(std::size_t count, const Piece& piece);
+    void run(std::size_t count, const OutgoingMessage& piece);
 
   private:
     void help();
-    void take_pieces(std::size_t count, const Piece& piece);
+    void take_pieces(std::size_t count, const OutgoingMessage& piece);
 
     std::mutex mutex_;
     std::condition_variable changed_;
-    const Piece* piece_ = nullptr;  // of the work under way
+    const OutgoingMessage* piece_ = nullptr;  // of the work under way
     bool helping_ = false;
     bool ending_ = false;
     std::atomic<std::size_t> next_{0};

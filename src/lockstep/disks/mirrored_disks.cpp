@@ -82,21 +82,21 @@ Result<void> MirroredDisks::begin() {
 
 // A block that is read now holds every change that was taken from the log before, and those that
 // complete later come behind it in the stream.
-Result<Piece> MirroredDisks::next_initial() {
+Result<OutgoingMessage> MirroredDisks::next_initial() {
     if (!outgoing_.empty()) {
-        Piece piece = std::move(outgoing_.front());
+        OutgoingMessage piece = std::move(outgoing_.front());
         outgoing_.pop_front();
         return piece;
     }
     // Not before each image's label says that it is being made equal. What is logged meanwhile
     // waits.
     if (!std::ranges::all_of(sources_, [](const auto& source) { return source != nullptr; })) {
-        if (std::chrono::steady_clock::now() - naming_began_ < naming_max) return Piece{};
+        if (std::chrono::steady_clock::now() - naming_began_ < naming_max) return OutgoingMessage{};
         return Error("the backup does not say what it knows of its disks");
     }
     // In turns: a guest that writes as fast as the link takes it would keep the comparison from its
     // end.
-    Piece piece;
+    OutgoingMessage piece;
     if (std::exchange(compare_next_, false)) {
         piece = FMVM_TRY(next_digests());
         return piece.empty() ? next_mirrored() : std::move(piece);
@@ -106,21 +106,21 @@ Result<Piece> MirroredDisks::next_initial() {
     return piece.empty() ? next_digests() : std::move(piece);
 }
 
-Piece MirroredDisks::next_mirrored() {
+OutgoingMessage MirroredDisks::next_mirrored() {
     return {FrameType::block_log, blocks_.next_mirrored()};
 }
 
-Piece MirroredDisks::rest_of_initial() {
+OutgoingMessage MirroredDisks::rest_of_initial() {
     return {FrameType::block_log, blocks_.rest_of_mirrored()};
 }
 
-Result<Piece> MirroredDisks::next_digests() {
-    if (!blocks_.may_cut()) return Piece{};
+Result<OutgoingMessage> MirroredDisks::next_digests() {
+    if (!blocks_.may_cut()) return OutgoingMessage{};
     for (const auto& source : sources_) {
         const auto digests = FMVM_TRY(source->next());
-        if (digests) return Piece{FrameType::disk_digests, digests->encode()};
+        if (digests) return OutgoingMessage{FrameType::disk_digests, digests->encode()};
     }
-    return Piece{};
+    return OutgoingMessage{};
 }
 
 bool MirroredDisks::equal() const {
@@ -229,7 +229,7 @@ void MirroredDisks::close(EpochId epoch) {
     if (scrubber_) scrubber_->cut();
 }
 
-Piece MirroredDisks::next_piece(EpochId epoch) {
+OutgoingMessage MirroredDisks::next_piece(EpochId epoch) {
     return {FrameType::block_log, blocks_.next_body(epoch)};
 }
 

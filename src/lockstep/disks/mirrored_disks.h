@@ -39,8 +39,8 @@ class MirroredDisks : public PrimaryDisks {
     Result<void> release();
 
     Result<void> begin() override;
-    Result<Piece> next_initial() override;
-    Piece rest_of_initial() override;
+    Result<OutgoingMessage> next_initial() override;
+    OutgoingMessage rest_of_initial() override;
     bool equal() const override;
     bool may_cut() const override { return equal() && blocks_.may_cut(); }
     bool settled() const override { return blocks_.settled(); }
@@ -50,7 +50,7 @@ class MirroredDisks : public PrimaryDisks {
     void decide(const replay::StagedPages& staged) override { blocks_.decide(staged); }
     const replay::BlockCounts& counts() const override { return blocks_.counts(); }
     std::span<const PageIndex> filled() const override { return blocks_.filled(); }
-    Piece next_piece(EpochId epoch) override;
+    OutgoingMessage next_piece(EpochId epoch) override;
     void committed(EpochId epoch) override;
     bool under_pressure() const override { return blocks_.under_pressure(); }
     void on_pressure(std::function<void()> handler) override {
@@ -66,8 +66,8 @@ class MirroredDisks : public PrimaryDisks {
         EpochId epoch = 0;
         std::vector<std::vector<replay::BlockIndex>> blocks;  // of each disk, ascending
     };
-    Piece next_mirrored();
-    Result<Piece> next_digests();
+    OutgoingMessage next_mirrored();
+    Result<OutgoingMessage> next_digests();
     Result<replay::ResyncSource*> source(std::uint8_t disk);
     Result<void> handle(const Frame& frame);
     Result<void> known(const replay::KnownMessage& message);
@@ -84,7 +84,7 @@ class MirroredDisks : public PrimaryDisks {
     std::vector<Disk> disks_;
     replay::EpochRecorder* const recorder_;
     std::vector<std::unique_ptr<replay::ResyncSource>> sources_;  // of this connection
-    std::deque<Piece> outgoing_;
+    std::deque<OutgoingMessage> outgoing_;
     std::deque<EpochChanges> changes_;  // of epochs cut and not committed
     std::optional<replay::Scrubber> scrubber_;
     std::uint64_t next_check_ = 1;  // of this connection, when there is no scrubber

@@ -27,9 +27,9 @@ class PrimaryDisks {
     virtual Result<void> begin() = 0;
     // The next message to send while the guest runs: a piece of a disk, or what the guest changed
     // since; empty when there is none now.
-    virtual Result<Piece> next_initial() = 0;
+    virtual Result<OutgoingMessage> next_initial() = 0;
     // What is left of changes of which the backup has got a part; empty when nothing is.
-    virtual Piece rest_of_initial() = 0;
+    virtual OutgoingMessage rest_of_initial() = 0;
     // The backup's disks are equal but for what next_initial() and the first cut still bring.
     virtual bool equal() const = 0;
     // Nothing that the first cut could find in flight would escape the log.
@@ -48,7 +48,7 @@ class PrimaryDisks {
     // Pages that reads fill on the backup; ascending. They need not travel, and those of them that
     // are in no dirty set have nevertheless changed. Until the first next_piece().
     virtual std::span<const PageIndex> filled() const = 0;
-    virtual Piece next_piece(EpochId epoch) = 0;
+    virtual OutgoingMessage next_piece(EpochId epoch) = 0;
     virtual void committed(EpochId epoch) = 0;
     // The log wants to be emptied by a cut. The handler is called on the loop thread when that
     // begins; set while the loop stands.

@@ -22,9 +22,9 @@ class ShadowDisks {
     virtual ~ShadowDisks() = default;
 
     // What the primary is told first: what this side knows of its disks.
-    virtual std::vector<Piece> known() = 0;
+    virtual std::vector<OutgoingMessage> known() = 0;
     // A message of the primary that makes the disks equal; what is answered.
-    virtual Result<std::vector<Piece>> message(const Frame& frame) = 0;
+    virtual Result<std::vector<OutgoingMessage>> message(const Frame& frame) = 0;
     // All that may have differed was compared and, where it did, copied.
     virtual bool equal() const = 0;
     // The first epoch is being committed: from now on this side could take over.

@@ -40,8 +40,8 @@ StandbyDisks::~StandbyDisks() {
     if (!taken_over_) static_cast<void>(trusted(replayer_.wait_all()));
 }
 
-std::vector<Piece> StandbyDisks::known() {
-    std::vector<Piece> pieces;
+std::vector<OutgoingMessage> StandbyDisks::known() {
+    std::vector<OutgoingMessage> pieces;
     for (const replay::ResyncTarget& target : targets_)
         pieces.push_back({FrameType::disk_known, target.known().encode()});
     return pieces;
@@ -53,8 +53,8 @@ Result<replay::ResyncTarget*> StandbyDisks::target(std::uint8_t disk) {
     return &targets_[disk];
 }
 
-Result<std::vector<Piece>> StandbyDisks::message(const Frame& frame) {
-    std::vector<Piece> answers;
+Result<std::vector<OutgoingMessage>> StandbyDisks::message(const Frame& frame) {
+    std::vector<OutgoingMessage> answers;
     if (frame.type == FrameType::disk_begin) {
         const auto begin = FMVM_TRY(replay::BeginMessage::decode(frame.body));
         replay::ResyncTarget* const of_disk = FMVM_TRY(target(begin.disk));

@@ -29,8 +29,8 @@ class StandbyDisks : public ShadowDisks {
                  Generation generation);
     ~StandbyDisks() override;
 
-    std::vector<Piece> known() override;
-    Result<std::vector<Piece>> message(const Frame& frame) override;
+    std::vector<OutgoingMessage> known() override;
+    Result<std::vector<OutgoingMessage>> message(const Frame& frame) override;
     bool equal() const override;
     Result<void> follow() override;
     Result<void> check(const replay::BlockRecord& record) const override;

@@ -10,15 +10,15 @@
 
 namespace fmvm::lockstep {
 
-static_assert(OutputGate::held_bytes_max <= output_bytes_max);
+static_assert(ConsoleGate::held_bytes_max <= output_bytes_max);
 
-OutputGate::OutputGate(OutputSink& downstream, std::uint64_t position, Now now)
+ConsoleGate::ConsoleGate(OutputSink& downstream, std::uint64_t position, Now now)
     : downstream_(downstream),
       now_(std::move(now)),
       held_position_(position),
       closed_position_(position) {}
 
-void OutputGate::write(std::span<const std::uint8_t> bytes) {
+void ConsoleGate::write(std::span<const std::uint8_t> bytes) {
     bool begins_to_wait = false;
     {
         const std::lock_guard lock(mutex_);
@@ -40,42 +40,42 @@ void OutputGate::write(std::span<const std::uint8_t> bytes) {
     if (begins_to_wait && waiting_handler_) waiting_handler_();
 }
 
-bool OutputGate::has_room() const {
+bool ConsoleGate::has_room() const {
     const std::lock_guard lock(mutex_);
     const bool room = held_.size() < room_limit && downstream_.has_room();
     if (!room) starved_ = true;
     return room;
 }
 
-void OutputGate::on_room(std::function<void()> handler) {
+void ConsoleGate::on_room(std::function<void()> handler) {
     room_handler_ = handler;
     downstream_.on_room(std::move(handler));
 }
 
-std::uint64_t OutputGate::unwritten() const {
+std::uint64_t ConsoleGate::unwritten() const {
     const std::lock_guard lock(mutex_);
     return held_.size() + downstream_.unwritten();
 }
 
-std::vector<std::uint8_t> OutputGate::unwritten_bytes() const {
+std::vector<std::uint8_t> ConsoleGate::unwritten_bytes() const {
     const std::lock_guard lock(mutex_);
     std::vector<std::uint8_t> bytes = downstream_.unwritten_bytes();
     bytes.insert(bytes.end(), held_.begin(), held_.end());
     return bytes;
 }
 
-void OutputGate::begin_at(std::uint64_t position) {
+void ConsoleGate::begin_at(std::uint64_t position) {
     const std::lock_guard lock(mutex_);
     FMVM_CHECK(!holding_ && held_.empty());
     held_position_ = closed_position_ = position;
 }
 
-void OutputGate::hold() {
+void ConsoleGate::hold() {
     const std::lock_guard lock(mutex_);
     holding_ = true;
 }
 
-void OutputGate::open() {
+void ConsoleGate::open() {
     bool room_again = false;
     {
         const std::lock_guard lock(mutex_);
@@ -88,12 +88,12 @@ void OutputGate::open() {
     if (room_again && room_handler_) room_handler_();
 }
 
-std::optional<OutputGate::Clock::time_point> OutputGate::waiting_since() const {
+std::optional<ConsoleGate::Clock::time_point> ConsoleGate::waiting_since() const {
     const std::lock_guard lock(mutex_);
     return waiting_since_;
 }
 
-OutputGate::EpochOutput OutputGate::close_epoch() {
+ConsoleGate::EpochOutput ConsoleGate::close_epoch() {
     const std::lock_guard lock(mutex_);
     const auto taken = static_cast<std::ptrdiff_t>(closed_position_ - held_position_);
     EpochOutput output{closed_position_, {held_.begin() + taken, held_.end()}};
@@ -102,7 +102,7 @@ OutputGate::EpochOutput OutputGate::close_epoch() {
     return output;
 }
 
-OutputGate::EpochOutput OutputGate::close_first_epoch() {
+ConsoleGate::EpochOutput ConsoleGate::close_first_epoch() {
     EpochOutput output = close_epoch();
     const std::vector<std::uint8_t> earlier = downstream_.unwritten_bytes();
     FMVM_CHECK(earlier.size() <= output.position);  // all of it came through here
@@ -111,7 +111,7 @@ OutputGate::EpochOutput OutputGate::close_first_epoch() {
     return output;
 }
 
-void OutputGate::release(std::uint64_t position) {
+void ConsoleGate::release(std::uint64_t position) {
     bool room_again = false;
     {
         const std::lock_guard lock(mutex_);
@@ -123,7 +123,7 @@ void OutputGate::release(std::uint64_t position) {
     if (room_again && room_handler_) room_handler_();
 }
 
-void OutputGate::release_locked(std::uint64_t position) {
+void ConsoleGate::release_locked(std::uint64_t position) {
     if (position <= held_position_) return;
     const auto count = static_cast<std::size_t>(position - held_position_);
     downstream_.write(std::span(held_).first(count));
@@ -131,12 +131,12 @@ void OutputGate::release_locked(std::uint64_t position) {
     held_position_ = position;
 }
 
-std::uint64_t OutputGate::position() const {
+std::uint64_t ConsoleGate::position() const {
     const std::lock_guard lock(mutex_);
     return held_position_ + held_.size();
 }
 
-std::uint64_t OutputGate::shown() const {
+std::uint64_t ConsoleGate::shown() const {
     const std::lock_guard lock(mutex_);
     return held_position_ - std::min(held_position_, downstream_.unwritten());
 }

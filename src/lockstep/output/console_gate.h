@@ -22,13 +22,13 @@
 
 namespace fmvm::lockstep {
 
-class OutputGate : public OutputSink {
+class ConsoleGate : public OutputSink {
   public:
     using Clock = std::chrono::steady_clock;
     using Now = std::function<Clock::time_point()>;  // the simulation has its own time
 
     // The sink must outlive the gate. `position`: of the next byte; not 0 for a restored guest.
-    explicit OutputGate(OutputSink& downstream, std::uint64_t position = 0, Now now = Clock::now);
+    explicit ConsoleGate(OutputSink& downstream, std::uint64_t position = 0, Now now = Clock::now);
 
     void write(std::span<const std::uint8_t> bytes) override;
     bool has_room() const override;

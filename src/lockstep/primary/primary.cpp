@@ -28,7 +28,7 @@ constexpr std::chrono::seconds handing_over_max{2};
 
 }  // namespace
 
-Primary::Primary(PrimaryOptions options, CheckpointSource& source, OutputGate& gate,
+Primary::Primary(PrimaryOptions options, CheckpointSource& source, ConsoleGate& gate,
                  EpochStats& stats, PrimaryHost& host)
     : options_(std::move(options)),
       source_(source),
@@ -145,7 +145,7 @@ bool Primary::step() {
 
 bool Primary::copy_step() {
     copy_look_.reset();
-    Result<Piece> piece = source_.next_initial();
+    Result<OutgoingMessage> piece = source_.next_initial();
     if (!piece.ok()) {
         source_failed(piece.error().message());
         return false;
@@ -167,7 +167,7 @@ bool Primary::copy_step() {
 
 bool Primary::follow_step() {
     if (packing_) {
-        Piece piece = source_.next_piece();
+        OutgoingMessage piece = source_.next_piece();
         crash_point("mid-pages");
         if (piece.empty()) {
             send_rest_of_checkpoint();

@@ -85,7 +85,7 @@ class Primary : public ChannelUser {
     enum class State { alone, greeting, copying, following, handing_over, deciding, finished };
 
     // Source, gate, stats and host outlive this.
-    Primary(PrimaryOptions options, CheckpointSource& source, OutputGate& gate, EpochStats& stats,
+    Primary(PrimaryOptions options, CheckpointSource& source, ConsoleGate& gate, EpochStats& stats,
             PrimaryHost& host);
     ~Primary() override;
 
@@ -143,7 +143,7 @@ class Primary : public ChannelUser {
     void send_output();
     void send_digests();
     void send(FrameType type, GatheredBody body);
-    void send(Piece piece) { send(piece.type, std::move(piece.body)); }
+    void send(OutgoingMessage piece) { send(piece.type, std::move(piece.body)); }
     template <typename Message>
     void send(const Message& message) {
         send(Message::type, message.encode());
@@ -163,7 +163,7 @@ class Primary : public ChannelUser {
 
     PrimaryOptions options_;
     CheckpointSource& source_;
-    OutputGate& gate_;
+    ConsoleGate& gate_;
     EpochStats& stats_;
     PrimaryHost& host_;
     EpochPolicy policy_;

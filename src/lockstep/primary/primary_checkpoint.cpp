@@ -50,7 +50,7 @@ void Primary::send_state() {
 }
 
 void Primary::send_output() {
-    const OutputGate::EpochOutput& output = source_.output();
+    const ConsoleGate::EpochOutput& output = source_.output();
     for (std::size_t at = 0; at < output.bytes.size(); at += output_bytes_max) {
         const std::size_t count = std::min(output_bytes_max, output.bytes.size() - at);
         const auto first = output.bytes.begin() + static_cast<std::ptrdiff_t>(at);

@@ -60,7 +60,7 @@ bool Primary::may_verify() const {
 }
 
 bool Primary::verify_step() {
-    Result<Piece> piece = verification_->next(epoch_, host_.now());
+    Result<OutgoingMessage> piece = verification_->next(epoch_, host_.now());
     if (!piece.ok()) {
         end_verification({VerifyOutcome::Kind::unfinished, piece.error().message()});
         return false;

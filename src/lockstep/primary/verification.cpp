@@ -7,11 +7,11 @@
 
 namespace fmvm::lockstep {
 
-Result<Piece> Verification::next(EpochId epoch, TimePoint now) {
-    if (disks_ == nullptr) return Piece{};
+Result<OutgoingMessage> Verification::next(EpochId epoch, TimePoint now) {
+    if (disks_ == nullptr) return OutgoingMessage{};
     const auto check = FMVM_TRY(disks_->next(epoch, now));
-    if (!check) return Piece{};
-    return Piece{FrameType::disk_check, check->encode()};
+    if (!check) return OutgoingMessage{};
+    return OutgoingMessage{FrameType::disk_check, check->encode()};
 }
 
 void Verification::acknowledged(EpochId epoch, TimePoint now) {

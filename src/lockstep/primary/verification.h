@@ -48,7 +48,7 @@ class Verification {
           advanced_(now) {}
 
     // Between the commit of `epoch` and the next cut: the next message; empty when none is due.
-    Result<Piece> next(EpochId epoch, TimePoint now);
+    Result<OutgoingMessage> next(EpochId epoch, TimePoint now);
     void acknowledged(EpochId epoch, TimePoint now);
     Result<void> checked(const Frame& frame, TimePoint now);
 

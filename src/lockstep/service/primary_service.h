@@ -38,7 +38,7 @@ class PrimaryService : public PrimaryHost {
     // What is protected; all of it outlives the service. The machine has a dirty log.
     struct Guest {
         Machine& machine;
-        OutputGate& gate;
+        ConsoleGate& gate;
         std::vector<WriteGate*> write_gates;
         PrimaryDisks* disks = nullptr;  // of which the backup has its own; null: none
     };

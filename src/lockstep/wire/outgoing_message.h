@@ -7,7 +7,7 @@
 
 namespace fmvm::lockstep {
 
-struct Piece {
+struct OutgoingMessage {
     FrameType type = FrameType::invalid;
     GatheredBody body;
     bool empty() const { return body.empty(); }

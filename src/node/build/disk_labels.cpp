@@ -5,7 +5,7 @@
 
 #include "replay/image/dirty_block_map.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 using replay::DirtyBlockMap;
 using replay::DiskLabel;
@@ -70,4 +70,4 @@ Result<void> leave_protection(const std::vector<DiskOptions>& disks,
     return {};
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -13,7 +13,7 @@
 #include "devices/block/disk_image.h"
 #include "node/config/machine_options.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 // What label= says when a disk has none.
 inline constexpr std::string_view no_label = "none";
@@ -35,4 +35,4 @@ Result<void> check_label(const DiskOptions& disk);
 Result<void> leave_protection(const std::vector<DiskOptions>& disks,
                               const std::vector<const DiskImage*>& images);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -11,7 +11,7 @@
 #include "base/unique_fd.h"
 #include "base/units.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -108,4 +108,4 @@ Result<void> try_tap() {
     return errno_error(error_number, "/dev/net/tun (modprobe tun)");
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

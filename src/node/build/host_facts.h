@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 // MemTotal of the text of /proc/meminfo.
 Result<std::uint64_t> parse_memory_total(std::string_view meminfo);
@@ -24,4 +24,4 @@ Result<void> try_io_uring();
 // /dev/net/tun opens; no interface is made.
 Result<void> try_tap();
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

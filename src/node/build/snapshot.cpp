@@ -11,7 +11,7 @@
 #include "base/unfinished_directory.h"
 #include "vmm/memory/ram_file.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -131,4 +131,4 @@ Result<void> restore_snapshot(const Snapshot& snapshot, Machine& machine,
     return {};
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

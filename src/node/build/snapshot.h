@@ -10,7 +10,7 @@
 #include "base/unique_fd.h"
 #include "vmm/machine/machine.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 enum class AfterSnapshot { go_on, stop };
 
@@ -35,4 +35,4 @@ Result<std::chrono::nanoseconds> snapshot_age(const Snapshot& snapshot);
 Result<void> restore_snapshot(const Snapshot& snapshot, Machine& machine,
                               std::chrono::nanoseconds passed);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -9,7 +9,7 @@
 #include "base/units.h"
 #include "vmm/cpu/cpu_model.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 struct DiskOptions {
     std::string path;
@@ -36,7 +36,7 @@ enum class GuestTime {
     now,    // they have gone on meanwhile, by this host's CLOCK_REALTIME
 };
 
-struct RunOptions {
+struct MachineOptions {
     std::string restore;  // a snapshot's directory; empty: none, and there is a kernel
     GuestTime guest_time = GuestTime::saved;
     std::string control;  // path of the control socket; empty: none
@@ -54,4 +54,4 @@ struct RunOptions {
     int verbosity = 0;
 };
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -3,7 +3,7 @@
 
 #include <charconv>
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 Result<ArbiterOptions> parse_arbiter(std::string_view text) {
     constexpr std::string_view file = "file:";
@@ -79,4 +79,4 @@ Result<void> check_plaintext(const char* option, const lockstep::Endpoint& endpo
         option, endpoint.text());
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

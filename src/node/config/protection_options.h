@@ -12,7 +12,7 @@
 #include "lockstep/primary/primary.h"
 #include "node/config/machine_options.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 struct ArbiterOptions {
     bool none = false;  // asked for by name
@@ -33,7 +33,7 @@ struct ReplicationOptions {
 };
 
 struct PrimaryCommandOptions {
-    RunOptions machine;
+    MachineOptions machine;
     lockstep::Endpoint backup;
     ArbiterOptions arbiter;
     lockstep::BlockMode block = lockstep::BlockMode::none;
@@ -42,7 +42,7 @@ struct PrimaryCommandOptions {
 };
 
 struct BackupCommandOptions {
-    RunOptions machine;  // disks, console and verbosity; the rest is the primary's to say
+    MachineOptions machine;  // disks, console and verbosity; the rest is the primary's to say
     lockstep::Endpoint listen;
     std::string directory;
     ArbiterOptions arbiter;
@@ -70,4 +70,4 @@ Result<lockstep::Endpoint> parse_endpoint(std::string_view text);
 // Unencrypted guest memory may leave this host only when that was asked for.
 Result<void> check_plaintext(const char* option, const lockstep::Endpoint& endpoint, bool insecure);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/console/escape_parser.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 const std::string_view escape_help =
     "\r\n"
@@ -36,4 +36,4 @@ EscapeParser::Result EscapeParser::feed(std::span<const std::uint8_t> typed) {
     return result;
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

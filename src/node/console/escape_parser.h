@@ -18,7 +18,7 @@
 #include <string_view>
 #include <vector>
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 class EscapeParser {
   public:
@@ -39,4 +39,4 @@ class EscapeParser {
 // What Ctrl-A h prints.
 extern const std::string_view escape_help;
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

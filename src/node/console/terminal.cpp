@@ -12,7 +12,7 @@
 
 #include "base/check.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -114,4 +114,4 @@ RawTerminal::~RawTerminal() {
     release_ending_signals();
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -10,7 +10,7 @@
 // stop the machine in an orderly way.
 #pragma once
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 // Whether fd is a terminal whose foreground belongs to another job: reading from it would stop this
 // process (SIGTTIN), and its mode is that job's.
@@ -26,4 +26,4 @@ class RawTerminal {
     RawTerminal& operator=(const RawTerminal&) = delete;
 };
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -7,7 +7,7 @@
 #include "base/unique_fd.h"
 #include "base/units.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -74,4 +74,4 @@ Result<JsonValue> control_request(const std::string& path, const std::string& re
     return last;
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

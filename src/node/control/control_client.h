@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/result.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 // Sends `request`, one JSON object in one line, and returns the last line of the answer. An answer
 // {"error": ...} is the error. on_line: told every line as it comes, the last one too. There is no
@@ -16,4 +16,4 @@ namespace fmvm::cli {
 Result<JsonValue> control_request(const std::string& path, const std::string& request,
                                   const std::function<void(const JsonValue&)>& on_line = {});
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

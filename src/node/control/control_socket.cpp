@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/unique_fd.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -208,4 +208,4 @@ Result<std::unique_ptr<ControlSocket>> open_control(boost::asio::io_context& con
     return ControlSocket::open(context, path);
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

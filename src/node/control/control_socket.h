@@ -22,7 +22,7 @@ namespace boost::asio {
 class io_context;
 }
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 // The way back to one client. Copies are the same; the connection ends with the last of them.
 class ControlReply {
@@ -75,4 +75,4 @@ class ControlSocket {
 Result<std::unique_ptr<ControlSocket>> open_control(boost::asio::io_context& context,
                                                     const std::string& path);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -14,7 +14,7 @@
 #include "base/unique_fd.h"
 #include "base/units.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -154,4 +154,4 @@ Result<void> convert_image(const ForeignImage& image, const std::string& to,
     return {};
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

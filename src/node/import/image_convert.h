@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "node/import/image_format.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 inline constexpr HelperProgram qemu_img{"qemu-img", "qemu-utils"};
 
@@ -35,4 +35,4 @@ Result<std::uint64_t> disk_bytes_in(std::string_view info);
 // The last "(12.34/100%)" in what qemu-img -p prints.
 std::optional<double> percent_in(std::string_view printed);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -7,7 +7,7 @@
 #include "base/little_endian.h"
 #include "base/units.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -114,4 +114,4 @@ Result<void> check_image_start(ImageFormat format, std::span<const std::uint8_t>
     return {};
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 enum class ImageFormat { raw, qcow2, vmdk, vhdx };
 
@@ -30,4 +30,4 @@ Result<ImageFormat> image_format_by_name(std::string_view path);
 Result<void> check_image_start(ImageFormat format, std::span<const std::uint8_t> start,
                                std::uint64_t size);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

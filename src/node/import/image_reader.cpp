@@ -9,7 +9,7 @@
 #include "base/unique_fd.h"
 #include "base/units.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -88,4 +88,4 @@ Result<void> ImageReader::copy(const std::string& device, const std::string& pat
     return sync_file(to);
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -12,7 +12,7 @@
 #include "base/child_process.h"
 #include "node/import/partition_table.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 inline constexpr HelperProgram grub_fstest{"grub-fstest", "grub-common"};
 
@@ -48,4 +48,4 @@ class ImageReader {
 // list()'s part that looks at hostile text.
 std::vector<std::string> harmless_names(std::string_view listing);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

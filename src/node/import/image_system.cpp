@@ -9,7 +9,7 @@
 #include "node/import/os_release.h"
 #include "vmm/boot/image_source.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -131,4 +131,4 @@ Result<std::string> disk_driver_warning(const ImageReader& reader, const ImageSy
         system.kernel.initrd, joined(*missing));
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -10,7 +10,7 @@
 #include "node/import/kernel_choice.h"
 #include "node/import/partition_table.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 struct ImageSystem {
     std::string name;         // harmless text
@@ -29,4 +29,4 @@ Result<ImageSystem> find_system(const ImageReader& reader, const PartitionTable&
 Result<std::string> disk_driver_warning(const ImageReader& reader, const ImageSystem& system,
                                         const std::string& initrd);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

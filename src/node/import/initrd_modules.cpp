@@ -8,7 +8,7 @@
 #include "vmm/boot/decompress.h"
 #include "vmm/boot/scratch_buffer.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -105,4 +105,4 @@ std::optional<std::vector<std::string>> modules_not_in(Bytes initrd,
     return std::move(search).missing();
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

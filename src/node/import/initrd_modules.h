@@ -11,7 +11,7 @@
 
 #include "base/units.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 inline constexpr std::size_t initrd_unpacked_max = 512 * mib;
 
@@ -21,4 +21,4 @@ std::optional<std::vector<std::string>> modules_not_in(
     std::span<const std::uint8_t> initrd, std::vector<std::string> wanted,
     std::size_t unpacked_max = initrd_unpacked_max);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -39,4 +39,4 @@ std::optional<KernelFiles> newest_kernel(const std::vector<std::string>& names) 
     return newest;
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 struct KernelFiles {
     std::string version;
@@ -19,4 +19,4 @@ struct KernelFiles {
 // newest.
 std::optional<KernelFiles> newest_kernel(const std::vector<std::string>& names);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -45,4 +45,4 @@ std::string system_name(std::string_view os_release) {
     return name;
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

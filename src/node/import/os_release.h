@@ -5,10 +5,10 @@
 #include <string>
 #include <string_view>
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 // PRETTY_NAME, or NAME and VERSION, or "an unnamed system": one short line of printable ASCII; a
 // '?' stands for anything else.
 std::string system_name(std::string_view os_release);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -12,7 +12,7 @@
 #include "base/little_endian.h"
 #include "base/units.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -144,4 +144,4 @@ Result<PartitionTable> read_partition_table(const boot::ImageSource& disk) {
     return table;
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "vmm/boot/image_source.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 struct Partition {
     unsigned number = 0;   // from 1, as in /dev/vda1
@@ -29,4 +29,4 @@ struct PartitionTable {
 // Logical partitions of an MBR are not followed: no cloud image has one. Errors name the disk.
 Result<PartitionTable> read_partition_table(const boot::ImageSource& disk);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

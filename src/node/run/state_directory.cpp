@@ -10,7 +10,7 @@
 #include "base/digest.h"
 #include "base/file_io.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -98,4 +98,4 @@ Result<void> StateDirectory::record(const lockstep::VmId& vm, lockstep::Generati
     return {};
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

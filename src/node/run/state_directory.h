@@ -10,7 +10,7 @@
 #include "base/unique_fd.h"
 #include "lockstep/arbiter/generation.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 class StateDirectory {
   public:
@@ -36,4 +36,4 @@ class StateDirectory {
     std::optional<Known> known_;
 };
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 std::vector<int> stop_signals() {
     std::vector<int> numbers{SIGTERM};
@@ -33,4 +33,4 @@ bool StopSignals::came() const {
     return ::poll(&watched, 1, 0) == 1;
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -7,7 +7,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 // SIGTERM, SIGINT and SIGHUP; the last two not if they were ignored when fmvm was started (nohup).
 std::vector<int> stop_signals();
@@ -28,4 +28,4 @@ class StopSignals {
     UniqueFd fd_;
 };
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

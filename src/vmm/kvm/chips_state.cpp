@@ -18,14 +18,14 @@ Result<void> call(const Vm& vm, unsigned long request, void* argument, const cha
 
 }  // namespace
 
-void VmState::encode(ByteWriter& out) const {
+void ChipsState::encode(ByteWriter& out) const {
     for (const kvm_irqchip& chip : chips)
         out.abi_struct(chip);
     out.abi_struct(pit);
 }
 
-VmState VmState::decode(ByteReader& in) {
-    VmState state;
+ChipsState ChipsState::decode(ByteReader& in) {
+    ChipsState state;
     for (std::size_t i = 0; i < state.chips.size(); ++i) {
         state.chips[i] = in.abi_struct<kvm_irqchip>();
         if (state.chips[i].chip_id != chip_ids[i]) in.fail();
@@ -34,8 +34,8 @@ VmState VmState::decode(ByteReader& in) {
     return state;
 }
 
-Result<VmState> save_vm_state(const Vm& vm) {
-    VmState state;
+Result<ChipsState> save_vm_state(const Vm& vm) {
+    ChipsState state;
     for (std::size_t i = 0; i < state.chips.size(); ++i) {
         state.chips[i].chip_id = chip_ids[i];
         FMVM_TRY(call(vm, KVM_GET_IRQCHIP, &state.chips[i], "KVM_GET_IRQCHIP"));
@@ -44,7 +44,7 @@ Result<VmState> save_vm_state(const Vm& vm) {
     return state;
 }
 
-Result<void> restore_vm_state(const Vm& vm, const VmState& state) {
+Result<void> restore_vm_state(const Vm& vm, const ChipsState& state) {
     for (kvm_irqchip chip : state.chips)
         FMVM_TRY(call(vm, KVM_SET_IRQCHIP, &chip, "KVM_SET_IRQCHIP"));
     kvm_pit_state2 pit = state.pit;

@@ -11,17 +11,17 @@
 
 namespace fmvm {
 
-struct VmState {
+struct ChipsState {
     std::array<kvm_irqchip, 3> chips{};  // PIC master and slave, IOAPIC
     kvm_pit_state2 pit{};
 
     static constexpr std::uint32_t version = 2;
     void encode(ByteWriter& out) const;
-    static VmState decode(ByteReader& in);  // the reader tells whether it fits
+    static ChipsState decode(ByteReader& in);  // the reader tells whether it fits
 };
 
 // While the vCPUs stand.
-Result<VmState> save_vm_state(const Vm& vm);
-Result<void> restore_vm_state(const Vm& vm, const VmState& state);
+Result<ChipsState> save_vm_state(const Vm& vm);
+Result<void> restore_vm_state(const Vm& vm, const ChipsState& state);
 
 }  // namespace fmvm

@@ -113,7 +113,7 @@ Result<StateImage> Machine::save() {
     ByteWriter chips;
     chips.reserve(chips_bytes_usual);
     FMVM_TRY(save_vm_state(vm_)).encode(chips);
-    image.add(chips_section, VmState::version, chips.take());
+    image.add(chips_section, ChipsState::version, chips.take());
     ByteWriter clock;
     FMVM_TRY(save_clocks(vm_, tscs, tsc_base_)).encode(clock);
     image.add(clock_section, clock_version, clock.take());
@@ -143,7 +143,7 @@ Result<void> Machine::check_sections(const StateImage& image) const {
     }
     for (std::size_t id = 0; id < vcpus_.size(); ++id)
         FMVM_TRY(section_of(image, vcpu_section(id), VcpuState::version));
-    FMVM_TRY(section_of(image, chips_section, VmState::version));
+    FMVM_TRY(section_of(image, chips_section, ChipsState::version));
     FMVM_TRY(section_of(image, clock_section, clock_version));
     for (const StatefulDevice& entry : stateful_devices_)
         FMVM_TRY(section_of(image, entry.name, entry.device->state_version()));
@@ -207,7 +207,7 @@ Result<void> Machine::restore_devices(const StateImage& image) {
 Result<void> Machine::check(const StateImage& image) {
     FMVM_CHECK(!started_);
     FMVM_TRY(check_sections(image));
-    FMVM_TRY(decoded<VmState>(image, chips_section));
+    FMVM_TRY(decoded<ChipsState>(image, chips_section));
     FMVM_TRY(saved_clocks(image));
     for (std::size_t id = 0; id < vcpus_.size(); ++id) {
         const VcpuState state = FMVM_TRY(vcpu_state(image, id));
@@ -225,7 +225,7 @@ Result<void> Machine::restore(const StateImage& image, std::chrono::nanoseconds 
     std::vector<VcpuState> states;
     for (std::size_t id = 0; id < vcpus_.size(); ++id)
         states.push_back(FMVM_TRY(vcpu_state(image, id)));
-    const auto chips = FMVM_TRY(decoded<VmState>(image, chips_section));
+    const auto chips = FMVM_TRY(decoded<ChipsState>(image, chips_section));
     const ClockState clock = FMVM_TRY(saved_clocks(image));
     FMVM_TRY(restore_kvmclock(vm_, clock, passed));
     FMVM_TRY(restore_vcpus(states));

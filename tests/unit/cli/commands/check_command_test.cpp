@@ -9,6 +9,7 @@
 
 using namespace fmvm;
 using namespace fmvm::cli;
+using namespace fmvm::node;
 
 TEST_CASE("check: one aligned line per fact") {
     const std::vector<Fact> facts{{"kvm", "API 12", Verdict::ok},
@@ -47,8 +48,8 @@ TEST_CASE("host facts: MemTotal") {
 }
 
 TEST_CASE("host facts: CPU model") {
-    CHECK(parse_cpu_model("processor\t: 0\nvendor_id\t: V\nmodel\t\t: 1\nmodel name\t: A B\n") ==
-          "V, A B");
+    CHECK(parse_cpu_model(
+              "processor\t: 0\nvendor_id\t: V\nmodel\t\t: 1\nmodel name\t: A B\n") == "V, A B");
     CHECK(parse_cpu_model("") == "unknown");
 }
 

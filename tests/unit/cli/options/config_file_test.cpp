@@ -7,6 +7,7 @@
 
 using namespace fmvm;
 using namespace fmvm::cli;
+using namespace fmvm::node;
 
 namespace {
 

@@ -7,11 +7,13 @@
 
 using namespace fmvm;
 using namespace fmvm::cli;
+using namespace fmvm::node;
 
 namespace {
 
-ControlWords verify_words(std::vector<std::string> only = {}, std::vector<std::string> rate = {}) {
-    ControlWords words;
+ControlArguments verify_words(std::vector<std::string> only = {},
+                              std::vector<std::string> rate = {}) {
+    ControlArguments words;
     words.control = {"vm.sock"};
     words.only = std::move(only);
     words.rate = std::move(rate);
@@ -32,7 +34,7 @@ TEST_CASE("verify compares memory and disks, unless it is told otherwise") {
 }
 
 TEST_CASE("verify refuses what it does not know") {
-    CHECK_FALSE(verify_options(ControlWords{}).ok());
+    CHECK_FALSE(verify_options(ControlArguments{}).ok());
     CHECK_FALSE(verify_options(verify_words({"ram"})).ok());
     CHECK_FALSE(verify_options(verify_words({"memory", "disks"})).ok());
     CHECK_FALSE(verify_options(verify_words({}, {"1K"})).ok());

@@ -13,6 +13,7 @@
 
 using namespace fmvm;
 using namespace fmvm::cli;
+using namespace fmvm::node;
 
 namespace {
 
@@ -25,7 +26,7 @@ GivenOptions with_kernel() {
 }
 
 std::string error_of(GivenOptions given) {
-    const Result<RunOptions> options = complete(std::move(given), host_memory);
+    const Result<MachineOptions> options = complete(std::move(given), host_memory);
     REQUIRE_FALSE(options.ok());
     return options.error().message();
 }
@@ -37,7 +38,7 @@ bool contains(const std::string& text, std::string_view part) {
 }  // namespace
 
 TEST_CASE("defaults") {
-    const RunOptions options = complete(with_kernel(), host_memory).value();
+    const MachineOptions options = complete(with_kernel(), host_memory).value();
     CHECK(options.kernel == "vmlinux");
     CHECK(options.initrd.empty());
     CHECK(options.memory_bytes == 256 * mib);
@@ -58,7 +59,7 @@ TEST_CASE("a snapshot brings along what the guest was started with") {
     GivenOptions given;
     given.restore = "saved";
     given.control = "vm.sock";
-    const RunOptions options = complete(given, host_memory).value();
+    const MachineOptions options = complete(given, host_memory).value();
     CHECK(options.restore == "saved");
     CHECK(options.control == "vm.sock");
     CHECK(options.kernel.empty());
@@ -89,7 +90,8 @@ TEST_CASE("the command line wins, key by key, and replaces all disks") {
     file.memory_bytes = 512 * mib;
     file.cpus = 2;
     file.cmdline = "quiet";
-    file.disks = {DiskOptions{.path = "b", .serial = {}}, DiskOptions{.path = "c", .serial = {}}};
+    file.disks = {DiskOptions{.path = "b", .serial = {}},
+                  DiskOptions{.path = "c", .serial = {}}};
     const GivenOptions merged = merge(command_line, file);
     CHECK(merged.kernel == "vmlinux");
     CHECK(merged.memory_bytes == gib);
@@ -205,7 +207,7 @@ TEST_CASE("given options: a restored guest's devices may come from the file it w
     file.control = "vm.sock";
     GivenOptions command_line;
     command_line.restore = "saved";
-    Result<RunOptions> options = complete(merge(command_line, file), gib);
+    Result<MachineOptions> options = complete(merge(command_line, file), gib);
     REQUIRE(options.ok());
     CHECK(options->restore == "saved");
     CHECK(options->kernel.empty());

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 using namespace fmvm::cli;
+using namespace fmvm::node;
 
 TEST_CASE("import words: options and their defaults", "[cli]") {
     const ImportOptions options = import_options({{"a/debian-12.qcow2"}, {}, {}}).value();

@@ -7,11 +7,12 @@
 
 using namespace fmvm;
 using namespace fmvm::cli;
+using namespace fmvm::node;
 
 namespace {
 
 std::uint64_t budget_of(const std::string& budget, const std::string& staging) {
-    ProtectionWords words;
+    ProtectionArguments words;
     words.machine.kernel = {"vmlinux"};
     words.backup = {"127.0.0.1:7000"};
     words.arbiter = {"none"};
@@ -30,7 +31,7 @@ TEST_CASE("the dirty budget leaves room in the staging area") {
 
 TEST_CASE("how pages are made smaller") {
     const auto checkpointer_of = [](std::vector<std::string> compress) {
-        ProtectionWords words;
+        ProtectionArguments words;
         words.machine.kernel = {"vmlinux"};
         words.backup = {"127.0.0.1:7000"};
         words.arbiter = {"none"};
@@ -48,7 +49,7 @@ TEST_CASE("how pages are made smaller") {
 }
 
 TEST_CASE("what only the adaptive mode knows is refused with another") {
-    ProtectionWords words;
+    ProtectionArguments words;
     words.machine.kernel = {"vmlinux"};
     words.backup = {"127.0.0.1:7000"};
     words.arbiter = {"none"};

@@ -202,9 +202,9 @@ TEST_CASE(
     "checkpointer: a guest that changes its disks all the time does not keep memory from going",
     "[checkpointer]") {
     struct BusyDisks : FillingDisks {
-        Result<lockstep::Piece> next_initial() override {
+        Result<lockstep::OutgoingMessage> next_initial() override {
             ++pieces;
-            return lockstep::Piece{FrameType::block_log, std::vector<std::uint8_t>(8)};
+            return lockstep::OutgoingMessage{FrameType::block_log, std::vector<std::uint8_t>(8)};
         }
         unsigned pieces = 0;
     } disks;

@@ -42,12 +42,12 @@ struct Bench {
         gate.write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
     }
     std::string close() {
-        const OutputGate::EpochOutput output = gate.close_epoch();
+        const ConsoleGate::EpochOutput output = gate.close_epoch();
         position = output.position;
         return {output.bytes.begin(), output.bytes.end()};
     }
     FakeSink sink;
-    OutputGate gate;
+    ConsoleGate gate;
     int waits = 0;
     int rooms = 0;
     std::uint64_t position = 0;
@@ -135,7 +135,7 @@ TEST_CASE("output gate: the first epoch has what was not written yet, too", "[ga
     bench.sink.pending = 11;
     bench.gate.hold();
     bench.write("held");
-    const OutputGate::EpochOutput first = bench.gate.close_first_epoch();
+    const ConsoleGate::EpochOutput first = bench.gate.close_first_epoch();
     CHECK(std::string(first.bytes.begin(), first.bytes.end()) == "on its way held");
     CHECK(first.position == 107);
     CHECK(bench.gate.shown() == 107);
@@ -170,14 +170,14 @@ TEST_CASE("output gate: a guest that waits loses nothing and is told to go on", 
         bench.write("0123456789abcdef");
         sent += "0123456789abcdef";
     }
-    CHECK(sent.size() == OutputGate::room_limit);
+    CHECK(sent.size() == ConsoleGate::room_limit);
     bench.close();
     CHECK(bench.rooms == 0);
-    bench.gate.release(OutputGate::room_limit / 4);
+    bench.gate.release(ConsoleGate::room_limit / 4);
     CHECK(bench.rooms == 0);  // not for every byte
-    bench.gate.release(OutputGate::room_limit * 3 / 4);
+    bench.gate.release(ConsoleGate::room_limit * 3 / 4);
     CHECK(bench.rooms == 1);
-    bench.gate.release(OutputGate::room_limit);
+    bench.gate.release(ConsoleGate::room_limit);
     CHECK(bench.rooms == 1);  // told once
     CHECK((bench.sink.taken == sent));
 }
@@ -185,7 +185,7 @@ TEST_CASE("output gate: a guest that waits loses nothing and is told to go on", 
 TEST_CASE("output gate: a guest that was told to wait goes on when the gate opens", "[gate]") {
     Bench bench;
     bench.gate.hold();
-    bench.write(std::string(OutputGate::room_limit, 'x'));
+    bench.write(std::string(ConsoleGate::room_limit, 'x'));
     CHECK_FALSE(bench.gate.has_room());
     bench.gate.open();
     CHECK(bench.rooms == 1);
@@ -209,7 +209,7 @@ TEST_CASE("output gate: a guest that does not wait loses output, we no memory", 
     const std::string piece(1000, 'x');
     for (int i = 0; i < 10'000; ++i)
         bench.write(piece);
-    const std::size_t kept = OutputGate::held_bytes_max / piece.size() * piece.size();
+    const std::size_t kept = ConsoleGate::held_bytes_max / piece.size() * piece.size();
     CHECK(bench.gate.unwritten() == kept);
     CHECK(bench.gate.position() == kept);  // what was lost has no position
     CHECK(bench.close().size() == kept);
@@ -219,14 +219,14 @@ TEST_CASE("output gate: a guest that does not wait loses output, we no memory", 
     CHECK(bench.close() == "and on");
     CHECK(bench.position == kept);
     bench.gate.open();
-    bench.write(std::string(OutputGate::held_bytes_max * 2, 'y'));  // nothing is held now
-    CHECK(bench.sink.taken.size() == kept + 6 + OutputGate::held_bytes_max * 2);
+    bench.write(std::string(ConsoleGate::held_bytes_max * 2, 'y'));  // nothing is held now
+    CHECK(bench.sink.taken.size() == kept + 6 + ConsoleGate::held_bytes_max * 2);
     log::set_level(log::Level::notice);
 }
 
 TEST_CASE("output gate: vCPUs write while epochs come and go", "[gate][threads]") {
     FakeSink sink;
-    OutputGate gate(sink);
+    ConsoleGate gate(sink);
     gate.hold();
     constexpr int lines = 20'000;
     std::atomic<bool> done = false;
@@ -241,7 +241,7 @@ TEST_CASE("output gate: vCPUs write while epochs come and go", "[gate][threads]"
     });
     std::string shipped;
     while (!done || gate.unwritten() != 0) {
-        const OutputGate::EpochOutput output = gate.close_epoch();
+        const ConsoleGate::EpochOutput output = gate.close_epoch();
         if (output.position != shipped.size()) break;
         shipped.append(output.bytes.begin(), output.bytes.end());
         gate.release(shipped.size());

@@ -37,7 +37,7 @@ Frame checked(std::uint64_t number) {
 
 // Sends and answers all checks that are due.
 void compare_disks(Verification& verification, std::chrono::milliseconds now) {
-    for (Piece piece = verification.next(3, at(now)).value(); !piece.empty();
+    for (OutgoingMessage piece = verification.next(3, at(now)).value(); !piece.empty();
          piece = verification.next(3, at(now)).value()) {
         REQUIRE(piece.type == FrameType::disk_check);
         const auto check = replay::CheckMessage::decode(piece.body.flat()).value();

@@ -8,7 +8,7 @@
 #include "support/temp_file.h"
 
 using namespace fmvm;
-using namespace fmvm::cli;
+using namespace fmvm::node;
 using namespace fmvm::test;
 
 namespace {

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-using fmvm::cli::EscapeParser;
+using fmvm::node::EscapeParser;
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 
 using namespace fmvm;
-using namespace fmvm::cli;
+using namespace fmvm::node;
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include "base/units.h"
 
 using namespace fmvm;
-using namespace fmvm::cli;
+using namespace fmvm::node;
 
 namespace {
 

@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-using namespace fmvm::cli;
+using namespace fmvm::node;
 
 TEST_CASE("kernel choice: the newest by version, not by letters", "[cli]") {
     CHECK(newest_kernel({"vmlinuz-6.1.0-9", "vmlinuz-6.1.0-10", "vmlinuz-6.1.0-2"}) ==

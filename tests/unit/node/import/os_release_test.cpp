@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-using namespace fmvm::cli;
+using namespace fmvm::node;
 
 TEST_CASE("os-release: the system's name", "[cli]") {
     CHECK(system_name("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n") ==

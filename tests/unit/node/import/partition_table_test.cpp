@@ -11,7 +11,7 @@
 #include "base/units.h"
 
 using namespace fmvm;
-using namespace fmvm::cli;
+using namespace fmvm::node;
 using Kind = PartitionTable::Kind;
 
 namespace {
