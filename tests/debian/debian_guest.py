@@ -2,8 +2,8 @@
 """The guest of guests/debian: an unmodified Debian, driven through its serial console. It needs a
 hardware-virtualised KVM. As a program, for a test outside a virtual host:
 
-debian_guest.py FMVM boot WORK DIRECTORY    boot_at_work() of works.py's WORK
-debian_guest.py FMVM found WORK DISK        prints found_on()
+debian_guest.py FMVM boot WORK DIRECTORY CPUS    boot_at_work() of works.py's WORK
+debian_guest.py FMVM found WORK DISK             prints found_on()
 """
 
 import base64
@@ -78,6 +78,22 @@ class Debian(Vm):
             raise AssertionError(f"status {status} at power off\n{self.description()}")
 
 
+def booted_variable(work, cpus):
+    """Names the directory of a guest that boot_at_work() has booted before (tests/hosts/booted_debian)."""
+    return f"FMVM_DEBIAN_AT_{work.name.upper()}_{cpus}"
+
+
+def at_work(work, disk, scratch, cpus=1):
+    """A guest at its work, with this as its disk: the directory of its snapshot (saved) and of what its
+    console has shown (console). Booted before, or in `scratch`."""
+    ready = os.environ.get(booted_variable(work, cpus))
+    if not ready:
+        boot_at_work(work, scratch, cpus)
+    directory = pathlib.Path(ready or scratch)
+    copy_disk(directory / "disk.img", disk)
+    return directory
+
+
 def boot_at_work(work, directory, cpus=1):
     """Boots once; leaves in the directory a snapshot (saved) of the guest at its work, its disk as it is
     then (disk.img), and what its console has shown (console)."""
@@ -88,14 +104,14 @@ def boot_at_work(work, directory, cpus=1):
         guest.call(work.prepare)
         guest.put("/run/work", work.work)
         guest.type("setsid bash /run/work </dev/null &")
-        guest.wait_for(f"{work.word} 3\r\n", timeout=BOOT_LIMIT_S)
+        guest.wait_for(f"\n{work.word} 3", timeout=BOOT_LIMIT_S)
         run(settings.fmvm, "snapshot", "--control", control, "--to", directory / "saved", "--stop")
         if guest.finish() != STOPPED:
             raise AssertionError(guest.description())
     finally:
         guest.kill()
     # Of what came before only the numbered lines mean something.
-    lines = re.findall(rb"%s \d+\r\n" % work.word.encode(), bytes(guest.console))
+    lines = re.findall(rb"%s \d+%s\r\n" % (work.word.encode(), work.rest.encode()), bytes(guest.console))
     tail = bytes(guest.console).rpartition(b"\n")[2]
     (directory / "console").write_bytes(b"".join(lines) + tail)
 
@@ -117,14 +133,15 @@ def found_on(disk, work):
 
 
 def last_shown(stream, work):
-    return int(re.findall(rb"^%s (\d+)\r?\n" % work.word.encode(), stream, re.M)[-1])
+    return int(re.findall(rb"^%s (\d+)%s\r?\n" % (work.word.encode(), work.rest.encode()), stream,
+                          re.M)[-1])
 
 
 if __name__ == "__main__":
     from works import WORKS
-    fmvm, verb, name, path = sys.argv[1:]
+    fmvm, verb, name, path, *cpus = sys.argv[1:]
     settings.fmvm = pathlib.Path(fmvm)
     if verb == "boot":
-        boot_at_work(WORKS[name], pathlib.Path(path))
+        boot_at_work(WORKS[name], pathlib.Path(path), int(cpus[0]))
     else:
         print(found_on(path, WORKS[name]))

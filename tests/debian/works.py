@@ -12,16 +12,17 @@ from observer import judge_numbered
 class Work:
     """`word` begins each numbered line. `prepare` and `work` run in the guest as root, one after the
     other, `work` for ever; `check` prints `found N` for the last number that is on the disk, and
-    nothing but it when all before is there, too."""
+    nothing but it when all before is there, too; empty when nothing is. `rest`: of a line, behind its number."""
     name: str
     word: str
     prepare: str
     work: str
     check: str
+    rest: str = ""
 
     @property
     def judge(self) -> typing.Callable:
-        return lambda stream: judge_numbered(stream, self.word, rest="")
+        return lambda stream: judge_numbered(stream, self.word, self.rest)
 
 
 # Each INSERT is a transaction of its own, told when PostgreSQL has acknowledged it; beside it pgbench
@@ -104,4 +105,19 @@ done
 dpkg-query -Wf 'found ${Version}\\n' p
 """)
 
-WORKS = {work.name: work for work in (POSTGRES, SQLITE, FIO, PACKAGES)}
+# CLOCK_REALTIME in microseconds, CLOCK_BOOTTIME in seconds. Nothing of it is on the disk.
+CLOCK = Work(
+    "clock", "tick", rest=r" \d{16} \d+\.\d\d",
+    prepare="systemctl stop systemd-timesyncd 2>/dev/null; true",
+    work="""
+for ((n = 1; ; n++)); do
+    read -r boottime _ </proc/uptime
+    echo "tick $n ${EPOCHREALTIME/[.,]/} $boottime"
+    sleep 0.05
+done
+""",
+    check="")
+
+WORKS = {work.name: work for work in (POSTGRES, SQLITE, FIO, PACKAGES, CLOCK)}
+# What is run on a Debian, and on how many CPUs of the guest.
+RUNS = ((POSTGRES, 1), (POSTGRES, 2), (SQLITE, 4), (FIO, 1), (PACKAGES, 1), (CLOCK, 2))

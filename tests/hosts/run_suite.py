@@ -20,10 +20,13 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 for folder in ("linux", "debian"):
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / folder))
+import booted_debian  # noqa: E402
 import debian_guest  # noqa: E402
 import linux_guest  # noqa: E402
+from fmvm_process import settings  # noqa: E402
 from host import Host, TIME_FACTOR, boot_files  # noqa: E402
 from qemu import Disk, Hardware  # noqa: E402
+from works import RUNS  # noqa: E402
 
 SCRATCH_MIB = 16384  # sparse
 LABELS = "kvm|kill|linux|stock|debian"
@@ -113,6 +116,9 @@ def main():
     tests = listed(options.build.resolve(), options.labels, options.names)
     environment = {name: value for name, value in os.environ.items() if name.startswith("FMVM_")}
     environment |= {"FMVM_TIME_FACTOR": str(TIME_FACTOR), **linux_guest.built(), **debian_guest.built()}
+    if any("debian" in properties(test)["LABELS"] for test in tests):
+        settings.fmvm = options.build.resolve() / "fmvm"
+        environment |= booted_debian.environment(RUNS)
     with tempfile.TemporaryDirectory(prefix="fmvm-suite-") as directory:
         scratch = pathlib.Path(directory) / "scratch.img"
         linux_guest.make_disk(scratch, SCRATCH_MIB)

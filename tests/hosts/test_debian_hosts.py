@@ -7,9 +7,7 @@ FMVM_POWER_LOSSES: how many in turn; FMVM_HOST_SEED repeats the moments of a run
 import os
 import pathlib
 import random
-import shutil
 import sys
-import tempfile
 import time
 import unittest
 
@@ -18,18 +16,15 @@ sys.path[:0] = [str(TESTS / "support"), str(TESTS / "debian")]
 from fmvm_process import main, settings  # noqa: E402
 from pair import Restored  # noqa: E402
 from works import POSTGRES  # noqa: E402
-from host import Host, boot_files, once_more_after_a_lock_up  # noqa: E402
+from booted_debian import BOOT_LIMIT_S, CACHE, booted  # noqa: E402
+from host import once_more_after_a_lock_up  # noqa: E402
 from host_pair import GUEST_DISK, HostPair  # noqa: E402
-from qemu import Disk, Hardware  # noqa: E402
 import debian_guest  # noqa: E402
-import linux_guest  # noqa: E402
 
 LOSSES = int(os.environ.get("FMVM_POWER_LOSSES", "2"))
 SEED = int(os.environ.get("FMVM_HOST_SEED", time.time_ns() % 1000000))
 LATEST_S = 5  # after the guest is protected
-BOOT_LIMIT_S = 600  # of the guest, with all that it prepares
 PROGRAM = TESTS / "debian/debian_guest.py"
-CACHE = boot_files().parent
 
 
 class PowerLosses(unittest.TestCase):
@@ -37,23 +32,12 @@ class PowerLosses(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.booted = pathlib.Path(tempfile.mkdtemp(prefix="fmvm-booted-"))
-        cls.addClassCleanup(shutil.rmtree, cls.booted, ignore_errors=True)
-        scratch = cls.booted / "scratch.img"
-        linux_guest.make_disk(scratch, 4096)
-        hardware = Hardware(disks=(Disk(scratch, mount="/tmp", cache="unsafe"),))
-        with Host("maker", hardware, shared=cls.booted / "shared", read_only=(CACHE,)) as host:
-            host.run("python3", PROGRAM, settings.fmvm, "boot", POSTGRES.name, "/tmp",
-                     environment=debian_guest.built(), timeout=BOOT_LIMIT_S)
-            host.run("sh", "-ec", f"rm -f /tmp/control; cp -r --sparse=always /tmp/disk.img /tmp/saved /tmp/console "
-                     f"{host.shared}", timeout=300)
-        scratch.unlink()
-        cls.guest = Restored("debian", cls.booted / "shared/saved",
-                             (cls.booted / "shared/console").read_bytes(), POSTGRES.judge)
+        cls.booted = booted(POSTGRES)
+        cls.guest = Restored("debian", cls.booted / "saved", (cls.booted / "console").read_bytes(),
+                             POSTGRES.judge)
 
     def pair(self, *options):
-        return HostPair(self.guest, options=options, disk=self.booted / "shared/disk.img",
-                        read_only=(self.booted / "shared", CACHE))
+        return HostPair(self.guest, options=options, disk=self.booted / "disk.img", read_only=(CACHE,))
 
     def found(self, host):
         """On the guest's disk as that host has it now."""
