@@ -67,12 +67,12 @@ def boot_into(ready, work, cpus):
         directory = pathlib.Path(directory)
         scratch = directory / "scratch.img"
         linux_guest.make_disk(scratch, SCRATCH_MIB)
-        hardware = Hardware(disks=(Disk(scratch, mount="/tmp", cache="unsafe"),))
+        hardware = Hardware(disks=(Disk(scratch, mount="/data", cache="unsafe"),))
         with Host("maker", hardware, shared=directory / "shared", read_only=(CACHE,)) as host:
-            host.run("python3", debian_guest.__file__, settings.fmvm, "boot", work.name, "/tmp", cpus,
+            host.run("python3", debian_guest.__file__, settings.fmvm, "boot", work.name, "/data", cpus,
                      environment=debian_guest.built(), timeout=BOOT_LIMIT_S)
-            host.run("sh", "-ec", "rm -f /tmp/control; cp -r --sparse=always /tmp/disk.img /tmp/saved "
-                     f"/tmp/console {host.shared}", timeout=300)
+            host.run("sh", "-ec", "rm -f /data/control; cp -r --sparse=always /data/disk.img /data/saved "
+                     f"/data/console {host.shared}", timeout=300)
         shutil.copytree(directory / "shared", CACHE / f"{ready.name}.new", dirs_exist_ok=True,
                         copy_function=debian_guest.copy_disk)
         os.rename(CACHE / f"{ready.name}.new", ready)
