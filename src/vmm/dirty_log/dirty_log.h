@@ -41,7 +41,7 @@ class DirtyLog {
 };
 
 // KVM's dirty bitmap with KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 (api.rst 4.8, 4.117, 7.15): collecting
-// does not change the log, so that hot pages may stay in it. The default for that:
+// does not change the log, so that hot pages may stay in it. Why it is the default:
 // docs/evidence/dirty-logs.md.
 Result<std::unique_ptr<DirtyLog>> create_bitmap_dirty_log(const Kvm& kvm, const Vm& vm,
                                                           const GuestMemory& memory);
