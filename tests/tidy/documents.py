@@ -12,8 +12,20 @@ LAYERS = ("base", "vmm", "devices", "replay", "lockstep", "node", "cli")
 OTHERS = ("bench", "docs", "guests", "scripts", "src", "tests")
 # The record of what was done names files as they were then.
 HISTORY = ("docs/evidence/", "CHANGELOG.md")
-# A document says so where it names one: these do not exist yet.
-TO_COME = {"devices/net"}
+# These do not exist yet: a device that a document says is not there, and what the redesign of the rooms
+# brings. A name that exists is told, so that it is taken out here.
+TO_COME = {
+    "devices/net",
+    "base/durable_file", "base/field_list.h", "base/state_machine.h", "base/timers.h",
+    "cli/options/all_commands",
+    "lockstep/backup/backup_state", "lockstep/backup/followed_guest", "lockstep/backup/primary_link",
+    "lockstep/backup/staged_epoch", "lockstep/checkpoint/initial_copy", "lockstep/checkpoint/page_packer",
+    "lockstep/checkpoint/staged_cut", "lockstep/disks/disk_resync", "lockstep/primary/ending",
+    "lockstep/primary/epoch_sender", "lockstep/primary/link.h", "lockstep/primary/primary_state",
+    "node/build/disk_stack", "node/build/machine_builder", "node/control/verify_requests",
+    "node/run/output_guard", "node/run/process_signals", "node/run/protected_run", "node/run/recording",
+    "node/run/waiting_backup", "vmm/loop/task_scope.h",
+}
 
 
 def anchors(text):
@@ -65,6 +77,8 @@ def main():
         if not name.startswith(HISTORY):
             errors += name_errors(root, text)
         failures += [f"{name}: {error}" for error in errors]
+    for name in sorted(name for name in TO_COME if exists(root, f"src/{name}")):
+        print(f"tests/tidy/documents.py: {name} exists, and need not be among those to come")
     print("\n".join(failures) or f"{len(documents)} documents are in order")
     sys.exit(bool(failures) or not documents)
 
