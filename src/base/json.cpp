@@ -161,8 +161,4 @@ const JsonValue* find_member(const JsonValue& value, std::string_view key) {
     return found == value.children.end() ? nullptr : &*found;
 }
 
-std::string json_quote(std::string_view text) {
-    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 }  // namespace fmvm

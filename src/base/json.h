@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON as a tree that remembers where each value stood, so that a configuration error can be told
-// with its line and column. The only user of nlohmann-json (it compiles slowly).
+// JSON that is read: a tree that remembers where each value stood, so that a configuration error
+// can be told with its line and column. nlohmann-json stands behind it and behind json_writer.h
+// only, because it compiles slowly.
 #pragma once
 
 #include <cstddef>
@@ -39,10 +40,7 @@ inline constexpr std::size_t json_depth_max = 8;
 // Errors, among them a key that stands twice in one object, are error_at() where they are.
 Result<JsonValue> parse_json(std::string_view text);
 
-// The member of an object; nullptr: there is none, or `value` is no object.
+// The member of an object, or nullptr if there is none, or `value` is no object.
 const JsonValue* find_member(const JsonValue& value, std::string_view key);
-
-// text as a JSON string, quoted and escaped; invalid UTF-8 is replaced.
-std::string json_quote(std::string_view text);
 
 }  // namespace fmvm

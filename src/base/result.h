@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Result<T>: a value or an Error, for everything that can fail for a reason the user must hear.
 // (g++ 12 has no std::expected.) Errors carry one plain sentence that names the thing and the
-// remedy; callers add context by prefixing, never by translating codes twice.
+// remedy, and whose fault it is; callers add context by prefixing, never by translating codes
+// twice.
 #pragma once
 
 #include <fmt/format.h>
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,11 +21,24 @@ namespace fmvm {
 
 class [[nodiscard]] Error {
   public:
-    explicit Error(std::string message) : message_(std::move(message)) {}
+    // Whose fault it is. Only exit statuses depend on it.
+    enum class Kind {
+        host,   // this host's, or fmvm's own: what was asked for is right, and may work elsewhere
+        input,  // what was given is bad: an option, a configuration, a kernel, a disk
+    };
+
+    explicit Error(std::string message, Kind kind = Kind::host)
+        : message_(std::move(message)), kind_(kind) {}
     const std::string& message() const { return message_; }
+    Kind kind() const { return kind_; }
+    // The same error, told with the thing that it is about: "<what>: <message>".
+    Error about(std::string_view what) const {
+        return Error(fmt::format("{}: {}", what, message_), kind_);
+    }
 
   private:
     std::string message_;
+    Kind kind_;
 };
 
 template <typename... Args>
@@ -72,20 +87,33 @@ template <>
 class [[nodiscard]] Result<void> {
   public:
     Result() = default;
-    Result(Error error) : error_(std::move(error.message())), ok_(false) {}
+    Result(Error error) : error_(std::move(error)) {}
 
-    bool ok() const { return ok_; }
-    explicit operator bool() const { return ok_; }
-    void value() const { FMVM_CHECK(ok_); }
+    bool ok() const { return !error_; }
+    explicit operator bool() const { return ok(); }
+    void value() const { FMVM_CHECK(ok()); }
     Error error() const {
-        FMVM_CHECK(!ok_);
-        return Error(error_);
+        FMVM_CHECK(!ok());
+        return *error_;
     }
 
   private:
-    std::string error_;
-    bool ok_ = true;
+    std::optional<Error> error_;
 };
+
+// The same result; an error is the fault of what was given.
+template <typename T>
+Result<T> blame_input(Result<T> result) {
+    if (result.ok()) return result;
+    return Error(result.error().message(), Error::Kind::input);
+}
+
+// The same result; an error is told with the thing that it is about.
+template <typename T>
+Result<T> about(std::string_view what, Result<T> result) {
+    if (result.ok()) return result;
+    return result.error().about(what);
+}
 
 }  // namespace fmvm
 

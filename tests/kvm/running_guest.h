@@ -8,8 +8,8 @@
 #include <future>
 
 #include "base/digest.h"
-#include "cli/machine_builder.h"
 #include "kvm/raw_guest.h"
+#include "node/build/machine_builder.h"
 #include "support/temp_directory.h"
 
 namespace fmvm::test {
@@ -30,9 +30,8 @@ struct RunningGuest {
     }
     // With the kernel loaded and its first vCPU at the entry point.
     void build() {
-        cli::ExitStatus status{};
-        built = require(
-            cli::build_machine(require(Kvm::open()), options, {.dirty_log = dirty_log}, status));
+        built =
+            require(node::build_machine(require(Kvm::open()), options, {.dirty_log = dirty_log}));
         built.machine->on_end([this](GuestEnd reason) { ended.set_value(reason); });
     }
     std::string console_path() const { return directory.file("console"); }
@@ -53,7 +52,7 @@ struct RunningGuest {
     TempDirectory directory;
     node::MachineOptions options;
     DirtyLogKind dirty_log = DirtyLogKind::none;
-    cli::BuiltMachine built;
+    node::BuiltMachine built;
     std::promise<GuestEnd> ended;
     std::future<GuestEnd> end = ended.get_future();
 };

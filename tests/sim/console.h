@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A console of a simulated process: bytes wait and are written a piece at a time, by a reader that
 // may stall, and only with the arbiter's permit, asked right before each piece (devices/
-// console_output.h, cli/protected_guest.cpp).
+// console_output.h, node/run/output_guard.cpp).
 #pragma once
 
 #include <vector>

@@ -17,14 +17,11 @@ HISTORY = ("docs/evidence/", "CHANGELOG.md")
 TO_COME = {
     "devices/net",
     "base/durable_file", "base/field_list.h", "base/state_machine.h", "base/timers.h",
-    "cli/options/all_commands",
     "lockstep/backup/backup_state", "lockstep/backup/followed_guest", "lockstep/backup/primary_link",
     "lockstep/backup/staged_epoch", "lockstep/checkpoint/initial_copy", "lockstep/checkpoint/page_packer",
     "lockstep/checkpoint/staged_cut", "lockstep/disks/disk_resync", "lockstep/primary/ending",
     "lockstep/primary/epoch_sender", "lockstep/primary/link.h", "lockstep/primary/primary_state",
-    "node/build/disk_stack", "node/build/machine_builder", "node/control/verify_requests",
-    "node/run/output_guard", "node/run/process_signals", "node/run/protected_run", "node/run/recording",
-    "node/run/waiting_backup", "vmm/loop/task_scope.h",
+    "vmm/loop/task_scope.h",
 }
 
 

@@ -33,14 +33,6 @@ LINES_MAX = 500
 SOURCES = {".cpp", ".h", ".c", ".S", ".py", ".sh"}
 
 # Exceptions, each until the change that is named beside it. One that is not needed any more is an error.
-# These have no room yet. The order of rooms does not hold for them.
-WAITING = {
-    # machine_builder sets an exit status (cli/report); it moves to node/build when an Error knows whose
-    # fault it is. The others include it, and move to node/run.
-    "cli/machine_builder", "cli/protected_guest", "cli/recording", "cli/standby_machine",
-    # They print, too, by cli/report: to node/run when the printing is apart.
-    "cli/guest_session", "cli/protected_run",
-}
 UPWARD = {
     # BlockLog calls the recorder itself: until there is a replay/capture/request_sink.h.
     ("replay/capture/block_log.cpp", "replay/archive/epoch_recorder.h"),
@@ -61,8 +53,6 @@ def room_error(name):
     layer, *rooms, file = name.split("/")
     if layer not in ROOMS:
         return f"{layer} is no layer"
-    if without_suffix(name) in WAITING:
-        return None
     if len(rooms) > 1 or (rooms and rooms[0] not in ROOMS[layer]):
         return f"{'/'.join(rooms)} is no room of {layer}"
     if not rooms and ROOMS[layer] and without_suffix(file) not in LOOSE.get(layer, ()):
@@ -76,8 +66,6 @@ def is_above(name, other):
     other_layer, *other_rooms, _ = other.split("/")
     if layer != other_layer:
         return LAYERS.index(layer) > LAYERS.index(other_layer)
-    if {without_suffix(name), without_suffix(other)} & WAITING:
-        return False
     order = ROOMS[layer]
     height, other_height = (order.index(at[0]) if at else len(order) for at in (rooms, other_rooms))
     return height > other_height
@@ -112,8 +100,6 @@ def unit_test_error(name, sources):
 
 def exception_errors(sources):
     """`sources`: the text of each source, by its path below src."""
-    known = {without_suffix(name) for name in sources}
-    yield from (f"{name} waits for a room, but does not exist" for name in sorted(WAITING - known))
     for name, included in sorted(UPWARD):
         if included not in (found for _, found in includes(sources.get(name, ""))):
             yield f"{name} may include {included}, but does not"

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <string_view>
 
-#include "base/json.h"
+#include "base/json_writer.h"
 #include "base/units.h"
 #include "cli/report/exit_status.h"
 #include "node/build/host_facts.h"
@@ -125,16 +125,17 @@ std::string facts_as_text(const std::vector<Fact>& facts) {
 }
 
 std::string facts_as_json(const std::vector<Fact>& facts) {
-    std::string text = fmt::format("{{\n  \"can_run\": {},\n  \"facts\": [",
-                                   first_missing(facts) ? "false" : "true");
-    std::string_view separator = "\n";
+    std::vector<JsonObject> list;
     for (const Fact& fact : facts) {
-        text += fmt::format("{}    {{\"name\": {}, \"value\": {}, \"verdict\": {}}}", separator,
-                            json_quote(fact.name), json_quote(fact.value),
-                            json_quote(verdict_name(fact.verdict)));
-        separator = ",\n";
+        list.push_back(JsonObject()
+                           .add("name", fact.name)
+                           .add("value", fact.value)
+                           .add("verdict", verdict_name(fact.verdict)));
     }
-    return text + "\n  ]\n}\n";
+    return JsonObject()
+        .add("can_run", first_missing(facts) == nullptr)
+        .add("facts", list)
+        .indented();
 }
 
 int check_command(bool as_json) {

@@ -2,15 +2,15 @@
 #include "cli/commands/import_command.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
 
-#include "base/json.h"
+#include "base/json_writer.h"
 #include "base/unfinished_directory.h"
 #include "base/units.h"
 #include "cli/report/exit_status.h"
+#include "cli/report/progress_line.h"
 #include "cli/report/report_error.h"
 #include "node/import/image_convert.h"
 #include "node/import/image_reader.h"
@@ -25,23 +25,6 @@ constexpr std::uint64_t kernel_bytes_max = 256 * mib, initrd_bytes_max = gib;
 // For a kernel and its initial RAM disk as they usually are.
 constexpr std::uint64_t room_for_boot_files = 128 * mib;
 
-// For somebody who watches; a pipe gets only the result.
-class ConvertProgress {
-  public:
-    ~ConvertProgress() {
-        if (shown_) fmt::print(stderr, "\r\x1b[K");
-    }
-    void operator()(double percent) {
-        if (!watched_) return;
-        shown_ = true;
-        fmt::print(stderr, "\rconverting: {:3.0f} %", percent);
-    }
-
-  private:
-    const bool watched_ = ::isatty(STDERR_FILENO) == 1;
-    bool shown_ = false;
-};
-
 class Import {
   public:
     Import(const ImportOptions& options, const node::StopSignals& signals)
@@ -53,45 +36,38 @@ class Import {
         const node::ForeignImage image = FMVM_TRY(
             blame_input(node::inspect_image(options_.image, options_.format, signals_.fd())));
         UnfinishedDirectory directory =
-            FMVM_TRY(blame_input(in(options_.to, UnfinishedDirectory::make(options_.to))));
-        FMVM_TRY(in(options_.to, check_room(image)));
-        ConvertProgress progress;
-        FMVM_TRY(node::convert_image(image, directory.path() + "/disk.img", std::ref(progress),
-                                     signals_.fd()));
-        FMVM_TRY(blame_input(in("image " + options_.image, take_system(directory.path()))));
-        FMVM_TRY(in(options_.to, directory.rename_into_place()));
-        return in(options_.to, directory.make_name_durable());
+            FMVM_TRY(blame_input(about(options_.to, UnfinishedDirectory::make(options_.to))));
+        FMVM_TRY(about(options_.to, check_room(image)));
+        FMVM_TRY(convert(image, directory.path() + "/disk.img"));
+        FMVM_TRY(blame_input(about("image " + options_.image, take_system(directory.path()))));
+        FMVM_TRY(about(options_.to, directory.rename_into_place()));
+        return about(options_.to, directory.make_name_durable());
     }
 
     void tell() const {
         fmt::print(stderr, "{}: {}, kernel {}, root={}\n", options_.to, system_.name,
                    system_.kernel.version, system_.root);
         if (!warning_.empty()) fmt::print(stderr, "warning: {}\n", warning_);
-        const std::string initrd =
-            system_.kernel.initrd.empty()
-                ? ""
-                : fmt::format("  \"initrd\": {},\n", json_quote(options_.to + "/initrd"));
-        fmt::print(
-            "{{\n  \"kernel\": {},\n{}  \"cmdline\": {},\n  \"memory\": \"1G\",\n"
-            "  \"disks\": [{{\"path\": {}}}]\n}}\n",
-            json_quote(options_.to + "/vmlinuz"), initrd,
-            json_quote("console=ttyS0 root=" + system_.root),
-            json_quote(options_.to + "/disk.img"));
+        fmt::print("{}", configuration().indented());
     }
-
-    ExitStatus status_of_failure() const { return blame_; }
 
   private:
-    // What was given is bad, not this host.
-    template <typename T>
-    Result<T> blame_input(Result<T> result) {
-        if (!result.ok()) blame_ = ExitStatus::usage;
-        return result;
+    Result<void> convert(const node::ForeignImage& image, const std::string& to) const {
+        ProgressLine line;
+        const auto show = [&line](double percent) {
+            line.show(fmt::format("converting: {:3.0f} %", percent));
+        };
+        return node::convert_image(image, to, show, signals_.fd());
     }
-    template <typename T>
-    static Result<T> in(const std::string& what, Result<T> result) {
-        if (!result.ok()) return make_error("{}: {}", what, result.error().message());
-        return result;
+
+    // The configuration file that runs it.
+    JsonObject configuration() const {
+        JsonObject configuration;
+        configuration.add("kernel", options_.to + "/vmlinuz");
+        if (!system_.kernel.initrd.empty()) configuration.add("initrd", options_.to + "/initrd");
+        return configuration.add("cmdline", "console=ttyS0 root=" + system_.root)
+            .add("memory", "1G")
+            .add("disks", std::vector{JsonObject().add("path", options_.to + "/disk.img")});
     }
 
     // The guest may fill its disk, and does badly when the host's is full then.
@@ -132,7 +108,6 @@ class Import {
 
     const ImportOptions& options_;
     const node::StopSignals& signals_;
-    ExitStatus blame_ = ExitStatus::failure;
     node::ImageSystem system_;
     std::string warning_;
 };
@@ -141,12 +116,12 @@ class Import {
 
 int import_command(const ImportOptions& options) {
     const Result<node::StopSignals> signals = node::StopSignals::take();
-    if (!signals.ok()) return report_error(signals.error().message(), ExitStatus::failure);
+    if (!signals.ok()) return report_error(signals.error());
     Import import(options, signals.value());
     const Result<void> done = import.run();
     if (!done.ok() && signals.value().came())
         return report_error("import: stopped; nothing is left of it", ExitStatus::operator_stop);
-    if (!done.ok()) return report_error(done.error().message(), import.status_of_failure());
+    if (!done.ok()) return report_error(done.error());
     import.tell();
     return to_int(ExitStatus::ok);
 }

@@ -6,7 +6,7 @@
 
 #include <cstdio>
 
-#include "base/log.h"
+#include "base/json_writer.h"
 #include "replay/archive/log_replay.h"
 
 namespace fmvm::cli {
@@ -21,7 +21,7 @@ std::string hex(std::span<const std::uint8_t> bytes) {
     return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
 
-// Whatever the file says: a time beyond the year 9999 is shown as that year's end.
+// The file may say anything: a time beyond the year 9999 is shown as that year's end.
 std::string time_of(std::uint64_t ms) {
     constexpr std::uint64_t last_second = 253402300799;
     const auto second = static_cast<std::time_t>(std::min(ms / 1000, last_second));
@@ -55,30 +55,44 @@ class Text {
 class Json {
   public:
     void header(const EpochLogHeader& header) const {
-        fmt::print(R"({{"kind": "log", "vm": "{}", "begun_ms": {}, "disks": [)", hex(header.vm),
-                   header.begun_ms);
-        const char* separator = "";
+        std::vector<JsonObject> disks;
         for (const replay::DiskLimits& disk : header.disks) {
-            fmt::print(R"({}{{"bytes": {}, "block_bytes": {}, "readonly": {}}})", separator,
-                       disk.capacity, disk.block_size, disk.read_only);
-            separator = ", ";
+            disks.push_back(JsonObject()
+                                .add("bytes", disk.capacity)
+                                .add("block_bytes", disk.block_size)
+                                .add("readonly", disk.read_only));
         }
-        fmt::print("]}}\n");
+        print(JsonObject()
+                  .add("kind", "log")
+                  .add("vm", hex(header.vm))
+                  .add("begun_ms", header.begun_ms)
+                  .add("disks", disks));
     }
     void epoch(const LoggedEpoch& epoch) const {
-        fmt::print(
-            R"({{"kind": "epoch", "epoch": {}, "generation": {}, "shipped": {}, "cut_ms": {}, "records": {}}})"
-            "\n",
-            epoch.number, epoch.stamp.generation, epoch.stamp.shipped, epoch.stamp.cut_ms,
-            epoch.records.size());
+        print(JsonObject()
+                  .add("kind", "epoch")
+                  .add("epoch", epoch.number)
+                  .add("generation", epoch.stamp.generation)
+                  .add("shipped", epoch.stamp.shipped)
+                  .add("cut_ms", epoch.stamp.cut_ms)
+                  .add("records", epoch.records.size()));
     }
     void record(const LoggedEpoch& epoch, const BlockRecord& record) const {
-        fmt::print(
-            R"({{"kind": "record", "epoch": {}, "sequence": {}, "disk": {}, "op": "{}", "offset": {}, "bytes": {}, "digest": "{:016x}", "may_unmap": {}, "failed": {}}})"
-            "\n",
-            epoch.number, record.sequence, record.disk, name_of(record.op), record.offset,
-            record.length, record.digest, record.may_unmap, record.failed);
+        print(JsonObject()
+                  .add("kind", "record")
+                  .add("epoch", epoch.number)
+                  .add("sequence", record.sequence)
+                  .add("disk", record.disk)
+                  .add("op", name_of(record.op))
+                  .add("offset", record.offset)
+                  .add("bytes", record.length)
+                  .add("digest", fmt::format("{:016x}", record.digest))
+                  .add("may_unmap", record.may_unmap)
+                  .add("failed", record.failed));
     }
+
+  private:
+    static void print(const JsonObject& object) { fmt::print("{}\n", object.line()); }
 };
 
 template <typename Format>

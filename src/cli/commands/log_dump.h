@@ -11,8 +11,8 @@ namespace fmvm::cli {
 
 enum class LogFormat { text, json };
 
-// To standard output, up to and with epoch `until`. An error: the log is damaged or ends before;
-// what is whole was written.
+// Writes the log to standard output, up to and with epoch `until`. If the log is damaged or ends
+// before, the epochs that are whole are written and an error is returned.
 Result<void> dump_log(const std::string& path, std::uint64_t until, LogFormat format);
 
 }  // namespace fmvm::cli

@@ -2,16 +2,13 @@
 #include "cli/commands/replay_command.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 
 #include "cli/commands/log_dump.h"
+#include "cli/report/progress_line.h"
 #include "cli/report/report_error.h"
-#include "devices/block/aligned_backend.h"
-#include "devices/block/uring_backend.h"
-#include "node/build/disk_labels.h"
+#include "node/build/disk_stack.h"
 #include "replay/image/label_file.h"
 
 namespace fmvm::cli {
@@ -21,9 +18,7 @@ namespace {
 using replay::DiskLimits;
 using replay::LogSurvey;
 
-constexpr std::chrono::milliseconds progress_interval{200};
-
-// The image may be written to, and is as large as the log says.
+// Opens an image that may be written to, and is as large as the log says.
 Result<DiskImage> open_image(const node::DiskOptions& disk, const DiskLimits& limits) {
     DiskImage image = FMVM_TRY(
         DiskImage::open(disk.path, {.read_only = limits.read_only, .direct = disk.direct}));
@@ -33,7 +28,7 @@ Result<DiskImage> open_image(const node::DiskOptions& disk, const DiskLimits& li
             "log starts from",
             disk.path, image.size, limits.capacity);
     }
-    // Whoever has the lock has the label.
+    // Only now: whoever has the image's lock has the label.
     const std::string label_beside = replay::default_label_path(disk.path);
     const replay::FoundLabel label = FMVM_TRY(replay::find_label(label_beside));
     if (label.state != replay::LabelState::absent) {
@@ -48,10 +43,7 @@ Result<DiskImage> open_image(const node::DiskOptions& disk, const DiskLimits& li
 Result<std::unique_ptr<BlockBackend>> open_disk(EventLoop& loop, const node::DiskOptions& disk,
                                                 const DiskLimits& limits) {
     DiskImage image = FMVM_TRY(open_image(disk, limits));
-    const std::uint32_t alignment = image.memory_alignment;
-    std::unique_ptr<BlockBackend> backend = FMVM_TRY(UringBackend::create(loop, std::move(image)));
-    if (alignment > 1) backend = std::make_unique<AlignedBackend>(std::move(backend), alignment);
-    return backend;
+    return FMVM_TRY(node::DiskStack::open(loop, std::move(image))).take();
 }
 
 Result<std::vector<std::unique_ptr<BlockBackend>>> open_disks(EventLoop& loop,
@@ -68,28 +60,6 @@ Result<std::vector<std::unique_ptr<BlockBackend>>> open_disks(EventLoop& loop,
     return disks;
 }
 
-// For somebody who watches; a pipe gets only the summary.
-class Progress {
-  public:
-    explicit Progress(std::uint64_t epochs) : epochs_(epochs) {}
-    ~Progress() {
-        if (shown_) fmt::print(stderr, "\r\x1b[K");
-    }
-    void operator()(std::uint64_t epoch) {
-        const auto now = std::chrono::steady_clock::now();
-        if (!watched_ || now - last_ < progress_interval) return;
-        last_ = now;
-        shown_ = true;
-        fmt::print(stderr, "\rreplaying: epoch {} of {}", epoch, epochs_);
-    }
-
-  private:
-    const std::uint64_t epochs_;
-    const bool watched_ = ::isatty(STDERR_FILENO) == 1;
-    bool shown_ = false;
-    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
 void tell(const LogSurvey& survey, const replay::ReplayedLog& done) {
     const std::string where = survey.last.shipped == 0
                                   ? std::string("unprotected")
@@ -104,18 +74,20 @@ void tell(const LogSurvey& survey, const replay::ReplayedLog& done) {
 
 int replay_onto(const ReplayOptions& options) {
     const Result<LogSurvey> survey = replay::survey_log(options.log, options.until);
-    if (!survey.ok()) return report_error(survey.error().message(), ExitStatus::usage);
+    if (!survey.ok()) return report_bad_usage(survey.error());
     EventLoop loop;  // not started: the replayer drives the disks itself
     const auto disks = open_disks(loop, options, survey.value());
-    if (!disks.ok()) return report_error(disks.error().message(), ExitStatus::usage);
+    if (!disks.ok()) return report_bad_usage(disks.error());
     std::vector<BlockBackend*> backends;
     for (const auto& disk : disks.value())
         backends.push_back(disk.get());
-    Result<replay::ReplayedLog> done = [&] {
-        Progress progress(survey.value().epochs);
-        return replay::replay_log(survey.value(), backends, std::ref(progress));
-    }();
-    if (!done.ok()) return report_error(done.error().message(), ExitStatus::failure);
+    ProgressLine progress;
+    Result<replay::ReplayedLog> done =
+        replay::replay_log(survey.value(), backends, [&](std::uint64_t epoch) {
+            progress.show(fmt::format("replaying: epoch {} of {}", epoch, survey.value().epochs));
+        });
+    progress.clear();
+    if (!done.ok()) return report_error(done.error());
     tell(survey.value(), *done);
     return to_int(ExitStatus::ok);
 }
@@ -126,7 +98,7 @@ int dump(const ReplayOptions& options) {
     const Result<void> dumped = dump_log(options.log, options.until, format);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
         return report_error("standard output: cannot be written", ExitStatus::failure);
-    if (!dumped.ok()) return report_error(dumped.error().message(), ExitStatus::usage);
+    if (!dumped.ok()) return report_bad_usage(dumped.error());
     return to_int(ExitStatus::ok);
 }
 

@@ -4,9 +4,6 @@
 
 #include <string>
 
-#include "node/control/control_socket.h"
-#include "vmm/machine/machine.h"
-
 namespace fmvm::cli {
 
 struct SnapshotOptions {
@@ -17,9 +14,5 @@ struct SnapshotOptions {
 
 // Returns an ExitStatus as the process's exit status.
 int snapshot_command(const SnapshotOptions& options);
-
-// The running side: the command "snapshot" with "to" and "stop". It is carried out on the control
-// socket's thread, which must be the machine's controlling thread.
-void serve_snapshots(node::ControlSocket& socket, Machine& machine);
 
 }  // namespace fmvm::cli

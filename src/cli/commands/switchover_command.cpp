@@ -11,8 +11,8 @@ namespace fmvm::cli {
 
 int switchover_command(const SwitchoverOptions& options) {
     const Result<JsonValue> answer =
-        node::control_request(options.control, R"({"command": "switchover"})");
-    if (!answer.ok()) return report_error(answer.error().message(), ExitStatus::failure);
+        node::control_request(options.control, JsonObject().add("command", "switchover"));
+    if (!answer.ok()) return report_error(answer.error());
     if (const JsonValue* const why = find_member(answer.value(), "result"))
         fmt::print("{}\n", why->text);
     return to_int(ExitStatus::ok);

@@ -3,13 +3,11 @@
 
 #include <fcntl.h>
 
-#include <algorithm>
-#include <limits>
-
 #include "base/file_io.h"
 #include "base/json.h"
 #include "base/unique_fd.h"
-#include "cli/options/option_values.h"
+#include "cli/options/json_values.h"
+#include "cli/options/machine_table.h"
 
 namespace fmvm::cli {
 
@@ -17,125 +15,24 @@ namespace {
 
 constexpr std::size_t config_size_max = 1 * mib;
 
-Error wrong_type(std::string_view expected) {
-    return make_error("{} is expected here", expected);
-}
-
-Result<std::string> string_of(const JsonValue& value) {
-    if (value.kind != JsonValue::Kind::string) return wrong_type("a string");
-    return value.text;
-}
-
-Result<bool> boolean_of(const JsonValue& value) {
-    if (value.kind != JsonValue::Kind::boolean) return wrong_type("true or false");
-    return value.boolean;
-}
-
-Result<unsigned> count_of(const JsonValue& value) {
-    if (value.kind != JsonValue::Kind::unsigned_integer) return wrong_type("a whole number");
-    if (value.number > std::numeric_limits<int>::max()) return Error("the number is too large");
-    return static_cast<unsigned>(value.number);
-}
-
-Result<std::uint64_t> size_of(const JsonValue& value) {
-    if (value.kind == JsonValue::Kind::unsigned_integer) return size_from_mib(value.number);
-    if (value.kind == JsonValue::Kind::string) return parse_size(value.text);
-    return wrong_type("a size: a string like \"512M\", or a whole number of MiB");
-}
-
-// Puts the place and the key before an error about the value there.
-Error located(const JsonValue& value, const Error& error) {
-    if (value.key.empty()) return error_at(value.position, error.message());
-    return error_at(value.position, fmt::format("'{}': {}", value.key, error.message()));
-}
-
-// Stores a parsed value, or places the error.
-template <typename Target, typename T>
-Result<void> assign(Target& target, Result<T> parsed, const JsonValue& value) {
-    if (!parsed.ok()) return located(value, parsed.error());
-    target = std::move(parsed).value();
-    return {};
-}
-
-Result<node::DiskOptions> disk_of_object(const JsonValue& object) {
-    node::DiskOptions disk;
-    for (const JsonValue& member : object.children) {
-        if (member.key == "path") {
-            FMVM_TRY(assign(disk.path, string_of(member), member));
-        } else if (member.key == "serial") {
-            FMVM_TRY(assign(disk.serial, string_of(member), member));
-        } else if (member.key == "label") {
-            FMVM_TRY(assign(disk.label, string_of(member), member));
-            if (disk.label.empty()) return located(member, Error("is empty; give a path"));
-        } else if (member.key == "readonly") {
-            FMVM_TRY(assign(disk.readonly, boolean_of(member), member));
-        } else if (member.key == "direct") {
-            FMVM_TRY(assign(disk.direct, boolean_of(member), member));
-        } else {
-            return located(member,
-                           Error("is not a disk key; path, readonly, direct, serial, label are"));
-        }
+std::string known_keys() {
+    std::string keys;
+    for (const MachineOption& option : machine_table()) {
+        if (option.in_file()) keys += (keys.empty() ? "" : ", ") + std::string(option.key);
     }
-    if (disk.path.empty()) return located(object, Error("a disk needs a \"path\""));
-    return disk;
-}
-
-Result<std::vector<node::DiskOptions>> disks_of(const JsonValue& value) {
-    constexpr std::string_view expected =
-        "an array of objects or of strings like \"path=disk.img,readonly\"";
-    if (value.kind != JsonValue::Kind::array) return located(value, wrong_type(expected));
-    std::vector<node::DiskOptions> disks;
-    for (const JsonValue& item : value.children) {
-        if (item.kind == JsonValue::Kind::object) {
-            disks.push_back(FMVM_TRY(disk_of_object(item)));
-        } else if (item.kind == JsonValue::Kind::string) {
-            FMVM_TRY(assign(disks.emplace_back(), parse_disk(item.text), item));
-        } else {
-            return error_at(item.position,
-                            fmt::format("'{}': {} is expected here", value.key, expected));
-        }
-    }
-    return disks;
-}
-
-template <typename T>
-Result<T> parsed_string(const JsonValue& value, Result<T> (*parse)(std::string_view)) {
-    return parse(FMVM_TRY(string_of(value)));
+    return keys;
 }
 
 Result<void> apply_member(GivenOptions& given, const JsonValue& member) {
-    const std::string& key = member.key;
-    if (key == "restore") return assign(given.restore, string_of(member), member);
-    if (key == "guest-time") {
-        return assign(given.guest_time, parsed_string(member, parse_guest_time), member);
+    for (const MachineOption& option : machine_table()) {
+        if (option.in_file() && member.key == option.key) return option.read(given, member);
     }
-    if (key == "control") return assign(given.control, string_of(member), member);
-    if (key == "kernel") return assign(given.kernel, string_of(member), member);
-    if (key == "initrd") return assign(given.initrd, string_of(member), member);
-    if (key == "cmdline") return assign(given.cmdline, string_of(member), member);
-    if (key == "memory") return assign(given.memory_bytes, size_of(member), member);
-    if (key == "cpus") return assign(given.cpus, count_of(member), member);
-    if (key == "cpu") return assign(given.cpu, parsed_string(member, parse_guest_cpu), member);
-    if (key == "console") {
-        return assign(given.console, parsed_string(member, parse_console), member);
-    }
-    if (key == "host-quirks") {
-        return assign(given.host_quirks, parsed_string(member, parse_host_quirks), member);
-    }
-    if (key == "verbose") return assign(given.verbosity, count_of(member), member);
-    if (key == "disks") {
-        given.disks = FMVM_TRY(disks_of(member));
-        return {};
-    }
-    return located(member,
-                   Error("unknown key; kernel, initrd, cmdline, memory, cpus, cpu, disks, "
-                         "console, control, restore, guest-time, host-quirks, verbose are known"));
+    return located(member, make_error("unknown key; {} are known", known_keys()));
 }
 
 Result<GivenOptions> interpret(const JsonValue& root) {
-    if (root.kind != JsonValue::Kind::object) {
-        return located(root, wrong_type("an object in braces"));
-    }
+    if (root.kind != JsonValue::Kind::object)
+        return located(root, Error("an object in braces is expected here"));
     GivenOptions given;
     for (const JsonValue& member : root.children)
         FMVM_TRY(apply_member(given, member));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/options/control_arguments.h"
 
+#include "base/units.h"
 #include "cli/options/option_values.h"
 
 namespace fmvm::cli {
@@ -29,76 +30,89 @@ A backup that differs does not take over any more, is made equal again, and prot
 Exit status: 0 when both are equal, 9 when they are not, 1 when that could not be found out, 2 for bad
 usage.)";
 
-void add_control(CLI::App& command, ControlArguments& words, const char* help) {
-    add_option(command, "--control", words.control, "PATH", help);
-    command.allow_extras();
+Result<void> take_only(VerifyCommandOptions& options, std::string_view word) {
+    if (word != "memory" && word != "disks") return make_error("'{}' is not memory or disks", word);
+    options.compare.memory = word == "memory";
+    options.compare.disks = word == "disks";
+    return {};
+}
+
+Result<std::uint64_t> parse_rate(std::string_view text) {
+    const std::uint64_t rate = FMVM_TRY(parse_size(text));
+    if (rate < mib) return Error("give 1M or more");
+    return rate;
+}
+
+constexpr Option<SnapshotOptions> snapshot_table[] = {
+    {{"--control", "PATH", "The socket that fmvm run --control made (needed)"},
+     into<as_it_is, &SnapshotOptions::control>},
+    {{"--to", "DIR", "The directory to be made (needed)"}, into<as_it_is, &SnapshotOptions::to>},
+    {{"--stop", "", "End the guest, so that it can go on elsewhere"},
+     turn_on<&SnapshotOptions::stop>},
+};
+
+constexpr Option<SwitchoverOptions> switchover_table[] = {
+    {{"--control", "PATH", "The socket that fmvm primary or fmvm backup --control made (needed)"},
+     into<as_it_is, &SwitchoverOptions::control>},
+};
+
+constexpr Option<VerifyCommandOptions> verify_table[] = {
+    {{"--control", "PATH", "The socket that fmvm primary --control made (needed)"},
+     into<as_it_is, &VerifyCommandOptions::control>},
+    {{"--only", "memory|disks", "Leave the other out"}, take_only},
+    {{"--rate", "SIZE", "How much of the disks to read in a second, at most (default {})", "64M"},
+     into<parse_rate, &VerifyCommandOptions::compare, &lockstep::VerifyOptions::bytes_per_second>},
+};
+
+template <typename Options, std::size_t count>
+Command line(const char* name, const char* help, const char* footer,
+             const Option<Options> (&table)[count], int (*run)(const Arguments&)) {
+    Command command{name, help, footer, {}, run};
+    list(command.options, table);
+    return command;
 }
 
 }  // namespace
 
-CLI::App* add_snapshot(CLI::App& app, ControlArguments& words) {
-    CLI::App* const snapshot =
-        app.add_subcommand("snapshot", "Save a running guest to a directory");
-    add_control(*snapshot, words, "The socket that fmvm run --control made (needed)");
-    add_option(*snapshot, "--to", words.to, "DIR", "The directory to be made (needed)");
-    snapshot->add_flag("--stop", words.stop, "End the guest, so that it can go on elsewhere");
-    snapshot->footer(snapshot_footer);
-    return snapshot;
+Command snapshot_line() {
+    return line("snapshot", "Save a running guest to a directory", snapshot_footer, snapshot_table,
+                [](const Arguments& a) { return obey(snapshot_options(a), snapshot_command); });
 }
 
-CLI::App* add_switchover(CLI::App& app, ControlArguments& words) {
-    CLI::App* const switchover =
-        app.add_subcommand("switchover", "Move a protected guest to its backup on purpose");
-    add_control(*switchover, words,
-                "The socket that fmvm primary or fmvm backup --control made (needed)");
-    switchover->footer(switchover_footer);
-    return switchover;
+Command switchover_line() {
+    return line("switchover", "Move a protected guest to its backup on purpose", switchover_footer,
+                switchover_table,
+                [](const Arguments& a) { return obey(switchover_options(a), switchover_command); });
 }
 
-CLI::App* add_verify(CLI::App& app, ControlArguments& words) {
-    CLI::App* const verify =
-        app.add_subcommand("verify", "Compare a protected guest with its backup, while it runs");
-    add_control(*verify, words, "The socket that fmvm primary --control made (needed)");
-    add_option(*verify, "--only", words.only, "memory|disks", "Leave the other out");
-    add_option(*verify, "--rate", words.rate, "SIZE",
-               "How much of the disks to read in a second, at most (default 64M)");
-    verify->footer(verify_footer);
-    return verify;
+Command verify_line() {
+    return line("verify", "Compare a protected guest with its backup, while it runs", verify_footer,
+                verify_table,
+                [](const Arguments& a) { return obey(verify_options(a), verify_command); });
 }
 
-Result<SnapshotOptions> snapshot_options(const ControlArguments& words) {
-    const std::string* const control = FMVM_TRY(single("--control", words.control));
-    const std::string* const to = FMVM_TRY(single("--to", words.to));
-    if (control == nullptr || to == nullptr || to->empty())
+Result<SnapshotOptions> snapshot_options(const Arguments& arguments) {
+    SnapshotOptions options;
+    FMVM_TRY(take_all(options, arguments, snapshot_table));
+    if (!arguments.has("--control") || options.to.empty())
         return Error("--control PATH and --to DIR are needed; see fmvm snapshot --help");
-    return SnapshotOptions{*control, *to, words.stop};
+    return options;
 }
 
-Result<SwitchoverOptions> switchover_options(const ControlArguments& words) {
-    const std::string* const control = FMVM_TRY(single("--control", words.control));
-    if (control == nullptr || control->empty())
+Result<SwitchoverOptions> switchover_options(const Arguments& arguments) {
+    SwitchoverOptions options;
+    FMVM_TRY(take_all(options, arguments, switchover_table));
+    if (options.control.empty())
         return Error("--control PATH is needed; see fmvm switchover --help");
-    return SwitchoverOptions{*control};
+    return options;
 }
 
-Result<VerifyCommandOptions> verify_options(const ControlArguments& words) {
+Result<VerifyCommandOptions> verify_options(const Arguments& arguments) {
     VerifyCommandOptions options;
-    const std::string* const control = FMVM_TRY(single("--control", words.control));
-    if (control == nullptr || control->empty())
-        return Error("--control PATH is needed; see fmvm verify --help");
-    options.control = *control;
-    if (const std::string* const only = FMVM_TRY(single("--only", words.only))) {
-        if (*only != "memory" && *only != "disks")
-            return make_error("--only: '{}' is not memory or disks", *only);
-        options.compare.memory = *only == "memory";
-        options.compare.disks = *only == "disks";
-    }
-    std::optional<std::uint64_t> rate;
-    FMVM_TRY(apply(rate, "--rate", words.rate, parse_size));
-    if (rate && *rate < mib) return Error("--rate: give 1M or more");
-    if (rate && !options.compare.disks)
+    FMVM_TRY(take_all(options, arguments, verify_table));
+    if (options.control.empty()) return Error("--control PATH is needed; see fmvm verify --help");
+    if (arguments.has("--rate") && !options.compare.disks)
         return Error("--rate: is how fast disks are read; leave it out, or --only memory");
-    options.compare.bytes_per_second = rate.value_or(options.compare.bytes_per_second);
     return options;
 }
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "cli/options/machine_table.h"
 #include "vmm/board/layout.h"
 
 namespace fmvm::cli {
@@ -16,7 +17,7 @@ namespace {
 // virtio 1.2, 5.2.6.1: the device ID string has 20 bytes.
 constexpr std::size_t serial_size_max = 20;
 
-// One place for a virtio device is the entropy device's.
+// The entropy device takes one of the places for virtio devices.
 constexpr std::size_t disk_count_max = layout::virtio_device_count_max - 1;
 
 bool is_printable_ascii(char c) {
@@ -30,7 +31,8 @@ std::string size_text(std::uint64_t bytes) {
     return fmt::format("{} bytes", bytes);
 }
 
-// Two names of one file, by whatever links; names of nothing yet are compared as they resolve.
+// Whether two paths name one file, by whatever links. Paths of files that do not exist yet are
+// compared as they resolve.
 bool is_same_file(const std::string& a, const std::string& b) {
     struct stat stat_a {};
     struct stat stat_b {};
@@ -132,13 +134,6 @@ Result<void> check_console(const node::ConsoleOptions& console) {
     return {};
 }
 
-void take_devices(GivenOptions& given, node::MachineOptions& options) {
-    options.disks = std::move(given.disks).value_or(std::vector<node::DiskOptions>());
-    options.console = std::move(given.console).value_or(node::ConsoleOptions());
-    options.control = std::move(given.control).value_or(std::string());
-    options.verbosity = given.verbosity.value_or(options.verbosity);
-}
-
 // No file may be written as one thing while it is read as another.
 Result<void> check_conflicts(const node::MachineOptions& options) {
     struct Use {
@@ -170,16 +165,12 @@ Result<void> check_conflicts(const node::MachineOptions& options) {
 // A snapshot brings along what the guest was started with.
 Result<void> check_restore(const GivenOptions& given) {
     FMVM_TRY(check_path("restore", *given.restore));
-    const char* const extra = given.kernel         ? "kernel"
-                              : given.initrd       ? "initrd"
-                              : given.cmdline      ? "cmdline"
-                              : given.memory_bytes ? "memory"
-                              : given.cpus         ? "cpus"
-                              : given.cpu          ? "cpu"
-                              : given.host_quirks  ? "host-quirks"
-                                                   : nullptr;
-    if (extra == nullptr) return {};
-    return make_error("{}: comes from the snapshot when a guest is restored; leave it out", extra);
+    for (const MachineOption& option : machine_table()) {
+        if (option.part != MachineOption::Part::guest || !option.is_given(given)) continue;
+        return make_error("{}: comes from the snapshot when a guest is restored; leave it out",
+                          option.key);
+    }
+    return {};
 }
 
 Result<void> check_kernel(const GivenOptions& given) {
@@ -193,72 +184,57 @@ Result<void> check_kernel(const GivenOptions& given) {
     return {};
 }
 
-template <typename T>
-void prefer(std::optional<T>& ours, std::optional<T>& theirs) {
-    if (!ours) ours = std::move(theirs);
+Result<void> check_record(const node::MachineOptions& options) {
+    if (options.record.empty()) return Error("--record: names no file; give a path");
+    if (options.disks.empty())
+        return Error("--record: the guest has no disk; add --disk path=PATH, or leave it out");
+    return {};
+}
+
+// The given values, and the defaults of all others.
+node::MachineOptions finish(GivenOptions& given) {
+    node::MachineOptions options;
+    for (const auto table : {machine_table(), disk_start_table()}) {
+        for (const MachineOption& option : table)
+            option.finish(given, options);
+    }
+    return options;
+}
+
+Result<void> check_devices(const node::MachineOptions& options) {
+    FMVM_TRY(check_disks(options.disks));
+    FMVM_TRY(check_console(options.console));
+    return check_conflicts(options);
 }
 
 }  // namespace
 
 GivenOptions merge(GivenOptions command_line, GivenOptions file) {
-    // The file that a guest was started with describes its devices still when it is restored.
-    if (command_line.restore) {
-        file.kernel.reset();
-        file.initrd.reset();
-        file.cmdline.reset();
-        file.memory_bytes.reset();
-        file.cpus.reset();
-        file.cpu.reset();
-        file.host_quirks.reset();
+    for (const MachineOption& option : machine_table()) {
+        // A restored guest's devices are still described by the file that it was started with.
+        if (command_line.restore && option.part == MachineOption::Part::guest) continue;
+        if (!option.is_given(command_line)) option.replace(command_line, file);
     }
-    prefer(command_line.restore, file.restore);
-    prefer(command_line.guest_time, file.guest_time);
-    prefer(command_line.control, file.control);
-    prefer(command_line.kernel, file.kernel);
-    prefer(command_line.initrd, file.initrd);
-    prefer(command_line.cmdline, file.cmdline);
-    prefer(command_line.memory_bytes, file.memory_bytes);
-    prefer(command_line.cpus, file.cpus);
-    prefer(command_line.cpu, file.cpu);
-    prefer(command_line.disks, file.disks);
-    prefer(command_line.console, file.console);
-    prefer(command_line.host_quirks, file.host_quirks);
-    prefer(command_line.verbosity, file.verbosity);
     return command_line;
 }
 
 Result<node::MachineOptions> complete(GivenOptions given, std::uint64_t host_memory_bytes) {
     FMVM_TRY(given.restore ? check_restore(given) : check_kernel(given));
     if (given.control) FMVM_TRY(check_path("control", *given.control));
-
-    node::MachineOptions options;
-    options.restore = std::move(given.restore).value_or(std::string());
-    options.guest_time = given.guest_time.value_or(options.guest_time);
-    options.kernel = std::move(given.kernel).value_or(std::string());
-    options.initrd = std::move(given.initrd).value_or(std::string());
-    options.cmdline = std::move(given.cmdline).value_or(std::string());
-    options.memory_bytes = given.memory_bytes.value_or(options.memory_bytes);
-    options.cpus = given.cpus.value_or(options.cpus);
-    options.cpu = std::move(given.cpu).value_or(CpuModel());
-    options.host_quirks = given.host_quirks.value_or(options.host_quirks);
-    take_devices(given, options);
-
+    const bool recorded = given.record.has_value();
+    node::MachineOptions options = finish(given);
     FMVM_TRY(check_cmdline(options.cmdline));
     FMVM_TRY(check_memory(options.memory_bytes, host_memory_bytes));
     FMVM_TRY(check_cpus(options.cpus));
-    FMVM_TRY(check_disks(options.disks));
-    FMVM_TRY(check_console(options.console));
-    FMVM_TRY(check_conflicts(options));
+    FMVM_TRY(check_devices(options));
+    if (recorded) FMVM_TRY(check_record(options));
     return options;
 }
 
 Result<node::MachineOptions> complete_devices(GivenOptions given) {
-    node::MachineOptions options;
     if (given.control) FMVM_TRY(check_path("control", *given.control));
-    take_devices(given, options);
-    FMVM_TRY(check_disks(options.disks));
-    FMVM_TRY(check_console(options.console));
-    FMVM_TRY(check_conflicts(options));
+    node::MachineOptions options = finish(given);
+    FMVM_TRY(check_devices(options));
     return options;
 }
 

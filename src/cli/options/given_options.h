@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The options that one source (command line or configuration file) gave, and how the two become
-// MachineOptions.
+// The options of a machine that one source (command line or configuration file) gave, and how the
+// two sources become MachineOptions. The table of these options is in machine_table.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,10 @@ struct GivenOptions {
     std::optional<node::ConsoleOptions> console;
     std::optional<node::HostQuirks> host_quirks;
     std::optional<int> verbosity;
+    // Only on the command line:
+    std::optional<std::string> config;  // path of the configuration file
+    std::optional<std::string> record;
+    std::optional<bool> force_stale;
 };
 
 // The command line wins, key by key; its disks replace the file's disks, all of them.

@@ -2,6 +2,9 @@
 #include "cli/options/import_arguments.h"
 
 #include <filesystem>
+#include <optional>
+
+#include "cli/options/option_values.h"
 
 namespace fmvm::cli {
 
@@ -37,32 +40,49 @@ std::string without_slash(std::string path) {
     return path;
 }
 
-}  // namespace
+// What stands on the command line.
+struct GivenImport {
+    std::vector<std::string> images;
+    std::optional<std::string> to;
+    std::optional<node::ImageFormat> format;
+};
 
-CLI::App* add_import(CLI::App& app, ImportArguments& words) {
-    CLI::App* const import =
-        app.add_subcommand("import", "Make a cloud image of another format ready to run");
-    import->add_option("FILE", words.image, "The image (needed)")->type_name("");
-    add_option(*import, "--to", words.to, "DIR",
-               "The directory to be made (default: FILE's name without its ending, here)");
-    add_option(*import, "--format", words.format, "raw|qcow2|vmdk|vhdx",
-               "What FILE is (default: by its name)");
-    import->allow_extras();
-    import->footer(import_footer);
-    return import;
+Result<void> add_image(GivenImport& given, std::string_view word) {
+    given.images.emplace_back(word);
+    return {};
 }
 
-Result<ImportOptions> import_options(const ImportArguments& words) {
-    if (words.image.size() != 1 || words.image.front().empty())
+constexpr Option<GivenImport> table[] = {
+    {{.flag = "FILE", .type = "", .help = "The image (needed)", .repeatable = true}, add_image},
+    {{"--to", "DIR", "The directory to be made (default: FILE's name without its ending, here)"},
+     into<as_it_is, &GivenImport::to>},
+    {{"--format", "raw|qcow2|vmdk|vhdx", "What FILE is (default: by its name)"},
+     into<node::parse_image_format, &GivenImport::format>},
+};
+
+}  // namespace
+
+Command import_line() {
+    Command line{"import",
+                 "Make a cloud image of another format ready to run",
+                 import_footer,
+                 {},
+                 [](const Arguments& a) { return obey(import_options(a), import_command); }};
+    list(line.options, table);
+    return line;
+}
+
+Result<ImportOptions> import_options(const Arguments& arguments) {
+    GivenImport given;
+    FMVM_TRY(take_all(given, arguments, table));
+    if (given.images.size() != 1 || given.images.front().empty())
         return Error("give one FILE; see fmvm import --help");
     ImportOptions options;
-    options.image = words.image.front();
-    const std::string* const to = FMVM_TRY(single("--to", words.to));
-    options.to = without_slash(to != nullptr ? *to : default_target(options.image));
+    options.image = given.images.front();
+    options.to = without_slash(given.to ? *given.to : default_target(options.image));
     if (options.to.empty()) return Error("--to: is empty; give the directory to be made");
-    std::optional<node::ImageFormat> format;
-    FMVM_TRY(apply(format, "--format", words.format, node::parse_image_format));
-    options.format = format ? *format : FMVM_TRY(node::image_format_by_name(options.image));
+    options.format =
+        given.format ? *given.format : FMVM_TRY(node::image_format_by_name(options.image));
     return options;
 }
 

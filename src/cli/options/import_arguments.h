@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The words of `fmvm import`, and how they become options.
+// The command line of `fmvm import`.
 #pragma once
 
 #include "cli/commands/import_command.h"
-#include "cli/options/run_arguments.h"
+#include "cli/options/command.h"
 
 namespace fmvm::cli {
 
-struct ImportArguments {
-    std::vector<std::string> image, to, format;
-};
-
-CLI::App* add_import(CLI::App& app, ImportArguments& words);
-Result<ImportOptions> import_options(const ImportArguments& words);
+Command import_line();
+Result<ImportOptions> import_options(const Arguments& arguments);
 
 }  // namespace fmvm::cli

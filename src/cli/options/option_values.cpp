@@ -68,6 +68,10 @@ Result<std::string_view> apply_disk_item(node::DiskOptions& disk, std::string_vi
 
 }  // namespace
 
+Result<std::string> as_it_is(std::string_view text) {
+    return std::string(text);
+}
+
 Result<std::uint64_t> parse_size(std::string_view text) {
     std::uint64_t count = 0;
     const char* const end = text.data() + text.size();

@@ -4,12 +4,16 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
 #include "node/config/machine_options.h"
 
 namespace fmvm::cli {
+
+// Text that means itself.
+Result<std::string> as_it_is(std::string_view text);
 
 // A whole number with a unit: K, M, G or T, with or without B or iB behind it, all powers of 1024.
 // A bare number is MiB.
@@ -28,6 +32,7 @@ Result<node::ConsoleOptions> parse_console(std::string_view text);
 
 // auto | off
 Result<node::HostQuirks> parse_host_quirks(std::string_view text);
+// saved | now
 Result<node::GuestTime> parse_guest_time(std::string_view text);
 
 }  // namespace fmvm::cli

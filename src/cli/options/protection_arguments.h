@@ -1,25 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The words of `fmvm primary` and `fmvm backup`, and how they become options.
+// The command lines of `fmvm primary` and `fmvm backup`.
 #pragma once
 
-#include "cli/options/run_arguments.h"
+#include "cli/options/command.h"
 #include "node/config/protection_options.h"
 
 namespace fmvm::cli {
 
-struct ProtectionArguments {
-    RunArguments machine;
-    std::vector<std::string> backup, listen, block, directory, arbiter, heartbeat, lost_after, sync,
-        epoch, output_delay, dirty_budget, on_backup_lost, staging, compress, dirty_log, hot_pages,
-        verify, trace, acknowledgement;
-    bool insecure_plaintext = false;
-    bool restart = false;
-};
+Command primary_line();
+Command backup_line();
 
-CLI::App* add_primary(CLI::App& app, ProtectionArguments& words);
-CLI::App* add_backup(CLI::App& app, ProtectionArguments& words);
-
-Result<node::PrimaryCommandOptions> primary_options(const ProtectionArguments& words);
-Result<node::BackupCommandOptions> backup_options(const ProtectionArguments& words);
+Result<node::PrimaryCommandOptions> primary_options(const Arguments& arguments);
+Result<node::BackupCommandOptions> backup_options(const Arguments& arguments);
 
 }  // namespace fmvm::cli

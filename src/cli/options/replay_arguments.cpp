@@ -36,39 +36,74 @@ Result<node::DiskOptions> parse_image(std::string_view text) {
     return disk;
 }
 
-}  // namespace
+// What stands on the command line.
+struct GivenReplay {
+    std::vector<std::string> logs;
+    std::vector<node::DiskOptions> disks;
+    std::uint64_t until = replay::until_end;
+    bool dump = false;
+    bool json = false;
+};
 
-CLI::App* add_replay(CLI::App& app, ReplayArguments& words) {
-    CLI::App* const replay =
-        app.add_subcommand("replay", "Carry out or show what --record has written");
-    replay->add_option("LOG", words.log, "The file that --record made (needed)")->type_name("");
-    add_option(*replay, "--disk", words.disk, "IMAGE|path=IMAGE[,direct]",
-               "A copy of the starting image of each disk, in order");
-    add_option(*replay, "--until", words.until, "EPOCH", "The last epoch (default: all)");
-    replay->add_flag("--dump", words.dump, "Print epochs and records, change nothing");
-    replay->add_flag("--json", words.json, "With --dump: one JSON object per line");
-    replay->allow_extras();
-    replay->footer(replay_footer);
-    return replay;
+using G = GivenReplay;
+
+Result<void> add_log(GivenReplay& given, std::string_view word) {
+    given.logs.emplace_back(word);
+    return {};
 }
 
-Result<ReplayOptions> replay_options(const ReplayArguments& words) {
-    if (words.log.size() != 1) return Error("give one LOG; see fmvm replay --help");
+Result<void> add_image(GivenReplay& given, std::string_view word) {
+    given.disks.push_back(FMVM_TRY(parse_image(word)));
+    return {};
+}
+
+Result<std::uint64_t> parse_epoch(std::string_view text) {
+    const unsigned epoch = FMVM_TRY(parse_count(text));
+    if (epoch == 0) return Error("epochs count from 1; give one of them");
+    return epoch;
+}
+
+constexpr Option<G> table[] = {
+    {{.flag = "LOG",
+      .type = "",
+      .help = "The file that --record made (needed)",
+      .repeatable = true},
+     add_log},
+    {{.flag = "--disk",
+      .type = "IMAGE|path=IMAGE[,direct]",
+      .help = "A copy of the starting image of each disk, in order",
+      .repeatable = true},
+     add_image},
+    {{"--until", "EPOCH", "The last epoch (default: all)"}, into<parse_epoch, &G::until>},
+    {{"--dump", "", "Print epochs and records, change nothing"}, turn_on<&G::dump>},
+    {{"--json", "", "With --dump: one JSON object per line"}, turn_on<&G::json>},
+};
+
+}  // namespace
+
+Command replay_line() {
+    Command line{"replay",
+                 "Carry out or show what --record has written",
+                 replay_footer,
+                 {},
+                 [](const Arguments& a) { return obey(replay_options(a), replay_command); }};
+    list(line.options, table);
+    return line;
+}
+
+Result<ReplayOptions> replay_options(const Arguments& arguments) {
+    GivenReplay given;
+    FMVM_TRY(take_all(given, arguments, table));
+    if (given.logs.size() != 1) return Error("give one LOG; see fmvm replay --help");
+    if (given.json && !given.dump) return Error("--json: is for --dump; add that");
+    if (given.dump && !given.disks.empty())
+        return Error("--dump: changes no image; leave out --disk");
     ReplayOptions options;
-    options.log = words.log.front();
-    std::optional<unsigned> until;
-    FMVM_TRY(apply(until, "--until", words.until, parse_count));
-    if (until == 0u) return Error("--until: epochs count from 1; give one of them");
-    if (until) options.until = *until;
-    for (const std::string& word : words.disk) {
-        Result<node::DiskOptions> disk = parse_image(word);
-        if (!disk.ok()) return make_error("--disk: {}", disk.error().message());
-        options.disks.push_back(std::move(disk).value());
-    }
-    if (words.json && !words.dump) return Error("--json: is for --dump; add that");
-    if (!words.dump) return options;
-    if (!options.disks.empty()) return Error("--dump: changes no image; leave out --disk");
-    options.what = words.json ? ReplayOptions::Do::dump_json : ReplayOptions::Do::dump;
+    options.log = given.logs.front();
+    options.disks = std::move(given.disks);
+    options.until = given.until;
+    if (given.dump)
+        options.what = given.json ? ReplayOptions::Do::dump_json : ReplayOptions::Do::dump;
     return options;
 }
 

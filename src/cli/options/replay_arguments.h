@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The words of `fmvm replay`, and how they become options.
+// The command line of `fmvm replay`.
 #pragma once
 
 #include "cli/commands/replay_command.h"
-#include "cli/options/run_arguments.h"
+#include "cli/options/command.h"
 
 namespace fmvm::cli {
 
-struct ReplayArguments {
-    std::vector<std::string> log, disk, until;
-    bool dump = false;
-    bool json = false;
-};
-
-CLI::App* add_replay(CLI::App& app, ReplayArguments& words);
-Result<ReplayOptions> replay_options(const ReplayArguments& words);
+Command replay_line();
+Result<ReplayOptions> replay_options(const Arguments& arguments);
 
 }  // namespace fmvm::cli

@@ -1,113 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/options/run_arguments.h"
 
+#include "base/log.h"
+#include "cli/commands/run_command.h"
 #include "cli/options/config_file.h"
-#include "cli/options/option_values.h"
+#include "cli/options/machine_table.h"
 #include "node/build/host_facts.h"
 
 namespace fmvm::cli {
 
 namespace {
 
-Result<std::string> as_it_is(std::string_view text) {
-    return std::string(text);
+constexpr const char* run_footer = R"(
+Sizes: 512M, 2G, 1TiB (K, M, G, T, with or without B or iB, powers of 1024); a bare number is MiB.
+
+A configuration file holds the same keys as one JSON object; the command line wins, key by key:
+  {"kernel": "vmlinux", "memory": "512M", "cpus": 1, "console": "stdio",
+   "disks": [{"path": "disk.img", "readonly": false}, "path=data.img,direct"]}
+
+--restore goes on with a guest that `fmvm snapshot --stop` left in a directory. Memory, CPUs and
+kernel come from there; the disks must be the same, in the same order, as they were then.
+
+At the console: Ctrl-A x stops the machine, Ctrl-A h prints help, Ctrl-A a sends Ctrl-A.
+SIGTERM and SIGINT stop it as well.
+
+Examples:
+  fmvm run --kernel vmlinux --initrd initramfs.cpio --cmdline console=ttyS0
+  fmvm run --kernel /boot/vmlinuz-6.1.0-cloud-amd64 --cmdline "console=ttyS0 root=/dev/vda1" \
+           --memory 2G --cpus 2 --disk path=root.img --disk path=seed.iso,readonly,serial=seed
+  fmvm run --config machine.json --memory 1G -v
+
+Exit status:
+  0  the guest powered off
+  1  fmvm itself failed: this host, KVM, setting up I/O
+  2  bad usage or bad input
+  3  the guest asked for a reset
+  4  the guest crashed (triple fault)
+  5  KVM could not go on with the guest (unsupported instruction)
+  6  stopped by the operator: SIGTERM, SIGINT, SIGHUP, Ctrl-A x)";
+
+Result<GivenOptions> given_options(const Arguments& arguments) {
+    GivenOptions given;
+    for (const auto table : {machine_table(), disk_start_table()}) {
+        for (const MachineOption& option : table)
+            FMVM_TRY(take(given, arguments, option.option));
+    }
+    return given;
 }
 
-Result<GivenOptions> options_of(const RunArguments& words) {
-    GivenOptions given;
-    FMVM_TRY(apply(given.restore, "--restore", words.restore, as_it_is));
-    FMVM_TRY(apply(given.guest_time, "--guest-time", words.guest_time, parse_guest_time));
-    FMVM_TRY(apply(given.control, "--control", words.control, as_it_is));
-    FMVM_TRY(apply(given.kernel, "--kernel", words.kernel, as_it_is));
-    FMVM_TRY(apply(given.initrd, "--initrd", words.initrd, as_it_is));
-    FMVM_TRY(apply(given.cmdline, "--cmdline", words.cmdline, as_it_is));
-    FMVM_TRY(apply(given.memory_bytes, "--memory", words.memory, parse_size));
-    FMVM_TRY(apply(given.cpus, "--cpus", words.cpus, parse_count));
-    FMVM_TRY(apply(given.cpu, "--cpu", words.cpu, parse_guest_cpu));
-    FMVM_TRY(apply(given.console, "--console", words.console, parse_console));
-    FMVM_TRY(apply(given.host_quirks, "--host-quirks", words.quirks, parse_host_quirks));
-    for (const std::string& word : words.disk) {
-        Result<node::DiskOptions> disk = parse_disk(word);
-        if (!disk.ok()) return make_error("--disk: {}", disk.error().message());
-        if (!given.disks) given.disks.emplace();
-        given.disks->push_back(std::move(disk).value());
-    }
-    if (words.verbosity > 0) given.verbosity = words.verbosity;
-    return given;
+int run(const Arguments& arguments) {
+    const Result<node::MachineOptions> options = machine_options(arguments);
+    if (options.ok()) set_verbosity(options.value());
+    return obey(options, run_command);
 }
 
 }  // namespace
 
-void add_option(CLI::App& app, const char* name, std::vector<std::string>& target, const char* type,
-                const char* help) {
-    CLI::Option* const option = app.add_option(name, target, help);
-    option->type_name(type)->expected(1)->take_all()->allow_extra_args(false);
+void list_machine_options(std::vector<OptionText>& texts) {
+    for (const MachineOption& option : machine_table())
+        texts.push_back(option.option.text);
 }
 
-void add_device_options(CLI::App& app, RunArguments& words) {
-    add_option(app, "--disk", words.disk,
-               "path=PATH[,readonly][,direct][,serial=TEXT][,label=PATH]",
-               "A virtio disk: raw image file or block device; repeatable");
-    add_option(app, "--console", words.console, "stdio|file:PATH|null",
-               "Where the serial console goes (default stdio)");
-    add_option(app, "--control", words.control, "PATH",
-               "Take commands on a Unix socket, made there");
-    app.add_flag("-v,--verbose", words.verbosity, "Say more on stderr; twice for debugging");
-}
-
-void add_machine_options(CLI::App& app, RunArguments& words) {
-    add_option(app, "--kernel", words.kernel, "PATH",
-               "ELF vmlinux or bzImage (needed, but for --restore)");
-    add_option(app, "--initrd", words.initrd, "PATH", "Initial RAM disk");
-    add_option(app, "--restore", words.restore, "DIR",
-               "Go on with the guest of this snapshot, instead of a kernel");
-    add_option(app, "--guest-time", words.guest_time, "saved|now",
-               "The restored guest's clocks go on where they stood, or have gone on meanwhile "
-               "(default saved)");
-    add_option(app, "--cmdline", words.cmdline, "TEXT", "Kernel command line");
-    add_option(app, "--memory", words.memory, "SIZE", "Guest memory (default 256M)");
-    add_option(app, "--cpus", words.cpus, "N", "Virtual CPUs (default 1)");
-    add_option(app, "--cpu", words.cpu, "host|x86-64-vN[,-FEATURE...]",
-               "The CPU features that the guest sees: this host's, or those of a level, without "
-               "those named; take what both hosts have (default host)");
-    add_device_options(app, words);
-    add_option(app, "--config", words.config, "FILE", "Read options from a JSON file");
-    add_option(app, "--host-quirks", words.quirks, "auto|off",
-               "Add the Linux parameters that this host's KVM needs (default auto)");
-}
-
-void add_start_options(CLI::App& app, RunArguments& words) {
-    add_option(app, "--record", words.record, "FILE",
-               "Write what the guest does to its disks to a new file, for fmvm replay");
-    app.add_flag("--force-stale", words.force_stale,
-                 "Use disks of a protected guest that may have gone on elsewhere");
-}
-
-Result<const std::string*> single(const char* option, const std::vector<std::string>& words) {
-    if (words.size() > 1) {
-        return make_error("{} is given {} times; give it once", option, words.size());
+void list_device_options(std::vector<OptionText>& texts) {
+    for (const MachineOption& option : machine_table()) {
+        if (option.part == MachineOption::Part::device) texts.push_back(option.option.text);
     }
-    return words.empty() ? nullptr : &words.front();
 }
 
-Result<node::MachineOptions> machine_options(const RunArguments& words) {
-    GivenOptions given = FMVM_TRY(options_of(words));
-    const std::string* const config = FMVM_TRY(single("--config", words.config));
-    if (config) given = merge(std::move(given), FMVM_TRY(read_config_file(*config)));
-    const std::uint64_t host_memory = FMVM_TRY(node::host_memory_bytes());
-    node::MachineOptions options = FMVM_TRY(complete(std::move(given), host_memory));
-    options.force_stale = words.force_stale;
-    const std::string* const record = FMVM_TRY(single("--record", words.record));
-    if (record == nullptr) return options;
-    if (record->empty()) return Error("--record: names no file; give a path");
-    if (options.disks.empty())
-        return Error("--record: the guest has no disk; add --disk path=PATH, or leave it out");
-    options.record = *record;
-    return options;
+void list_disk_start_options(std::vector<OptionText>& texts) {
+    for (const MachineOption& option : disk_start_table())
+        texts.push_back(option.option.text);
 }
 
-Result<node::MachineOptions> device_options(const RunArguments& words) {
-    return complete_devices(FMVM_TRY(options_of(words)));
+Command run_line() {
+    Command line{"run", "Run a virtual machine in the foreground", run_footer, {}, run};
+    list_machine_options(line.options);
+    list_disk_start_options(line.options);
+    return line;
+}
+
+Result<node::MachineOptions> machine_options(const Arguments& arguments) {
+    GivenOptions given = FMVM_TRY(given_options(arguments));
+    if (given.config) given = merge(given, FMVM_TRY(read_config_file(*given.config)));
+    return complete(std::move(given), FMVM_TRY(node::host_memory_bytes()));
+}
+
+Result<node::MachineOptions> device_options(const Arguments& arguments) {
+    return complete_devices(FMVM_TRY(given_options(arguments)));
+}
+
+void set_verbosity(const node::MachineOptions& options) {
+    log::set_level(log::level_for_verbosity(options.verbosity));
 }
 
 }  // namespace fmvm::cli

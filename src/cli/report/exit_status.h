@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What fmvm's exit status tells. Scripts depend on the numbers: never renumber.
-// docs/cli.md and the text of --help (cli.cpp) say the same.
+// docs/cli.md and the text of --help (run_arguments.cpp) say the same.
 #pragma once
 
 namespace fmvm::cli {

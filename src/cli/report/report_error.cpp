@@ -15,4 +15,13 @@ int report_error(std::string message, ExitStatus status) {
     return to_int(status);
 }
 
+int report_error(const Error& error) {
+    return report_error(error.message(), error.kind() == Error::Kind::input ? ExitStatus::usage
+                                                                            : ExitStatus::failure);
+}
+
+int report_bad_usage(const Error& error) {
+    return report_error(error.message(), ExitStatus::usage);
+}
+
 }  // namespace fmvm::cli

@@ -4,11 +4,18 @@
 
 #include <string>
 
+#include "base/result.h"
 #include "cli/report/exit_status.h"
 
 namespace fmvm::cli {
 
 // Prints "fmvm: <message>" as one line, whatever file names are in it, and returns the exit status.
 int report_error(std::string message, ExitStatus status);
+
+// The same, with the status that tells whose fault the error is.
+int report_error(const Error& error);
+
+// An error that is the fault of what was given, whatever it says itself.
+int report_bad_usage(const Error& error);
 
 }  // namespace fmvm::cli

@@ -38,6 +38,7 @@ struct CheckpointerOptions {
     unsigned lz4_pages_max = 128;
     static constexpr unsigned lz4_all = std::numeric_limits<unsigned>::max();
     unsigned verify_every = 0;  // epochs; 0: never
+    bool operator==(const CheckpointerOptions&) const = default;
 };
 
 class Checkpointer : public CheckpointSource, private replay::StagedPages {

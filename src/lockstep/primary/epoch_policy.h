@@ -26,6 +26,7 @@ struct EpochPolicyOptions {
     std::chrono::microseconds interval_max{50'000};
     std::chrono::microseconds output_delay{2'000};
     std::uint64_t dirty_budget = 4096;  // pages; adaptive
+    bool operator==(const EpochPolicyOptions&) const = default;
 };
 
 class EpochPolicy {

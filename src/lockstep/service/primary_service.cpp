@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/service/primary_service.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "base/log.h"
@@ -143,11 +140,10 @@ void PrimaryService::verified(const VerifyOutcome& outcome) {
     std::exchange(comparer_, {}).finished(outcome);
 }
 
-// For somebody who watches; a pipe gets only the log.
 void PrimaryService::copying(const std::string& progress) {
-    if (now() - progress_shown_ < progress_interval || ::isatty(STDERR_FILENO) != 1) return;
+    if (!options_.on_copying || now() - progress_shown_ < progress_interval) return;
     progress_shown_ = now();
-    fmt::print(stderr, "\r{}\r", progress);
+    options_.on_copying(progress);
 }
 
 void PrimaryService::want_connection(TimePoint::duration after) {

@@ -26,6 +26,8 @@ struct PrimaryServiceOptions {
     CheckpointerOptions checkpointer;
     std::optional<Endpoint> backup;  // none: nobody is looked for
     std::string trace;               // a file for one JSON line per epoch; empty: none
+    // Told now and then how far the initial copy is, on the replication thread; may be empty.
+    std::function<void(const std::string&)> on_copying;
 };
 
 class PrimaryService : public PrimaryHost {

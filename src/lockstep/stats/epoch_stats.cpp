@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
+#include "base/json_writer.h"
 #include "base/log.h"
 
 namespace fmvm::lockstep {
@@ -63,13 +65,15 @@ constexpr Figure figures[] = {
     {"output_bytes", "bytes of output held", [](const auto& r) { return number(r.output_bytes); }},
 };
 
+// How a line of a trace begins, by which a trace of before is known again.
 constexpr std::string_view trace_start = "{\"epoch\":";
 
 std::string trace_line(const EpochRecord& record) {
-    std::string line = fmt::format("{}{}", trace_start, record.epoch);
+    JsonObject line;
+    line.add("epoch", record.epoch);
     for (const Figure& figure : figures)
-        line += fmt::format(",\"{}\":{:.0f}", figure.key, figure.value(record));
-    return line + "}\n";
+        line.add(figure.key, std::llround(figure.value(record)));
+    return line.line() + '\n';
 }
 
 std::string percentiles(const std::deque<EpochRecord>& records, const Figure& figure) {

@@ -24,6 +24,20 @@ std::string take_reason(ByteReader& in) {
 
 }  // namespace
 
+const char* name_of(BlockMode mode) {
+    switch (mode) {
+        case BlockMode::none:
+            return "(no disks)";
+        case BlockMode::shared:
+            return "shared";
+        case BlockMode::replay:
+            return "replay";
+        case BlockMode::copy:
+            return "copy";
+    }
+    return "(unknown)";
+}
+
 Body HelloMessage::encode() const {
     ByteWriter out;
     out.raw(vm);

@@ -33,6 +33,8 @@ enum class BlockMode : std::uint8_t {
 constexpr bool has_own_disks(BlockMode mode) {
     return mode == BlockMode::replay || mode == BlockMode::copy;
 }
+// For messages.
+const char* name_of(BlockMode mode);
 
 struct HelloMessage {
     VmId vm{};

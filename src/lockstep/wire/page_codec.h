@@ -35,6 +35,7 @@ inline constexpr std::size_t page_record_max = page_record_header + page_size;
 struct PageCompression {
     bool delta = true;
     bool lz4 = false;
+    bool operator==(const PageCompression&) const = default;
 };
 
 // Appends one record to `body`. `before`: what the receiver has for this page, nullptr when that is

@@ -96,7 +96,7 @@ Result<void> restore_into(const Snapshot& snapshot, Machine& machine,
 }
 
 Error in_snapshot(const std::string& directory, const Error& error) {
-    return make_error("snapshot {}: {}", directory, error.message());
+    return error.about("snapshot " + directory);
 }
 
 }  // namespace

@@ -52,6 +52,7 @@ struct MachineOptions {
     ConsoleOptions console;
     HostQuirks host_quirks = HostQuirks::automatic;
     int verbosity = 0;
+    bool operator==(const MachineOptions&) const = default;
 };
 
 }  // namespace fmvm::node

@@ -19,8 +19,8 @@ struct ArbiterOptions {
     std::string path;   // file:PATH
 };
 
-// How a guest is kept in step with a backup: what a primary does from its start, and a backup once
-// the guest runs there.
+// How a guest is kept in step with a backup: by a primary from its start, by a backup once the
+// guest runs there.
 struct ReplicationOptions {
     std::chrono::milliseconds heartbeat{20};
     std::chrono::milliseconds lost_after{200};
@@ -30,6 +30,7 @@ struct ReplicationOptions {
     DirtyLogKind dirty_log = DirtyLogKind::bitmap;
     bool durable = false;  // acknowledged when the backup's disks hold an epoch for good
     std::string trace;     // a file for one JSON line per epoch; empty: none
+    bool operator==(const ReplicationOptions&) const = default;
 };
 
 struct PrimaryCommandOptions {
@@ -51,23 +52,5 @@ struct BackupCommandOptions {
     std::optional<lockstep::Endpoint> next_backup;
     ReplicationOptions replication;
 };
-
-// file:PATH | none
-Result<ArbiterOptions> parse_arbiter(std::string_view text);
-// kemari | epoch | adaptive
-Result<lockstep::SyncMode> parse_sync(std::string_view text);
-// continue | stop
-Result<lockstep::OnBackupLost> parse_on_backup_lost(std::string_view text);
-// replay | copy | shared
-Result<lockstep::BlockMode> parse_block_mode(std::string_view text);
-const char* name_of(lockstep::BlockMode mode);
-// received | durable; the answer tells whether it is durable
-Result<bool> parse_acknowledgement(std::string_view text);
-// 50ms, 200us, 1s; more than 0, at most an hour
-Result<std::chrono::microseconds> parse_duration(std::string_view text);
-Result<lockstep::Endpoint> parse_endpoint(std::string_view text);
-
-// Unencrypted guest memory may leave this host only when that was asked for.
-Result<void> check_plaintext(const char* option, const lockstep::Endpoint& endpoint, bool insecure);
 
 }  // namespace fmvm::node

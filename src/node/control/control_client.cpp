@@ -54,10 +54,10 @@ Result<bool> receive(int fd, std::string& answer) {
 
 }  // namespace
 
-Result<JsonValue> control_request(const std::string& path, const std::string& request,
+Result<JsonValue> control_request(const std::string& path, const JsonObject& request,
                                   const std::function<void(const JsonValue&)>& on_line) {
     const UniqueFd fd = FMVM_TRY(connect_to(path));
-    FMVM_TRY(send_all(fd.get(), request + '\n'));
+    FMVM_TRY(send_all(fd.get(), request.line() + '\n'));
     std::string answer;
     JsonValue last;
     while (FMVM_TRY(receive(fd.get(), answer))) {

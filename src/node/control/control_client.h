@@ -6,14 +6,15 @@
 #include <string>
 
 #include "base/json.h"
+#include "base/json_writer.h"
 #include "base/result.h"
 
 namespace fmvm::node {
 
-// Sends `request`, one JSON object in one line, and returns the last line of the answer. An answer
-// {"error": ...} is the error. on_line: told every line as it comes, the last one too. There is no
-// time limit: what was asked for may take a while.
-Result<JsonValue> control_request(const std::string& path, const std::string& request,
+// Sends `request` and returns the last line of the answer; an answer {"error": TEXT} is returned as
+// that error. on_line is told every line as it comes, the last one too. There is no time limit:
+// what was asked for may take a while.
+Result<JsonValue> control_request(const std::string& path, const JsonObject& request,
                                   const std::function<void(const JsonValue&)>& on_line = {});
 
 }  // namespace fmvm::node

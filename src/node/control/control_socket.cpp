@@ -35,7 +35,7 @@ Result<sockaddr_un> address_of(const std::string& path) {
     return address;
 }
 
-// Makes way for a new socket, if there is only an old one that nobody serves.
+// Removes an old socket that nobody serves, so that a new one can take its place.
 Result<void> make_way(const std::string& path, const sockaddr_un& address) {
     struct stat status {};
     if (::lstat(path.c_str(), &status) != 0) return {};
@@ -94,19 +94,19 @@ struct ControlReply::Connection {
     std::shared_ptr<int> clients;
 };
 
-void ControlReply::ok(std::string_view fields) const {
-    connection_->send(fmt::format("{{\"ok\": true{}{}}}", fields.empty() ? "" : ", ", fields));
+void ControlReply::ok(const JsonObject& members) const {
+    line(JsonObject().add("ok", true).add_all(members));
 }
 
 void ControlReply::error(std::string_view message) const {
-    connection_->send(fmt::format("{{\"error\": {}}}", json_quote(message)));
+    line(JsonObject().add("error", message));
 }
 
-bool ControlReply::line(std::string_view object) const {
-    return connection_->send(std::string(object));
+bool ControlReply::line(const JsonObject& object) const {
+    return connection_->send(object.line());
 }
 
-// Lives as long as a handler may refer to it.
+// What handlers of asynchronous operations share; it lives as long as one of them may run.
 struct ControlSocket::Shared {
     Shared(boost::asio::io_context& context, UniqueFd listener)
         : acceptor(context, Protocol(), listener.release()), pause(context) {}
@@ -205,7 +205,7 @@ void ControlSocket::answer(const Shared& shared, std::string_view text, const Co
 Result<std::unique_ptr<ControlSocket>> open_control(boost::asio::io_context& context,
                                                     const std::string& path) {
     if (path.empty()) return std::unique_ptr<ControlSocket>();
-    return ControlSocket::open(context, path);
+    return blame_input(ControlSocket::open(context, path));
 }
 
 }  // namespace fmvm::node

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "base/json.h"
+#include "base/json_writer.h"
 #include "base/result.h"
 
 namespace boost::asio {
@@ -27,11 +28,12 @@ namespace fmvm::node {
 // The way back to one client. Copies are the same; the connection ends with the last of them.
 class ControlReply {
   public:
-    // Ends the answer. fields: more members of the object, as `"name": value, ...`.
-    void ok(std::string_view fields = {}) const;
+    // Ends the answer: {"ok": true} with these members behind it.
+    void ok(const JsonObject& members = {}) const;
+    // Ends the answer: {"error": message}.
     void error(std::string_view message) const;
-    // A line before the end: one JSON object. False: the client is gone, or does not read.
-    bool line(std::string_view object) const;
+    // Sends a line before the end. Returns false when the client is gone or does not read.
+    bool line(const JsonObject& object) const;
 
   private:
     friend class ControlSocket;
@@ -71,7 +73,7 @@ class ControlSocket {
     std::shared_ptr<Shared> shared_;
 };
 
-// For a --control option that may be empty: then there is none.
+// Opens the socket of an option that may be empty; then there is none.
 Result<std::unique_ptr<ControlSocket>> open_control(boost::asio::io_context& context,
                                                     const std::string& path);
 

@@ -70,4 +70,14 @@ std::string missing_cpu_features(std::span<const kvm_cpuid_entry2> wanted,
     return missing;
 }
 
+Result<void> check_cpu_features(std::span<const kvm_cpuid_entry2> wanted,
+                                std::span<const kvm_cpuid_entry2> host, std::string_view name) {
+    const std::string missing = missing_cpu_features(wanted, host);
+    if (missing.empty()) return {};
+    return make_error(
+        "the guest was started with CPU features that {} lacks ({}); leave them out when it is "
+        "started, with --cpu",
+        name, missing);
+}
+
 }  // namespace fmvm

@@ -4,7 +4,9 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
+#include "base/result.h"
 #include "vmm/kvm/kvm_api.h"
 
 namespace fmvm {
@@ -14,5 +16,10 @@ namespace fmvm {
 // not features of the host.
 std::string missing_cpu_features(std::span<const kvm_cpuid_entry2> wanted,
                                  std::span<const kvm_cpuid_entry2> host);
+
+// Refuses a guest that was started with `wanted` if `host` lacks some of it. name: what the host is
+// called in the refusal, such as "this host".
+Result<void> check_cpu_features(std::span<const kvm_cpuid_entry2> wanted,
+                                std::span<const kvm_cpuid_entry2> host, std::string_view name);
 
 }  // namespace fmvm

@@ -151,13 +151,7 @@ Result<std::vector<kvm_msr_entry>> VcpuStateAccess::save_msrs(int fd) {
 }
 
 Result<void> VcpuStateAccess::check_host(int fd, const VcpuState& state) const {
-    if (const std::string missing = missing_cpu_features(state.cpuid, supported_cpuid_);
-        !missing.empty()) {
-        return make_error(
-            "the guest was started with CPU features that this host lacks ({}); leave "
-            "them out when it is started, with --cpu",
-            missing);
-    }
+    FMVM_TRY(check_cpu_features(state.cpuid, supported_cpuid_, "this host"));
     if (state.xsave.size() > xsave_words_) {
         return make_error("the guest has {} bytes of FPU state, this host's KVM takes {}",
                           state.xsave.size() * 4, xsave_words_ * 4);

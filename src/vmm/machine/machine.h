@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A whole virtual machine: memory, KVM VM, vCPU threads, buses and the device thread. It owns
 // everything a guest consists of and tears it down in an order that drains first. Which devices
-// there are is decided by whoever builds it (src/cli/machine_builder).
+// there are is decided by whoever builds it (node/build/machine_builder).
 //
 // Threads: one controlling thread builds, starts, quiesces and destroys; request_end() may come
 // from any thread.

@@ -61,3 +61,24 @@ TEST_CASE("result: taking what is not there aborts", "[base]") {
     CHECK(aborts([] { check_even(1).value(); }));
     CHECK_FALSE(aborts([] { check_even(2).value(); }));
 }
+
+TEST_CASE("an error says whose fault it is, also behind what it is about", "[base]") {
+    CHECK(half(3).error().kind() == Error::Kind::host);
+    const Result<int> blamed = blame_input(half(3));
+    CHECK(blamed.error().kind() == Error::Kind::input);
+    CHECK(blamed.error().message() == "3 is odd");
+    const Error told = about("disk x", blamed).error();
+    CHECK(told.kind() == Error::Kind::input);
+    CHECK(told.message() == "disk x: 3 is odd");
+    CHECK(blame_input(check_even(2)).ok());
+    CHECK(blame_input(half(4)).value() == 2);
+    CHECK(about("disk x", half(4)).value() == 2);
+}
+
+TEST_CASE("an error's kind passes through FMVM_TRY", "[base]") {
+    const auto blamed = [](int value) -> Result<void> {
+        FMVM_TRY(blame_input(half(value)));
+        return {};
+    };
+    CHECK(blamed(3).error().kind() == Error::Kind::input);
+}

@@ -110,8 +110,3 @@ TEST_CASE("configuration: a file that cannot be read is named") {
     CHECK_FALSE(read_config_file("/").ok());
     CHECK_FALSE(read_config_file("/dev/zero").ok());
 }
-
-TEST_CASE("JSON strings are quoted") {
-    CHECK(json_quote("a\"b\n") == "\"a\\\"b\\n\"");
-    CHECK(json_quote("\xff").find('\xff') == std::string::npos);
-}

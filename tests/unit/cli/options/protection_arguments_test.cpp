@@ -11,14 +11,24 @@ using namespace fmvm::node;
 
 namespace {
 
+Arguments primary_arguments() {
+    Arguments arguments;
+    arguments.behind("--kernel") = {"vmlinux"};
+    arguments.behind("--backup") = {"127.0.0.1:7000"};
+    arguments.behind("--arbiter") = {"none"};
+    return arguments;
+}
+
+std::string refusal(const Arguments& arguments) {
+    const Result<PrimaryCommandOptions> options = primary_options(arguments);
+    return options.ok() ? "" : options.error().message();
+}
+
 std::uint64_t budget_of(const std::string& budget, const std::string& staging) {
-    ProtectionArguments words;
-    words.machine.kernel = {"vmlinux"};
-    words.backup = {"127.0.0.1:7000"};
-    words.arbiter = {"none"};
-    words.dirty_budget = {budget};
-    words.staging = {staging};
-    return primary_options(words).value().replication.policy.dirty_budget;
+    Arguments arguments = primary_arguments();
+    arguments.behind("--dirty-budget") = {budget};
+    arguments.behind("--staging") = {staging};
+    return primary_options(arguments).value().replication.policy.dirty_budget;
 }
 
 }  // namespace
@@ -29,14 +39,11 @@ TEST_CASE("the dirty budget leaves room in the staging area") {
     CHECK(budget_of("2M", "8M") == 512);
 }
 
-TEST_CASE("how pages are made smaller") {
+TEST_CASE("--compress says how pages are made smaller") {
     const auto checkpointer_of = [](std::vector<std::string> compress) {
-        ProtectionArguments words;
-        words.machine.kernel = {"vmlinux"};
-        words.backup = {"127.0.0.1:7000"};
-        words.arbiter = {"none"};
-        words.compress = std::move(compress);
-        return primary_options(words).value().replication.checkpointer;
+        Arguments arguments = primary_arguments();
+        arguments.behind("--compress") = std::move(compress);
+        return primary_options(arguments).value().replication.checkpointer;
     };
     using lockstep::CheckpointerOptions;
     const CheckpointerOptions usual = checkpointer_of({});
@@ -49,14 +56,53 @@ TEST_CASE("how pages are made smaller") {
 }
 
 TEST_CASE("what only the adaptive mode knows is refused with another") {
-    ProtectionArguments words;
-    words.machine.kernel = {"vmlinux"};
-    words.backup = {"127.0.0.1:7000"};
-    words.arbiter = {"none"};
-    words.sync = {"epoch"};
-    CHECK(primary_options(words).ok());
-    words.output_delay = {"5ms"};
-    CHECK_FALSE(primary_options(words).ok());
-    words.sync = {"adaptive"};
-    CHECK(primary_options(words).ok());
+    Arguments arguments = primary_arguments();
+    arguments.behind("--sync") = {"epoch"};
+    CHECK(refusal(arguments).empty());
+    arguments.behind("--output-delay") = {"5ms"};
+    CHECK(refusal(arguments) == "--sync epoch: has no use for --output-delay; leave it out");
+    arguments.behind("--sync") = {"adaptive"};
+    CHECK(refusal(arguments).empty());
+}
+
+TEST_CASE("a dirty ring has no hot pages, and refuses them if they are asked for") {
+    Arguments arguments = primary_arguments();
+    CHECK(primary_options(arguments).value().replication.checkpointer.hot_pages);
+    arguments.behind("--dirty-log") = {"ring"};
+    CHECK_FALSE(primary_options(arguments).value().replication.checkpointer.hot_pages);
+    arguments.behind("--hot-pages") = {"off"};
+    CHECK(refusal(arguments).empty());
+    arguments.behind("--hot-pages") = {"on"};
+    CHECK(refusal(arguments).starts_with("--hot-pages on:"));
+}
+
+TEST_CASE("a primary's options are refused when they do not go together") {
+    Arguments arguments = primary_arguments();
+    arguments.behind("--heartbeat") = {"150ms"};
+    CHECK(refusal(arguments).starts_with("--lost-after:"));
+    arguments.behind("--heartbeat") = {"500us"};
+    CHECK(refusal(arguments) == "--heartbeat: give at least 1ms");
+    arguments = primary_arguments();
+    arguments.behind("--backup") = {"10.0.0.1:7000"};
+    CHECK(refusal(arguments).find("--insecure-plaintext") != std::string::npos);
+    arguments.behind("--insecure-plaintext") = {""};
+    CHECK(refusal(arguments).empty());
+    arguments.behind("--backup").clear();
+    CHECK(refusal(arguments).starts_with("no backup given"));
+}
+
+TEST_CASE("a backup needs an address, a directory and an arbiter") {
+    Arguments arguments;
+    const auto missing = [&] { return backup_options(arguments).error().message(); };
+    CHECK(missing().find("--listen") != std::string::npos);
+    arguments.behind("--listen") = {"127.0.0.1:7000"};
+    CHECK(missing().find("--dir") != std::string::npos);
+    arguments.behind("--dir") = {"b"};
+    CHECK(missing().find("--arbiter") != std::string::npos);
+    arguments.behind("--arbiter") = {"file:/shared/vm1"};
+    const BackupCommandOptions options = backup_options(arguments).value();
+    CHECK(options.directory == "b");
+    CHECK(options.arbiter.path == "/shared/vm1");
+    CHECK(options.block == lockstep::BlockMode::none);
+    CHECK_FALSE(options.next_backup);
 }

@@ -131,3 +131,13 @@ TEST_CASE("what a host lacks is told by name", "[cpu]") {
     odd[1].edx = 0x1;  // of leaf 7
     CHECK_THAT(missing_cpu_features(everything(), odd), Catch::Contains("bit 1 of leaf 0x7.edx"));
 }
+
+TEST_CASE("a guest is refused where the host lacks features, with its remedy", "[cpu]") {
+    const std::vector<Entry> host = shown("host,-avx2");
+    CHECK(check_cpu_features(host, everything(), "this host").ok());
+    const Result<void> checked = check_cpu_features(everything(), host, "the backup's host");
+    REQUIRE_FALSE(checked.ok());
+    CHECK_THAT(checked.error().message(), Catch::Contains("that the backup's host lacks (") &&
+                                              Catch::Contains("avx2") &&
+                                              Catch::Contains("with --cpu"));
+}

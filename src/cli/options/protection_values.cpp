@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "node/config/protection_options.h"
+#include "cli/options/protection_values.h"
 
 #include <charconv>
 
-namespace fmvm::node {
+#include "cli/options/option_values.h"
 
-Result<ArbiterOptions> parse_arbiter(std::string_view text) {
+namespace fmvm::cli {
+
+Result<node::ArbiterOptions> parse_arbiter(std::string_view text) {
     constexpr std::string_view file = "file:";
-    if (text == "none") return ArbiterOptions{true, {}};
+    if (text == "none") return node::ArbiterOptions{true, {}};
     if (text.starts_with(file) && text.size() > file.size())
-        return ArbiterOptions{false, std::string(text.substr(file.size()))};
+        return node::ArbiterOptions{false, std::string(text.substr(file.size()))};
     return make_error("'{}' is not file:PATH or none", text);
 }
 
@@ -33,24 +35,31 @@ Result<lockstep::BlockMode> parse_block_mode(std::string_view text) {
     return make_error("'{}' is not replay, copy or shared", text);
 }
 
-const char* name_of(lockstep::BlockMode mode) {
-    switch (mode) {
-        case lockstep::BlockMode::none:
-            return "(no disks)";
-        case lockstep::BlockMode::shared:
-            return "shared";
-        case lockstep::BlockMode::replay:
-            return "replay";
-        case lockstep::BlockMode::copy:
-            return "copy";
-    }
-    return "(unknown)";
+Result<DirtyLogKind> parse_dirty_log(std::string_view text) {
+    if (text == "bitmap") return DirtyLogKind::bitmap;
+    if (text == "ring") return DirtyLogKind::ring;
+    return make_error("'{}' is not bitmap or ring", text);
 }
 
 Result<bool> parse_acknowledgement(std::string_view text) {
     if (text == "received") return false;
     if (text == "durable") return true;
     return make_error("'{}' is not received or durable", text);
+}
+
+Result<bool> parse_switch(std::string_view text) {
+    if (text == "on") return true;
+    if (text == "off") return false;
+    return make_error("'{}' is not on or off", text);
+}
+
+Result<std::string> parse_path(std::string_view text) {
+    if (text.empty()) return Error("is empty; give a path");
+    return std::string(text);
+}
+
+Result<lockstep::Endpoint> parse_endpoint(std::string_view text) {
+    return lockstep::Endpoint::parse(std::string(text));
 }
 
 Result<std::chrono::microseconds> parse_duration(std::string_view text) {
@@ -66,8 +75,37 @@ Result<std::chrono::microseconds> parse_duration(std::string_view text) {
     return std::chrono::microseconds(number * factor);
 }
 
-Result<lockstep::Endpoint> parse_endpoint(std::string_view text) {
-    return lockstep::Endpoint::parse(std::string(text));
+Result<std::chrono::milliseconds> parse_milliseconds(std::string_view text) {
+    const std::chrono::microseconds duration = FMVM_TRY(parse_duration(text));
+    if (duration < std::chrono::milliseconds(1)) return Error("give at least 1ms");
+    return std::chrono::duration_cast<std::chrono::milliseconds>(duration);
+}
+
+Result<std::uint64_t> parse_dirty_budget(std::string_view text) {
+    const std::uint64_t bytes = FMVM_TRY(parse_size(text));
+    if (bytes < mib) return Error("give 1M or more");
+    return bytes / page_size;
+}
+
+Result<std::uint64_t> parse_staging(std::string_view text) {
+    const std::uint64_t bytes = FMVM_TRY(parse_size(text));
+    if (bytes < mib || bytes > 1024 * gib) return Error("give 1M to 1T");
+    return bytes;
+}
+
+Result<void> take_compression(lockstep::CheckpointerOptions& options, std::string_view text) {
+    const bool all = text == "delta+lz4";
+    if (text == "off") {
+        options.compression = {false, false};
+    } else if (text == "delta") {
+        options.compression = {true, false};
+    } else if (text == "auto" || all) {
+        options.compression = {true, true};
+    } else {
+        return make_error("'{}' is not auto, off, delta or delta+lz4", text);
+    }
+    if (all) options.lz4_pages_max = lockstep::CheckpointerOptions::lz4_all;
+    return {};
 }
 
 Result<void> check_plaintext(const char* option, const lockstep::Endpoint& endpoint,
@@ -79,4 +117,4 @@ Result<void> check_plaintext(const char* option, const lockstep::Endpoint& endpo
         option, endpoint.text());
 }
 
-}  // namespace fmvm::node
+}  // namespace fmvm::cli

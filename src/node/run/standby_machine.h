@@ -10,13 +10,14 @@
 #include <memory>
 #include <optional>
 
-#include "cli/machine_builder.h"
 #include "lockstep/disks/standby_disks.h"
 #include "lockstep/service/backup_service.h"
+#include "node/build/machine_builder.h"
+#include "node/run/guest_end.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
-// Guest RAM as what pages are applied to.
+// Guest RAM, to which a backup applies pages.
 class MachineRam : public lockstep::ShadowRam {
   public:
     explicit MachineRam(GuestMemory& memory) : memory_(memory) {}
@@ -33,11 +34,11 @@ class StandbyMachine : public lockstep::Standby {
   public:
     // Remembers, durably, that this side is that guest's backup, right before the first commit.
     using Accept = std::function<Result<void>()>;
-    // hello: of the primary whose guest it waits for. lost_after: the silence after which the next
-    // backup will take this side for lost. on_end: as Machine::on_end().
-    StandbyMachine(BuiltMachine built, std::vector<node::DiskOptions> disks,
+    // hello: of the primary whose guest the machine waits for. lost_after: the silence after which
+    // the next backup will take this side for lost. control: where the guest's end is told.
+    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
                    const lockstep::HelloMessage& hello, std::chrono::milliseconds lost_after,
-                   Accept accept, std::function<void(GuestEnd)> on_end);
+                   Accept accept, boost::asio::io_context& control);
 
     lockstep::ShadowRam& ram() override { return ram_; }
     lockstep::ShadowDisks* disks() override { return own_disks_.get(); }
@@ -46,8 +47,9 @@ class StandbyMachine : public lockstep::Standby {
                      std::shared_ptr<lockstep::Arbiter> arbiter) override;
 
     BuiltMachine& built() { return built_; }
-    // Under which the guest runs here.
+    // The generation under which the guest runs here.
     const std::shared_ptr<std::atomic<lockstep::Generation>>& generation() { return generation_; }
+    const GuestEnding& ending() const { return ending_; }
     const lockstep::VmId& vm() const { return vm_; }
 
   private:
@@ -56,15 +58,17 @@ class StandbyMachine : public lockstep::Standby {
     void tell_waiting(const std::string& disk, const std::string& why);
 
     BuiltMachine built_;
-    const std::vector<node::DiskOptions> disks_;
+    const std::vector<DiskOptions> disks_;
     const lockstep::VmId vm_;
     const std::chrono::milliseconds lost_after_;
     const std::shared_ptr<std::atomic<lockstep::Generation>> generation_;
     const Accept accept_;
+    const GuestEnding ending_ = std::make_shared<Occurrence<GuestEnd>>();
     MachineRam ram_;
     std::unique_ptr<lockstep::StandbyDisks> own_disks_;
     std::size_t disks_locked_ = 0;
-    std::optional<std::chrono::steady_clock::time_point> tell_at_;  // since a disk is waited for
+    std::optional<std::chrono::steady_clock::time_point>
+        tell_at_;  // set while a disk is waited for
 };
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/machine_builder.h"
+#include "node/build/machine_builder.h"
 
 #include <fcntl.h>
 
@@ -7,19 +7,15 @@
 #include <filesystem>
 
 #include "base/log.h"
-#include "devices/block/aligned_backend.h"
 #include "devices/block/block_device.h"
-#include "devices/block/uring_backend.h"
 #include "devices/console/console_output.h"
 #include "devices/power.h"
 #include "devices/rng_device.h"
 #include "devices/virtio/mmio_transport.h"
 #include "node/build/disk_labels.h"
+#include "node/build/disk_stack.h"
 #include "node/build/host_facts.h"
 #include "node/build/snapshot.h"
-#include "replay/capture/recording_backend.h"
-#include "replay/image/pruning_backend.h"
-#include "replay/image/tracking_backend.h"
 #include "vmm/board/layout.h"
 #include "vmm/boot/kernel_loader.h"
 #include "vmm/firmware/firmware.h"
@@ -27,15 +23,16 @@
 #include "vmm/host/host_quirks.h"
 #include "vmm/kvm/irq_eventfd.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
-// A restored guest goes on where the console file ends; for others see begin_console().
-Result<UniqueFd> open_console(const node::ConsoleOptions& console, bool restored) {
-    if (console.kind == node::ConsoleKind::stdio)
+// The output of a restored guest goes on where the console file ends; for others see
+// begin_console().
+Result<UniqueFd> open_console(const ConsoleOptions& console, bool restored) {
+    if (console.kind == ConsoleKind::stdio)
         return UniqueFd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
-    const bool file = console.kind == node::ConsoleKind::file;
+    const bool file = console.kind == ConsoleKind::file;
     const std::string path = file ? console.path : "/dev/null";
     const int for_file = O_CREAT | (restored ? O_APPEND : 0);
     UniqueFd fd(
@@ -50,8 +47,8 @@ Result<UniqueFd> open_console(const node::ConsoleOptions& console, bool restored
 // Builds one machine step by step; each step adds to the last.
 class Builder {
   public:
-    Builder(const node::MachineOptions& options, Machine& machine, ExitStatus& status)
-        : options_(options), machine_(machine), status_(status) {}
+    Builder(const MachineOptions& options, Machine& machine)
+        : options_(options), machine_(machine) {}
 
     void add_power() {
         auto& state = machine_.own(std::make_unique<PowerState>(
@@ -66,11 +63,11 @@ class Builder {
         machine_.ports().attach(layout::i8042_command_port, 1, command);
     }
 
-    // After everything else that can fail: opening the console empties the file of the last run.
+    // Comes after everything else that can fail: it makes the console file.
     Result<void> add_console(BuiltMachine& built, const Purpose& purpose) {
         IrqLine& irq = FMVM_TRY(new_irq(layout::serial_irq)).get();
-        status_ = ExitStatus::usage;
-        UniqueFd console = FMVM_TRY(open_console(options_.console, options_.kernel.empty()));
+        UniqueFd console =
+            FMVM_TRY(blame_input(open_console(options_.console, options_.kernel.empty())));
         built.console =
             &machine_.own(std::make_unique<ConsoleOutput>(machine_.loop(), std::move(console)));
         OutputSink* sink = built.console;
@@ -86,45 +83,29 @@ class Builder {
         return {};
     }
 
-    Result<void> add_disk(BuiltMachine& built, const node::DiskOptions& disk,
-                          const Purpose& purpose) {
-        const bool own = lockstep::has_own_disks(purpose.block);
-        status_ = ExitStatus::usage;
-        DiskImage image = FMVM_TRY(
-            DiskImage::open(disk.path, {.read_only = disk.readonly,
-                                        .direct = disk.direct,
-                                        .lock = own || purpose.kind != Purpose::Kind::stand_by}));
-        // Whoever has the lock has the label.
-        if (!own && !options_.force_stale) FMVM_TRY(node::check_label(disk));
-        replay::DirtyBlockMap* map = nullptr;
-        if (own) map = &machine_.own(FMVM_TRY(open_map(disk, image, purpose)));
-        status_ = ExitStatus::failure;
-        const std::uint32_t alignment = image.memory_alignment;
-        const std::string section = fmt::format("disk{}", machine_.shape().disks.size());
+    Result<void> add_disk(BuiltMachine& built, const DiskOptions& disk, const Purpose& purpose) {
+        OpenedDisk opened = FMVM_TRY(blame_input(open_disk(disk, purpose)));
+        const std::size_t number = machine_.shape().disks.size();
+        const DiskImage& image = opened.image;
         machine_.describe_disk({image.size, image.block_size, image.read_only, disk.serial});
-        auto uring = FMVM_TRY(UringBackend::create(machine_.loop(), std::move(image)));
-        built.disks.push_back(&uring->image());
-        std::unique_ptr<BlockBackend> backend = std::move(uring);
-        if (alignment > 1) {
-            backend = std::make_unique<AlignedBackend>(std::move(backend), alignment);
+        DiskStack stack = FMVM_TRY(DiskStack::open(machine_.loop(), std::move(opened.image)));
+        built.disks.push_back(&stack.image());
+        if (opened.map) {
+            BlockBackend& below_marks = stack.track(*opened.map);
+            built.own_disks.push_back({disk.path, &stack.image(), &below_marks, opened.map});
         }
-        if (own) {
-            backend = std::make_unique<replay::PruningBackend>(std::move(backend), *map);
-            built.own_disks.push_back({disk.path, built.disks.back(), backend.get(), map});
-            backend = std::make_unique<replay::TrackingBackend>(std::move(backend), *map);
+        if (opened.map || !options_.record.empty()) {
+            stack.record(machine_.memory(), block_log(built, purpose),
+                         static_cast<std::uint8_t>(number));
         }
-        if (own || !options_.record.empty()) backend = record(built, std::move(backend), purpose);
         if (purpose.hold_writes || purpose.block == lockstep::BlockMode::shared) {
-            using lockstep::WriteGate;
-            auto gate = std::make_unique<WriteGate>(
-                machine_.loop(), std::move(backend),
-                purpose.hold_writes ? WriteGate::Holds::flushes_too : WriteGate::Holds::writes);
-            built.write_gates.push_back(gate.get());
-            backend = std::move(gate);
+            using Holds = lockstep::WriteGate::Holds;
+            built.write_gates.push_back(
+                &stack.hold_writes(purpose.hold_writes ? Holds::flushes_too : Holds::writes));
         }
         auto& device = machine_.own(std::make_unique<BlockDevice>(
-            machine_.memory(), machine_.loop(), std::move(backend), disk.serial));
-        return add_virtio(section, fmt::format("disk {}", disk.path), device);
+            machine_.memory(), machine_.loop(), std::move(stack).take(), disk.serial));
+        return add_virtio(fmt::format("disk{}", number), fmt::format("disk {}", disk.path), device);
     }
 
     Result<void> add_rng() {
@@ -143,51 +124,63 @@ class Builder {
         }
         const GuestAddress rsdp = FMVM_TRY(write_acpi_tables(machine_.memory(), firmware));
         FMVM_TRY(write_mp_table(machine_.memory(), firmware));
-        status_ = ExitStatus::usage;
         const KernelSources sources{options_.kernel, options_.initrd, command_line(quirks), rsdp};
-        const BootEntry entry = FMVM_TRY(load_kernel(machine_.memory(), sources));
-        status_ = ExitStatus::failure;
+        const BootEntry entry = FMVM_TRY(blame_input(load_kernel(machine_.memory(), sources)));
         return machine_.prepare_boot(entry);
     }
 
   private:
-    // What is remembered of how far this image and the other side's may differ.
-    Result<std::unique_ptr<replay::DirtyBlockMap>> open_map(const node::DiskOptions& disk,
+    struct OpenedDisk {
+        DiskImage image;
+        replay::DirtyBlockMap* map = nullptr;  // of a disk of which the other side has its own
+    };
+
+    Result<OpenedDisk> open_disk(const DiskOptions& disk, const Purpose& purpose) {
+        const bool own = lockstep::has_own_disks(purpose.block);
+        OpenedDisk opened{FMVM_TRY(
+            DiskImage::open(disk.path, {.read_only = disk.readonly,
+                                        .direct = disk.direct,
+                                        .lock = own || purpose.kind != Purpose::Kind::stand_by}))};
+        if (own) {
+            opened.map = &machine_.own(FMVM_TRY(open_map(disk, opened.image, purpose)));
+        } else if (!options_.force_stale) {
+            FMVM_TRY(check_label(disk));  // only now: whoever has the image's lock has the label
+        }
+        return opened;
+    }
+
+    // The map remembers in which blocks this image and the other side's may differ.
+    Result<std::unique_ptr<replay::DirtyBlockMap>> open_map(const DiskOptions& disk,
                                                             const DiskImage& image,
                                                             const Purpose& purpose) {
         replay::DiskLabel fresh;
         fresh.vm = purpose.vm;
         fresh.disk = static_cast<std::uint32_t>(machine_.shape().disks.size());
         fresh.image_bytes = image.size;
-        if (image.read_only) {  // what it is was decided when it could be written to
+        if (image.read_only) {  // the label was decided when the image could be written to
             if (purpose.kind == Purpose::Kind::protect && !options_.force_stale)
-                FMVM_TRY(node::check_label(disk));
+                FMVM_TRY(check_label(disk));
             return replay::DirtyBlockMap::unsaved(fresh);
         }
-        const std::string label = FMVM_TRY(node::needed_label_path(disk));
+        const std::string label = FMVM_TRY(needed_label_path(disk));
         std::string why;
         auto map = FMVM_TRY(replay::DirtyBlockMap::open(label, fresh, why));
         if (!why.empty()) log::warning("disk", "{}", why);
-        node::point_to_label(disk);
+        point_to_label(disk);
         return map;
     }
 
-    std::unique_ptr<BlockBackend> record(BuiltMachine& built, std::unique_ptr<BlockBackend> backend,
-                                         const Purpose& purpose) {
-        if (built.block_log == nullptr) add_block_log(built, purpose);
-        const auto number = static_cast<std::uint8_t>(built.disks.size() - 1);
-        return std::make_unique<replay::RecordingBackend>(
-            machine_.loop(), machine_.memory(), *built.block_log, number, std::move(backend));
-    }
-
-    void add_block_log(BuiltMachine& built, const Purpose& purpose) {
+    // One for all disks, made for the first that needs it.
+    replay::BlockLog& block_log(BuiltMachine& built, const Purpose& purpose) {
         using replay::BlockLog;
+        if (built.block_log != nullptr) return *built.block_log;
         if (!options_.record.empty())
             built.recorder = &machine_.own(std::make_unique<replay::EpochRecorder>());
         const bool by_reference = purpose.block == lockstep::BlockMode::replay;
         const auto reads = by_reference ? BlockLog::Reads::recorded : BlockLog::Reads::passed;
         built.block_log = &machine_.own(
             std::make_unique<BlockLog>(reads, BlockLog::budget_default, built.recorder));
+        return *built.block_log;
     }
 
     Result<std::reference_wrapper<IrqLine>> new_irq(unsigned gsi) {
@@ -196,7 +189,7 @@ class Builder {
         return std::ref(line);
     }
 
-    // section: of the state image. name: for the log.
+    // section: the name of its state in a state image. name: what the log calls it.
     Result<void> add_virtio(std::string section, std::string name, VirtioDevice& device) {
         const unsigned index = virtio_devices_++;
         IrqLine& irq = FMVM_TRY(new_irq(layout::virtio_irq(index))).get();
@@ -208,7 +201,7 @@ class Builder {
         return transport.connect_notifications(machine_.vm(), base);
     }
 
-    // Ours first: behind a "--" of the user's they would go to init.
+    // Our own parameters come first: behind a "--" of the user's they would go to init.
     std::string command_line(const std::string& quirks) const {
         std::string line;
         for (const std::string& part :
@@ -218,13 +211,12 @@ class Builder {
         return line;
     }
 
-    const node::MachineOptions& options_;
+    const MachineOptions& options_;
     Machine& machine_;
-    ExitStatus& status_;
     unsigned virtio_devices_ = 0;
 };
 
-Result<void> check_host(const Kvm& kvm, const node::MachineOptions& options) {
+Result<void> check_host(const Kvm& kvm, const MachineOptions& options) {
     for (const KvmCapability& capability : probe_capabilities(kvm)) {
         if (capability.needed && capability.value == 0) {
             return make_error("this host's KVM lacks {}, which fmvm needs; update the host kernel",
@@ -239,20 +231,26 @@ Result<void> check_host(const Kvm& kvm, const node::MachineOptions& options) {
     return {};
 }
 
-// Everything but the console.
-Result<void> add_devices(Builder& builder, BuiltMachine& built, const node::MachineOptions& options,
+Result<void> check_room(const Snapshot& snapshot) {
+    const std::uint64_t host = FMVM_TRY(host_memory_bytes());
+    if (snapshot.size.memory_bytes <= host) return {};
+    return make_error("snapshot {}: its {} MiB of memory are more than this host has ({} MiB)",
+                      snapshot.directory, snapshot.size.memory_bytes / mib, host / mib);
+}
+
+// Adds everything but the console.
+Result<void> add_devices(Builder& builder, BuiltMachine& built, const MachineOptions& options,
                          const Purpose& purpose) {
     builder.add_power();
-    for (const node::DiskOptions& disk : options.disks)
+    for (const DiskOptions& disk : options.disks)
         FMVM_TRY(builder.add_disk(built, disk, purpose));
     return builder.add_rng();
 }
 
 }  // namespace
 
-Result<BuiltMachine> build_machine(const Kvm& kvm, const node::MachineOptions& options,
-                                   const Purpose& purpose, ExitStatus& status) {
-    status = ExitStatus::failure;
+Result<BuiltMachine> build_machine(const Kvm& kvm, const MachineOptions& options,
+                                   const Purpose& purpose) {
     FMVM_TRY(check_host(kvm, options));
     const Ring0Kind ring0 = FMVM_TRY(probe_ring0(kvm));
     if (ring0 == Ring0Kind::emulated && options.cpu != CpuModel()) {
@@ -262,7 +260,7 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const node::MachineOptions& o
     }
     const bool boots = !options.kernel.empty();
     BuiltMachine built;
-    if (options.host_quirks == node::HostQuirks::automatic && boots) {
+    if (options.host_quirks == HostQuirks::automatic && boots) {
         built.quirks = host_quirk_parameters(ring0, options.cmdline);
     }
     built.machine = FMVM_TRY(Machine::create(kvm, {.memory_bytes = options.memory_bytes,
@@ -270,38 +268,33 @@ Result<BuiltMachine> build_machine(const Kvm& kvm, const node::MachineOptions& o
                                                    .ring0_emulated = ring0 == Ring0Kind::emulated,
                                                    .cpu = options.cpu,
                                                    .dirty_log = purpose.dirty_log}));
-    Builder builder(options, *built.machine, status);
+    Builder builder(options, *built.machine);
     FMVM_TRY(add_devices(builder, built, options, purpose));
     if (boots) FMVM_TRY(builder.load(built.quirks));
     FMVM_TRY(builder.add_console(built, purpose));
     return built;
 }
 
-Result<BuiltMachine> build_guest(const Kvm& kvm, const node::MachineOptions& options,
-                                 const Purpose& purpose, ExitStatus& status) {
-    if (options.restore.empty()) return build_machine(kvm, options, purpose, status);
-    status = ExitStatus::usage;
-    const node::Snapshot snapshot = FMVM_TRY(node::open_snapshot(options.restore));
-    if (const std::uint64_t host = FMVM_TRY(node::host_memory_bytes());
-        snapshot.size.memory_bytes > host) {
-        return make_error("snapshot {}: its {} MiB of memory are more than this host has ({} MiB)",
-                          options.restore, snapshot.size.memory_bytes / mib, host / mib);
-    }
-    node::MachineOptions restored = options;
+Result<BuiltMachine> build_guest(const Kvm& kvm, const MachineOptions& options,
+                                 const Purpose& purpose) {
+    if (options.restore.empty()) return build_machine(kvm, options, purpose);
+    const Snapshot snapshot = FMVM_TRY(blame_input(open_snapshot(options.restore)));
+    FMVM_TRY(blame_input(check_room(snapshot)));
+    MachineOptions restored = options;
     restored.memory_bytes = snapshot.size.memory_bytes;
     restored.cpus = snapshot.size.vcpus;
-    BuiltMachine built = FMVM_TRY(build_machine(kvm, restored, purpose, status));
-    status = ExitStatus::usage;
+    BuiltMachine built = FMVM_TRY(build_machine(kvm, restored, purpose));
     std::chrono::nanoseconds passed{};
-    if (options.guest_time == node::GuestTime::now) passed = FMVM_TRY(node::snapshot_age(snapshot));
-    FMVM_TRY(node::restore_snapshot(snapshot, *built.machine, passed));
+    if (options.guest_time == GuestTime::now)
+        passed = FMVM_TRY(blame_input(snapshot_age(snapshot)));
+    FMVM_TRY(blame_input(restore_snapshot(snapshot, *built.machine, passed)));
     return built;
 }
 
-void begin_console(const node::MachineOptions& options) {
-    if (options.console.kind != node::ConsoleKind::file || !options.restore.empty()) return;
-    // Fails for what is not a regular file: there is nothing to empty.
+void begin_console(const MachineOptions& options) {
+    if (options.console.kind != ConsoleKind::file || !options.restore.empty()) return;
+    // This fails if it is no regular file; then there is nothing to empty.
     static_cast<void>(::truncate(options.console.path.c_str(), 0));
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

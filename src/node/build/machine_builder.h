@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "cli/report/exit_status.h"
 #include "devices/block/disk_image.h"
 #include "devices/console/console_output.h"
 #include "devices/console/serial.h"
@@ -20,28 +19,28 @@
 #include "replay/image/dirty_block_map.h"
 #include "vmm/machine/machine.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
-// A disk of which the other side has its own.
+// A disk of which the other side of a protected guest has its own.
 struct OwnDisk {
     std::string path;
     const DiskImage* image = nullptr;
-    BlockBackend* backend = nullptr;  // what reaches the image, below recording and marks
+    BlockBackend* backend = nullptr;  // reaches the image past recording and marks
     replay::DirtyBlockMap* map = nullptr;
 };
 
-// The parts of a built machine that the command around it talks to. The machine owns them.
+// A machine, and those of its parts that whoever runs it talks to. The machine owns the parts.
 struct BuiltMachine {
     std::unique_ptr<Machine> machine;
     Serial* serial = nullptr;
     ConsoleOutput* console = nullptr;
-    // Of a machine that is protected, or waits to go on with a protected guest; open at first.
+    // Null unless the machine is protected, or waits for a protected guest. It is open at first.
     lockstep::ConsoleGate* gate = nullptr;
     std::vector<lockstep::WriteGate*> write_gates;
     std::vector<const DiskImage*> disks;
-    std::vector<OwnDisk> own_disks;             // all, or none
-    replay::BlockLog* block_log = nullptr;      // of a machine with such disks, or a recorded one
-    replay::EpochRecorder* recorder = nullptr;  // of one that is to be recorded
+    std::vector<OwnDisk> own_disks;             // all of the disks, or none
+    replay::BlockLog* block_log = nullptr;      // null unless there are own disks, or a recorder
+    replay::EpochRecorder* recorder = nullptr;  // null unless the machine is to be recorded
     std::string quirks;  // what was added to the kernel command line for this host
 };
 
@@ -60,19 +59,19 @@ struct Purpose {
     lockstep::VmId vm{};  // whose guest it is
 };
 
-// The machine with its devices, kernel loaded, boot vCPU at the entry point; or, when no kernel is
-// given, empty, for a state to be restored. On failure `status` says what the process is to exit
-// with: the input or this host is to blame.
-Result<BuiltMachine> build_machine(const Kvm& kvm, const node::MachineOptions& options,
-                                   const Purpose& purpose, ExitStatus& status);
+// Builds the machine with its devices. If a kernel is given it is loaded and the boot vCPU stands
+// at its entry point; otherwise a state must be restored. An error says whether the input or this
+// host is to blame.
+Result<BuiltMachine> build_machine(const Kvm& kvm, const MachineOptions& options,
+                                   const Purpose& purpose);
 
-// The machine with its guest: at its kernel's entry point or, when a snapshot is given, where that
-// guest stopped, with the snapshot's memory and CPUs and the options' devices. `status` as above.
-Result<BuiltMachine> build_guest(const Kvm& kvm, const node::MachineOptions& options,
-                                 const Purpose& purpose, ExitStatus& status);
+// Builds the machine with its guest: at its kernel's entry point or, if a snapshot is given, where
+// that guest stopped, with the snapshot's memory and CPUs and the options' devices.
+Result<BuiltMachine> build_guest(const Kvm& kvm, const MachineOptions& options,
+                                 const Purpose& purpose);
 
-// The console file of a guest that boots begins anew; of one that is restored it goes on. Right
-// before the guest runs: a start that is refused has changed nothing.
-void begin_console(const node::MachineOptions& options);
+// Empties the console file of a guest that boots; that of a restored guest goes on. To be called
+// right before the guest runs, so that a start that is refused has changed nothing.
+void begin_console(const MachineOptions& options);
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/protected_run.h"
+#include "node/run/protected_run.h"
 
+#include <malloc.h>
 #include <signal.h>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -8,12 +9,10 @@
 #include <utility>
 
 #include "base/log.h"
-#include "cli/guest_session.h"
-#include "cli/protected_guest.h"
-#include "cli/recording.h"
-#include "cli/report/report_error.h"
+#include "node/run/arbiter_access.h"
+#include "node/run/recording.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -22,14 +21,14 @@ using lockstep::PrimaryEnd;
 using lockstep::PrimaryService;
 
 constexpr std::chrono::milliseconds drain_limit{1000};
-// The backup may take this long to learn that the guest has ended; then we go all the same.
-constexpr std::chrono::seconds farewell_limit{10};
 
 lockstep::PrimaryServiceOptions service_options(const ProtectedRun::Guest& guest,
                                                 const Machine& machine,
                                                 const std::optional<lockstep::Endpoint>& backup,
-                                                const node::ReplicationOptions& options) {
+                                                const ReplicationOptions& options,
+                                                const Watcher& watcher) {
     lockstep::PrimaryServiceOptions service;
+    service.on_copying = watcher.progress;
     service.primary.vm = guest.vm;
     service.primary.generation = *guest.generation;
     service.primary.shape = machine.shape();
@@ -47,50 +46,28 @@ lockstep::PrimaryServiceOptions service_options(const ProtectedRun::Guest& guest
 
 }  // namespace
 
-int report_outcome(const Outcome& outcome, const std::string& report) {
-    if (!outcome.end) {
-        return report_error(
-            fmt::format(
-                "the guest has ended ({}), but within {} s neither the backup nor the arbiter "
-                "could be told: some of its output was not shown, and it may go on, from a "
-                "moment before, on the backup; look there before it is started again",
-                describe_end(outcome.guest), farewell_limit.count()),
-            ExitStatus::failure);
-    }
-    switch (*outcome.end) {
-        case PrimaryEnd::guest_ended:
-            return report_end(outcome.guest, report);
-        case PrimaryEnd::handed_over:
-            log::notice("primary", "switched over: {}", outcome.why);
-            return to_int(ExitStatus::ok);
-        case PrimaryEnd::superseded:
-            return report_error(fmt::format("halted: {}", outcome.why), ExitStatus::superseded);
-        case PrimaryEnd::backup_lost:
-            return report_error(
-                fmt::format("halted, as --on-backup-lost stop asks: {}", outcome.why),
-                ExitStatus::backup_lost);
-        case PrimaryEnd::failed:
-            return report_error(outcome.why, ExitStatus::failure);
-    }
-    return to_int(ExitStatus::failure);
+void keep_message_memory() {
+    constexpr int largest_message = 8 << 20;
+    constexpr int kept_free = 64 << 20;
+    ::mallopt(M_MMAP_THRESHOLD, largest_message);
+    ::mallopt(M_TRIM_THRESHOLD, kept_free);
 }
 
 ProtectedRun::ProtectedRun(BuiltMachine& built, std::shared_ptr<lockstep::Arbiter> arbiter,
-                           boost::asio::io_context& control, std::string component)
-    : control_(control),
-      built_(built),
+                           Surroundings surroundings, std::string component)
+    : built_(built),
       arbiter_(std::move(arbiter)),
+      around_(std::move(surroundings)),
       component_(std::move(component)),
-      signals_(control_),
-      requests_(control_, SIGUSR1),
-      farewell_(control_) {
-    add_stop_signals(signals_);
-}
+      figures_wanted_(around_.control, SIGUSR1),
+      farewell_(around_.control) {}
 
 ProtectedRun::~ProtectedRun() {
+    around_.stop.stop_listening();
+    around_.ending->stop_listening();
     if (service_) end_service();
     // Asio leaves the default action behind, which would kill a guest that goes on.
-    requests_.clear();
+    figures_wanted_.clear();
     ::signal(SIGUSR1, SIG_IGN);
 }
 
@@ -102,17 +79,17 @@ void ProtectedRun::end_service() {
 
 Result<void> ProtectedRun::prepare(const Guest& guest,
                                    const std::optional<lockstep::Endpoint>& backup,
-                                   const node::ReplicationOptions& options) {
+                                   const ReplicationOptions& options) {
     FMVM_TRY(prepare_disks(guest));
     service_ = FMVM_TRY(PrimaryService::create(
         {*built_.machine, *built_.gate, built_.write_gates, disks_.get()}, arbiter_,
-        guest.generation, service_options(guest, *built_.machine, backup, options),
+        guest.generation, service_options(guest, *built_.machine, backup, options, around_.watcher),
         [this] { built_.console->drain(drain_limit); },
         [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
-    verify_ = std::make_unique<VerifyRequests>(control_, *service_);
+    verify_ = std::make_unique<VerifyRequests>(around_.control, *service_);
     const QuiesceGuard standing(*built_.machine);
     built_.console->on_revoked([this] {
-        boost::asio::post(control_, [this] {
+        boost::asio::post(around_.control, [this] {
             if (service_) service_->superseded();
         });
     });
@@ -132,30 +109,31 @@ Result<void> ProtectedRun::prepare_disks(const Guest& guest) {
     return disks_->run_under(guest.vm, *guest.generation);
 }
 
-void ProtectedRun::serve(node::ControlSocket& socket) {
+void ProtectedRun::serve(ControlSocket& socket) {
     verify_->serve(socket);
-    socket.add("switchover", [this](const JsonValue&, const node::ControlReply& reply) {
+    socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
         if (switchover_) return reply.error("a switchover is under way");
         switchover_ = reply;
         service_->switch_over([this](const std::string& why) {
-            boost::asio::post(control_, [this, why] { answer_switchover(false, why); });
+            boost::asio::post(around_.control, [this, why] { answer_switchover(false, why); });
         });
     });
 }
 
 Outcome ProtectedRun::run(const std::function<void()>& guest_gone) {
-    wait_for_stop();
-    wait_for_requests();
+    around_.control.restart();
+    show_figures_when_asked();
     service_->start();  // from here on, its thread controls the machine
-    const auto work = boost::asio::make_work_guard(control_);
-    control_.run();
+    listen();
+    const auto work = boost::asio::make_work_guard(around_.control);
+    around_.control.run();
     guest_gone();
-    signals_.clear();
+    around_.stop.release();
     const Generation generation = service_->generation();
     service_->stop();
     built_.machine->halt_vcpus();
     end_service();
-    // A guest that this host could not go on with has not ended: another host may.
+    // A guest that this host could not go on with has not ended: another host may go on with it.
     const bool ended =
         outcome_.end == PrimaryEnd::guest_ended && outcome_.guest != GuestEnd::unsupported;
     end_recording(built_, ended ? Uncommitted::counts : Uncommitted::is_dropped);
@@ -166,66 +144,67 @@ Outcome ProtectedRun::run(const std::function<void()>& guest_gone) {
     return outcome_;
 }
 
-// The guest has ended: whoever wants to may use its disks.
+// The guest has ended: whoever wants to may use its disks from here on.
 void ProtectedRun::leave_disks() {
     if (!disks_) return;
     const Result<void> released = disks_->release();
     if (!released.ok()) log::warning(component_, "{}", released.error().message());
 }
 
-void ProtectedRun::wait_for_stop() {
-    signals_.async_wait([this](const boost::system::error_code& error, int number) {
-        if (error) return;
+void ProtectedRun::listen() {
+    around_.stop.listen([this](int number) {
         log::info(component_, "stopping the guest signal={}", number);
         built_.machine->request_end(GuestEnd::stopped);
     });
+    around_.ending->listen([this](GuestEnd reason) { guest_ended(reason); });
 }
 
-void ProtectedRun::wait_for_requests() {
-    requests_.async_wait([this](const boost::system::error_code& error, int) {
+void ProtectedRun::show_figures_when_asked() {
+    figures_wanted_.async_wait([this](const boost::system::error_code& error, int) {
         if (error) return;
         const std::string summary = service_->summary();
-        fmt::print(stderr, "{}", summary.empty() ? "no epochs yet\n" : summary);
-        wait_for_requests();
+        around_.watcher.figures(summary.empty() ? "no epochs yet\n" : summary);
+        show_figures_when_asked();
     });
 }
 
 void ProtectedRun::guest_ended(GuestEnd reason) {
-    if (outcome_.end) return;  // halted by ourselves
+    if (outcome_.end) return;  // this side has halted the guest itself
     outcome_.guest = reason;
     if (reason == GuestEnd::unsupported) {
-        // This host cannot go on with it; another may. The connection ends with us.
+        // This host cannot go on with the guest; another may. The connection ends with this
+        // process.
         outcome_.end = PrimaryEnd::guest_ended;
-        control_.stop();
+        around_.control.stop();
         return;
     }
     service_->guest_ended(describe_end(reason));
     farewell_.expires_after(farewell_limit);
     farewell_.async_wait([this](const boost::system::error_code& error) {
-        if (!error) control_.stop();
+        if (!error) around_.control.stop();
     });
 }
 
 // Replication thread.
 void ProtectedRun::ended(PrimaryEnd end, const std::string& why) {
-    boost::asio::post(control_, [this, end, why] {
+    boost::asio::post(around_.control, [this, end, why] {
         outcome_.end = end;
         outcome_.why = why;
         answer_switchover(end == PrimaryEnd::handed_over, why);
         // One more round, so that the answer gets out.
-        boost::asio::post(control_, [this] { control_.stop(); });
+        boost::asio::post(around_.control, [this] { around_.control.stop(); });
     });
 }
 
-// To who asked for it, if anybody did.
+// Answers whoever asked for the switchover, if anybody did.
 void ProtectedRun::answer_switchover(bool done, const std::string& result) {
-    const std::optional<node::ControlReply> reply = std::exchange(switchover_, std::nullopt);
+    const std::optional<ControlReply> reply = std::exchange(switchover_, std::nullopt);
     if (!reply) return;
     if (done) {
-        reply->ok(fmt::format("\"result\": {}", json_quote(result)));
+        reply->ok(JsonObject().add("result", result));
     } else {
         reply->error(result);
     }
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/recording.h"
+#include "node/run/recording.h"
 
 #include <algorithm>
 #include <chrono>
@@ -8,7 +8,7 @@
 #include "base/digest.h"
 #include "replay/image/image_blocks.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -41,7 +41,7 @@ Result<void> sample_image(const DiskImage& image, const std::string& path, std::
 
 }  // namespace
 
-Result<void> begin_recording(const BuiltMachine& built, const node::MachineOptions& options,
+Result<void> begin_recording(const BuiltMachine& built, const MachineOptions& options,
                              const lockstep::VmId& vm, lockstep::Generation generation) {
     if (built.recorder == nullptr) return {};
     replay::EpochLogHeader header;
@@ -64,4 +64,4 @@ void end_recording(const BuiltMachine& built, Uncommitted uncommitted) {
     built.recorder->end();
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/standby_machine.h"
+#include "node/run/standby_machine.h"
 
 #include "base/log.h"
-#include "cli/protected_guest.h"
+#include "node/run/output_guard.h"
 
-namespace fmvm::cli {
+namespace fmvm::node {
 
 namespace {
 
@@ -13,10 +13,10 @@ constexpr std::chrono::seconds tell_again{30};
 
 }  // namespace
 
-StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<node::DiskOptions> disks,
+StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
                                const lockstep::HelloMessage& hello,
                                std::chrono::milliseconds lost_after, Accept accept,
-                               std::function<void(GuestEnd)> on_end)
+                               boost::asio::io_context& control)
     : built_(std::move(built)),
       disks_(std::move(disks)),
       vm_(hello.vm),
@@ -24,7 +24,7 @@ StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<node::DiskOptions
       generation_(std::make_shared<std::atomic<lockstep::Generation>>(hello.generation)),
       accept_(std::move(accept)),
       ram_(built_.machine->memory()) {
-    built_.machine->on_end(std::move(on_end));
+    built_.machine->on_end(tell_on(control, ending_));
     if (!built_.own_disks.empty()) make_own_disks(hello.generation);
 }
 
@@ -58,7 +58,8 @@ Result<bool> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
         return false;
     }
     const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
-    // What the guest missed, by this host's clock alone: never more than what really passed.
+    // The time that the guest missed is measured by this host's clock alone, so that it is never
+    // more than really passed.
     FMVM_TRY(
         built_.machine->restore(image, std::chrono::steady_clock::now() - shadow.state_received()));
     *generation_ = generation;
@@ -71,9 +72,9 @@ Result<bool> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
     return true;
 }
 
-// The dead primary's lock goes with its last I/O; that of a frozen one when it wakes up, finds
-// itself superseded and ends, or is killed. However long that takes: nobody else may run this
-// guest any more, and what is here is the only copy of it.
+// A dead primary's lock goes with its last I/O. That of a frozen one goes when it wakes up, finds
+// itself superseded and ends, or when it is killed. This side waits however long that takes: nobody
+// else may run this guest any more, and what is here is the only copy of it.
 Result<bool> StandbyMachine::lock_disks() {
     for (; disks_locked_ < built_.disks.size(); ++disks_locked_) {
         const std::string& path = disks_[disks_locked_].path;
@@ -96,4 +97,4 @@ void StandbyMachine::tell_waiting(const std::string& disk, const std::string& wh
     tell_at_ = now + tell_again;
 }
 
-}  // namespace fmvm::cli
+}  // namespace fmvm::node

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a protected guest begins: its identity, its arbiter, its machine, a generation of its own,
+// and disks that no other side may be running it on.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "lockstep/arbiter/arbiter.h"
+#include "node/build/machine_builder.h"
+#include "node/config/protection_options.h"
+
+namespace fmvm::node {
+
+// A guest that is ready to run here, under a generation that this side has won.
+struct PrimaryStart {
+    lockstep::VmId vm{};
+    std::shared_ptr<lockstep::Arbiter> arbiter;
+    BuiltMachine built;
+    std::shared_ptr<std::atomic<lockstep::Generation>> generation;
+};
+
+// Refuses while another side may be running the guest. Whoever cannot let the guest run after all
+// must tell the arbiter (mark_ended()).
+Result<PrimaryStart> start_primary(const Kvm& kvm, const PrimaryCommandOptions& options);
+
+}  // namespace fmvm::node

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/run/waiting_backup.h"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "base/log.h"
+#include "lockstep/stats/epoch_stats.h"
+#include "node/build/host_facts.h"
+#include "node/run/arbiter_access.h"
+#include "vmm/cpu/cpu_comparison.h"
+
+namespace fmvm::node {
+
+namespace {
+
+using lockstep::Arbiter;
+using lockstep::Generation;
+using lockstep::HelloMessage;
+using lockstep::Standby;
+using Reason = NotTakenOver::Reason;
+
+// The trace is written from the takeover on; that it cannot be written is better known now.
+Result<void> check_trace(const std::string& path) {
+    if (!path.empty()) FMVM_TRY(lockstep::open_trace(path));
+    return {};
+}
+
+Result<void> compare_disks(const MachineShape& theirs, const MachineShape& ours) {
+    if (theirs.disks.size() != ours.disks.size()) {
+        return make_error(
+            "the primary has {} disks, this backup {}; give --disk for each, in order",
+            theirs.disks.size(), ours.disks.size());
+    }
+    for (std::size_t i = 0; i < ours.disks.size(); ++i) {
+        if (theirs.disks[i] == ours.disks[i]) continue;
+        return make_error(
+            "disk {} differs: {} bytes on the primary, {} here, or its kind; give "
+            "the same on both sides",
+            i, theirs.disks[i].capacity, ours.disks[i].capacity);
+    }
+    return {};
+}
+
+Result<void> check_labels(const BuiltMachine& built, const lockstep::VmId& vm) {
+    for (std::size_t i = 0; i < built.own_disks.size(); ++i) {
+        const OwnDisk& disk = built.own_disks[i];
+        FMVM_TRY(replay::may_follow(disk.map->label(), disk.path, vm, i));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<WaitingBackup>> WaitingBackup::create(const Kvm& kvm,
+                                                             const BackupCommandOptions& options,
+                                                             StateDirectory& directory,
+                                                             boost::asio::io_context& control,
+                                                             StopRequest& stop) {
+    FMVM_TRY(check_trace(options.replication.trace));
+    std::unique_ptr<WaitingBackup> backup(
+        new WaitingBackup(kvm, options, directory, control, stop));
+    backup->service_ = FMVM_TRY(lockstep::BackupService::create(options.listen, *backup));
+    log::notice("backup", "listening on {}", backup->service_->endpoint().text());
+    return backup;
+}
+
+WaitingBackup::WaitingBackup(const Kvm& kvm, const BackupCommandOptions& options,
+                             StateDirectory& directory, boost::asio::io_context& control,
+                             StopRequest& stop)
+    : kvm_(kvm),
+      options_(options),
+      directory_(directory),
+      control_(control),
+      stop_(stop),
+      side_(make_side_name()) {}
+
+WaitingBackup::~WaitingBackup() {
+    stop_.stop_listening();
+    stop_.release();
+    service_.reset();
+}
+
+void WaitingBackup::serve(ControlSocket& socket) {
+    socket.add("verify", [](const JsonValue&, const ControlReply& reply) {
+        reply.error("the guest does not run here; ask its primary to compare the two sides");
+    });
+    socket.add("switchover",
+               [this](const JsonValue&, const ControlReply& reply) { begin_switchover(reply); });
+}
+
+void WaitingBackup::begin_switchover(const ControlReply& reply) {
+    if (switchover_) return reply.error("a switchover is under way");
+    if (!service_) return reply.error("this backup is ending");
+    switchover_ = reply;
+    service_->ask_for_switch_over([this](const std::string& why) {
+        boost::asio::post(control_, [this, why] {
+            if (switchover_) switchover_->error(why);
+            switchover_.reset();
+        });
+    });
+}
+
+WaitResult WaitingBackup::wait() {
+    stop_.listen([this](int number) {
+        log::info("backup", "stopping signal={}", number);
+        finish(NotTakenOver{Reason::stopped, {}});
+    });
+    service_->start();
+    {
+        const auto work = boost::asio::make_work_guard(control_);
+        control_.run();
+    }
+    const auto* const without = std::get_if<NotTakenOver>(&*result_);
+    if (without != nullptr && without->reason == Reason::stopped) {
+        stop_.release();
+        service_.reset();
+        // A takeover may have come together with the signal; that guest is then ended here.
+        control_.restart();
+        control_.poll();
+    }
+    return std::exchange(result_, std::nullopt).value();
+}
+
+// A takeover counts, whatever came before it: nobody else runs that guest.
+void WaitingBackup::finish(WaitResult result) {
+    if (!result_ || std::holds_alternative<TakenOver>(result)) result_ = std::move(result);
+    control_.stop();
+}
+
+Result<void> WaitingBackup::check_hello(const HelloMessage& hello) const {
+    FMVM_TRY(directory_.check(hello.vm, hello.generation));
+    const bool have_disks =
+        hello.block != lockstep::BlockMode::none && options_.block != lockstep::BlockMode::none;
+    if (have_disks && hello.block != options_.block) {
+        return make_error(
+            "the primary's disks get here by --block {}, this backup's by {}; give the same on "
+            "both sides",
+            name_of(hello.block), name_of(options_.block));
+    }
+    const std::uint64_t host = FMVM_TRY(host_memory_bytes());
+    if (hello.shape.memory_bytes > host) {
+        return make_error("the guest has {} MiB of memory, the backup's host {}",
+                          hello.shape.memory_bytes / mib, host / mib);
+    }
+    return check_cpu_features(hello.shape.cpuid, FMVM_TRY(kvm_.supported_cpuid()),
+                              "the backup's host");
+}
+
+Purpose WaitingBackup::purpose_for(const HelloMessage& hello) const {
+    const ReplicationOptions& replication = options_.replication;
+    return {.kind = Purpose::Kind::stand_by,
+            .dirty_log = replication.dirty_log,
+            .block = options_.block,
+            .hold_writes = replication.policy.mode == lockstep::SyncMode::kemari,
+            .vm = hello.vm};
+}
+
+Result<std::unique_ptr<Standby>> WaitingBackup::build(const HelloMessage& hello) {
+    FMVM_TRY(check_hello(hello));
+    MachineOptions machine = options_.machine;
+    machine.memory_bytes = hello.shape.memory_bytes;
+    machine.cpus = hello.shape.vcpus;
+    BuiltMachine built = FMVM_TRY(build_machine(kvm_, machine, purpose_for(hello)));
+    FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
+    FMVM_TRY(check_labels(built, hello.vm));
+    const auto accept = [this, vm = hello.vm, generation = hello.generation] {
+        return directory_.record(vm, generation);
+    };
+    return std::unique_ptr<Standby>(
+        std::make_unique<StandbyMachine>(std::move(built), options_.machine.disks, hello,
+                                         options_.replication.lost_after, accept, control_));
+}
+
+WaitingBackup::OpenArbiter WaitingBackup::arbiter(const HelloMessage& hello) {
+    return [options = options_.arbiter, vm = hello.vm, side = side_] {
+        return open_arbiter(options, vm, side);
+    };
+}
+
+void WaitingBackup::took_over(std::unique_ptr<Standby> standby, std::shared_ptr<Arbiter> arbiter,
+                              Generation generation) {
+    log::notice("backup", "took over: the guest runs here generation={}", generation);
+    std::unique_ptr<StandbyMachine> machine(static_cast<StandbyMachine*>(standby.release()));
+    boost::asio::post(control_,
+                      [this, machine = std::move(machine), arbiter = std::move(arbiter)]() mutable {
+                          if (switchover_)
+                              switchover_->ok(JsonObject().add("result", "the guest runs here"));
+                          switchover_.reset();
+                          finish(TakenOver{std::move(machine), std::move(arbiter)});
+                      });
+}
+
+void WaitingBackup::guest_ended(const std::string& reason) {
+    boost::asio::post(control_, [this, reason] {
+        finish(NotTakenOver{Reason::guest_ended, reason});
+    });
+}
+
+void WaitingBackup::failed(const std::string& why) {
+    boost::asio::post(control_, [this, why] { finish(NotTakenOver{Reason::failed, why}); });
+}
+
+}  // namespace fmvm::node
