@@ -12,7 +12,7 @@
 #include <string>
 
 #include "lockstep/arbiter/arbiter.h"
-#include "lockstep/channel/tcp_channel.h"
+#include "lockstep/channel/tcp_connect.h"
 #include "lockstep/checkpoint/checkpointer.h"
 #include "lockstep/primary/primary.h"
 #include "lockstep/service/replication_thread.h"
