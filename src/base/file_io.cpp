@@ -37,6 +37,11 @@ off_t file_position(std::uint64_t offset, std::size_t at) {
     return static_cast<off_t>(offset + at);
 }
 
+int sync_opened(const std::string& path, int flags) {
+    const UniqueFd fd(::open(path.c_str(), flags));
+    return fd && ::fsync(fd.get()) == 0 ? 0 : errno;
+}
+
 }  // namespace
 
 int write_all(int fd, std::span<const std::byte> bytes) {
@@ -67,9 +72,12 @@ int read_up_to_at(int fd, std::span<std::byte> space, std::uint64_t offset, std:
     });
 }
 
+int sync_file(const std::string& path) {
+    return sync_opened(path, O_RDONLY | O_CLOEXEC);
+}
+
 int sync_directory(const std::string& path) {
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    return fd && ::fsync(fd.get()) == 0 ? 0 : errno;
+    return sync_opened(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 }  // namespace fmvm

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What read(2), write(2) and fsync(2) leave to their callers: parts, interruptions, directories.
-// Each returns 0 or an errno; the caller knows what to say about it. Any thread.
+// Each function returns 0 or an errno, about which the caller knows what to say. Any thread.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +17,8 @@ int read_up_to(int fd, std::span<std::byte> space, std::size_t& count);
 int write_all_at(int fd, std::span<const std::byte> bytes, std::uint64_t offset);
 int read_up_to_at(int fd, std::span<std::byte> space, std::uint64_t offset, std::size_t& count);
 
+// Makes the contents of a file durable.
+int sync_file(const std::string& path);
 // Makes names that were made, renamed or removed in the directory durable.
 int sync_directory(const std::string& path);
 

@@ -14,7 +14,7 @@ namespace fmvm {
 
 namespace {
 
-Result<void> make_durable(const std::string& directory) {
+Result<void> sync_names(const std::string& directory) {
     const int failure = sync_directory(directory);
     if (failure != 0)
         return errno_error(failure, fmt::format("{} cannot be made durable", directory));
@@ -38,8 +38,21 @@ UnfinishedDirectory::~UnfinishedDirectory() {
     if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
 }
 
+Result<int> UnfinishedDirectory::create_file(const std::string& name) {
+    const std::string path = path_ + "/" + name;
+    UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!fd) return errno_error(errno, fmt::format("{} cannot be created", path));
+    files_.push_back(std::move(fd));
+    return files_.back().get();
+}
+
 Result<void> UnfinishedDirectory::rename_into_place() {
-    FMVM_TRY(make_durable(path_));
+    FMVM_CHECK(!path_.empty());
+    for (const UniqueFd& file : files_) {
+        if (::fsync(file.get()) != 0) return errno_error(errno, "it cannot be written to the disk");
+    }
+    files_.clear();
+    FMVM_TRY(sync_names(path_));
     if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target_.c_str(), RENAME_NOREPLACE) != 0)
         return errno_error(errno, "it cannot be renamed into place");
     path_.clear();
@@ -48,7 +61,7 @@ Result<void> UnfinishedDirectory::rename_into_place() {
 
 Result<void> UnfinishedDirectory::make_name_durable() const {
     const std::string parent = std::filesystem::path(target_).parent_path().string();
-    return make_durable(parent.empty() ? "." : parent);
+    return sync_names(parent.empty() ? "." : parent);
 }
 
 }  // namespace fmvm

@@ -1,28 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// A directory that gets its name only when all of it is there, and goes away otherwise.
+// A directory that has its name only once all of it is on stable storage, and goes away otherwise
+// (durable_file.h does the same for a file).
 #pragma once
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace fmvm {
 
 class UnfinishedDirectory {
   public:
-    // Beside `target`, which must not exist; for its owner only. Errors name no target: "it exists
-    // already ...".
+    // Made beside `target`, which must not exist, and open to its owner only. Errors do not name
+    // the target: "it exists already ...".
     static Result<UnfinishedDirectory> make(const std::string& target);
     UnfinishedDirectory(UnfinishedDirectory&& other) noexcept
-        : target_(std::move(other.target_)), path_(std::exchange(other.path_, {})) {}
+        : target_(std::move(other.target_)),
+          path_(std::exchange(other.path_, {})),
+          files_(std::move(other.files_)) {}
     UnfinishedDirectory& operator=(UnfinishedDirectory&&) = delete;
     ~UnfinishedDirectory();
 
     const std::string& path() const { return path_; }
-    // Its names become durable, and it has its name. (The files in it were synchronised before.)
+    // A new file in it, which may be written until rename_into_place(). The descriptor stays this
+    // directory's.
+    Result<int> create_file(const std::string& name);
+    // Makes the directory and the files of create_file() durable, and gives it its name. Whoever
+    // makes other files in it synchronises them before.
     Result<void> rename_into_place();
-    // That name becomes durable.
+    // Makes that name durable.
     Result<void> make_name_durable() const;
 
   private:
@@ -30,7 +39,8 @@ class UnfinishedDirectory {
         : target_(std::move(target)), path_(std::move(path)) {}
 
     std::string target_;
-    std::string path_;  // empty: it is in place
+    std::string path_;  // empty when it is in place
+    std::vector<UniqueFd> files_;
 };
 
 }  // namespace fmvm

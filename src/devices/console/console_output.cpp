@@ -32,8 +32,8 @@ Readiness writable(int fd, std::chrono::milliseconds timeout) {
 
 }  // namespace
 
-// Lives as long as a handler on the loop may refer to it.
-struct ConsoleOutput::Shared : std::enable_shared_from_this<Shared> {
+// What writers and the loop share.
+struct ConsoleOutput::Shared {
     Shared(EventLoop& event_loop, UniqueFd descriptor)
         : fd(std::move(descriptor)),
           // What a writable pipe takes without blocking; a terminal promises less.
@@ -68,15 +68,16 @@ struct ConsoleOutput::Shared : std::enable_shared_from_this<Shared> {
     std::size_t outgoing_done = 0;
     bool reported = false;
     bool broken = false;  // the reader has gone away, at least once
+
+    TaskScope tasks;  // last: its tasks use the rest
 };
 
 ConsoleOutput::ConsoleOutput(EventLoop& loop, UniqueFd fd)
-    : shared_(std::make_shared<Shared>(loop, std::move(fd))),
+    : shared_(std::make_unique<Shared>(loop, std::move(fd))),
       pending_bytes_(shared_->pending_bytes) {}
 
 ConsoleOutput::~ConsoleOutput() {
     const bool all = drain(last_wait_);
-    shared_->permit = nullptr;
     if (all || shared_->broken) return;
     log::warning("console",
                  "the reader of the console did not take the last {} bytes; they are lost",
@@ -135,10 +136,10 @@ void ConsoleOutput::Shared::append(std::span<const std::uint8_t> bytes) {
     const bool whole_line = std::find(bytes.begin(), bytes.end(), '\n') != bytes.end();
     if (whole_line && schedule != Schedule::at_once) {
         schedule = Schedule::at_once;
-        loop.post([self = shared_from_this()] { self->write_pending(); });
+        loop.post(tasks.bind([this] { write_pending(); }));
     } else if (schedule == Schedule::none) {
         schedule = Schedule::delayed;
-        loop.post([self = shared_from_this()] { self->write_after(line_wait_max); });
+        loop.post(tasks.bind([this] { write_after(line_wait_max); }));
     }
 }
 
@@ -214,9 +215,9 @@ void ConsoleOutput::Shared::write_pending() {
 
 void ConsoleOutput::Shared::write_after(std::chrono::milliseconds delay) {
     timer.expires_after(delay);
-    timer.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-        if (!error) self->write_pending();
-    });
+    timer.async_wait(tasks.bind([this](const boost::system::error_code& error) {
+        if (!error) write_pending();
+    }));
 }
 
 }  // namespace fmvm

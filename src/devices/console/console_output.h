@@ -55,7 +55,7 @@ class ConsoleOutput : public OutputSink {
 
   private:
     struct Shared;
-    std::shared_ptr<Shared> shared_;
+    const std::unique_ptr<Shared> shared_;
     std::atomic<std::size_t>& pending_bytes_;
     std::chrono::milliseconds last_wait_{1000};
 };

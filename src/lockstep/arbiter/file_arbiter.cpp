@@ -9,8 +9,8 @@
 #include <ctime>
 #include <optional>
 
+#include "base/durable_file.h"
 #include "base/file_io.h"
-#include "base/random.h"
 #include "base/unique_fd.h"
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/arbiter/arbiter_record.h"
@@ -20,6 +20,9 @@ namespace fmvm::lockstep {
 namespace {
 
 Error file_error(int error_number, const std::string& path, std::string_view what) {
+    if (what == DurableFile::no_hard_links) {
+        return make_error("arbiter {}: {}; choose an --arbiter path on another one", path, what);
+    }
     return make_error("arbiter {}: {} ({}); make its directory available, and writable for fmvm",
                       path, what, std::strerror(error_number));
 }
@@ -34,13 +37,6 @@ Result<bool> exists(const std::string& path) {
 Error gone_error(const std::string& path) {
     return make_error("arbiter {}: this claim is gone; mount again what was there, or restore it",
                       path);
-}
-
-Result<void> write_file(int fd, std::string_view text, const std::string& path) {
-    if (const int failure = write_all(fd, std::as_bytes(std::span(text))); failure != 0)
-        return file_error(failure, path, "cannot be written");
-    if (::fsync(fd) != 0) return file_error(errno, path, "cannot be made durable");
-    return {};
 }
 
 // At most a little more than a record may be long. O_NONBLOCK: whatever lies there, nobody waits.
@@ -59,28 +55,6 @@ Result<std::string> read_file(const std::string& path) {
     text.resize(length);
     return text;
 }
-
-// A file under a name that nobody else uses; removed again, whatever comes.
-class Draft {
-  public:
-    explicit Draft(const std::string& path) : path_(path + random_suffix()) {}
-    ~Draft() { ::unlink(path_.c_str()); }
-    Draft(const Draft&) = delete;
-    Draft& operator=(const Draft&) = delete;
-
-    const std::string& path() const { return path_; }
-    Result<void> write(std::string_view text) const {
-        const UniqueFd fd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-        if (!fd) return file_error(errno, path_, "cannot be created");
-        return write_file(fd.get(), text, path_);
-    }
-
-  private:
-    static std::string random_suffix() {
-        return fmt::format(".draft-{:016x}", random_value<std::uint64_t>());
-    }
-    std::string path_;
-};
 
 class FileArbiter : public Arbiter {
   public:
@@ -159,25 +133,11 @@ Result<bool> FileArbiter::place(ArbiterRecord::Kind kind, Generation generation)
     const ArbiterRecord record{kind, vm_, generation, side_, std::time(nullptr)};
     const std::string path =
         kind == ArbiterRecord::Kind::claim ? claim_path(generation) : ended_path(generation);
-    bool placed = false;
-    {
-        const Draft draft(path);
-        FMVM_TRY(draft.write(record.text()));
-        const int failure = ::link(draft.path().c_str(), path.c_str()) == 0 ? 0 : errno;
-        if (failure == EPERM || failure == EOPNOTSUPP) {
-            return make_error(
-                "arbiter {}: its file system has no hard links; choose an --arbiter path on "
-                "another one",
-                path);
-        }
-        if (failure != 0 && failure != EEXIST)
-            return file_error(failure, path, "cannot be created");
-        placed = failure == 0;
-    }
-    // Also when the file was there: whoever made it may not have come this far.
-    if (const int failure = sync_directory(directory_); failure != 0)
-        return file_error(failure, directory_, "directory cannot be made durable");
-    return placed;
+    DurableFile file =
+        FMVM_TRY(DurableFile::create(path, DurableFile::Draft::unique, 0644, file_error));
+    const std::string text = record.text();
+    FMVM_TRY(file.write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}));
+    return file.place_if_absent();
 }
 
 Result<Generation> FileArbiter::newest() {

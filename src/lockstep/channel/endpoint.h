@@ -9,7 +9,8 @@
 
 namespace fmvm::lockstep {
 
-// "ADDR:PORT", "[V6ADDR]:PORT"; port 0 is fine for listening.
+// As text "ADDRESS:PORT" or "[V6ADDRESS]:PORT". Whoever listens may give port 0: the system then
+// chooses one.
 struct Endpoint {
     std::string address;
     std::uint16_t port = 0;

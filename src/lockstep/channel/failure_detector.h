@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decides that a silent peer is lost. Anything that arrives is a sign of life, bulk data too.
+// Decides that a silent peer is lost. Anything that arrives is a sign of life, including bulk data.
 //
-// The clock that counts is ours, so a pause of our own must not count as the peer's: when we missed
-// a look (a frozen process, an overloaded host), the peer has its full time again.
+// Silence is measured by this side's clock, so a pause of this side must not count as the peer's.
+// When this side missed a look (its process was frozen, its host overloaded), the peer gets its
+// full time again.
 //
-// Pure: time comes in as arguments. `heard`: when the last sign of life came.
+// Pure: time comes in as arguments. `heard` is when the last sign of life came.
 #pragma once
 
 #include <algorithm>
@@ -27,18 +28,18 @@ class FailureDetector {
         return now >= silent_until(heard);
     }
 
-    // When is_lost() is to be asked next, or earlier.
+    // The latest time at which is_lost() has to be asked next.
     TimePoint next_look(TimePoint heard) const {
         return std::min(looked_ + look_every(), silent_until(heard));
     }
 
   private:
-    // Longer than the usual time between cuts, at which is_lost() is asked anyway.
+    // Longer than the usual time between two cuts, because each cut asks is_lost() anyway.
     Duration look_every() const { return lost_after_ / 3; }
     TimePoint silent_until(TimePoint heard) const { return std::max(begun_, heard) + lost_after_; }
 
     Duration lost_after_;
-    TimePoint begun_;  // the peer's time, at the beginning or again
+    TimePoint begun_;  // when the peer last got its full time
     TimePoint looked_;
 };
 

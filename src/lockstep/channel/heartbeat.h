@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// When a side of a connection owes its peer a sign of life: when it has sent nothing for an
-// interval (the side that answers: for one and a quarter).
+// When a side of a connection owes its peer a sign of life.
 //
-// Both sides owe one at the same rate, and each costs the one that sends and the one that hears it
-// a wake-up. So one side leads; the other answers at once, in the wake-up that hearing the first
-// one is anyway, and begins by itself only when the leading one is late.
+// The side that leads owes one when it has sent nothing for an interval. The other side answers at
+// once: hearing the sign woke it up anyway, so that the answer costs it no second wake-up. It
+// begins by itself only when the leading side is late, after one and a quarter intervals.
 //
 // Pure: time comes in as arguments.
 #pragma once
@@ -19,7 +18,7 @@ class Heartbeat {
     using Duration = std::chrono::steady_clock::duration;
     enum class Role { leads, answers };
 
-    // Owes nothing.
+    // One that never owes anything.
     Heartbeat() = default;
     Heartbeat(Duration interval, Role role, TimePoint now)
         : interval_(interval), role_(role), sent_(now) {}
@@ -27,15 +26,15 @@ class Heartbeat {
     Duration interval() const { return interval_; }
     bool begun() const { return interval_ != Duration::zero(); }
 
-    // Anything, bulk too.
+    // Anything was sent, including bulk.
     void sent(TimePoint now) { sent_ = now; }
-    // It is due; a little early is better than another wake-up.
+    // A sign is due. A little early is better than another wake-up.
     bool is_due(TimePoint now) const { return begun() && now >= due_at() - interval_ / 8; }
-    // Something was heard, and is to be answered with a sign of life.
+    // Whether something that was just heard is to be answered with a sign of life.
     bool owes_answer(TimePoint now) const {
         return begun() && role_ == Role::answers && now >= sent_ + interval_ / 2;
     }
-    // When is_due() is to be asked.
+    // When is_due() has to be asked next.
     TimePoint due_at() const {
         return sent_ + (role_ == Role::leads ? interval_ : interval_ + interval_ / 4);
     }

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <boost/asio/steady_timer.hpp>
+#include "lockstep/channel/tcp_connect.h"
 
-#include "lockstep/channel/asio_socket.h"
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <utility>
+
+#include "lockstep/channel/tcp_channel.h"
+#include "vmm/loop/task_scope.h"
 
 namespace fmvm::lockstep {
 
@@ -12,129 +18,98 @@ using ErrorCode = boost::system::error_code;
 namespace {
 
 constexpr std::chrono::milliseconds accept_again{100};
+constexpr int backlog = 8;
 
 Tcp::endpoint to_asio(const Endpoint& endpoint) {
     return {asio::ip::make_address(endpoint.address), endpoint.port};
 }
 
-class ConnectAttempt : public std::enable_shared_from_this<ConnectAttempt> {
+class TcpConnector : public Connector {
   public:
-    ConnectAttempt(const ChannelThreads& threads, Connector::Handler handler)
+    TcpConnector(const ChannelThreads& threads, Handler handler)
         : threads_(threads),
+          handler_(std::move(handler)),
           socket_(threads.user),
-          timer_(threads.user),
-          handler_(std::move(handler)) {}
+          timer_(threads.user) {}
 
     void begin(const Endpoint& endpoint, unsigned limit_ms) {
         timer_.expires_after(std::chrono::milliseconds(limit_ms));
-        timer_.async_wait([self = shared_from_this()](const ErrorCode& error) {
-            if (!error) self->finish(asio::error::timed_out);
-        });
-        socket_.async_connect(
-            to_asio(endpoint),
-            [self = shared_from_this()](const ErrorCode& error) { self->finish(error); });
-    }
-
-    void abandon() {
-        handler_ = nullptr;
-        ErrorCode ignored;
-        socket_.close(ignored);
-        timer_.cancel();
+        timer_.async_wait(tasks_.bind([this](const ErrorCode& error) {
+            if (!error) finish(asio::error::timed_out);
+        }));
+        socket_.async_connect(to_asio(endpoint),
+                              tasks_.bind([this](const ErrorCode& error) { finish(error); }));
     }
 
   private:
     void finish(const ErrorCode& error) {
-        if (!handler_) return;
-        const Connector::Handler handler = std::exchange(handler_, nullptr);
-        ErrorCode ignored;
+        tasks_.end();  // whichever of the two comes second
         timer_.cancel();
-        Result<std::unique_ptr<Channel>> channel =
-            make_channel(std::move(socket_), threads_, error);
-        socket_.close(ignored);
-        handler(std::move(channel));
+        const Handler handler = std::exchange(handler_, nullptr);
+        Tcp::socket socket = std::move(socket_);
+        if (error) return handler(Error(error.message()));
+        handler(make_channel(std::move(socket), threads_));
     }
 
     const ChannelThreads threads_;
+    Handler handler_;
     Tcp::socket socket_;
     asio::steady_timer timer_;
-    Connector::Handler handler_;
+    TaskScope tasks_;  // last: its tasks use the rest
 };
 
-// What the caller holds; the attempt itself lives until its handlers have run.
-class AsioConnector : public Connector {
+class TcpListener : public Listener {
   public:
-    explicit AsioConnector(std::shared_ptr<ConnectAttempt> attempt)
-        : attempt_(std::move(attempt)) {}
-    ~AsioConnector() override { attempt_->abandon(); }
-
-  private:
-    std::shared_ptr<ConnectAttempt> attempt_;
-};
-
-class AsioListener : public Listener {
-  public:
-    AsioListener(const ChannelThreads& threads, Handler handler)
-        : state_(std::make_shared<State>(State{threads, Tcp::acceptor(threads.user),
-                                               asio::steady_timer(threads.user),
-                                               std::move(handler)})) {}
-    ~AsioListener() override {
-        state_->handler = nullptr;
-        ErrorCode ignored;
-        state_->acceptor.close(ignored);
-        state_->pause.cancel();
-    }
+    TcpListener(const ChannelThreads& threads, Handler handler)
+        : threads_(threads),
+          handler_(std::move(handler)),
+          acceptor_(threads.user),
+          pause_(threads.user) {}
 
     Result<void> open(const Endpoint& endpoint) {
         const Tcp::endpoint local = to_asio(endpoint);
         ErrorCode error;
-        state_->acceptor.open(local.protocol(), error);
-        if (!error) state_->acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
-        if (!error) state_->acceptor.bind(local, error);
-        if (!error) state_->acceptor.listen(8, error);
+        acceptor_.open(local.protocol(), error);
+        if (!error) acceptor_.set_option(Tcp::acceptor::reuse_address(true), error);
+        if (!error) acceptor_.bind(local, error);
+        if (!error) acceptor_.listen(backlog, error);
         if (error) {
             return make_error(
                 "cannot listen on {}: {}; give --listen an address of this host and a "
                 "port that nobody uses",
                 endpoint.text(), error.message());
         }
-        accept(state_);
+        accept();
         return {};
     }
 
     Endpoint endpoint() const override {
         ErrorCode ignored;
-        const auto local = state_->acceptor.local_endpoint(ignored);
+        const auto local = acceptor_.local_endpoint(ignored);
         return {local.address().to_string(), local.port()};
     }
 
   private:
-    struct State {
-        ChannelThreads threads;
-        Tcp::acceptor acceptor;
-        asio::steady_timer pause;
-        Handler handler;
-    };
-
-    static void accept(const std::shared_ptr<State>& state) {
-        state->acceptor.async_accept([state](const ErrorCode& error, Tcp::socket socket) {
-            if (!state->handler) return;
-            Result<std::unique_ptr<Channel>> channel =
-                make_channel(std::move(socket), state->threads, error);
-            if (channel.ok()) state->handler(std::move(channel).value());
-            if (!state->acceptor.is_open()) return;
-            if (!error) {
-                accept(state);
-                return;
-            }
-            // Out of descriptors, say: no reason to stop listening, nor to try without a pause.
-            state->pause.expires_after(accept_again);
-            state->pause.async_wait([state](const ErrorCode&) {
-                if (state->acceptor.is_open()) accept(state);
-            });
-        });
+    void accept() {
+        acceptor_.async_accept(tasks_.bind([this](const ErrorCode& error, Tcp::socket socket) {
+            if (error) return accept_later();
+            Result<std::unique_ptr<Channel>> channel = make_channel(std::move(socket), threads_);
+            if (channel.ok()) handler_(std::move(channel).value());
+            accept();
+        }));
     }
 
-    std::shared_ptr<State> state_;
+    // Out of descriptors, say: no reason to stop listening, nor to try again without a pause.
+    void accept_later() {
+        pause_.expires_after(accept_again);
+        pause_.async_wait(tasks_.bind([this](const ErrorCode&) { accept(); }));
+    }
+
+    const ChannelThreads threads_;
+    const Handler handler_;
+    Tcp::acceptor acceptor_;
+    asio::steady_timer pause_;
+    TaskScope tasks_;  // last: its tasks use the rest
 };
 
 }  // namespace
@@ -142,14 +117,14 @@ class AsioListener : public Listener {
 std::unique_ptr<Connector> Connector::connect(const ChannelThreads& threads,
                                               const Endpoint& endpoint, unsigned limit_ms,
                                               Handler handler) {
-    auto attempt = std::make_shared<ConnectAttempt>(threads, std::move(handler));
-    attempt->begin(endpoint, limit_ms);
-    return std::make_unique<AsioConnector>(std::move(attempt));
+    auto connector = std::make_unique<TcpConnector>(threads, std::move(handler));
+    connector->begin(endpoint, limit_ms);
+    return connector;
 }
 
 Result<std::unique_ptr<Listener>> Listener::listen(const ChannelThreads& threads,
                                                    const Endpoint& endpoint, Handler handler) {
-    auto listener = std::make_unique<AsioListener>(threads, std::move(handler));
+    auto listener = std::make_unique<TcpListener>(threads, std::move(handler));
     FMVM_TRY(listener->open(endpoint));
     return std::unique_ptr<Listener>(std::move(listener));
 }

@@ -11,7 +11,7 @@
 
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/backup/backup.h"
-#include "lockstep/channel/tcp_channel.h"
+#include "lockstep/channel/tcp_connect.h"
 #include "lockstep/service/replication_thread.h"
 
 namespace fmvm::lockstep {

@@ -53,7 +53,7 @@ Result<void> PrimaryService::set_up() {
             primary_->tick();
         });
     const QuiesceGuard standing(guest_.machine);  // a guest that came here by a takeover runs
-    const auto tell = [told = output_told_] { told->tell(); };
+    const auto tell = tasks_.bind([this] { output_waits(); });
     guest_.gate.on_waiting(tell);
     for (WriteGate* gate : guest_.write_gates)
         gate->on_waiting(tell);
@@ -61,20 +61,17 @@ Result<void> PrimaryService::set_up() {
     return {};
 }
 
-void PrimaryService::OutputTold::tell() {
-    if (told.exchange(true)) return;
-    const std::lock_guard lock(mutex);
-    if (service == nullptr) return;
-    service->thread_.post([of = service] {
-        of->output_told_->told = false;
-        of->primary_->output_waiting();
+// A burst posts once.
+void PrimaryService::output_waits() {
+    if (output_told_.exchange(true)) return;
+    thread_.post([this] {
+        output_told_ = false;
+        primary_->output_waiting();
     });
 }
 
 PrimaryService::~PrimaryService() {
     stop();
-    const std::lock_guard lock(output_told_->mutex);
-    output_told_->service = nullptr;
 }
 
 void PrimaryService::stop() {

@@ -9,14 +9,14 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "lockstep/arbiter/arbiter.h"
-#include "lockstep/channel/tcp_channel.h"
+#include "lockstep/channel/tcp_connect.h"
 #include "lockstep/checkpoint/checkpointer.h"
 #include "lockstep/primary/primary.h"
 #include "lockstep/service/replication_thread.h"
+#include "vmm/loop/task_scope.h"
 #include "vmm/machine/machine.h"
 
 namespace fmvm::lockstep {
@@ -91,15 +91,8 @@ class PrimaryService : public PrimaryHost {
                    std::shared_ptr<std::atomic<Generation>> generation,
                    PrimaryServiceOptions options, Drain drain, EndHandler on_end);
     Result<void> set_up();
-    // What gates and disks, which outlive this, have to tell us from any thread that something
-    // waits for an epoch. A burst posts once.
-    struct OutputTold {
-        explicit OutputTold(PrimaryService& whom) : service(&whom) {}
-        void tell();
-        std::atomic<bool> told{false};
-        std::mutex mutex;
-        PrimaryService* service;  // null when it is gone
-    };
+    // Gates and disks, which outlive this, tell from any thread that something waits for an epoch.
+    void output_waits();
     void want_connection_at(TimePoint when);
     void connect();
 
@@ -119,7 +112,8 @@ class PrimaryService : public PrimaryHost {
     Comparer comparer_;  // set while a comparison is under way
     bool connect_failure_told_ = false;
     TimePoint progress_shown_{};
-    const std::shared_ptr<OutputTold> output_told_ = std::make_shared<OutputTold>(*this);
+    std::atomic<bool> output_told_{false};  // and the replication thread has not looked yet
+    TaskScope tasks_;                       // last: gates and disks call by it
 };
 
 }  // namespace fmvm::lockstep

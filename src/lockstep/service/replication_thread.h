@@ -10,7 +10,7 @@
 
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/arbiter/arbiter_thread.h"
-#include "lockstep/channel/tcp_channel.h"
+#include "lockstep/channel/channel_threads.h"
 
 namespace fmvm::lockstep {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Block records on the wire. A `block_log` body is the epoch (u64), then records to its end
-// (replay/record/block_record.h).
+// Block records on the wire. A `block_log` body is the epoch (u64), followed by records up to the
+// end of the body (replay/record/block_record.h).
 #pragma once
 
 #include <span>
@@ -18,10 +18,10 @@ struct BlockLogBody {
 };
 
 GatheredBody begin_block_log_body(EpochId epoch);
-// Payloads are referred to, not copied: somebody keeps them (GatheredBody::keep).
+// The body refers to payloads instead of copying them. The caller keeps them (GatheredBody::keep).
 void append_record(GatheredBody& body, const replay::BlockRecord& record);
 
-// Checks the form of all records; whether they fit this side's disks is the replayer's to say.
+// Checks the form of all records. The replayer checks whether they fit this side's disks.
 Result<BlockLogBody> parse_block_log_body(std::span<const std::uint8_t> body);
 
 }  // namespace fmvm::lockstep

@@ -4,16 +4,36 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/byte_codec.h"
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "base/field_list.h"
 
 namespace fmvm::lockstep {
 
 namespace {
 
-constexpr std::uint32_t magic = 0x4c564d46;  // "FMVL"
-constexpr std::size_t checked_header_bytes = 32;
+constexpr std::uint32_t magic = 0x4c564d46;       // "FMVL"
+constexpr std::size_t checked_header_bytes = 32;  // those before the digest of the header
+
+struct HeaderFields {
+    std::uint32_t magic = 0;
+    std::uint16_t version = 0;
+    std::uint16_t type = 0;
+    std::uint32_t length = 0;
+    std::uint32_t zero = 0;
+    std::uint64_t sequence = 0;
+    std::uint64_t body_digest = 0;
+};
+
+void fields(auto& archive, FieldsOf<HeaderFields> auto& header) {
+    archive.u32(header.magic);
+    archive.u16(header.version);
+    archive.u16(header.type);
+    archive.u32(header.length);
+    archive.u32(header.zero);
+    archive.u64(header.sequence);
+    archive.u64(header.body_digest);
+}
 
 }  // namespace
 
@@ -30,16 +50,19 @@ FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
 
 FrameHeader make_frame_header(FrameType type, std::uint64_t sequence, std::size_t body_size,
                               std::uint64_t digest_of_body) {
-    FMVM_CHECK(body_size <= frame_body_max);
+    FMVM_CHECK(type != FrameType::invalid && body_size <= frame_body_max);
+    const HeaderFields header_fields{.magic = magic,
+                                     .version = protocol_version,
+                                     .type = static_cast<std::uint16_t>(type),
+                                     .length = static_cast<std::uint32_t>(body_size),
+                                     .zero = 0,
+                                     .sequence = sequence,
+                                     .body_digest = digest_of_body};
     ByteWriter out;
-    out.u32(magic);
-    out.u16(protocol_version);
-    out.u16(static_cast<std::uint16_t>(type));
-    out.u32(static_cast<std::uint32_t>(body_size));
-    out.u32(0);
-    out.u64(sequence);
-    out.u64(digest_of_body);
+    FieldWriter archive(out);
+    fields(archive, header_fields);
     out.u64(digest_of(out.bytes()));
+    FMVM_CHECK(out.size() == frame_header_size);
     FrameHeader header{};
     std::ranges::copy(out.bytes(), header.begin());
     return header;
@@ -70,28 +93,26 @@ Result<std::optional<Frame>> FrameDecoder::received(std::size_t count) {
 
 Result<void> FrameDecoder::begin_body() {
     ByteReader in(header_);
-    const std::uint32_t found_magic = in.u32();
-    const std::uint16_t version = in.u16();
-    const std::uint16_t type = in.u16();
-    const std::uint32_t length = in.u32();
-    const std::uint32_t zero = in.u32();
-    const std::uint64_t sequence = in.u64();
-    const std::uint64_t body_digest = in.u64();
+    FieldReader archive(in);
+    HeaderFields header;
+    fields(archive, header);
     const std::uint64_t header_digest = in.u64();
-    if (found_magic != magic) return Error("it does not speak fmvm's protocol");
+    FMVM_CHECK(in.done());
+    if (header.magic != magic) return Error("it does not speak fmvm's protocol");
     if (header_digest !=
         digest_of(std::span<const std::uint8_t>(header_).first(checked_header_bytes)))
         return Error("a frame header is damaged");
-    if (version != protocol_version)
-        return make_error("it speaks protocol version {}, this fmvm speaks {}", version,
+    if (header.version != protocol_version)
+        return make_error("it speaks protocol version {}, this fmvm speaks {}", header.version,
                           protocol_version);
-    if (type == 0 || zero != 0) return Error("a frame header is malformed");
-    if (length > frame_body_max) return make_error("a frame of {} bytes is too long", length);
-    if (sequence != next_sequence_)
-        return make_error("frame {} came where {} was due", sequence, next_sequence_);
-    type_ = static_cast<FrameType>(type);
-    body_digest_ = body_digest;
-    body_.resize(length);
+    if (header.type == 0 || header.zero != 0) return Error("a frame header is malformed");
+    if (header.length > frame_body_max)
+        return make_error("a frame of {} bytes is too long", header.length);
+    if (header.sequence != next_sequence_)
+        return make_error("frame {} came where {} was due", header.sequence, next_sequence_);
+    type_ = static_cast<FrameType>(header.type);
+    body_digest_ = header.body_digest;
+    body_.resize(header.length);
     filled_ = 0;
     in_body_ = true;
     return {};

@@ -6,14 +6,14 @@
 //
 //     0  u32  magic "FMVL"
 //     4  u16  protocol version
-//     6  u16  type (0 is invalid; bit 15 set: a receiver that does not know the type skips it)
+//     6  u16  type (0 is invalid; a receiver skips an unknown type that has bit 15 set)
 //     8  u32  body length, at most frame_body_max
 //    12  u32  zero
 //    16  u64  sequence number, counting from 0 in each direction
 //    24  u64  XXH3-64 of the body
 //    32  u64  XXH3-64 of the 32 header bytes before
 //
-// Threads: none; objects belong to whoever drives them.
+// Threads: one at a time.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ namespace fmvm::lockstep {
 
 inline constexpr std::uint16_t protocol_version = 2;
 inline constexpr std::size_t frame_header_size = 40;
-// The state of 64 vCPUs and of 15 disks with all that they can have in flight (12 MiB).
+// Room for the largest state image: 64 vCPUs and 15 disks with all requests in flight (12 MiB).
 inline constexpr std::size_t frame_body_max = 16 * mib;
 inline constexpr std::uint16_t optional_frame_bit = 0x8000;
 
@@ -62,7 +62,7 @@ enum class FrameType : std::uint16_t {
     unfit = 25,            // backup: I am not equal any more, and why; a refusal follows
 };
 
-// Who does not know the type skips such a frame.
+// A receiver that does not know the type skips such a frame.
 constexpr bool is_optional(FrameType type) {
     return (static_cast<std::uint16_t>(type) & optional_frame_bit) != 0;
 }
@@ -73,28 +73,28 @@ struct Frame {
     std::uint64_t digest = 0;  // XXH3-64 of the body
 };
 
-// The digest of a sequence of bodies: that of those before, and of the next one.
+// The digest of a sequence of bodies, from the digest of those before and that of the next one.
 std::uint64_t chain_digest(std::uint64_t before, std::uint64_t body_digest);
 
 using FrameHeader = std::array<std::uint8_t, frame_header_size>;
 
 FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
                               std::span<const std::uint8_t> body);
-// For who has the body's size and digest already.
+// For a caller that already has the body's size and digest.
 FrameHeader make_frame_header(FrameType type, std::uint64_t sequence, std::size_t body_size,
                               std::uint64_t digest_of_body);
 
-// Cuts a byte stream into frames. Everything is checked before a body is allocated; after an error
-// the connection is of no more use, and the decoder must not be asked again.
+// Cuts a byte stream into frames. The header is checked before the body is allocated. After an
+// error the connection is of no more use, and the decoder must not be called again.
 class FrameDecoder {
   public:
-    // How many bytes are wanted next, for the header or the body under way; never 0.
+    // How many bytes the header or body under way still needs. Never 0.
     std::size_t wanted() const { return target_size() - filled_; }
     // Where to put them.
     std::span<std::uint8_t> space();
-    // `count` bytes were put there. A frame, when one is complete.
+    // `count` bytes were put there. Returns a frame when one is complete.
     Result<std::optional<Frame>> received(std::size_t count);
-    // Like received(), for bytes that lie elsewhere; takes what it wants from the front of `bytes`.
+    // The same for bytes that lie elsewhere. Takes what is wanted from the front of `bytes`.
     Result<std::optional<Frame>> feed(std::span<const std::uint8_t>& bytes);
 
   private:

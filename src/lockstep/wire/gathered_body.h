@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A frame's body on its way out, in pieces: bytes of its own, and in between bytes that lie
-// elsewhere (staged pages), so that they are not copied once more only to be sent.
+// A frame's body on its way out. It consists of bytes of its own, and between them of bytes that
+// lie elsewhere (staged pages), so that those are not copied once more only to be sent.
 //
-// Threads: one at a time. What it refers to is released where the body is destroyed: a channel
-// does that on its user's thread.
+// Threads: one at a time. The thread that destroys a body releases what the body refers to; a
+// channel does that on its user's thread.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@ class GatheredBody {
     GatheredBody() = default;
     GatheredBody(std::vector<std::uint8_t> bytes) : own_(std::move(bytes)) {}
 
-    // To append to; references stay where they are.
+    // The bytes of its own, to append to. References keep their places.
     std::vector<std::uint8_t>& own() { return own_; }
-    // `bytes` follow what is there now. They do not change or go away before `keeper` does.
+    // Appends bytes that lie elsewhere. They stay unchanged as long as the keeper lives.
     void refer(std::span<const std::uint8_t> bytes) {
         references_.push_back({own_.size(), bytes});
         referred_ += bytes.size();
@@ -31,7 +31,7 @@ class GatheredBody {
     bool empty() const { return size() == 0; }
     bool refers() const { return !references_.empty(); }
 
-    // Calls visit(span of bytes) for each piece, in order; none is empty.
+    // Calls visit(span of bytes) for each piece, in order. No piece is empty.
     template <typename Visit>
     void each_piece(Visit visit) const {
         const std::span<const std::uint8_t> own(own_);
@@ -44,9 +44,9 @@ class GatheredBody {
         if (at != own.size()) visit(own.subspan(at));
     }
 
-    // All of it, copied into one.
+    // The whole body, copied into one vector.
     std::vector<std::uint8_t> flat() const;
-    // XXH3-64 of all of it.
+    // XXH3-64 of the whole body.
     std::uint64_t digest() const;
 
   private:

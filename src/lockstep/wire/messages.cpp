@@ -1,26 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/wire/messages.h"
 
-#include <algorithm>
-
-#include "base/byte_codec.h"
-#include "base/checked_message.h"
-#include "base/text.h"
+#include "base/field_list.h"
 
 namespace fmvm::lockstep {
 
 namespace {
 
-// Reasons are shown to people and written to logs: they neither flood nor drive a terminal.
-void put_reason(ByteWriter& out, const std::string& reason) {
-    out.text(without_controls(reason.substr(0, reason_bytes_max)));
-}
-
-std::string take_reason(ByteReader& in) {
-    std::string text = in.text(reason_bytes_max);
-    if (std::ranges::any_of(text, is_control)) in.fail();
-    return text;
-}
+constexpr std::uint32_t interval_ms_max = 3'600'000;
 
 }  // namespace
 
@@ -38,214 +25,97 @@ const char* name_of(BlockMode mode) {
     return "(unknown)";
 }
 
-Body HelloMessage::encode() const {
-    ByteWriter out;
-    out.raw(vm);
-    out.u64(generation);
-    shape.encode(out);
-    out.u32(heartbeat_ms);
-    out.u32(lost_after_ms);
-    out.u8(static_cast<std::uint8_t>(block));
-    out.flag(durable);
-    return out.take();
+void fields(auto& archive, FieldsOf<HelloMessage> auto& hello) {
+    archive.raw(hello.vm);
+    archive.u64(hello.generation);
+    fields(archive, hello.shape);
+    archive.u32(hello.heartbeat_ms);
+    archive.u32(hello.lost_after_ms);
+    archive.enumeration(hello.block, BlockMode::copy);
+    archive.flag(hello.durable);
+    archive.check(hello.heartbeat_ms != 0 && hello.lost_after_ms > hello.heartbeat_ms &&
+                  hello.lost_after_ms <= interval_ms_max);
 }
 
-Result<HelloMessage> HelloMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    HelloMessage message;
-    const auto vm = in.raw(message.vm.size());
-    std::ranges::copy(vm, message.vm.begin());
-    message.generation = in.u64();
-    message.shape = MachineShape::decode(in);
-    message.heartbeat_ms = in.u32();
-    message.lost_after_ms = in.u32();
-    const std::uint8_t block = in.u8();
-    if (block > static_cast<std::uint8_t>(BlockMode::copy)) in.fail();
-    message.block = static_cast<BlockMode>(block);
-    message.durable = in.flag();
-    constexpr std::uint32_t interval_ms_max = 3'600'000;
-    if (message.heartbeat_ms == 0 || message.lost_after_ms <= message.heartbeat_ms ||
-        message.lost_after_ms > interval_ms_max) {
-        in.fail();
-    }
-    return checked(std::move(message), in, "hello");
+void fields(auto& /*archive*/, FieldsOf<WelcomeMessage> auto& /*welcome*/) {}
+
+void fields(auto& archive, FieldsOf<RefuseMessage> auto& refuse) {
+    archive.readable_text(refuse.reason, reason_bytes_max);
 }
 
-Result<WelcomeMessage> WelcomeMessage::decode(std::span<const std::uint8_t> body) {
-    return checked(WelcomeMessage{}, ByteReader(body), "welcome");
+void fields(auto& archive, FieldsOf<StateMessage> auto& state) {
+    archive.u64(state.epoch);
+    archive.enumeration(state.encoding, StateEncoding::delta);
+    archive.blob(state.image);
 }
 
-Body RefuseMessage::encode() const {
-    ByteWriter out;
-    put_reason(out, reason);
-    return out.take();
+void fields(auto& archive, FieldsOf<OutputMessage> auto& output) {
+    archive.u64(output.epoch);
+    archive.u64(output.position);
+    archive.blob(output.bytes, output_bytes_max);
+    archive.check(output.position <= UINT64_MAX - output.bytes.size());
 }
 
-Result<RefuseMessage> RefuseMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    RefuseMessage message{take_reason(in)};
-    return checked(std::move(message), in, "refuse");
+void fields(auto& archive, FieldsOf<CommitMessage> auto& commit) {
+    archive.u64(commit.epoch);
+    archive.u64(commit.page_records);
+    archive.u64(commit.digest);
+    archive.u64(commit.output_end);
+    archive.u64(commit.output_shown);
+    archive.check(commit.output_shown <= commit.output_end);
 }
 
-Body StateMessage::encode() const {
-    ByteWriter out;
-    out.u64(epoch);
-    out.u8(static_cast<std::uint8_t>(encoding));
-    out.blob(image);
-    return out.take();
+void fields(auto& archive, FieldsOf<AckMessage> auto& ack) {
+    archive.u64(ack.epoch);
 }
 
-Result<StateMessage> StateMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    StateMessage message;
-    message.epoch = in.u64();
-    const std::uint8_t encoding = in.u8();
-    if (encoding > static_cast<std::uint8_t>(StateEncoding::delta)) in.fail();
-    message.encoding = static_cast<StateEncoding>(encoding);
-    const auto image = in.blob();
-    message.image.assign(image.begin(), image.end());
-    return checked(std::move(message), in, "state");
+void fields(auto& archive, FieldsOf<HeartbeatMessage> auto& heartbeat) {
+    archive.u64(heartbeat.output_shown);
 }
 
-Body OutputMessage::encode() const {
-    ByteWriter out;
-    out.u64(epoch);
-    out.u64(position);
-    out.blob(bytes);
-    return out.take();
+void fields(auto& archive, FieldsOf<DigestsMessage> auto& digests) {
+    archive.u64(digests.epoch);
+    archive.u64(digests.first_page);
+    archive.list(
+        digests.digests,
+        {.element_bytes_min = sizeof(std::uint64_t), .count_max = DigestsMessage::digests_max},
+        [](auto& element, auto& digest) { element.u64(digest); });
 }
 
-Result<OutputMessage> OutputMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    OutputMessage message;
-    message.epoch = in.u64();
-    message.position = in.u64();
-    const auto bytes = in.blob(output_bytes_max);
-    message.bytes.assign(bytes.begin(), bytes.end());
-    if (message.position > UINT64_MAX - bytes.size()) in.fail();
-    return checked(std::move(message), in, "output");
+void fields(auto& archive, FieldsOf<SwitchOverMessage> auto& switch_over) {
+    archive.u64(switch_over.epoch);
 }
 
-Body CommitMessage::encode() const {
-    ByteWriter out;
-    out.u64(epoch);
-    out.u64(page_records);
-    out.u64(digest);
-    out.u64(output_end);
-    out.u64(output_shown);
-    return out.take();
+void fields(auto& archive, FieldsOf<SwitchedMessage> auto& switched) {
+    archive.u64(switched.generation);
 }
 
-Result<CommitMessage> CommitMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    CommitMessage message;
-    message.epoch = in.u64();
-    message.page_records = in.u64();
-    message.digest = in.u64();
-    message.output_end = in.u64();
-    message.output_shown = in.u64();
-    if (message.output_shown > message.output_end) in.fail();
-    return checked(message, in, "commit");
+void fields(auto& archive, FieldsOf<EndedMessage> auto& ended) {
+    archive.readable_text(ended.reason, reason_bytes_max);
 }
 
-Body AckMessage::encode() const {
-    ByteWriter out;
-    out.u64(epoch);
-    return out.take();
+void fields(auto& archive, FieldsOf<UnfitMessage> auto& unfit) {
+    archive.readable_text(unfit.reason, reason_bytes_max);
 }
 
-Result<AckMessage> AckMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    AckMessage message{in.u64()};
-    return checked(message, in, "ack");
-}
-
-Body HeartbeatMessage::encode() const {
-    ByteWriter out;
-    out.u64(output_shown);
-    return out.take();
-}
-
-Result<HeartbeatMessage> HeartbeatMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    HeartbeatMessage message{in.u64()};
-    return checked(message, in, "heartbeat");
-}
+FMVM_CODEC_BY_FIELDS(HelloMessage, "hello")
+FMVM_CODEC_BY_FIELDS(WelcomeMessage, "welcome")
+FMVM_CODEC_BY_FIELDS(RefuseMessage, "refuse")
+FMVM_CODEC_BY_FIELDS(StateMessage, "state")
+FMVM_CODEC_BY_FIELDS(OutputMessage, "output")
+FMVM_CODEC_BY_FIELDS(CommitMessage, "commit")
+FMVM_CODEC_BY_FIELDS(AckMessage, "ack")
+FMVM_CODEC_BY_FIELDS(HeartbeatMessage, "heartbeat")
+FMVM_CODEC_BY_FIELDS(DigestsMessage, "digests")
+FMVM_CODEC_BY_FIELDS(SwitchOverMessage, "switch-over")
+FMVM_CODEC_BY_FIELDS(SwitchedMessage, "switched")
+FMVM_CODEC_BY_FIELDS(EndedMessage, "ended")
+FMVM_CODEC_BY_FIELDS(UnfitMessage, "unfit")
 
 bool is_sign_of_life(const Frame& frame) {
     if (frame.type != FrameType::heartbeat) return false;
     Result<HeartbeatMessage> heartbeat = HeartbeatMessage::decode(frame.body);
     return heartbeat.ok() && heartbeat->output_shown == 0;
-}
-
-Body DigestsMessage::encode() const {
-    ByteWriter out;
-    out.u64(epoch);
-    out.u64(first_page);
-    out.u32(static_cast<std::uint32_t>(digests.size()));
-    for (const std::uint64_t digest : digests)
-        out.u64(digest);
-    return out.take();
-}
-
-Result<DigestsMessage> DigestsMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    DigestsMessage message;
-    message.epoch = in.u64();
-    message.first_page = in.u64();
-    const std::uint32_t count = in.count(sizeof(std::uint64_t));
-    if (count > digests_max) in.fail();
-    for (std::uint32_t i = 0; i < count && in.ok(); ++i)
-        message.digests.push_back(in.u64());
-    return checked(std::move(message), in, "digests");
-}
-
-Body SwitchOverMessage::encode() const {
-    ByteWriter out;
-    out.u64(epoch);
-    return out.take();
-}
-
-Result<SwitchOverMessage> SwitchOverMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    SwitchOverMessage message{in.u64()};
-    return checked(message, in, "switch-over");
-}
-
-Body SwitchedMessage::encode() const {
-    ByteWriter out;
-    out.u64(generation);
-    return out.take();
-}
-
-Result<SwitchedMessage> SwitchedMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    SwitchedMessage message{in.u64()};
-    return checked(message, in, "switched");
-}
-
-Body EndedMessage::encode() const {
-    ByteWriter out;
-    put_reason(out, reason);
-    return out.take();
-}
-
-Result<EndedMessage> EndedMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    EndedMessage message{take_reason(in)};
-    return checked(std::move(message), in, "ended");
-}
-
-Body UnfitMessage::encode() const {
-    ByteWriter out;
-    put_reason(out, reason);
-    return out.take();
-}
-
-Result<UnfitMessage> UnfitMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    UnfitMessage message{take_reason(in)};
-    return checked(std::move(message), in, "unfit");
 }
 
 }  // namespace fmvm::lockstep

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The messages between primary and backup and their bodies (docs/protocol.md). encode() makes a
-// body, decode() checks all of it: a body that is too short, too long or out of range yields an
+// body. decode() checks all of it: a body that is too short, too long or out of range yields an
 // error, never a partly filled message.
 //
-// Pages travel as records inside a `pages` body; see page_codec.h.
+// Each message lists its fields once, in messages.cpp. Pages travel as records inside a `pages`
+// body (page_codec.h), block records inside a `block_log` body (block_log_codec.h).
 #pragma once
 
 #include <cstdint>
@@ -23,10 +24,11 @@ using EpochId = std::uint64_t;
 
 using Body = std::vector<std::uint8_t>;
 
-// How a protected guest's disks get to the other side; the same on both.
+// How the contents of a protected guest's disks get to the other side. Both sides are told the
+// same.
 enum class BlockMode : std::uint8_t {
     none = 0,    // there are no disks
-    shared = 1,  // both sides see one and the same image
+    shared = 1,  // both sides use the same image
     replay = 2,  // each has its own; requests are replayed, payloads by reference where possible
     copy = 3,    // each has its own; every write's payload travels (Kemari without shared storage)
 };
@@ -43,7 +45,7 @@ struct HelloMessage {
     std::uint32_t heartbeat_ms = 0;
     std::uint32_t lost_after_ms = 0;
     BlockMode block = BlockMode::none;
-    bool durable = false;  // acknowledge an epoch when the disks hold it on stable storage
+    bool durable = false;  // an epoch is acknowledged once it is on the disks' stable storage
 
     static constexpr FrameType type = FrameType::hello;
     Body encode() const;
@@ -52,7 +54,7 @@ struct HelloMessage {
 
 struct WelcomeMessage {
     static constexpr FrameType type = FrameType::welcome;
-    Body encode() const { return {}; }
+    Body encode() const;
     static Result<WelcomeMessage> decode(std::span<const std::uint8_t> body);
 };
 
@@ -77,7 +79,7 @@ struct StateMessage {
 
 struct OutputMessage {
     EpochId epoch = 0;
-    std::uint64_t position = 0;  // of the first byte in all the console output of this guest
+    std::uint64_t position = 0;  // of the first byte, in all console output of this guest
     std::vector<std::uint8_t> bytes;
     static constexpr FrameType type = FrameType::output;
     Body encode() const;
@@ -103,18 +105,18 @@ struct AckMessage {
 };
 
 struct HeartbeatMessage {
-    // As in CommitMessage; zero but in the one before a switch-over.
+    // As in CommitMessage. Zero, except in the heartbeat before a switch-over.
     std::uint64_t output_shown = 0;
     static constexpr FrameType type = FrameType::heartbeat;
     Body encode() const;
     static Result<HeartbeatMessage> decode(std::span<const std::uint8_t> body);
 };
 
-// A heartbeat that says nothing else: nobody needs to be woken for it.
+// True for a heartbeat that says only that the peer lives: no user needs to be woken for it.
 bool is_sign_of_life(const Frame& frame);
 
-// Verify mode: XXH3-64 of each page from `first_page` on, as it was at the cut of this epoch, or
-// not_compared; and behind the last page that of the state image.
+// Verify mode: the XXH3-64 digest of each page from `first_page` on, as the page was at the cut of
+// this epoch, or not_compared. Behind the last page stands the digest of the state image.
 struct DigestsMessage {
     EpochId epoch = 0;
     std::uint64_t first_page = 0;
@@ -134,7 +136,7 @@ struct SwitchOverMessage {
 };
 
 struct SwitchedMessage {
-    Generation generation = 0;  // the backup's own from now on
+    Generation generation = 0;  // the backup's own, from now on
     static constexpr FrameType type = FrameType::switched;
     Body encode() const;
     static Result<SwitchedMessage> decode(std::span<const std::uint8_t> body);

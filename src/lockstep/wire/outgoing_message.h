@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One message on its way out whose making is somebody else's than the sender's.
+// One message on its way out, between whoever makes it and whoever sends it.
 #pragma once
 
 #include "lockstep/wire/frame_codec.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pages on the wire. A `pages` body is the epoch (u64), then records to its end:
+// Pages on the wire. A `pages` body is the epoch (u64), followed by records up to its end:
 //
 //     u32 page index, u8 encoding, u16 payload length, payload
 //
@@ -8,8 +8,8 @@
 //     delta  against what this page held at the receiver before (delta.h)
 //     lz4    an LZ4 block that unpacks to 4096 bytes
 //
-// A page stands at most once among the records of an epoch that follow its cut; records that an
-// initial copy sent earlier are overwritten in order.
+// A page has at most one record among those that follow the cut of an epoch. Records that the
+// initial copy sent before the cut are applied in order, so that later ones overwrite them.
 #pragma once
 
 #include <cstdint>
@@ -31,19 +31,18 @@ using PageBytes = std::span<const std::uint8_t, page_size>;
 inline constexpr std::size_t page_record_header = 7;
 inline constexpr std::size_t page_record_max = page_record_header + page_size;
 
-// How pages are made smaller; each can be switched off to measure what it brings.
+// How pages are made smaller. Each way can be switched off, to measure what it brings.
 struct PageCompression {
     bool delta = true;
     bool lz4 = false;
     bool operator==(const PageCompression&) const = default;
 };
 
-// Appends one record to `body`. `before`: what the receiver has for this page, nullptr when that is
-// not known here.
+// Appends one record to `body`. `before` is what the receiver has for this page, or nullptr if that
+// is not known here.
 PageEncoding append_page(std::vector<std::uint8_t>& body, PageIndex page, PageBytes now,
                          const std::uint8_t* before, const PageCompression& compression);
-// The same, but a page that is sent as it is may stay where it lies: raw means that `now` is
-// referred to by `body`.
+// The same, but a raw page is not copied: `body` refers to `now`.
 PageEncoding append_page_in_place(GatheredBody& body, PageIndex page, PageBytes now,
                                   const std::uint8_t* before, const PageCompression& compression);
 
@@ -63,9 +62,9 @@ std::vector<std::uint8_t> begin_pages_body(EpochId epoch);
 // Checks all of a body: indices below page_count, payloads that fit their encoding.
 Result<PagesBody> parse_pages_body(std::span<const std::uint8_t> body, std::uint64_t page_count);
 
-// Writes the record's content over what the page held. Payloads have been checked; only an LZ4
-// block can still turn out to be damaged: then the page is undefined and the answer false.
-// copy: how a whole page is written; stream_bytes() wants it aligned.
+// Writes the record's content over what the page held. The payload has been checked, except that
+// an LZ4 block can still turn out to be damaged: then the page is undefined and the answer is
+// false. `copy` writes a whole page; stream_bytes() needs it aligned.
 [[nodiscard]] bool apply_page(const PageRecord& record, std::span<std::uint8_t, page_size> target,
                               CopyBytes copy = copy_bytes);
 

@@ -19,35 +19,22 @@ constexpr std::string_view ram_section = "ram";
 constexpr std::uint32_t ram_version = 1;
 constexpr std::uint64_t state_bytes_max = 64 * mib;
 
-Result<UniqueFd> create_file(const std::string& path) {
-    UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!fd) return errno_error(errno, fmt::format("{} cannot be created", path));
-    return fd;
-}
-
-Result<void> sync(int fd) {
-    if (::fsync(fd) != 0) return errno_error(errno, "it cannot be written to the disk");
-    return {};
-}
-
 Result<void> write_snapshot(Machine& machine, const std::string& directory, AfterSnapshot after) {
     UnfinishedDirectory unfinished = FMVM_TRY(UnfinishedDirectory::make(directory));
-    const UniqueFd ram = FMVM_TRY(create_file(unfinished.path() + "/ram"));
-    const UniqueFd state = FMVM_TRY(create_file(unfinished.path() + "/state"));
+    const int ram = FMVM_TRY(unfinished.create_file("ram"));
+    const int state = FMVM_TRY(unfinished.create_file("state"));
 
     std::optional<QuiesceGuard> guard(std::in_place, machine);
     StateImage image = FMVM_TRY(machine.save());
     ByteWriter about_ram;
     about_ram.u64(machine.memory().total_bytes());
-    about_ram.u64(FMVM_TRY(write_ram_file(machine.memory(), ram.get())));
+    about_ram.u64(FMVM_TRY(write_ram_file(machine.memory(), ram)));
     // Who goes on need not wait for the disk. Who is to stop goes on only if the snapshot fails.
     if (after == AfterSnapshot::go_on) guard.reset();
     image.add(ram_section, ram_version, about_ram.take());
     const std::vector<std::uint8_t> encoded = image.encode();
-    if (const int failure = write_all(state.get(), std::as_bytes(std::span(encoded))); failure != 0)
+    if (const int failure = write_all(state, std::as_bytes(std::span(encoded))); failure != 0)
         return errno_error(failure, "the state cannot be written");
-    FMVM_TRY(sync(ram.get()));
-    FMVM_TRY(sync(state.get()));
     FMVM_TRY(unfinished.rename_into_place());
     // From here on another process may go on with the guest, so this one must not.
     if (after == AfterSnapshot::stop) machine.request_end(GuestEnd::stopped);

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/unique_fd.h"
+#include "vmm/loop/task_scope.h"
 
 namespace fmvm::node {
 
@@ -92,6 +93,7 @@ struct ControlReply::Connection {
     boost::asio::steady_timer deadline;
     std::string request;
     std::shared_ptr<int> clients;
+    TaskScope tasks;  // last: its tasks use the rest
 };
 
 void ControlReply::ok(const JsonObject& members) const {
@@ -106,9 +108,8 @@ bool ControlReply::line(const JsonObject& object) const {
     return connection_->send(object.line());
 }
 
-// What handlers of asynchronous operations share; it lives as long as one of them may run.
-struct ControlSocket::Shared {
-    Shared(boost::asio::io_context& context, UniqueFd listener)
+struct ControlSocket::Parts {
+    Parts(boost::asio::io_context& context, UniqueFd listener)
         : acceptor(context, Protocol(), listener.release()), pause(context) {}
     Protocol::acceptor acceptor;
     boost::asio::steady_timer pause;
@@ -116,88 +117,86 @@ struct ControlSocket::Shared {
     std::shared_ptr<int> clients = std::make_shared<int>(0);
     std::string path;
     struct stat file {};
+    TaskScope tasks;  // last: its tasks use the rest
 };
 
-ControlSocket::ControlSocket(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+ControlSocket::ControlSocket(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<ControlSocket>> ControlSocket::open(boost::asio::io_context& context,
                                                            const std::string& path) {
-    auto shared = std::make_shared<Shared>(context, FMVM_TRY(listen_at(path)));
-    shared->path = path;
-    if (::lstat(path.c_str(), &shared->file) != 0)
+    auto parts = std::make_unique<Parts>(context, FMVM_TRY(listen_at(path)));
+    parts->path = path;
+    if (::lstat(path.c_str(), &parts->file) != 0)
         return errno_error(errno, fmt::format("control {}: the socket is gone", path));
-    accept(shared);
-    return std::unique_ptr<ControlSocket>(new ControlSocket(std::move(shared)));
+    std::unique_ptr<ControlSocket> socket(new ControlSocket(std::move(parts)));
+    socket->accept();
+    return socket;
 }
 
 ControlSocket::~ControlSocket() {
     struct stat now {};
-    if (::lstat(shared_->path.c_str(), &now) == 0 && now.st_ino == shared_->file.st_ino &&
-        now.st_dev == shared_->file.st_dev) {
-        ::unlink(shared_->path.c_str());
+    if (::lstat(parts_->path.c_str(), &now) == 0 && now.st_ino == parts_->file.st_ino &&
+        now.st_dev == parts_->file.st_dev) {
+        ::unlink(parts_->path.c_str());
     }
-    boost::system::error_code ignored;
-    shared_->acceptor.close(ignored);
-    shared_->pause.cancel();
-    shared_->handlers.clear();
 }
 
 void ControlSocket::add(std::string command, Handler handler) {
-    shared_->handlers[std::move(command)] = std::move(handler);
+    parts_->handlers[std::move(command)] = std::move(handler);
 }
 
-void ControlSocket::accept(const std::shared_ptr<Shared>& shared) {
-    shared->acceptor.async_accept([shared](const boost::system::error_code& error,
-                                           Protocol::socket socket) {
-        if (!shared->acceptor.is_open()) return;
+void ControlSocket::accept() {
+    parts_->acceptor.async_accept(parts_->tasks.bind([this](const boost::system::error_code& error,
+                                                            Protocol::socket socket) {
         if (error) {
             log::debug("control", "a client could not be accepted: {}", error.message());
-            shared->pause.expires_after(accept_pause);
-            shared->pause.async_wait([shared](const boost::system::error_code& ended) {
-                if (!ended && shared->acceptor.is_open()) accept(shared);
-            });
-            return;
+            return accept_later();
         }
-        if (*shared->clients < clients_max) {
-            serve(shared,
-                  std::make_shared<ControlReply::Connection>(std::move(socket), shared->clients));
+        if (*parts_->clients < clients_max) {
+            serve(std::make_shared<ControlReply::Connection>(std::move(socket), parts_->clients));
         }
-        accept(shared);
-    });
+        accept();
+    }));
 }
 
-void ControlSocket::serve(const std::shared_ptr<Shared>& shared,
-                          std::shared_ptr<ControlReply::Connection> connection) {
+void ControlSocket::accept_later() {
+    parts_->pause.expires_after(accept_pause);
+    parts_->pause.async_wait(
+        parts_->tasks.bind([this](const boost::system::error_code&) { accept(); }));
+}
+
+void ControlSocket::serve(std::shared_ptr<ControlReply::Connection> connection) {
+    // The timer must not keep the connection, which ends with its last reply.
     connection->deadline.expires_after(request_time_max);
-    connection->deadline.async_wait(
-        [weak = std::weak_ptr(connection)](const boost::system::error_code& error) {
-            const auto late = weak.lock();
+    connection->deadline.async_wait(connection->tasks.bind(
+        [&socket = connection->socket](const boost::system::error_code& error) {
             boost::system::error_code ignored;
-            if (late && !error) late->socket.cancel(ignored);
-        });
+            if (!error) socket.cancel(ignored);
+        }));
     auto& socket = connection->socket;
     auto buffer = boost::asio::dynamic_buffer(connection->request, request_bytes_max);
     boost::asio::async_read_until(
         socket, buffer, '\n',
-        [shared, connection](const boost::system::error_code& error, std::size_t size) {
-            connection->deadline.cancel();
-            const ControlReply reply(connection);
-            if (error) {
-                reply.error("no whole line came, of at most 64 KiB, within 5 seconds");
-                return;
-            }
-            answer(*shared, std::string_view(connection->request).substr(0, size), reply);
-        });
+        parts_->tasks.bind(
+            [this, connection](const boost::system::error_code& error, std::size_t size) {
+                connection->deadline.cancel();
+                const ControlReply reply(connection);
+                if (error) {
+                    reply.error("no whole line came, of at most 64 KiB, within 5 seconds");
+                    return;
+                }
+                answer(std::string_view(connection->request).substr(0, size), reply);
+            }));
 }
 
-void ControlSocket::answer(const Shared& shared, std::string_view text, const ControlReply& reply) {
+void ControlSocket::answer(std::string_view text, const ControlReply& reply) const {
     const Result<JsonValue> request = parse_json(text);
     if (!request.ok()) return reply.error(request.error().message());
     const JsonValue* const command = find_member(request.value(), "command");
     if (command == nullptr || command->kind != JsonValue::Kind::string)
         return reply.error("a request is an object with a \"command\"");
-    const auto handler = shared.handlers.find(command->text);
-    if (handler == shared.handlers.end())
+    const auto handler = parts_->handlers.find(command->text);
+    if (handler == parts_->handlers.end())
         return reply.error(fmt::format("the command '{}' is not known here", command->text));
     handler->second(request.value(), reply);
 }

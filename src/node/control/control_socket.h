@@ -63,14 +63,14 @@ class ControlSocket {
     static constexpr int clients_max = 8;
 
   private:
-    struct Shared;
-    explicit ControlSocket(std::shared_ptr<Shared> shared);
-    static void accept(const std::shared_ptr<Shared>& shared);
-    static void serve(const std::shared_ptr<Shared>& shared,
-                      std::shared_ptr<ControlReply::Connection> connection);
-    static void answer(const Shared& shared, std::string_view text, const ControlReply& reply);
+    struct Parts;
+    explicit ControlSocket(std::unique_ptr<Parts> parts);
+    void accept();
+    void accept_later();
+    void serve(std::shared_ptr<ControlReply::Connection> connection);
+    void answer(std::string_view text, const ControlReply& reply) const;
 
-    std::shared_ptr<Shared> shared_;
+    const std::unique_ptr<Parts> parts_;
 };
 
 // Opens the socket of an option that may be empty; then there is none.

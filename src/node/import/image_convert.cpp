@@ -9,6 +9,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "base/durable_file.h"
 #include "base/file_io.h"
 #include "base/json.h"
 #include "base/unique_fd.h"
@@ -148,10 +149,7 @@ Result<void> convert_image(const ForeignImage& image, const std::string& to,
         return make_error("image {}: cannot be converted; qemu-img says: {}", image.path,
                           converted.value().complaint(qemu_img.name));
     }
-    const UniqueFd fd(::open(to.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0)
-        return errno_error(errno, fmt::format("{} cannot be written to the disk", to));
-    return {};
+    return make_durable(to);
 }
 
 }  // namespace fmvm::node

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/import/image_reader.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 
-#include "base/unique_fd.h"
+#include "base/durable_file.h"
 #include "base/units.h"
 
 namespace fmvm::node {
@@ -24,13 +21,6 @@ bool is_harmless(char c) {
 
 std::string in(const std::string& device, const std::string& path) {
     return fmt::format("({}){}", device, path);
-}
-
-Result<void> sync_file(const std::string& path) {
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0)
-        return errno_error(errno, fmt::format("{} cannot be written to the disk", path));
-    return {};
 }
 
 }  // namespace
@@ -85,7 +75,7 @@ Result<void> ImageReader::copy(const std::string& device, const std::string& pat
     const ChildResult copied = FMVM_TRY(ask({"cp", in(device, path), to}, listing_max, bytes_max));
     if (copied.exit_status != 0)
         return make_error("{} cannot be read: {}", path, copied.complaint(grub_fstest.name));
-    return sync_file(to);
+    return make_durable(to);
 }
 
 }  // namespace fmvm::node

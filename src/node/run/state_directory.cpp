@@ -8,7 +8,7 @@
 
 #include "base/byte_codec.h"
 #include "base/digest.h"
-#include "base/file_io.h"
+#include "base/durable_file.h"
 
 namespace fmvm::node {
 
@@ -84,16 +84,10 @@ Result<void> StateDirectory::record(const lockstep::VmId& vm, lockstep::Generati
     out.u64(generation);
     out.u64(digest_of(out.bytes()));
     const std::string path = path_ + record_name;
-    const std::string draft = path + ".new";
-    const UniqueFd fd(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (!fd) return directory_error(errno, draft, "cannot be created");
-    if (const int failure = write_all(fd.get(), std::as_bytes(std::span(out.bytes())));
-        failure != 0)
-        return directory_error(failure, draft, "cannot be written");
-    if (::fsync(fd.get()) != 0 || ::rename(draft.c_str(), path.c_str()) != 0 ||
-        ::fsync(lock_.get()) != 0) {
-        return directory_error(errno, path, "cannot be written");
-    }
+    DurableFile file =
+        FMVM_TRY(DurableFile::create(path, DurableFile::Draft::fixed, 0600, directory_error));
+    FMVM_TRY(file.write(out.bytes()));
+    FMVM_TRY(file.replace());
     known_ = Known{vm, generation};
     return {};
 }

@@ -30,18 +30,12 @@ bool conflict(const BlockOperation& one, const BlockOperation& other) {
 
 RecordingBackend::RecordingBackend(EventLoop& loop, GuestMemory& memory, BlockLog& log,
                                    std::uint8_t disk, std::unique_ptr<BlockBackend> inner)
-    : loop_(loop),
-      memory_(memory),
-      log_(log),
-      disk_(disk),
-      self_(std::make_shared<RecordingBackend*>(this)),
-      inner_(std::move(inner)) {
+    : loop_(loop), memory_(memory), log_(log), disk_(disk), inner_(std::move(inner)) {
     log_.add_backend(*this);
 }
 
 RecordingBackend::~RecordingBackend() {
     log_.remove_backend(*this);
-    *self_ = nullptr;
 }
 
 void RecordingBackend::submit(BlockOperation& operation) {
@@ -159,9 +153,7 @@ void RecordingBackend::withdraw() {
 }
 
 void RecordingBackend::wake() {
-    loop_.post([self = self_] {
-        if (*self != nullptr) (*self)->start_waiting();
-    });
+    loop_.post(tasks_.bind([this] { start_waiting(); }));
 }
 
 void RecordingBackend::complete(BlockOperation& operation, BlockStatus status) {

@@ -77,10 +77,10 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     std::vector<Tracked*> unused_;
     std::vector<Tracked*> started_;
     std::deque<Tracked*> waiting_;
-    std::vector<Range> doubtful_;  // under changes that failed since forget_captures()
-    bool starting_ = false;        // start_waiting() is at work
-    const std::shared_ptr<RecordingBackend*> self_;  // for what is posted; null when this is gone
-    std::unique_ptr<BlockBackend> inner_;  // destroyed first: it drains what uses the buffers
+    std::vector<Range> doubtful_;          // under changes that failed since forget_captures()
+    bool starting_ = false;                // start_waiting() is at work
+    std::unique_ptr<BlockBackend> inner_;  // destroyed early: it drains what uses the buffers
+    TaskScope tasks_;
 };
 
 }  // namespace fmvm::replay

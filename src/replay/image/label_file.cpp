@@ -9,9 +9,9 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <utility>
 
+#include "base/durable_file.h"
 #include "base/file_io.h"
 
 namespace fmvm::replay {
@@ -39,7 +39,7 @@ struct Layout {
     std::uint64_t file_bytes;
 };
 
-Error label_error(int error_number, const std::string& path, const char* what) {
+Error label_error(int error_number, const std::string& path, std::string_view what) {
     return errno_error(error_number, fmt::format("disk label {}: {}", path, what));
 }
 
@@ -55,11 +55,6 @@ Result<void> lock(int fd, const std::string& path) {
             path);
     }
     return label_error(errno, path, "cannot be locked; its file system must support locks");
-}
-
-std::string directory_of(const std::string& path) {
-    const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-    return directory.empty() ? "." : directory.string();
 }
 
 // The first copy that is whole, in a file of the size that it asks for.
@@ -90,8 +85,8 @@ Result<void> reserve(int fd, const std::string& path, std::uint64_t bytes) {
     return {};
 }
 
-// A file system that writes copies (btrfs) would need room anew for each write to the mapping; this
-// asks it to write in place, which it does for files that are empty yet. Others do not know the
+// A file system that writes copies (btrfs) would need new room for each write to the mapping. This
+// asks it to write in place, which it does for files that are still empty. Others do not know the
 // flag.
 void write_in_place(int fd) {
     int flags = 0;
@@ -99,36 +94,6 @@ void write_in_place(int fd) {
     flags |= FS_NOCOW_FL;
     ::ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
-
-// A label under another name until it is whole.
-class Draft {
-  public:
-    explicit Draft(const std::string& path) : path_(path + ".new") {}
-    ~Draft() {
-        if (!path_.empty()) ::unlink(path_.c_str());
-    }
-    Draft(const Draft&) = delete;
-    Draft& operator=(const Draft&) = delete;
-
-    Result<UniqueFd> open() const {
-        UniqueFd fd(
-            ::open(path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-        if (!fd) return label_error(errno, path_, "cannot be created");
-        write_in_place(fd.get());
-        return fd;
-    }
-    Result<void> place(const std::string& path) {
-        if (::rename(path_.c_str(), path.c_str()) != 0)
-            return label_error(errno, path, "cannot be replaced");
-        path_.clear();
-        if (const int failure = sync_directory(directory_of(path)); failure != 0)
-            return label_error(failure, path, "cannot be made durable");
-        return {};
-    }
-
-  private:
-    std::string path_;
-};
 
 }  // namespace
 
@@ -149,11 +114,13 @@ LabelFile::~LabelFile() {
 Result<LabelFile> LabelFile::create(const std::string& path, const DiskLabel& label) {
     const UniqueFd old(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
     if (old) FMVM_TRY(lock(old.get(), path));
-    Draft draft(path);
-    LabelFile file(path, FMVM_TRY(draft.open()), label);
+    DurableFile draft =
+        FMVM_TRY(DurableFile::create(path, DurableFile::Draft::fixed, 0600, label_error));
+    LabelFile file(path, draft.take_descriptor(), label);
+    write_in_place(file.fd_.get());
     FMVM_TRY(lock(file.fd_.get(), path));
     FMVM_TRY(file.fill());
-    FMVM_TRY(draft.place(path));
+    FMVM_TRY(draft.replace());
     return file;
 }
 

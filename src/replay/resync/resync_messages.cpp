@@ -5,54 +5,33 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 
 #include "base/bytes.h"
-#include "base/checked_message.h"
+#include "base/field_list.h"
 
 namespace fmvm::replay {
 
 namespace {
 
-void put(ByteWriter& out, const PackedBlocks& blocks) {
-    out.u8(blocks.shift);
-    out.blob(blocks.bits);
-}
-
-PackedBlocks take_blocks(ByteReader& in) {
-    PackedBlocks blocks;
-    blocks.shift = in.u8();
-    if (blocks.shift > PackedBlocks::shift_max) in.fail();
-    const auto bits = in.blob(PackedBlocks::bytes_max);
-    blocks.bits.assign(bits.begin(), bits.end());
-    return blocks;
-}
-
-// Elements of a list that has at least one and at most chunk_blocks_max.
-std::uint32_t take_count(ByteReader& in, std::size_t element_bytes_min) {
-    const std::uint32_t count = in.count(element_bytes_min);
-    if (count == 0 || count > chunk_blocks_max) in.fail();
-    return in.ok() ? count : 0;
-}
-
-// Fails unless the blocks of a list, each given to next(), ascend.
-class Ascending {
+// Whether the blocks of a list, each told in its turn, ascend.
+class Order {
   public:
-    explicit Ascending(ByteReader& in) : in_(in) {}
-    BlockIndex next() {
-        const BlockIndex block = in_.u64();
-        if (!first_ && block <= last_) in_.fail();
-        first_ = false;
+    bool ascends_to(BlockIndex block) {
+        const bool ascends = !last_ || block > *last_;
         last_ = block;
-        return block;
+        return ascends;
     }
 
   private:
-    ByteReader& in_;
-    bool first_ = true;
-    BlockIndex last_ = 0;
+    std::optional<BlockIndex> last_;
 };
 
-// Smaller than this, or it is not worth unpacking.
+constexpr ListLimits chunk_list(std::size_t element_bytes_min) {
+    return {.element_bytes_min = element_bytes_min, .count_max = chunk_blocks_max, .count_min = 1};
+}
+
+// A block that does not become smaller than this is not worth unpacking.
 int lz4_bytes_max(std::size_t size) {
     return static_cast<int>(size - size / 16);
 }
@@ -85,115 +64,6 @@ Result<BlockSet> PackedBlocks::unpack(std::uint64_t block_count) const {
         }
     }
     return blocks;
-}
-
-std::vector<std::uint8_t> KnownMessage::encode() const {
-    ByteWriter out;
-    out.u8(disk);
-    out.u64(image_bytes);
-    out.flag(read_only);
-    out.raw(vm);
-    out.raw(pair);
-    out.u8(static_cast<std::uint8_t>(role));
-    put(out, dirty);
-    return out.take();
-}
-
-Result<KnownMessage> KnownMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    KnownMessage message;
-    message.disk = in.u8();
-    message.image_bytes = in.u64();
-    message.read_only = in.flag();
-    message.vm = take_id(in);
-    message.pair = take_id(in);
-    const std::uint8_t role = in.u8();
-    if (role > static_cast<std::uint8_t>(DiskRole::syncing)) in.fail();
-    message.role = static_cast<DiskRole>(role);
-    message.dirty = take_blocks(in);
-    return checked(std::move(message), in, "known-blocks");
-}
-
-std::vector<std::uint8_t> BeginMessage::encode() const {
-    ByteWriter out;
-    out.u8(disk);
-    out.u64(image_bytes);
-    out.raw(pair);
-    put(out, blocks);
-    return out.take();
-}
-
-Result<BeginMessage> BeginMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    BeginMessage message;
-    message.disk = in.u8();
-    message.image_bytes = in.u64();
-    message.pair = take_id(in);
-    if (message.pair == LabelId{}) in.fail();
-    message.blocks = take_blocks(in);
-    return checked(std::move(message), in, "resync-begin");
-}
-
-void put(ByteWriter& out, std::span<const BlockDigest> digests) {
-    out.u32(static_cast<std::uint32_t>(digests.size()));
-    for (const BlockDigest& digest : digests) {
-        out.u64(digest.block);
-        out.u64(digest.digest);
-    }
-}
-
-std::vector<std::uint8_t> ReadyMessage::encode() const {
-    return {disk};
-}
-
-Result<ReadyMessage> ReadyMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    const ReadyMessage message{in.u8()};
-    return checked(message, in, "resync-ready");
-}
-
-std::vector<std::uint8_t> ChunkDigestsMessage::encode() const {
-    ByteWriter out;
-    out.u8(disk);
-    out.u64(chunk);
-    put(out, digests);
-    return out.take();
-}
-
-Result<ChunkDigestsMessage> ChunkDigestsMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    ChunkDigestsMessage message;
-    message.disk = in.u8();
-    message.chunk = in.u64();
-    const std::uint32_t count = take_count(in, 2 * sizeof(std::uint64_t));
-    Ascending blocks(in);
-    for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
-        const BlockIndex block = blocks.next();
-        message.digests.push_back({block, in.u64()});
-    }
-    return checked(std::move(message), in, "block-digests");
-}
-
-std::vector<std::uint8_t> WantedMessage::encode() const {
-    ByteWriter out;
-    out.u8(disk);
-    out.u64(chunk);
-    out.u32(static_cast<std::uint32_t>(blocks.size()));
-    for (const BlockIndex block : blocks)
-        out.u64(block);
-    return out.take();
-}
-
-Result<WantedMessage> WantedMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    WantedMessage message;
-    message.disk = in.u8();
-    message.chunk = in.u64();
-    const std::uint32_t count = take_count(in, sizeof(std::uint64_t));
-    Ascending blocks(in);
-    for (std::uint32_t i = 0; i < count && in.ok(); ++i)
-        message.blocks.push_back(blocks.next());
-    return checked(std::move(message), in, "wanted-blocks");
 }
 
 PackedBlock PackedBlock::pack(BlockIndex block, std::span<const std::uint8_t> bytes) {
@@ -231,54 +101,86 @@ bool PackedBlock::unpack(std::span<std::uint8_t> bytes) const {
     return false;
 }
 
-std::vector<std::uint8_t> BlocksMessage::encode() const {
-    ByteWriter out;
-    out.reserve(blocks_payload_max + 4096);
-    out.u8(disk);
-    out.u64(chunk);
-    out.u32(static_cast<std::uint32_t>(blocks.size()));
-    for (const PackedBlock& packed : blocks) {
-        out.u64(packed.block);
-        out.u8(static_cast<std::uint8_t>(packed.encoding));
-        out.blob(packed.payload);
-    }
-    return out.take();
+void fields(auto& archive, FieldsOf<PackedBlocks> auto& blocks) {
+    archive.u8(blocks.shift);
+    archive.check(blocks.shift <= PackedBlocks::shift_max);
+    archive.blob(blocks.bits, PackedBlocks::bytes_max);
 }
 
-Result<BlocksMessage> BlocksMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    BlocksMessage message;
-    message.disk = in.u8();
-    message.chunk = in.u64();
-    const std::uint32_t count = take_count(in, sizeof(std::uint64_t) + 1 + sizeof(std::uint32_t));
-    Ascending blocks(in);
-    for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
-        PackedBlock packed;
-        packed.block = blocks.next();
-        const std::uint8_t encoding = in.u8();
-        if (encoding > static_cast<std::uint8_t>(BlockEncoding::lz4)) in.fail();
-        packed.encoding = static_cast<BlockEncoding>(encoding);
-        const auto payload = in.blob(disk_block_bytes);
-        if (payload.empty() != (packed.encoding == BlockEncoding::zero)) in.fail();
-        packed.payload.assign(payload.begin(), payload.end());
-        message.blocks.push_back(std::move(packed));
-    }
-    return checked(std::move(message), in, "blocks");
+void fields(auto& archive, FieldsOf<KnownMessage> auto& known) {
+    archive.u8(known.disk);
+    archive.u64(known.image_bytes);
+    archive.flag(known.read_only);
+    archive.raw(known.vm);
+    archive.raw(known.pair);
+    archive.enumeration(known.role, DiskRole::syncing);
+    fields(archive, known.dirty);
 }
 
-std::vector<std::uint8_t> DoneMessage::encode() const {
-    ByteWriter out;
-    out.u8(disk);
-    out.u64(chunk);
-    return out.take();
+void fields(auto& archive, FieldsOf<BeginMessage> auto& begin) {
+    archive.u8(begin.disk);
+    archive.u64(begin.image_bytes);
+    archive.raw(begin.pair);
+    archive.check(begin.pair != LabelId{});
+    fields(archive, begin.blocks);
 }
 
-Result<DoneMessage> DoneMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    DoneMessage message;
-    message.disk = in.u8();
-    message.chunk = in.u64();
-    return checked(message, in, "chunk-done");
+void fields(auto& archive, FieldsOf<ReadyMessage> auto& ready) {
+    archive.u8(ready.disk);
 }
+
+void fields(auto& archive, FieldsOf<ChunkDigestsMessage> auto& digests) {
+    archive.u8(digests.disk);
+    archive.u64(digests.chunk);
+    Order order;
+    archive.list(digests.digests, chunk_list(block_digest_bytes),
+                 [&order](auto& element, auto& digest) {
+                     fields(element, digest);
+                     element.check(order.ascends_to(digest.block));
+                 });
+}
+
+void fields(auto& archive, FieldsOf<WantedMessage> auto& wanted) {
+    archive.u8(wanted.disk);
+    archive.u64(wanted.chunk);
+    Order order;
+    archive.list(wanted.blocks, chunk_list(sizeof(BlockIndex)),
+                 [&order](auto& element, auto& block) {
+                     element.u64(block);
+                     element.check(order.ascends_to(block));
+                 });
+}
+
+void fields(auto& archive, FieldsOf<PackedBlock> auto& packed) {
+    archive.u64(packed.block);
+    archive.enumeration(packed.encoding, BlockEncoding::lz4);
+    archive.blob(packed.payload, disk_block_bytes);
+    archive.check(packed.payload.empty() == (packed.encoding == BlockEncoding::zero));
+}
+
+void fields(auto& archive, FieldsOf<BlocksMessage> auto& message) {
+    constexpr std::size_t packed_bytes_min = sizeof(BlockIndex) + 1 + sizeof(std::uint32_t);
+    archive.u8(message.disk);
+    archive.u64(message.chunk);
+    Order order;
+    archive.list(message.blocks, chunk_list(packed_bytes_min),
+                 [&order](auto& element, auto& packed) {
+                     fields(element, packed);
+                     element.check(order.ascends_to(packed.block));
+                 });
+}
+
+void fields(auto& archive, FieldsOf<DoneMessage> auto& done) {
+    archive.u8(done.disk);
+    archive.u64(done.chunk);
+}
+
+FMVM_CODEC_BY_FIELDS(KnownMessage, "known-blocks")
+FMVM_CODEC_BY_FIELDS(BeginMessage, "resync-begin")
+FMVM_CODEC_BY_FIELDS(ReadyMessage, "resync-ready")
+FMVM_CODEC_BY_FIELDS(ChunkDigestsMessage, "block-digests")
+FMVM_CODEC_BY_FIELDS(WantedMessage, "wanted-blocks")
+FMVM_CODEC_BY_FIELDS(BlocksMessage, "blocks")
+FMVM_CODEC_BY_FIELDS(DoneMessage, "chunk-done")
 
 }  // namespace fmvm::replay

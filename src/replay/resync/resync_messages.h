@@ -11,16 +11,17 @@
 //               <----------------------------- blocks  their bytes, in one or more messages
 //       done    ------------------------------>        the whole chunk is equal
 //
-// Up to chunks_max chunks are on their way at a time. Little-endian; lists are preceded by a u32
-// count; block numbers ascend within a list. Bodies are hostile: decode() checks all that can be
-// checked without knowing the disk, the state machines check the rest.
+// Up to chunks_max chunks are on their way at a time. Numbers are little-endian. A u32 count stands
+// before each list, and block numbers ascend within a list. Bodies are hostile: decode() checks all
+// that can be checked without knowing the disk, and the state machines check the rest. Each message
+// lists its fields once, in resync_messages.cpp.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "base/byte_codec.h"
+#include "base/field_list.h"
 #include "base/result.h"
 #include "replay/image/block_set.h"
 #include "replay/image/disk_label.h"
@@ -32,8 +33,8 @@ inline constexpr std::size_t chunks_max = 4;
 // A `blocks` body holds no more payload than this.
 inline constexpr std::size_t blocks_payload_max = 2 * mib;
 
-// A set of blocks on the wire. A bit stands for 2^shift blocks, as many as make the bits fit: then
-// it is a superset of what was packed, which is always right.
+// A set of blocks on the wire. Each bit stands for 2^shift blocks. When one bit for each block
+// would not fit, the set grows to a superset of what was packed, which is always right.
 struct PackedBlocks {
     std::uint8_t shift = 0;
     std::vector<std::uint8_t> bits;  // up to the last one that is set
@@ -41,7 +42,7 @@ struct PackedBlocks {
     static constexpr std::size_t bytes_max = 2 * mib;
     static constexpr std::uint8_t shift_max = 40;
     static PackedBlocks pack(const BlockSet& blocks);
-    // For a disk of so many blocks; an error when bits beyond them are set.
+    // For a disk of `block_count` blocks. An error if a bit beyond them is set.
     Result<BlockSet> unpack(std::uint64_t block_count) const;
 };
 
@@ -50,7 +51,7 @@ struct KnownMessage {
     std::uint64_t image_bytes = 0;
     bool read_only = false;
     LabelId vm{};
-    LabelId pair{};  // none: nothing is known, everything may differ
+    LabelId pair{};  // if none, nothing is known and every block may differ
     DiskRole role = DiskRole::clean;
     PackedBlocks dirty;
 
@@ -80,8 +81,12 @@ struct BlockDigest {
     std::uint64_t digest = 0;
     bool operator==(const BlockDigest&) const = default;
 };
-// Their number, u32, and each.
-void put(ByteWriter& out, std::span<const BlockDigest> digests);
+inline constexpr std::size_t block_digest_bytes = 2 * sizeof(std::uint64_t);
+
+void fields(auto& archive, FieldsOf<BlockDigest> auto& digest) {
+    archive.u64(digest.block);
+    archive.u64(digest.digest);
+}
 
 struct ChunkDigestsMessage {
     std::uint8_t disk = 0;
@@ -106,11 +111,11 @@ enum class BlockEncoding : std::uint8_t { zero = 0, raw = 1, lz4 = 2 };
 struct PackedBlock {
     BlockIndex block = 0;
     BlockEncoding encoding = BlockEncoding::zero;
-    std::vector<std::uint8_t> payload;  // zero: empty; otherwise 1 to disk_block_bytes
+    std::vector<std::uint8_t> payload;  // empty for zero, otherwise 1 to disk_block_bytes
 
-    // The smallest form of these bytes, or nearly.
+    // These bytes in the smallest form, or nearly.
     static PackedBlock pack(BlockIndex block, std::span<const std::uint8_t> bytes);
-    // False when the payload does not make exactly so many bytes.
+    // False if the payload does not make exactly bytes.size() bytes.
     [[nodiscard]] bool unpack(std::span<std::uint8_t> bytes) const;
 };
 

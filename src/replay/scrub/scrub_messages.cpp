@@ -1,45 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/scrub/scrub_messages.h"
 
-#include "base/byte_codec.h"
-#include "base/checked_message.h"
+#include "base/field_list.h"
 
 namespace fmvm::replay {
 
-std::vector<std::uint8_t> CheckMessage::encode() const {
-    ByteWriter out;
-    out.u64(number);
-    out.u64(epoch);
-    out.u8(disk);
-    put(out, blocks);
-    return out.take();
+void fields(auto& archive, FieldsOf<CheckMessage> auto& check) {
+    archive.u64(check.number);
+    archive.u64(check.epoch);
+    archive.u8(check.disk);
+    archive.list(
+        check.blocks,
+        {.element_bytes_min = block_digest_bytes, .count_max = check_blocks_max, .count_min = 1},
+        [](auto& element, auto& digest) { fields(element, digest); });
 }
 
-Result<CheckMessage> CheckMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    CheckMessage message;
-    message.number = in.u64();
-    message.epoch = in.u64();
-    message.disk = in.u8();
-    const std::uint32_t count = in.count(2 * sizeof(std::uint64_t));
-    if (count == 0 || count > check_blocks_max) in.fail();
-    for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
-        const BlockIndex block = in.u64();
-        message.blocks.push_back({block, in.u64()});
-    }
-    return checked(std::move(message), in, "check");
+void fields(auto& archive, FieldsOf<CheckedMessage> auto& checked) {
+    archive.u64(checked.number);
 }
 
-std::vector<std::uint8_t> CheckedMessage::encode() const {
-    ByteWriter out;
-    out.u64(number);
-    return out.take();
-}
-
-Result<CheckedMessage> CheckedMessage::decode(std::span<const std::uint8_t> body) {
-    ByteReader in(body);
-    const CheckedMessage message{in.u64()};
-    return checked(message, in, "checked");
-}
+FMVM_CODEC_BY_FIELDS(CheckMessage, "check")
+FMVM_CODEC_BY_FIELDS(CheckedMessage, "checked")
 
 }  // namespace fmvm::replay

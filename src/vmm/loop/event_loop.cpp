@@ -147,46 +147,38 @@ void EventLoop::sleep() {
     }
 }
 
-struct EventWatch::Shared {
-    Shared(EventLoop& loop, int fd, std::function<void()> callback)
-        : descriptor(loop.context(), fd), handler(std::move(callback)) {}
-    boost::asio::posix::stream_descriptor descriptor;
-    std::function<void()> handler;
+struct EventWatch::Descriptor {
+    Descriptor(EventLoop& loop, int fd) : stream(loop.context(), fd) {}
+    boost::asio::posix::stream_descriptor stream;
     std::uint64_t count = 0;
 };
 
 EventWatch::EventWatch(EventLoop& loop, UniqueFd event_fd, std::function<void()> handler)
-    : shared_(std::make_shared<Shared>(loop, event_fd.release(), std::move(handler))) {
-    wait(shared_);
+    : handler_(std::make_shared<const std::function<void()>>(std::move(handler))),
+      descriptor_(std::make_unique<Descriptor>(loop, event_fd.release())) {
+    wait();
 }
 
-EventWatch::~EventWatch() {
-    shared_->handler = nullptr;
-    boost::system::error_code ignored;
-    shared_->descriptor.close(ignored);
-}
+EventWatch::~EventWatch() = default;
 
 int EventWatch::fd() const {
-    return shared_->descriptor.native_handle();
+    return descriptor_->stream.native_handle();
 }
 
 void EventWatch::signal() const {
     signal_eventfd(fd());
 }
 
-// Each handler invocation keeps Shared alive, so that a watch may go away while one is queued.
-void EventWatch::wait(const std::shared_ptr<Shared>& shared) {
-    shared->descriptor.async_read_some(
-        boost::asio::buffer(&shared->count, sizeof shared->count),
-        [shared](const boost::system::error_code& error, std::size_t) {
-            if (error || !shared->handler) return;
-            // Moved out, because the handler may destroy the watch and must not go while it runs.
-            std::function<void()> handler = std::exchange(shared->handler, nullptr);
-            handler();
-            if (!shared->descriptor.is_open()) return;
-            shared->handler = std::move(handler);
-            wait(shared);
-        });
+void EventWatch::wait() {
+    descriptor_->stream.async_read_some(
+        boost::asio::buffer(&descriptor_->count, sizeof descriptor_->count),
+        tasks_.bind([this](const boost::system::error_code& error, std::size_t) {
+            if (error) return;
+            wait();
+            // The handler may destroy the watch, but must not go itself while it runs.
+            const std::shared_ptr<const std::function<void()>> handler = handler_;
+            (*handler)();
+        }));
 }
 
 }  // namespace fmvm

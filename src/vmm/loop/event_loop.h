@@ -2,10 +2,9 @@
 // The device thread: one Boost.Asio loop on which all device work runs, so that devices need no
 // locks among themselves and one parking stops them all.
 //
-// Pollers: a device with work in flight is looked at in a short busy loop before the thread sleeps,
-// because waking a thread costs more than most I/O. How long it looks adapts: it grows while
-// looking pays (work arrives soon after sleeping would have begun) and shrinks to nothing while it
-// does not, so an idle machine costs nothing.
+// Before the thread sleeps it polls the devices in a short busy loop, because waking a thread costs
+// more than most I/O. The time it polls adapts: it grows while work arrives soon after sleep would
+// have begun, and shrinks to nothing otherwise, so that an idle machine costs nothing.
 #pragma once
 
 #include <chrono>
@@ -18,9 +17,10 @@
 
 #include "base/event_fd.h"
 #include "vmm/board/device.h"
+#include "vmm/loop/task_scope.h"
 
 namespace boost::asio {
-class io_context;  // the full header is slow to compile; who uses context() includes it
+class io_context;  // the full header is slow to compile; whoever uses context() includes it
 }
 
 namespace fmvm {
@@ -29,10 +29,10 @@ namespace fmvm {
 class Poller {
   public:
     virtual ~Poller() = default;
-    // Does what can be done now; true when there was anything.
+    // Does what can be done now. True if there was anything.
     virtual bool poll() = 0;
-    // The loop is about to sleep: ask to be notified of new work. True when some came in meanwhile
-    // (the loop then polls again instead of sleeping).
+    // The loop is about to sleep, so the poller asks to be notified of new work. True if some has
+    // come in meanwhile: the loop then polls again instead of sleeping.
     virtual bool prepare_to_sleep() = 0;
 };
 
@@ -44,15 +44,17 @@ class EventLoop : public Quiescable {
     boost::asio::io_context& context() { return *context_; }
 
     void start();
-    // Ends the thread after the handler that runs; idempotent. Not from the loop itself.
+    // Ends the thread after the handler that is running. Idempotent. Not from the loop itself.
     void stop();
 
-    // Runs `task` on the loop thread, in order. Any thread.
+    // Runs `task` on the loop thread, after those posted before. Any thread. An object that may go
+    // before its task has run binds it to a TaskScope.
     void post(std::function<void()> task);
-    // Like post(), and waits until it ran. Not from the loop itself.
+    // Like post(), but waits until the task has run. Not from the loop itself.
     void run_sync(const std::function<void()>& task);
 
-    // Every poller looks once, on the loop thread; waits for that. Not from the loop itself.
+    // Lets every poller look once, on the loop thread, and waits for that. Not from the loop
+    // itself.
     void poll_once() {
         run_sync([this] { poll_all(); });
     }
@@ -84,8 +86,8 @@ class EventLoop : public Quiescable {
     bool parked_ = false;
 };
 
-// Calls a handler on the loop whenever an eventfd is signalled. Owns the descriptor. Construct and
-// destroy while the loop stands or on the loop thread.
+// Calls a handler on the loop whenever an eventfd is signalled. Owns the descriptor. It is made and
+// destroyed while the loop stands or on the loop thread; the handler may destroy it.
 class EventWatch {
   public:
     EventWatch(EventLoop& loop, UniqueFd event_fd, std::function<void()> handler);
@@ -98,9 +100,12 @@ class EventWatch {
     void signal() const;
 
   private:
-    struct Shared;
-    static void wait(const std::shared_ptr<Shared>& shared);
-    std::shared_ptr<Shared> shared_;
+    struct Descriptor;  // keeps Asio's header out of this one
+    void wait();
+
+    const std::shared_ptr<const std::function<void()>> handler_;
+    const std::unique_ptr<Descriptor> descriptor_;
+    TaskScope tasks_;  // last: its tasks use the rest
 };
 
 }  // namespace fmvm

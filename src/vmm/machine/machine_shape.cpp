@@ -10,45 +10,35 @@ namespace {
 constexpr std::size_t serial_bytes_max = 20;  // virtio 1.2, 5.2.6.1
 constexpr std::size_t disk_bytes_min = 8 + 4 + 1 + 4;
 
-}  // namespace
-
-void MachineShape::encode(ByteWriter& out) const {
-    out.u64(memory_bytes);
-    out.u32(vcpus);
-    out.u32(static_cast<std::uint32_t>(disks.size()));
-    for (const DiskShape& disk : disks) {
-        out.u64(disk.capacity);
-        out.u32(disk.block_size);
-        out.flag(disk.read_only);
-        out.text(disk.serial);
-    }
-    out.u32(static_cast<std::uint32_t>(cpuid.size()));
-    for (const kvm_cpuid_entry2& entry : cpuid)
-        out.abi_struct(entry);
+void disk_fields(auto& archive, FieldsOf<DiskShape> auto& disk) {
+    archive.u64(disk.capacity);
+    archive.u32(disk.block_size);
+    archive.flag(disk.read_only);
+    archive.text(disk.serial, serial_bytes_max);
 }
 
-MachineShape MachineShape::decode(ByteReader& in) {
-    MachineShape shape;
-    shape.memory_bytes = in.u64();
-    shape.vcpus = in.u32();
-    shape.disks.resize(in.count(disk_bytes_min));
-    for (DiskShape& disk : shape.disks) {
-        disk.capacity = in.u64();
-        disk.block_size = in.u32();
-        disk.read_only = in.flag();
-        disk.serial = in.text(serial_bytes_max);
-    }
-    shape.cpuid.resize(in.count(sizeof(kvm_cpuid_entry2)));
-    for (kvm_cpuid_entry2& entry : shape.cpuid)
-        entry = in.abi_struct<kvm_cpuid_entry2>();
-    const bool memory_ok = shape.memory_bytes >= layout::memory_size_min &&
-                           shape.memory_bytes <= layout::memory_size_max &&
-                           shape.memory_bytes % page_size == 0;
-    if (!memory_ok || shape.vcpus == 0 || shape.vcpus > layout::vcpu_count_max ||
-        shape.disks.size() >= layout::virtio_device_count_max) {
-        in.fail();
-    }
-    return shape;
+void all_fields(auto& archive, FieldsOf<MachineShape> auto& shape) {
+    archive.u64(shape.memory_bytes);
+    archive.u32(shape.vcpus);
+    archive.list(shape.disks, {.element_bytes_min = disk_bytes_min},
+                 [](auto& element, auto& disk) { disk_fields(element, disk); });
+    archive.list(shape.cpuid, {.element_bytes_min = sizeof(kvm_cpuid_entry2)},
+                 [](auto& element, auto& entry) { element.abi_struct(entry); });
+    archive.check(shape.memory_bytes >= layout::memory_size_min &&
+                  shape.memory_bytes <= layout::memory_size_max &&
+                  shape.memory_bytes % page_size == 0);
+    archive.check(shape.vcpus != 0 && shape.vcpus <= layout::vcpu_count_max);
+    archive.check(shape.disks.size() < layout::virtio_device_count_max);
+}
+
+}  // namespace
+
+void fields(FieldWriter& archive, const MachineShape& shape) {
+    all_fields(archive, shape);
+}
+
+void fields(FieldReader& archive, MachineShape& shape) {
+    all_fields(archive, shape);
 }
 
 }  // namespace fmvm

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a machine is like from outside: all that another process must match to go on with its guest.
+// What a machine is like from outside: all that another process has to match to go on with its
+// guest.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "base/byte_codec.h"
+#include "base/field_list.h"
 #include "vmm/kvm/kvm_api.h"
 
 namespace fmvm {
@@ -24,9 +25,10 @@ struct MachineShape {
     std::uint32_t vcpus = 0;
     std::vector<DiskShape> disks;
     std::vector<kvm_cpuid_entry2> cpuid;  // of the boot vCPU
-
-    void encode(ByteWriter& out) const;
-    static MachineShape decode(ByteReader& in);  // the reader tells whether it fits
 };
+
+// The shape as a part of a message.
+void fields(FieldWriter& archive, const MachineShape& shape);
+void fields(FieldReader& archive, MachineShape& shape);
 
 }  // namespace fmvm

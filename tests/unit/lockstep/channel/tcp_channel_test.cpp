@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "base/digest.h"
+#include "lockstep/channel/tcp_connect.h"
 #include "lockstep/wire/messages.h"
 #include "support/fake_lines.h"
 
@@ -385,18 +386,6 @@ TEST_CASE("channel: nobody listens", "[channel]") {
     }
     CHECK(error == "Connection refused");
     loops.on_user([&] { connector.reset(); });
-}
-
-TEST_CASE("channel: addresses", "[channel]") {
-    CHECK(Endpoint::parse("127.0.0.1:7000").value().port == 7000);
-    CHECK(Endpoint::parse("[::1]:7000").value().address == "::1");
-    CHECK(Endpoint::parse("[::1]:7000").value().text() == "[::1]:7000");
-    CHECK(Endpoint::parse("127.8.0.1:1").value().is_loopback());
-    CHECK_FALSE(Endpoint::parse("10.0.0.1:1").value().is_loopback());
-    for (const char* bad : {"", ":", "7000", "host:7000", "1.2.3.4", "1.2.3.4:", "1.2.3.4:65536",
-                            "1.2.3.4:-1", "1.2.3.4:7x", "[::1]7000", "1.2.3:1"}) {
-        CHECK_FALSE(Endpoint::parse(bad).ok());
-    }
 }
 
 }  // namespace fmvm::lockstep

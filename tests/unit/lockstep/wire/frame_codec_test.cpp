@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/wire/frame_codec.h"
 
+#include <fmt/ranges.h>
 #include <xxhash.h>
 
 #include <catch2/catch.hpp>
@@ -55,6 +56,14 @@ Bytes forged_header(std::size_t offset, T value) {
 }
 
 }  // namespace
+
+TEST_CASE("a frame header keeps its form on the wire") {
+    const FrameHeader header = make_frame_header(FrameType::commit, 5, Bytes{1, 2, 3});
+    CHECK(fmt::format("{:02x}", fmt::join(header, "")) ==
+          "464d564c020007000300000000000000"
+          "05000000000000003b73ae32769bceeb"
+          "6ec797befbc06ccc");
+}
 
 TEST_CASE("frames: the header is as documented", "[frames]") {
     const Bytes body{1, 2, 3};

@@ -3,10 +3,12 @@
 
 #include <catch2/catch.hpp>
 
+#include "support/wire_form.h"
 #include "vmm/board/layout.h"
 
 using namespace fmvm;
 using namespace fmvm::lockstep;
+using namespace fmvm::test;
 
 namespace {
 
@@ -49,6 +51,42 @@ HelloMessage make_hello() {
 }
 
 }  // namespace
+
+TEST_CASE("messages keep their form on the wire", "[protocol]") {
+    HelloMessage hello = make_hello();
+    hello.shape.cpuid.erase(hello.shape.cpuid.begin());
+    hello.shape.cpuid.resize(1);
+    hello.block = BlockMode::copy;
+    hello.durable = true;
+    check_wire_form(hello,
+                    "00112233445566778899aabbccddeeff 0700000000000000"  // VM, generation
+                    "0000000400000000 02000000"                          // memory, vCPUs
+                    "02000000"                                           // disks
+                    "0000004000000000 00020000 00 04000000726f6f74"
+                    "0000100000000000 00100000 01 00000000"
+                    "01000000 28000000"  // CPUID entries, each with its size
+                    "01000080 00000000 00000000 00000000 00000000"
+                    "00000000 efbeadde 00000000 00000000 00000000"
+                    "64000000 e8030000 03 01");  // times, block mode, durable
+    check_wire_form(WelcomeMessage{}, "");
+    check_wire_form(RefuseMessage{"na\xc3\xafve\n"}, "07000000 6e61c3af76653f");
+    check_wire_form(StateMessage{9, StateEncoding::delta, {1, 2, 3}},
+                    "0900000000000000 01 03000000 010203");
+    check_wire_form(OutputMessage{3, 1000, {'h', 'i', 0xff}},
+                    "0300000000000000 e803000000000000 03000000 6869ff");
+    check_wire_form(CommitMessage{1, 2, 3, 5, 4},
+                    "0100000000000000 0200000000000000 0300000000000000"
+                    "0500000000000000 0400000000000000");
+    check_wire_form(AckMessage{0x0102030405060708}, "0807060504030201");
+    check_wire_form(HeartbeatMessage{258}, "0201000000000000");
+    check_wire_form(DigestsMessage{3, 512, {1, ~std::uint64_t{0}}},
+                    "0300000000000000 0002000000000000"
+                    "02000000 0100000000000000 ffffffffffffffff");
+    check_wire_form(SwitchOverMessage{42}, "2a00000000000000");
+    check_wire_form(SwitchedMessage{8}, "0800000000000000");
+    check_wire_form(EndedMessage{"done"}, "04000000 646f6e65");
+    check_wire_form(UnfitMessage{"RAM differs"}, "0b000000 52414d2064696666657273");
+}
 
 TEST_CASE("protocol: hello", "[protocol]") {
     const HelloMessage hello = make_hello();

@@ -6,9 +6,11 @@
 #include <random>
 
 #include "replay/scrub/scrub_messages.h"
+#include "support/wire_form.h"
 
 using namespace fmvm;
 using namespace fmvm::replay;
+using namespace fmvm::test;
 
 namespace {
 
@@ -50,6 +52,38 @@ void check_body(const T& message) {
 }
 
 }  // namespace
+
+TEST_CASE("messages about disks keep their form on the wire") {
+    const PackedBlocks some{2, {0x21, 0x80}};
+    check_wire_form(KnownMessage{3, 65'536'000, true, {1, 0xff}, {2}, DiskRole::syncing, some},
+                    "03 0000e80300000000 01"
+                    "01ff0000000000000000000000000000 02000000000000000000000000000000"
+                    "03 02 02000000 2180");
+    check_wire_form(BeginMessage{3, 65'536'000, {2}, some},
+                    "03 0000e80300000000 02000000000000000000000000000000 02 02000000 2180");
+    check_wire_form(ReadyMessage{3}, "03");
+    check_wire_form(ChunkDigestsMessage{3, 9, {{1, 2}, {4, 5}}},
+                    "03 0900000000000000 02000000"
+                    "0100000000000000 0200000000000000"
+                    "0400000000000000 0500000000000000");
+    check_wire_form(WantedMessage{3, 9, {1, 4}},
+                    "03 0900000000000000 02000000 0100000000000000 0400000000000000");
+    check_wire_form(BlocksMessage{3,
+                                  9,
+                                  {{1, BlockEncoding::zero, {}},
+                                   {2, BlockEncoding::raw, {1, 2}},
+                                   {7, BlockEncoding::lz4, {3}}}},
+                    "03 0900000000000000 03000000"
+                    "0100000000000000 00 00000000"
+                    "0200000000000000 01 02000000 0102"
+                    "0700000000000000 02 01000000 03");
+    check_wire_form(DoneMessage{3, 9}, "03 0900000000000000");
+    check_wire_form(CheckMessage{7, 1000, 3, {{4, 5}, {1, 2}}},
+                    "0700000000000000 e803000000000000 03 02000000"
+                    "0400000000000000 0500000000000000"
+                    "0100000000000000 0200000000000000");
+    check_wire_form(CheckedMessage{7}, "0700000000000000");
+}
 
 TEST_CASE("resync messages survive encoding, and no other bytes are taken for them") {
     const PackedBlocks some = PackedBlocks::pack(set_of(1000, {0, 5, 999}));

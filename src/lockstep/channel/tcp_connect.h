@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes channels over TCP, by connecting or by listening. All of it happens on the user's thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/result.h"
+#include "lockstep/channel/channel.h"
+#include "lockstep/channel/channel_threads.h"
+#include "lockstep/channel/endpoint.h"
+
+namespace fmvm::lockstep {
+
+class Connector {
+  public:
+    // Called once, with a channel or one sentence why there is none. It may destroy the connector.
+    using Handler = std::function<void(Result<std::unique_ptr<Channel>>)>;
+    // The attempt takes `limit_ms` at most. Destroying the connector gives the attempt up.
+    static std::unique_ptr<Connector> connect(const ChannelThreads& threads,
+                                              const Endpoint& endpoint, unsigned limit_ms,
+                                              Handler handler);
+    virtual ~Connector() = default;
+};
+
+// Accepts connections until it is destroyed.
+class Listener {
+  public:
+    // Must not destroy the listener.
+    using Handler = std::function<void(std::unique_ptr<Channel>)>;
+    static Result<std::unique_ptr<Listener>> listen(const ChannelThreads& threads,
+                                                    const Endpoint& endpoint, Handler handler);
+    virtual ~Listener() = default;
+    // With the port that the system chose for port 0.
+    virtual Endpoint endpoint() const = 0;
+};
+
+}  // namespace fmvm::lockstep
