@@ -7,7 +7,6 @@
 
 using namespace fmvm;
 using namespace fmvm::cli;
-using namespace fmvm::node;
 
 namespace {
 
