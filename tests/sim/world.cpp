@@ -222,7 +222,7 @@ std::string World::describe() const {
         "{} sides run, owner {} of generation {}, primary {} in state {}, {} {} in state {}, "
         "{} lines shown",
         running(), arbiter_.owner()->name(), arbiter_.newest(), primary_->runs() ? "up" : "down",
-        static_cast<int>(primary_->state()), backups_.back()->process().name(),
+        name_of(primary_->state()), backups_.back()->process().name(),
         backups_.back()->process().alive() ? "up" : "down",
         static_cast<int>(backups_.back()->state()), observer_.lines());
 }

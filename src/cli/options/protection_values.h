@@ -8,7 +8,7 @@
 
 #include "lockstep/channel/endpoint.h"
 #include "lockstep/checkpoint/checkpointer.h"
-#include "lockstep/primary/primary.h"
+#include "lockstep/primary/primary_options.h"
 #include "node/config/protection_options.h"
 
 namespace fmvm::cli {

@@ -2,15 +2,15 @@
 // When the next cut is due.
 //
 //     kemari    as soon as there is output, and the guest stands until the acknowledgement; without
-//               output, at the longest interval (the faithful baseline)
+//               output, at the longest interval (as Kemari does it: the baseline to compare with)
 //     epoch     at a fixed interval
-//     adaptive  so that output is released `output_delay` after it was emitted (what stop and
-//               acknowledgement will take is known from the last epochs); without output, at the
-//               longest interval, or earlier so that at the last epoch's rate no more than
-//               `dirty_budget` pages are written anew: that bounds what a cut has to copy. (Hot
-//               pages, written in every epoch however short it is, do not count.)
+//     adaptive  early enough to release output `output_delay` after the guest emitted it; the last
+//               epochs tell how long a cut and its acknowledgement take. Without output, at the
+//               longest interval, or earlier if the guest would write more than `dirty_budget` new
+//               pages at the last epoch's rate: that bounds what a cut has to copy. (Hot pages,
+//               which the guest writes in every epoch however short it is, do not count.)
 //
-// Pure: time comes in as arguments. Threads: none of its own.
+// Pure: time comes in as arguments.
 #pragma once
 
 #include <chrono>
@@ -36,18 +36,18 @@ class EpochPolicy {
 
     explicit EpochPolicy(const EpochPolicyOptions& options) : options_(options) {}
 
-    // An epoch was cut; in it, so many pages were written for the first time.
+    // An epoch was cut. The guest wrote so many pages in it that it had not written just before.
     void epoch_ended(TimePoint now, std::uint64_t new_pages);
-    // The guest ran on from a cut (or began to run under protection).
+    // The guest runs on after a cut.
     void epoch_began(TimePoint now) { began_ = now; }
-    // How long it took from the beginning of a cut to its acknowledgement.
+    // So long it took from the beginning of a cut to its acknowledgement.
     void acknowledged(Duration cut_to_ack);
 
     TimePoint next_cut(std::optional<TimePoint> output_waiting_since) const;
     // The guest stands until the acknowledgement.
     bool waits_for_ack() const { return options_.mode == SyncMode::kemari; }
 
-    // However fast the guest writes, the budget does not make epochs shorter than this.
+    // The budget does not make epochs shorter than this, however fast the guest writes.
     static constexpr std::chrono::milliseconds budget_interval_min{5};
 
   private:
@@ -56,7 +56,7 @@ class EpochPolicy {
     EpochPolicyOptions options_;
     TimePoint began_{};
     Duration expected_cut_to_ack_{};  // moving average
-    // How long an epoch may be to stay within the dirty budget, by what the last one wrote.
+    // How long an epoch may last within the dirty budget, at the last epoch's rate.
     Duration within_budget_ = Duration::max();
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long a primary that lost its backup waits before it looks for one again: short, but for a
-// backup that turns out unfit again and again (a failing disk), which would have the guest's disks
-// compared all the time.
+// How long a primary that lost its backup waits before it looks for one again. The wait is short,
+// unless the backup turns out unfit again and again (its disk fails, say): each attempt has the
+// guest's disks compared.
 //
 // Pure: time comes in as arguments.
 #pragma once
@@ -17,11 +17,11 @@ class ReconnectDelay {
     using Duration = std::chrono::steady_clock::duration;
     static constexpr std::chrono::milliseconds shortest{500};
     static constexpr std::chrono::seconds longest{60};
-    // A backup that was in step for so long has earned the shortest again.
+    // A backup that was in step for so long is waited for the shortest time again.
     static constexpr std::chrono::seconds trusted_after{60};
 
-    // A connection has ended, on which the backup was in step for so long; unfit: because the
-    // backup is not equal any more, or could not be made equal.
+    // A connection has ended on which the backup was in step for so long. unfit: it ended because
+    // the backup is not equal any more, or could not be made equal.
     Duration next(Duration in_step, bool unfit) {
         if (!unfit) return shortest;
         if (in_step >= trusted_after) unfit_delay_ = shortest;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// One comparison of a protected guest with its backup, asked for by an operator (`fmvm verify`):
-// all of memory and state at the next cut, as verify mode does, and all of the disks of which the
-// backup has its own, beside the running guest.
+// One comparison of a protected guest with its backup, which an operator asks for (`fmvm verify`).
+// It compares all of memory and state at the next cut, as verify mode does, and all of the disks
+// that the backup has copies of, while the guest runs.
 //
-// The backup never says "memory is equal"; one that differs says that it is unfit, before it
+// A backup never says "memory is equal". One that differs says that it is unfit before it
 // acknowledges a later epoch.
 //
-// No sockets, clocks or threads; on the replication thread, as a part of Primary.
+// Pure: time comes in as arguments. Threads: the replication thread.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,7 @@ namespace fmvm::lockstep {
 struct VerifyOptions {
     bool memory = true;
     bool disks = true;
-    std::uint64_t bytes_per_second = 64 * mib;  // of disks, at most
+    std::uint64_t bytes_per_second = 64 * mib;  // read from the disks, at most
 };
 
 struct VerifyOutcome {
@@ -37,9 +37,9 @@ class Verification {
     using TimePoint = std::chrono::steady_clock::time_point;
     using Duration = std::chrono::steady_clock::duration;
 
-    // Begins. disks: they are compared, and outlive this; null: they are not. memory_epoch: the cut
-    // that is to have digests of memory; 0: none. patience: without any progress for so long, it
-    // ends unfinished.
+    // disks: compares them, and they outlive this; null: no disks are compared. memory_epoch: the
+    // cut that has digests of memory; 0: memory is not compared. patience: a comparison that makes
+    // no progress for so long ends unfinished.
     Verification(replay::Scrubber* disks, EpochId memory_epoch, Duration patience, TimePoint now)
         : disks_(disks),
           memory_epoch_(memory_epoch),
@@ -47,27 +47,28 @@ class Verification {
           began_(now),
           advanced_(now) {}
 
-    // Between the commit of `epoch` and the next cut: the next message; empty when none is due.
+    // Between the commit of `epoch` and the next cut: the next message, or an empty one if none is
+    // due.
     Result<OutgoingMessage> next(EpochId epoch, TimePoint now);
     void acknowledged(EpochId epoch, TimePoint now);
     Result<void> checked(const Frame& frame, TimePoint now);
 
-    // When next() or outcome() may have something.
+    // When next() or outcome() may have something new.
     TimePoint due() const;
-    // How it ended; nothing while it goes on.
+    // How the comparison ended; nothing while it goes on.
     std::optional<VerifyOutcome> outcome(TimePoint now) const;
-    // Of disks, as far as they are compared.
+    // How much of the disks is compared.
     replay::ScrubProgress progress() const;
 
   private:
     VerifyOutcome equal(TimePoint now) const;
     std::string why_unfinished() const;
 
-    replay::Scrubber* disks_;  // null: they are not compared
-    EpochId memory_epoch_;     // whose cut has the digests; 0: known to be equal, or not asked for
+    replay::Scrubber* disks_;  // null: no disks are compared
+    EpochId memory_epoch_;     // its cut has the digests; 0: memory is equal, or not compared
     Duration patience_;
     TimePoint began_;
-    TimePoint advanced_;  // when the backup said last that something is equal
+    TimePoint advanced_;  // when the comparison last made progress
     bool memory_compared_ = false;
 };
 

@@ -52,7 +52,8 @@ Result<void> PrimaryService::set_up() {
             if (connect_at_ && now() >= *connect_at_) connect();
             primary_->tick();
         });
-    const QuiesceGuard standing(guest_.machine);  // a guest that came here by a takeover runs
+    // A guest that came here by a takeover runs already; handlers are set while it stands.
+    const QuiesceGuard standing(guest_.machine);
     const auto tell = tasks_.bind([this] { output_waits(); });
     guest_.gate.on_waiting(tell);
     for (WriteGate* gate : guest_.write_gates)
@@ -170,7 +171,7 @@ void PrimaryService::connect() {
 }
 
 void PrimaryService::finished(PrimaryEnd end, const std::string& why) {
-    guest_.machine.request_end(GuestEnd::stopped);  // no guard that goes lets it run again
+    guest_.machine.request_end(GuestEnd::stopped);  // the end of a guard must not let it run again
     on_end_(end, why);
 }
 

@@ -2,8 +2,8 @@
 // A primary as it runs in a process: the state machine (primary.h) with a real machine, TCP, clock
 // and arbiter around it.
 //
-// Threads: created and destroyed by the main thread; from start() until the service is destroyed
-// the replication thread controls the machine.
+// Threads: the main thread creates and destroys a service. From start() until stop() the
+// replication thread controls the machine.
 #pragma once
 
 #include <atomic>
@@ -24,52 +24,54 @@ namespace fmvm::lockstep {
 struct PrimaryServiceOptions {
     PrimaryOptions primary;
     CheckpointerOptions checkpointer;
-    std::optional<Endpoint> backup;  // none: nobody is looked for
-    std::string trace;               // a file for one JSON line per epoch; empty: none
-    // Told now and then how far the initial copy is, on the replication thread; may be empty.
+    std::optional<Endpoint> backup;  // none: the primary looks for no backup
+    std::string trace;               // the file that gets one JSON line per epoch; empty: none
+    // Gets the progress of the initial copy now and then, on the replication thread; may be empty.
     std::function<void(const std::string&)> on_copying;
 };
 
 class PrimaryService : public PrimaryHost {
   public:
-    // Called once, on the replication thread: the guest stands and will not run here any more.
+    // Called once, on the replication thread, when the guest stands and will not run here any more.
     using EndHandler = std::function<void(PrimaryEnd, const std::string&)>;
-    // Writes out what the console still holds, within a limit, while the guest stands.
+    // Writes what the console still holds, within a limit of time. The guest stands.
     using Drain = std::function<void()>;
 
-    // What is protected; all of it outlives the service. The machine has a dirty log.
+    // What is protected. All of it outlives the service, and the machine has a dirty log.
     struct Guest {
         Machine& machine;
         ConsoleGate& gate;
         std::vector<WriteGate*> write_gates;
-        PrimaryDisks* disks = nullptr;  // of which the backup has its own; null: none
+        PrimaryDisks* disks = nullptr;  // those that the backup has copies of; null: none
     };
-    // generation: this side's own, told whoever shares it, also after the service is gone.
+    // generation: this side's own. The service keeps it up to date for everybody who shares it.
     static Result<std::unique_ptr<PrimaryService>> create(
         Guest guest, std::shared_ptr<Arbiter> arbiter,
         std::shared_ptr<std::atomic<Generation>> generation, PrimaryServiceOptions options,
         Drain drain, EndHandler on_end);
     ~PrimaryService() override;
 
-    // The machine runs, or is about to.
+    // The machine runs, or is about to run.
     void start();
-    // From here on nothing of it happens any more; the machine is the caller's again.
+    // Ends the replication thread. The machine is the caller's again.
     void stop();
-    // Why the guest is not moved after all.
+    // Says why the guest is not moved.
     using Stays = std::function<void(const std::string& why)>;
-    // Any thread. One at a time. `stays` is called on the replication thread, now or later, when
-    // the guest runs on here; otherwise the guest's end here (EndHandler) is the answer.
+    // Any thread. Moves the guest to the backup. Either the service calls `stays` on the
+    // replication thread, and the guest runs on here, or it calls the EndHandler. Not while another
+    // move is under way.
     void switch_over(Stays stays);
+    // Any thread. The guest has ended, for this reason.
     void guest_ended(const std::string& reason);
-    // Any thread: the arbiter knows a newer generation. The guest is halted here, unless it is just
-    // being decided or handed over.
+    // Any thread. The arbiter knows a newer generation: halts the guest here, unless this side is
+    // claiming a generation itself or handing the guest over.
     void superseded();
-    // Who has asked for a comparison: called on the replication thread, finished() once.
+    // Somebody who wants a comparison. Called on the replication thread, finished() once.
     struct Comparer {
         std::function<void(const replay::ScrubProgress&)> progress;
         std::function<void(const VerifyOutcome&)> finished;
     };
-    // Any thread. One at a time.
+    // Any thread. Compares both sides; refused while another comparison is under way.
     void verify(const VerifyOptions& options, Comparer comparer);
     void stop_verifying();
     std::string summary() const { return stats_.summary(); }
@@ -96,7 +98,7 @@ class PrimaryService : public PrimaryHost {
     void want_connection_at(TimePoint when);
     void connect();
 
-    ReplicationThread thread_;  // first: sockets must go before its context
+    ReplicationThread thread_;  // first: what uses its loops is destroyed before it
     const Guest guest_;
     const std::shared_ptr<Arbiter> arbiter_;
     PrimaryServiceOptions options_;

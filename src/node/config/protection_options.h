@@ -9,7 +9,7 @@
 
 #include "lockstep/channel/endpoint.h"
 #include "lockstep/checkpoint/checkpointer.h"
-#include "lockstep/primary/primary.h"
+#include "lockstep/primary/primary_options.h"
 #include "node/config/machine_options.h"
 
 namespace fmvm::node {

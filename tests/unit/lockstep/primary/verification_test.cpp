@@ -37,10 +37,10 @@ Frame checked(std::uint64_t number) {
 
 // Sends and answers all checks that are due.
 void compare_disks(Verification& verification, std::chrono::milliseconds now) {
-    for (OutgoingMessage piece = verification.next(3, at(now)).value(); !piece.empty();
-         piece = verification.next(3, at(now)).value()) {
-        REQUIRE(piece.type == FrameType::disk_check);
-        const auto check = replay::CheckMessage::decode(piece.body.flat()).value();
+    for (OutgoingMessage message = verification.next(3, at(now)).value(); !message.empty();
+         message = verification.next(3, at(now)).value()) {
+        REQUIRE(message.type == FrameType::disk_check);
+        const auto check = replay::CheckMessage::decode(message.body.flat()).value();
         CHECK(check.epoch == 3);
         REQUIRE(verification.checked(checked(check.number), at(now)).ok());
     }
