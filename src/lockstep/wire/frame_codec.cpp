@@ -17,6 +17,64 @@ constexpr std::size_t checked_header_bytes = 32;
 
 }  // namespace
 
+const char* name_of(FrameType type) {
+    switch (type) {
+        case FrameType::invalid:
+            break;
+        case FrameType::hello:
+            return "hello";
+        case FrameType::welcome:
+            return "welcome";
+        case FrameType::refuse:
+            return "refuse";
+        case FrameType::pages:
+            return "pages";
+        case FrameType::state:
+            return "state";
+        case FrameType::output:
+            return "output";
+        case FrameType::commit:
+            return "commit";
+        case FrameType::ack:
+            return "ack";
+        case FrameType::heartbeat:
+            return "heartbeat";
+        case FrameType::digests:
+            return "digests";
+        case FrameType::switch_over:
+            return "switch-over";
+        case FrameType::switched:
+            return "switched";
+        case FrameType::ended:
+            return "ended";
+        case FrameType::ask_switch_over:
+            return "ask switch over";
+        case FrameType::block_log:
+            return "block log";
+        case FrameType::disk_known:
+            return "disk known";
+        case FrameType::disk_begin:
+            return "disk begin";
+        case FrameType::disk_ready:
+            return "disk ready";
+        case FrameType::disk_digests:
+            return "disk digests";
+        case FrameType::disk_wanted:
+            return "disk wanted";
+        case FrameType::disk_blocks:
+            return "disk blocks";
+        case FrameType::disk_done:
+            return "disk done";
+        case FrameType::disk_check:
+            return "disk check";
+        case FrameType::disk_checked:
+            return "disk checked";
+        case FrameType::unfit:
+            return "unfit";
+    }
+    return "unknown";
+}
+
 std::uint64_t chain_digest(std::uint64_t before, std::uint64_t body_digest) {
     ByteWriter out;
     out.u64(body_digest);

@@ -62,6 +62,9 @@ enum class FrameType : std::uint16_t {
     unfit = 25,            // backup: I am not equal any more, and why; a refusal follows
 };
 
+// As docs/protocol.md names it; "unknown" for a type that this side does not know.
+const char* name_of(FrameType type);
+
 // Who does not know the type skips such a frame.
 constexpr bool is_optional(FrameType type) {
     return (static_cast<std::uint16_t>(type) & optional_frame_bit) != 0;

@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <random>
 
+#include "support/documented_tables.h"
+
 using namespace fmvm;
 using namespace fmvm::lockstep;
 
@@ -169,4 +171,12 @@ TEST_CASE("frames: another program's greeting is told apart at once", "[frames]"
     const std::string text = "GET / HTTP/1.1\r\nHost: example.org\r\nAccept: */*\r\n\r\n";
     CHECK(error_of({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}) ==
           "it does not speak fmvm's protocol");
+}
+
+TEST_CASE("frames: their types are named as the documentation names them", "[frames]") {
+    const auto rows = test::documented_table("protocol.md", "Messages", "#");
+    REQUIRE(rows.size() == 25);
+    for (const auto& cells : rows)
+        CHECK(name_of(static_cast<FrameType>(std::stoul(cells.at(0)))) == cells.at(1));
+    CHECK(name_of(FrameType{26}) == std::string("unknown"));
 }
