@@ -47,16 +47,15 @@ Result<void> StandbyMachine::check(std::span<const std::uint8_t> state) {
     return accept_();
 }
 
-Result<bool> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Generation generation,
+Result<bool> StandbyMachine::take_disks(lockstep::Generation generation) {
+    if (!own_disks_) return lock_disks();
+    const bool taken = FMVM_TRY(own_disks_->take_over(generation));
+    if (!taken) tell_waiting(disks_.front().path, "what was replayed is still being made durable");
+    return taken;
+}
+
+Result<void> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Generation generation,
                                  std::shared_ptr<lockstep::Arbiter> arbiter) {
-    if (own_disks_) {
-        if (!FMVM_TRY(own_disks_->take_over(generation))) {
-            tell_waiting(disks_.front().path, "what was replayed is still being made durable");
-            return false;
-        }
-    } else if (!FMVM_TRY(lock_disks())) {
-        return false;
-    }
     const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
     // What the guest missed, by this host's clock alone: never more than what really passed.
     FMVM_TRY(
@@ -68,7 +67,7 @@ Result<bool> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
     built_.gate->begin_at(shadow.tail().position);
     built_.gate->write(shadow.tail().bytes);
     built_.machine->start();
-    return true;
+    return {};
 }
 
 // The dead primary's lock goes with its last I/O; that of a frozen one when it wakes up, finds
