@@ -11,9 +11,9 @@ constexpr Transition<BackupState> transitions[] = {
     {listening, greeting},       {greeting, listening},      {greeting, receiving},
     {receiving, following},      {receiving, discarding},    {receiving, finished},
     {following, awaiting_flush}, {following, deciding},      {following, discarding},
-    {following, finished},       {awaiting_flush, deciding}, {awaiting_flush, discarding},
-    {deciding, awaiting_disks},  {deciding, discarding},     {awaiting_disks, running},
-    {awaiting_disks, finished},  {discarding, listening},
+    {following, finished},       {awaiting_flush, deciding}, {deciding, awaiting_disks},
+    {deciding, discarding},      {awaiting_disks, running},  {awaiting_disks, finished},
+    {discarding, listening},
 };
 
 constexpr StateSet<BackupState> copying{receiving, following};

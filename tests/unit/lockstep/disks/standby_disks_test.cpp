@@ -3,6 +3,7 @@
 // replay: replay_replayer.)
 #include "lockstep/disks/standby_disks.h"
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <thread>
 
@@ -186,11 +187,13 @@ TEST_CASE("standby disks: a takeover waits for a flush, however long, and for no
 TEST_CASE("standby disks: those with a flush in flight are not at rest, and nobody waits for it") {
     Backup backup;
     backup.begin();
+    const std::array<replay::BlockIndex, 3> blocks{0, 1, 2};
+    backup.map->clear(blocks);
     CHECK(backup.disks->at_rest());
     backup.backend.hold(true);
     REQUIRE(backup.replay_flush().ok());
     CHECK_FALSE(backup.disks->at_rest());
-    CHECK(backup.map->dirty().empty());
+    CHECK(backup.map->dirty().size() == 0);
     std::this_thread::sleep_for(answer_limit);
     CHECK_FALSE(backup.disks->at_rest());  // however long it takes
     // They hold what they should, if the flush ends; but who knows that it does?
