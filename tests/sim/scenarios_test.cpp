@@ -189,12 +189,13 @@ TEST_CASE("simulation: who waits for the disks answers meanwhile", "[scenario]")
     scenario.begin();
     World& world = scenario.world;
     world.kill_primary(Death::flushing);
-    REQUIRE(world.run_until([&] { return world.backup().state() == Backup::State::taking_over; }));
+    REQUIRE(
+        world.run_until([&] { return world.backup().state() == Backup::State::awaiting_disks; }));
     std::string told;
     world.backup().machine().connected(std::make_unique<StrangersChannel>(told));
     CHECK(told == "the guest is being taken over here; this is no backup any more");
     world.run_for(1s);
-    CHECK(world.backup().state() == Backup::State::taking_over);
+    CHECK(world.backup().state() == Backup::State::awaiting_disks);
     CHECK(world.running() == 0);
     REQUIRE(world.run_until([&] { return scenario.backup_runs(); }));
     scenario.settle();

@@ -26,7 +26,9 @@ SimBackup::SimBackup(World& world, int id)
 }
 
 bool SimBackup::could_take_over(Generation generation) const {
-    const bool holds = state() == Backup::State::following || state() == Backup::State::deciding;
+    constexpr StateSet<Backup::State> holding{
+        Backup::State::following, Backup::State::awaiting_flush, Backup::State::deciding};
+    const bool holds = holding.contains(state());
     return process_.alive() && holds && generation_ == generation;
 }
 
@@ -49,10 +51,13 @@ Result<void> SimBackup::check(std::span<const std::uint8_t> state) {
     return {};
 }
 
-Result<bool> SimBackup::take_over(const lockstep::Shadow& shadow, Generation generation) {
-    if (!process_.alive()) return true;
+Result<bool> SimBackup::take_disks(Generation) {
     if (!disks_free_at_) disks_free_at_ = now() + world_.settings().disks_held;
-    if (now() < *disks_free_at_) return false;
+    return now() >= *disks_free_at_;
+}
+
+Result<void> SimBackup::take_over(const lockstep::Shadow& shadow, Generation generation) {
+    if (!process_.alive()) return {};
     world_.timeline().note("{} takes over epoch {}", process_.name(), shadow.committed());
     generation_ = generation;
     console_.begin_at(shadow.tail().position);
@@ -63,7 +68,7 @@ Result<bool> SimBackup::take_over(const lockstep::Shadow& shadow, Generation gen
     check_whole(shadow);
     gate_->write(shadow.tail().bytes);
     process_.post([this] { run_guest(); });
-    return true;
+    return {};
 }
 
 void SimBackup::check_whole(const lockstep::Shadow& shadow) {

@@ -40,7 +40,8 @@ class SimBackup : public lockstep::BackupHost {
     Result<void> check(std::span<const std::uint8_t> state) override;
     void discard() override { ram_.reset(); }
     void claim(lockstep::Generation generation) override;
-    Result<bool> take_over(const lockstep::Shadow& shadow,
+    Result<bool> take_disks(lockstep::Generation generation) override;
+    Result<void> take_over(const lockstep::Shadow& shadow,
                            lockstep::Generation generation) override;
     void guest_ended(const std::string& reason) override;
     void failed(const std::string& why) override;

@@ -34,14 +34,15 @@ std::vector<std::vector<std::string>> documented_table(const std::string& docume
     std::vector<std::vector<std::string>> rows;
     bool in_section = false;
     bool in_table = false;
+    bool wanted = false;
     for (std::string line; std::getline(file, line);) {
         if (line.starts_with("## ")) in_section = line == "## " + heading;
-        const std::vector<std::string> cells =
-            in_section ? cells_of(line) : std::vector<std::string>{};
-        if (in_table && !cells.empty()) rows.push_back(cells);
+        const bool titles = !in_table && line.starts_with("|");
+        in_table = line.starts_with("|");
         // The line of dashes below the titles has no blanks, and so no cells.
-        in_table = (in_table && line.starts_with("|")) ||
-                   (!cells.empty() && cells.front() == first_column);
+        const std::vector<std::string> cells = cells_of(line);
+        if (titles) wanted = in_section && !cells.empty() && cells.front() == first_column;
+        if (in_table && wanted && !titles && !cells.empty()) rows.push_back(cells);
     }
     return rows;
 }
@@ -49,7 +50,7 @@ std::vector<std::vector<std::string>> documented_table(const std::string& docume
 NamedPairs documented_transitions(const std::string& heading) {
     NamedPairs pairs;
     for (const auto& cells : documented_table("protocol.md", heading, "state"))
-        pairs.emplace_back(cells.at(0), cells.at(1));
+        pairs.push_back(named_pair(cells.at(0), cells.at(1)));
     std::ranges::sort(pairs);
     return pairs;
 }
@@ -58,7 +59,7 @@ NamedPairs documented_messages(const std::string& heading) {
     NamedPairs pairs;
     for (const auto& cells : documented_table("protocol.md", heading, "message")) {
         for (const std::string& state : split(cells.at(1), ", "))
-            pairs.emplace_back(cells.at(0), state);
+            pairs.push_back(named_pair(cells.at(0), state));
     }
     std::ranges::sort(pairs);
     return pairs;

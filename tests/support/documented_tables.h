@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "lockstep/wire/fitting_message.h"
@@ -19,7 +18,10 @@ std::vector<std::vector<std::string>> documented_table(const std::string& docume
                                                        const std::string& first_column);
 
 // Pairs of names, sorted: a state and the next, or a message and a state that it fits.
-using NamedPairs = std::vector<std::pair<std::string, std::string>>;
+using NamedPairs = std::vector<std::string>;
+inline std::string named_pair(const std::string& name, const std::string& other) {
+    return name + " -> " + other;
+}
 
 // Of the table "state | next | when" under this heading of docs/protocol.md.
 NamedPairs documented_transitions(const std::string& heading);
@@ -30,7 +32,7 @@ template <typename State>
 NamedPairs named_transitions(std::span<const Transition<State>> table) {
     NamedPairs pairs;
     for (const Transition<State>& transition : table)
-        pairs.emplace_back(name_of(transition.from), name_of(transition.to));
+        pairs.push_back(named_pair(name_of(transition.from), name_of(transition.to)));
     std::ranges::sort(pairs);
     return pairs;
 }
@@ -42,7 +44,7 @@ NamedPairs named_messages(std::span<const lockstep::FittingMessage<State>> table
     for (const lockstep::FittingMessage<State>& message : table) {
         for (const State state : states) {
             if (message.states.contains(state))
-                pairs.emplace_back(name_of(message.type), name_of(state));
+                pairs.push_back(named_pair(name_of(message.type), name_of(state)));
         }
     }
     std::ranges::sort(pairs);

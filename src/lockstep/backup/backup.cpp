@@ -10,118 +10,149 @@ namespace fmvm::lockstep {
 
 namespace {
 
-// How long somebody who has connected may take to say who it is.
-constexpr std::chrono::milliseconds greeting_max{1000};
 constexpr std::chrono::milliseconds claim_retry{500};
-constexpr std::chrono::milliseconds take_over_retry{2};
-
-bool belongs_to_epoch(FrameType type) {
-    return type == FrameType::pages || type == FrameType::block_log || type == FrameType::state;
-}
+constexpr std::chrono::milliseconds disk_retry{2};
 
 }  // namespace
 
+// Looks at the invariants when a call comes in and when it is over.
+class Backup::Checked {
+  public:
+    explicit Checked(const Backup& backup) : backup_(backup) { backup_.check_invariants(); }
+    ~Checked() { backup_.check_invariants(); }
+    Checked(const Checked&) = delete;
+    Checked& operator=(const Checked&) = delete;
+
+  private:
+    const Backup& backup_;
+};
+
+Backup::Backup(BackupHost& host) : host_(host), state_(State::listening, backup_transitions()) {}
+
 Backup::~Backup() = default;
 
-void Backup::connected(std::unique_ptr<Channel> channel) {
-    if (state_ != State::listening) {
-        channel->send(FrameType::refuse, RefuseMessage{why_refused()}.encode());
-        channel->close();
-        return;
+void Backup::check_invariants() const {
+    using enum BackupState;
+    constexpr StateSet<State> with_primary{greeting, receiving, following, awaiting_flush};
+    constexpr StateSet<State> with_copy{receiving,      following,  awaiting_flush, deciding,
+                                        awaiting_disks, discarding, finished};
+    constexpr StateSet<State> could_run{following, awaiting_flush, deciding, awaiting_disks};
+    const State now = state();
+    // A primary that hands over may still be there while this side decides.
+    FMVM_CHECK(link_.has_value() == with_primary.contains(now) || now == deciding);
+    FMVM_CHECK(guest_.has_value() == with_copy.contains(now));
+    FMVM_CHECK(now != receiving || guest_->shadow().committed() == 0);
+    if (could_run.contains(now)) {
+        FMVM_CHECK(guest_->is_fit() && guest_->shadow().is_applied());
+        FMVM_CHECK(guest_->shadow().committed() != 0);
     }
-    channel_ = std::move(channel);
-    peer_ = channel_->peer();
-    state_ = State::greeting;
-    queue_limit_ = channel_high_water;
-    detector_.emplace(greeting_max, host_.now());
-    channel_->start(*this);
+    FMVM_CHECK(timers_.is_set(Timer::look_at_flush) == (now == awaiting_flush));
+    FMVM_CHECK(now == deciding || !timers_.is_set(Timer::claim_again));
+    FMVM_CHECK(timers_.is_set(Timer::take_disks) == (now == awaiting_disks));
+    FMVM_CHECK(timers_.is_set(Timer::look_at_copy) == (now == discarding));
 }
 
-const char* Backup::why_refused() const {
-    switch (state_) {
-        case State::running:
-        case State::finished:
-            return "the guest runs here; this is no backup any more";
-        case State::taking_over:
-            return "the guest is being taken over here; this is no backup any more";
-        default:
-            return "another primary is connected";
-    }
+void Backup::enter(State next) {
+    state_.enter(next);
+    timers_.clear();
+}
+
+void Backup::set_timer(Timer timer, std::chrono::milliseconds delay) {
+    timers_.set(timer, host_.now() + delay);
 }
 
 Backup::TimePoint Backup::deadline() const {
-    TimePoint due = TimePoint::max();
-    if (claim_again_) due = *claim_again_;
-    if (take_over_again_) due = std::min(due, *take_over_again_);
-    if (channel_) due = std::min(due, detector_->next_look(last_heard()));
-    return due;
-}
-
-// A stranger has a limited time, however lively.
-Backup::TimePoint Backup::last_heard() const {
-    return state_ == State::greeting ? TimePoint::min() : channel_->last_heard();
+    const TimePoint look = link_ ? link_->next_look() : TimePoint::max();
+    return std::min(timers_.earliest(), look);
 }
 
 void Backup::tick() {
+    const Checked checked(*this);
     const TimePoint now = host_.now();
-    if (claim_again_ && now >= *claim_again_) {
-        claim();
-    }
-    if (take_over_again_ && now >= *take_over_again_) take_over();
-    if (channel_ && detector_->is_lost(now, last_heard())) {
-        channel_->close();
+    if (timers_.expired(Timer::look_at_flush, now)) look_at_flush();
+    if (timers_.expired(Timer::claim_again, now)) claim();
+    if (timers_.expired(Timer::take_disks, now)) take_over();
+    if (timers_.expired(Timer::look_at_copy, now)) look_at_copy();
+    if (link_ && link_->is_lost(now)) {
+        link_->close();
         primary_lost("nothing was heard of it for too long");
     }
 }
 
+// A connection and what comes of it.
+
+void Backup::connected(std::unique_ptr<Channel> channel) {
+    const Checked checked(*this);
+    if (!state_.is(State::listening)) {
+        channel->send(FrameType::refuse, RefuseMessage{why_not_listening(state())}.encode());
+        channel->close();
+        return;
+    }
+    link_.emplace(std::move(channel), host_.now());
+    enter(State::greeting);
+    link_->start(*this);
+}
+
 bool Backup::ask_for_switch_over() {
-    if (state_ != State::following || !channel_) return false;
-    channel_->send(FrameType::ask_switch_over, {});
+    const Checked checked(*this);
+    if (!state_.is(State::following)) return false;
+    link_->send(FrameType::ask_switch_over, {});
     return true;
 }
 
+void Backup::channel_lost(const std::string& reason) {
+    const Checked checked(*this);
+    primary_lost(reason);
+}
+
+void Backup::primary_lost(const std::string& reason) {
+    const std::string peer = link_->peer();
+    link_.reset();
+    switch (state()) {
+        case State::greeting:
+            log::warning("backup", "refused {}: {}", peer, reason);
+            enter(State::listening);
+            break;
+        case State::receiving:
+            log::warning("backup",
+                         "lost the primary {} before this side was in step, so there is "
+                         "nothing to take over: {}",
+                         peer, reason);
+            discard();
+            break;
+        case State::following:
+            log::warning("backup", "lost the primary {} epoch={}: {}", peer,
+                         guest_->shadow().committed(), reason);
+            guest_->is_fit() ? decide() : discard();
+            break;
+        case State::awaiting_flush:
+            decide();  // nobody else can keep the guest: durable or not, this side claims
+            break;
+        default:
+            FMVM_CHECK(state_.is(State::deciding));  // the answer is on its way
+    }
+}
+
+// Messages of the primary. What does not fit, or is wrong, refuses it.
+
 void Backup::frame_received(Frame frame) {
-    Result<void> handled = handle(std::move(frame));
-    if (handled.ok() && channel_ && channel_->queued_bytes() > queue_limit_)
+    const Checked checked(*this);
+    FMVM_CHECK(link_);
+    Result<void> handled = check_turn(frame.type, state());
+    if (handled.ok()) handled = handle(std::move(frame));
+    if (handled.ok() && link_ && link_->is_clogged())
         handled = Error("it does not read what it is told");
     if (!handled.ok()) refuse(handled.error().message());
 }
 
 Result<void> Backup::handle(Frame frame) {
-    if (state_ == State::greeting && frame.type != FrameType::hello)
-        return Error("the first message must be a hello");
-    if (state_ == State::deciding && frame.type != FrameType::heartbeat &&
-        frame.type != FrameType::refuse)
-        return Error("a message after the switch-over");
-    // Its first message left after its guest had stood, but for those of the initial copy.
-    if (state_ == State::following && !epoch_began_ && belongs_to_epoch(frame.type))
-        epoch_began_ = host_.now();
     switch (frame.type) {
         case FrameType::hello:
             return handle_hello(frame);
-        case FrameType::pages:
-            return shadow_->stage_pages(std::move(frame));
-        case FrameType::block_log:
-            return shadow_->stage_block_log(std::move(frame));
-        case FrameType::disk_begin:
-        case FrameType::disk_digests:
-        case FrameType::disk_blocks:
-            return handle_disk(frame);
-        case FrameType::disk_check:
-            return handle_check(frame);
-        case FrameType::state:
-            return shadow_->stage_state(frame, epoch_began_.value_or(host_.now()));
-        case FrameType::output:
-            return shadow_->stage_output(frame);
-        case FrameType::digests:
-            return shadow_->stage_digests(frame);
         case FrameType::commit:
             return handle_commit(frame);
-        case FrameType::heartbeat: {
-            const HeartbeatMessage heartbeat = FMVM_TRY(HeartbeatMessage::decode(frame.body));
-            if (state_ == State::following) shadow_->shown(heartbeat.output_shown);
-            return {};
-        }
+        case FrameType::heartbeat:
+            return handle_heartbeat(frame);
         case FrameType::switch_over:
             return handle_switch_over(frame);
         case FrameType::ended:
@@ -131,229 +162,165 @@ Result<void> Backup::handle(Frame frame) {
             return make_error("the primary ends the connection: {}", refusal.reason);
         }
         default:
-            if (is_optional(frame.type)) return {};
-            return make_error("a message of type {}, which a primary does not send",
-                              static_cast<unsigned>(frame.type));
+            return guest_->receive(std::move(frame), *link_, host_.now());
     }
 }
 
 Result<void> Backup::handle_hello(const Frame& frame) {
-    if (state_ != State::greeting) return Error("a second hello");
-    hello_ = FMVM_TRY(HelloMessage::decode(frame.body));
-    if (hello_.generation == 0) return Error("it has not claimed a generation");
+    const HelloMessage hello = FMVM_TRY(HelloMessage::decode(frame.body));
+    if (hello.generation == 0) return Error("it has not claimed a generation");
     // Before what takes its time: a machine is built, and disks' labels are made durable.
-    channel_->keep_alive(std::chrono::milliseconds(hello_.heartbeat_ms), Heartbeat::Role::leads);
-    const BackupHost::Prepared prepared = FMVM_TRY(host_.prepare(hello_));
-    disks_ = prepared.disks;
-    shadow_.emplace(*prepared.ram, disks_);
-    epoch_began_.reset();
-    unfit_ = false;
-    detector_.emplace(std::chrono::milliseconds(hello_.lost_after_ms), host_.now());
-    state_ = State::receiving;
-    send(WelcomeMessage{});
-    if (disks_ != nullptr) send(disks_->known());
-    queue_limit_ = channel_->queued_bytes() + channel_high_water;
-    log::info("backup", "receiving the guest of {} generation={}", peer_, hello_.generation);
+    link_->keep_alive(std::chrono::milliseconds(hello.heartbeat_ms));
+    const BackupHost::Prepared prepared = FMVM_TRY(host_.prepare(hello));
+    guest_.emplace(hello, link_->peer(), prepared);
+    enter(State::receiving);
+    link_->send(WelcomeMessage{});
+    link_->send(guest_->known_disks());
+    link_->accept(std::chrono::milliseconds(hello.lost_after_ms), host_.now());
+    log::info("backup", "receiving the guest of {} generation={}", guest_->primary(),
+              guest_->generation());
     return {};
-}
-
-Result<void> Backup::handle_disk(const Frame& frame) {
-    if (state_ != State::receiving || disks_ == nullptr)
-        return Error("a message about disks out of turn");
-    send(FMVM_TRY(disks_->message(frame)));
-    return {};
-}
-
-void Backup::send(std::vector<OutgoingMessage> pieces) {
-    for (OutgoingMessage& piece : pieces)
-        channel_->send(piece.type, std::move(piece.body));
 }
 
 Result<void> Backup::handle_commit(const Frame& frame) {
     const CommitMessage commit = FMVM_TRY(CommitMessage::decode(frame.body));
-    FMVM_TRY(check_host());
-    const Result<void> committed = shadow_->commit(commit);
-    epoch_began_.reset();
-    if (!committed.ok() && shadow_->disks_failed()) return unfit(committed.error());
-    FMVM_TRY(committed);
+    const bool first = state_.is(State::receiving);
+    const std::span<const std::uint8_t> image = guest_->shadow().staged_state();
+    if (first && !image.empty()) FMVM_TRY(host_.check(image));
+    FMVM_TRY(guest_->commit(commit));
     crash_point("backup-committed");
-    if (state_ == State::receiving) {
-        state_ = State::following;
-        log::notice("backup", "in step with {} generation={}", peer_, hello_.generation);
+    if (first) {
+        enter(State::following);
+        log::notice("backup", "in step with {} generation={}", guest_->primary(),
+                    guest_->generation());
     }
-    if (hello_.durable) FMVM_TRY(apply());
-    send(AckMessage{commit.epoch});
+    if (guest_->is_durable()) FMVM_TRY(guest_->apply());
+    link_->send(AckMessage{commit.epoch});
     crash_point("backup-acknowledged");
-    return hello_.durable ? Result<void>{} : apply();
+    return guest_->is_durable() ? Result<void>{} : guest_->apply();
 }
 
-// Before the first epoch is committed. A commit without a state says so itself.
-Result<void> Backup::check_host() {
-    if (state_ != State::receiving || shadow_->staged_state().empty()) return {};
-    return host_.check(shadow_->staged_state());
-}
-
-Result<void> Backup::apply() {
-    Result<void> applied = shadow_->apply();
-    if (applied.ok() && hello_.durable) applied = shadow_->sync();
-    if (!applied.ok()) return unfit(applied.error());
-    return {};
-}
-
-// Never silent, never used: this copy is worth nothing any more.
-void Backup::become_unfit(const Error& why) {
-    unfit_ = true;
-    log::error("backup", "{}", why.message());
-    if (channel_) send(UnfitMessage{why.message()});
-}
-
-Error Backup::unfit(const Error& why) {
-    become_unfit(why);
-    return why;
-}
-
-// It stands between two commits, and all before it was applied.
-Result<void> Backup::handle_check(const Frame& frame) {
-    const auto check = FMVM_TRY(replay::CheckMessage::decode(frame.body));
-    if (state_ != State::following || disks_ == nullptr || check.epoch != shadow_->committed())
-        return Error("a comparison of disks out of turn");
-    FMVM_TRY(disks_->check(check));
-    const Result<void> equal = disks_->compare(check);
-    if (!equal.ok()) return unfit(equal.error());
-    channel_->send(FrameType::disk_checked, replay::CheckedMessage{check.number}.encode());
+Result<void> Backup::handle_heartbeat(const Frame& frame) {
+    const HeartbeatMessage heartbeat = FMVM_TRY(HeartbeatMessage::decode(frame.body));
+    if (state_.is(State::following)) guest_->shown(heartbeat.output_shown);
     return {};
 }
 
 Result<void> Backup::handle_switch_over(const Frame& frame) {
     const SwitchOverMessage message = FMVM_TRY(SwitchOverMessage::decode(frame.body));
-    if (state_ != State::following || message.epoch != shadow_->committed())
-        return Error("a switch-over out of turn");
+    if (message.epoch != guest_->shadow().committed()) return Error("a switch-over out of turn");
     crash_point("backup-switch-over");
-    state_ = State::deciding;
-    claim();
+    enter(State::awaiting_flush);
+    look_at_flush();
     return {};
 }
 
 Result<void> Backup::handle_ended(const Frame& frame) {
     const EndedMessage message = FMVM_TRY(EndedMessage::decode(frame.body));
-    if (state_ == State::following && disks_ != nullptr) {
-        const Result<void> released = disks_->release();
-        if (!released.ok()) log::warning("backup", "{}", released.error().message());
-    }
-    channel_->close();
-    state_ = State::finished;
+    const Result<void> released = guest_->release_disks();
+    if (!released.ok()) log::warning("backup", "{}", released.error().message());
+    link_->close();
+    link_.reset();
+    enter(State::finished);
     host_.guest_ended(message.reason);
     return {};
 }
 
 void Backup::refuse(const std::string& reason) {
-    if (!channel_) return;
-    channel_->send(FrameType::refuse, RefuseMessage{reason}.encode());
-    channel_->close();
+    if (!link_) return;
+    if (guest_ && !guest_->is_fit()) tell_unfit(reason);
+    link_->refuse(reason);
     primary_lost(reason);
 }
 
-void Backup::channel_lost(const std::string& reason) {
-    primary_lost(reason);
+// Never silent, never used: this copy is worth nothing any more.
+void Backup::tell_unfit(const std::string& why) {
+    log::error("backup", "{}", why);
+    if (link_) link_->send(UnfitMessage{why});
 }
 
-void Backup::primary_lost(const std::string& reason) {
-    channel_.reset();
-    detector_.reset();
-    switch (state_) {
-        case State::greeting:
-            log::warning("backup", "refused {}: {}", peer_, reason);
-            state_ = State::listening;
-            break;
-        case State::receiving:
-            log::warning("backup",
-                         "lost the primary {} before this side was in step, so there is "
-                         "nothing to take over: {}",
-                         peer_, reason);
-            listen_again();
-            break;
-        case State::following:
-            log::warning("backup", "lost the primary {} epoch={}: {}", peer_, shadow_->committed(),
-                         reason);
-            if (unfit_) {
-                listen_again();
-            } else {
-                state_ = State::deciding;
-                claim();
-            }
-            break;
-        default:
-            break;  // deciding: the answer is on its way; later: no matter
-    }
+// From a primary that is gone, or hands over, to a guest that runs here or a copy that is given up.
+
+// As long as the primary can still keep the guest (it waits for a switch-over, but not for ever),
+// this side claims it only when all that was replayed is durable.
+void Backup::look_at_flush() {
+    const Result<bool> idle = guest_->disks_idle();
+    if (idle.ok() && !idle.value()) return set_timer(Timer::look_at_flush, disk_retry);
+    decide();  // which looks once more, and claims nothing if a disk has failed
 }
 
-// Not while a disk is known to fail; and as long as the primary can still keep the guest (it waits
-// for a switch-over, but not for ever), not before all that was replayed is durable.
+void Backup::decide() {
+    enter(State::deciding);
+    claim();
+}
+
+// Not while a disk is known to have failed.
 void Backup::claim() {
-    claim_again_.reset();
-    const Result<bool> idle = shadow_->disks_idle();
-    if (!idle.ok()) {
-        become_unfit(idle.error());
-        if (channel_) channel_->close();
-        channel_.reset();
-        detector_.reset();
-        listen_again();
-    } else if (!idle.value() && channel_) {
-        claim_again_ = host_.now() + take_over_retry;
-    } else {
-        host_.claim(hello_.generation + 1);
-    }
-}
-
-void Backup::listen_again() {
-    shadow_.reset();
-    host_.discard();
-    claim_again_.reset();
-    state_ = State::listening;
+    const Result<bool> idle = guest_->disks_idle();
+    if (idle.ok()) return host_.claim(guest_->next_generation());
+    tell_unfit(idle.error().message());
+    discard();
 }
 
 void Backup::claimed(Result<Claim> claim) {
-    if (state_ != State::deciding) return;
+    const Checked checked(*this);
+    FMVM_CHECK(state_.is(State::deciding) && !timers_.is_set(Timer::claim_again));
     if (!claim.ok()) {
         log::warning("backup", "not taking over yet: {}", claim.error().message());
-        claim_again_ = host_.now() + claim_retry;
+        set_timer(Timer::claim_again, claim_retry);
     } else if (*claim == Claim::lost) {
         log::warning("backup", "the primary {} goes on alone; waiting for it to connect again",
-                     peer_);
-        if (channel_) channel_->close();
-        channel_.reset();
-        detector_.reset();
-        listen_again();
+                     guest_->primary());
+        discard();
     } else {
-        claim_won();
+        won();
     }
 }
 
-void Backup::claim_won() {
+void Backup::won() {
     crash_point("backup-taking-over");
     // First, because a primary that hands over keeps shared disks locked until it knows.
-    if (channel_) {
-        send(SwitchedMessage{hello_.generation + 1});
-        channel_->close();
-        channel_.reset();
+    if (link_) {
+        link_->send(SwitchedMessage{guest_->next_generation()});
+        link_->close();
+        link_.reset();
     }
-    detector_.reset();
-    state_ = State::taking_over;
+    enter(State::awaiting_disks);
     take_over();
 }
 
 void Backup::take_over() {
-    take_over_again_.reset();
-    const Result<bool> taken = host_.take_over(*shadow_, hello_.generation + 1);
-    if (!taken.ok()) {
-        state_ = State::finished;
-        host_.failed(taken.error().message());
-    } else if (!taken.value()) {
-        take_over_again_ = host_.now() + take_over_retry;
-    } else {
-        state_ = State::running;
-        shadow_.reset();
+    const Generation generation = guest_->next_generation();
+    const Result<bool> taken = host_.take_disks(generation);
+    if (!taken.ok()) return fail(taken.error());
+    if (!taken.value()) return set_timer(Timer::take_disks, disk_retry);
+    const Result<void> runs = host_.take_over(guest_->shadow(), generation);
+    if (!runs.ok()) return fail(runs.error());
+    enter(State::running);
+    guest_.reset();
+}
+
+void Backup::fail(const Error& why) {
+    enter(State::finished);
+    host_.failed(why.message());
+}
+
+void Backup::discard() {
+    if (link_) {
+        link_->close();
+        link_.reset();
     }
+    enter(State::discarding);
+    look_at_copy();
+}
+
+// A machine that is destroyed waits for its disks, and this thread must not: so the machine stays
+// until they are at rest, even if one hangs.
+void Backup::look_at_copy() {
+    if (!guest_->disks_at_rest()) return set_timer(Timer::look_at_copy, disk_retry);
+    guest_.reset();
+    host_.discard();
+    enter(State::listening);
 }
 
 }  // namespace fmvm::lockstep

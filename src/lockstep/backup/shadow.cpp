@@ -2,6 +2,7 @@
 #include "lockstep/backup/shadow.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/digest.h"
@@ -19,15 +20,39 @@ Result<void> apply_records(ShadowRam& ram, const PagesBody& pages, CopyBytes cop
     return {};
 }
 
+// How to copy the pages of an epoch.
+CopyBytes copy_for_pages(const std::vector<ReceivedPages>& messages) {
+    std::size_t records = 0;
+    for (const ReceivedPages& pages : messages)
+        records += pages.content.records.size();
+    return copy_for(records * page_size);
+}
+
 }  // namespace
+
+Shadow::Shadow(ShadowRam& ram, ShadowDisks* disks)
+    : ram_(ram), disks_(disks), staged_(ram.page_count()) {}
+
+// Before the first commit nothing waits for it: the initial copy was applied as it came.
+void Shadow::check_invariants() const {
+    if (committed_ == 0) {
+        FMVM_CHECK(staged_.pages().empty() && staged_.logs().empty());
+        FMVM_CHECK(is_applied() && state_.empty() && tail_.bytes.empty());
+    } else {
+        FMVM_CHECK(!state_.empty());
+    }
+    FMVM_CHECK(disks_ != nullptr || staged_.logs().empty());
+    FMVM_CHECK(tail_.bytes.size() + staged_.output().bytes.size() <= tail_bytes_max);
+}
 
 Result<void> Shadow::check_epoch(EpochId epoch) const {
     if (epoch == committed_ + 1) return {};
     return make_error("it sent a message of epoch {} during epoch {}", epoch, committed_ + 1);
 }
 
-void Shadow::account(const Frame& frame) {
-    digest_ = chain_digest(digest_, frame.digest);
+std::span<const std::uint8_t> Shadow::staged_state() const {
+    if (!staged_.state()) return {};
+    return staged_.state()->image;
 }
 
 Result<void> Shadow::stage_pages(Frame frame) {
@@ -35,10 +60,8 @@ Result<void> Shadow::stage_pages(Frame frame) {
     FMVM_TRY(check_epoch(pages.epoch));
     if (pages.records.empty()) return Error("it sent a pages message without pages");
     if (committed_ == 0) return apply_records(ram_, pages);
-    records_ += pages.records.size();
-    if (records_ > ram_.page_count()) return Error("it sent more pages than there are");
-    account(frame);
-    pages_.push_back({std::move(frame.body), std::move(pages)});
+    FMVM_TRY(staged_.add(ReceivedPages{std::move(frame.body), std::move(pages)}));
+    staged_.account(frame.digest);
     return {};
 }
 
@@ -49,133 +72,108 @@ Result<void> Shadow::stage_block_log(Frame frame) {
     for (const replay::BlockRecord& record : log.records)
         FMVM_TRY(disks_->check(record));
     if (committed_ == 0) return disks_->replay(log.records);
-    log_bytes_ += frame.body.size();
-    if (log_bytes_ > block_log_bytes_max) return Error("its block log of an epoch is too long");
-    account(frame);
-    log_.push_back({std::move(frame.body), std::move(log)});
+    FMVM_TRY(staged_.add(ReceivedLog{std::move(frame.body), std::move(log)}));
+    staged_.account(frame.digest);
     return {};
 }
 
 Result<void> Shadow::stage_state(const Frame& frame, TimePoint received) {
     StateMessage message = FMVM_TRY(StateMessage::decode(frame.body));
     FMVM_TRY(check_epoch(message.epoch));
-    if (has_state_) return Error("it sent the state of an epoch twice");
     if (message.encoding == StateEncoding::delta) {
         if (!check_delta(message.image, state_.size())) return Error("a malformed state message");
-        next_state_ = state_;
-        apply_delta(message.image, next_state_);
-    } else {
-        next_state_ = std::move(message.image);
+        std::vector<std::uint8_t> image = state_;
+        apply_delta(message.image, image);
+        message.image = std::move(image);
     }
-    next_state_received_ = received;
-    has_state_ = true;
-    account(frame);
+    FMVM_TRY(staged_.add(ReceivedState{std::move(message.image), received}));
+    staged_.account(frame.digest);
     return {};
 }
 
 Result<void> Shadow::stage_output(const Frame& frame) {
-    OutputMessage message = FMVM_TRY(OutputMessage::decode(frame.body));
+    const OutputMessage message = FMVM_TRY(OutputMessage::decode(frame.body));
     FMVM_TRY(check_epoch(message.epoch));
-    if (next_output_.empty()) next_output_position_ = message.position;
-    if (message.position != next_output_position_ + next_output_.size())
-        return Error("it left a gap in the console output");
-    next_output_.insert(next_output_.end(), message.bytes.begin(), message.bytes.end());
-    if (next_output_.size() + tail_.bytes.size() > tail_bytes_max)
-        return Error("it sent more console output than can be kept");
-    account(frame);
+    FMVM_TRY(staged_.add(message, tail_.bytes.size(), tail_bytes_max));
+    staged_.account(frame.digest);
     return {};
 }
 
 Result<void> Shadow::stage_digests(const Frame& frame) {
-    DigestsMessage message = FMVM_TRY(DigestsMessage::decode(frame.body));
+    const DigestsMessage message = FMVM_TRY(DigestsMessage::decode(frame.body));
     FMVM_TRY(check_epoch(message.epoch));
-    if (message.first_page != next_digests_.size() ||
-        message.digests.size() > ram_.page_count() + 1 - next_digests_.size()) {
-        return Error("it sent digests of pages out of order");
-    }
-    next_digests_.insert(next_digests_.end(), message.digests.begin(), message.digests.end());
-    account(frame);
+    FMVM_TRY(staged_.add(message));
+    staged_.account(frame.digest);
     return {};
+}
+
+std::optional<std::uint64_t> Shadow::tail_end() const {
+    if (committed_ == 0) return std::nullopt;
+    return tail_.position + tail_.bytes.size();
 }
 
 Result<void> Shadow::commit(const CommitMessage& commit) {
+    FMVM_CHECK(is_applied());
+    check_invariants();
+    disks_failed_ = false;
     FMVM_TRY(check_epoch(commit.epoch));
-    const bool initial = committed_ == 0;
-    if (!has_state_) return make_error("epoch {} has no state", commit.epoch);
-    if (!initial && (commit.digest != digest_ || commit.page_records != records_))
-        return make_error("epoch {} is not whole", commit.epoch);
-    if (!next_digests_.empty() && next_digests_.size() != ram_.page_count() + 1)
-        return make_error("epoch {} has digests of some pages only", commit.epoch);
-    const std::uint64_t tail_end = tail_.position + tail_.bytes.size();
-    if (next_output_.empty()) next_output_position_ = initial ? commit.output_end : tail_end;
-    if ((!initial && next_output_position_ != tail_end) ||
-        next_output_position_ + next_output_.size() != commit.output_end) {
-        return make_error("the console output of epoch {} does not fit", commit.epoch);
-    }
+    FMVM_TRY(staged_.check_whole(commit, tail_end()));
+    FMVM_TRY(prepare_disks());
 
-    if (initial && disks_ != nullptr) {
+    // From here on nothing can fail: the epoch is committed as a whole.
+    if (committed_ == 0) tail_.position = commit.output_end - staged_.output().bytes.size();
+    append_output(staged_.output());
+    state_received_ = staged_.state()->received;
+    state_ = staged_.take_state_image();
+    unapplied_ = std::exchange(staged_, StagedEpoch(ram_.page_count()));
+    committed_ = commit.epoch;
+    shown(commit.output_shown);
+    check_invariants();
+    return {};
+}
+
+// Until an epoch's block log has been replayed, the disks may differ where it says, whoever dies.
+Result<void> Shadow::prepare_disks() {
+    if (disks_ == nullptr) return {};
+    if (committed_ == 0) {
         if (!disks_->equal()) return Error("it committed before the disks were equal");
         FMVM_TRY(disks_->follow());
     }
-    const Result<void> marked = mark_disks();
-    disks_failed_ = !marked.ok();
-    FMVM_TRY(marked);
-
-    // From here on nothing can fail: the epoch is committed as a whole.
-    if (initial) tail_.position = next_output_position_;
-    tail_.bytes.insert(tail_.bytes.end(), next_output_.begin(), next_output_.end());
-    state_ = std::move(next_state_);
-    state_received_ = next_state_received_;
-    std::ranges::move(pages_, std::back_inserter(unapplied_));
-    std::ranges::move(log_, std::back_inserter(unreplayed_));
-    unverified_ = std::move(next_digests_);
-    committed_ = commit.epoch;
-    pages_.clear();
-    log_.clear();
-    log_bytes_ = 0;
-    next_state_.clear();
-    next_output_.clear();
-    next_digests_.clear();
-    has_state_ = false;
-    records_ = digest_ = 0;
-    shown(commit.output_shown);
+    for (const ReceivedLog& log : staged_.logs()) {
+        const Result<void> marked = disks_->mark(log.content.records);
+        disks_failed_ = !marked.ok();
+        FMVM_TRY(marked);
+    }
     return {};
 }
 
-Result<void> Shadow::mark_disks() {
-    for (const StagedLog& log : log_)
-        FMVM_TRY(disks_->mark(log.content.records));
-    return {};
+void Shadow::append_output(const ReceivedOutput& output) {
+    FMVM_CHECK(output.bytes.empty() || output.position == tail_.position + tail_.bytes.size());
+    tail_.bytes.insert(tail_.bytes.end(), output.bytes.begin(), output.bytes.end());
 }
 
 Result<void> Shadow::apply() {
-    std::size_t count = 0;
-    for (const StagedPages& pages : unapplied_)
-        count += pages.content.records.size();
-    const CopyBytes copy = copy_for(count * page_size);
-    for (const StagedPages& pages : unapplied_)
+    FMVM_CHECK(unapplied_);
+    const CopyBytes copy = copy_for_pages(unapplied_->pages());
+    for (const ReceivedPages& pages : unapplied_->pages())
         FMVM_TRY(apply_records(ram_, pages.content, copy));
-    unapplied_.clear();
-    for (const StagedLog& log : unreplayed_)
+    for (const ReceivedLog& log : unapplied_->logs())
         FMVM_TRY(disks_->replay(log.content.records));
-    if (unreplayed_.empty()) FMVM_TRY(disks_idle());
-    unreplayed_.clear();
-    const Result<void> verified = verify();
-    unverified_.clear();
-    return verified;
+    // Without records nobody else looks whether a flush has failed.
+    if (unapplied_->logs().empty()) FMVM_TRY(disks_idle());
+    FMVM_TRY(verify(unapplied_->digests()));
+    unapplied_.reset();
+    check_invariants();
+    return {};
 }
 
-Result<bool> Shadow::disks_idle() {
-    return disks_ == nullptr ? Result<bool>(true) : disks_->idle();
-}
-
-Result<void> Shadow::verify() const {
-    if (unverified_.empty()) return {};
-    if (digest_of(state_) != unverified_.back())
+Result<void> Shadow::verify(const std::vector<std::uint64_t>& digests) const {
+    if (digests.empty()) return {};
+    if (digest_of(state_) != digests.back())
         return make_error("verify: the state differs from the primary's at epoch {}", committed_);
     for (std::size_t i = 0; i < ram_.page_count(); ++i) {
         const auto page = ram_.page(static_cast<PageIndex>(i));
-        if (unverified_[i] != DigestsMessage::not_compared && digest_of(page) != unverified_[i])
+        if (digests[i] != DigestsMessage::not_compared && digest_of(page) != digests[i])
             return make_error(
                 "verify: RAM differs from the primary's at epoch {}, first in page {}", committed_,
                 i);

@@ -1,32 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// The backup's copy of the guest: what was committed, and the epoch that is being staged.
+// The backup's copy of the guest: what was committed, and the epoch that is on its way.
 //
-// Frames of an epoch are staged, whole and in memory, until its commit message proves that nothing
-// is missing; then it is committed, all at once, and applied to the RAM of the machine that waits.
-// Whatever happens in between, the last committed epoch is intact. The initial copy, before
-// anything is committed, goes straight into that RAM.
+// Messages of an epoch are staged until its commit proves that nothing is missing
+// (staged_epoch.h). Then the epoch is committed, all at once, and applied to the RAM of the machine
+// that waits. Whatever happens in between, the last committed epoch is intact. Pages and block logs
+// of the initial copy, before anything is committed, are applied as they come.
 //
-// The block log of an epoch is carried out after its pages were applied, because it refers to them;
-// while disks are being made equal, at once.
+//     empty --first commit--> committed --apply()--> applied
+//                                  ^                    |
+//                                  +------ commit ------+
 //
-// Bounded: an epoch cannot hold more page records than there are pages, nor more than a certain
-// block log.
+// The block log of an epoch is carried out after its pages were applied, because it refers to them.
 //
 // Threads: the replication thread.
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
+#include "lockstep/backup/staged_epoch.h"
 #include "lockstep/disks/shadow_disks.h"
-#include "lockstep/wire/block_log_codec.h"
-#include "lockstep/wire/messages.h"
-#include "lockstep/wire/page_codec.h"
 
 namespace fmvm::lockstep {
 
-// The RAM that pages are applied to; each is aligned to 16 bytes (stream_bytes()).
+// The RAM that pages are applied to; each page is aligned to 16 bytes (stream_bytes()).
 class ShadowRam {
   public:
     virtual ~ShadowRam() = default;
@@ -37,16 +36,19 @@ class ShadowRam {
 class Shadow {
   public:
     using TimePoint = std::chrono::steady_clock::time_point;
-    // RAM that holds zeroes. disks: this side's own; may be null. Both outlive this.
-    explicit Shadow(ShadowRam& ram, ShadowDisks* disks = nullptr) : ram_(ram), disks_(disks) {}
+    // `ram` holds zeroes. `disks`: this side's own disks, or null if it has none. Both outlive
+    // this.
+    explicit Shadow(ShadowRam& ram, ShadowDisks* disks = nullptr);
 
-    // A message of the epoch under way. An error means that the peer breaks the protocol.
+    // Each takes a message of the epoch under way. An error means that the peer breaks the
+    // protocol, or (disks_failed()) that this side's disks fail.
     Result<void> stage_pages(Frame frame);
     Result<void> stage_block_log(Frame frame);
     Result<void> stage_state(const Frame& frame, TimePoint received);
     Result<void> stage_output(const Frame& frame);
     Result<void> stage_digests(const Frame& frame);
-    // Makes the staged epoch the committed one. Afterwards apply() is called, at leisure.
+    // Makes the staged epoch the committed one. The epoch before is applied already; apply() is
+    // called next.
     Result<void> commit(const CommitMessage& commit);
     // Brings RAM and disks up to the committed epoch. An error means that this side is no longer
     // equal to the primary, and must not take over.
@@ -56,16 +58,20 @@ class Shadow {
 
     // Whether all that was replayed is done with, flushes too; does not wait. An error like that of
     // apply(), when something of it has failed.
-    Result<bool> disks_idle();
-
-    EpochId committed() const { return committed_; }  // 0: nothing yet
+    Result<bool> disks_idle() { return disks_ == nullptr ? Result<bool>(true) : disks_->idle(); }
+    // This copy is given up: whether its disks have let go of it (ShadowDisks::at_rest()).
+    bool disks_at_rest() { return disks_ == nullptr || disks_->at_rest(); }
     // The last commit() failed because of this side's disks, not of what the peer sent.
     bool disks_failed() const { return disks_failed_; }
+
+    EpochId committed() const { return committed_; }  // 0: nothing yet
+    // RAM and disks are those of the committed epoch.
+    bool is_applied() const { return !unapplied_; }
     const std::vector<std::uint8_t>& state() const { return state_; }
     // When its epoch began to arrive: its guest stood a little earlier.
     TimePoint state_received() const { return state_received_; }
-    // Of the epoch under way; empty when it has not come yet.
-    const std::vector<std::uint8_t>& staged_state() const { return next_state_; }
+    // The state image of the epoch under way; empty until it has come.
+    std::span<const std::uint8_t> staged_state() const;
 
     // Committed console output that the primary may not have shown.
     struct Tail {
@@ -77,50 +83,26 @@ class Shadow {
     void shown(std::uint64_t position);
 
     static constexpr std::size_t tail_bytes_max = 8 * mib;
-    static constexpr std::size_t block_log_bytes_max = 256 * mib;  // of one epoch
 
   private:
+    void check_invariants() const;
     Result<void> check_epoch(EpochId epoch) const;
-    void account(const Frame& frame);
-    Result<void> verify() const;
-
-    // A body that was checked, and its records, which point into it.
-    struct StagedPages {
-        Buffer body;
-        PagesBody content;
-    };
-
-    struct StagedLog {
-        Buffer body;
-        BlockLogBody content;
-    };
-    Result<void> mark_disks();
+    std::optional<std::uint64_t> tail_end() const;
+    Result<void> prepare_disks();
+    void append_output(const ReceivedOutput& output);
+    Result<void> verify(const std::vector<std::uint64_t>& digests) const;
 
     ShadowRam& ram_;
     ShadowDisks* const disks_;
     bool disks_failed_ = false;
+
     EpochId committed_ = 0;
     std::vector<std::uint8_t> state_;
     TimePoint state_received_;
     Tail tail_;
 
-    // The epoch under way.
-    std::vector<StagedPages> pages_;
-    std::vector<StagedLog> log_;
-    std::size_t log_bytes_ = 0;
-    std::uint64_t records_ = 0;
-    std::uint64_t digest_ = 0;
-    std::vector<std::uint8_t> next_state_;
-    TimePoint next_state_received_;
-    bool has_state_ = false;
-    std::vector<std::uint8_t> next_output_;
-    std::uint64_t next_output_position_ = 0;
-    std::vector<std::uint64_t> next_digests_;
-
-    // Committed, not yet applied.
-    std::vector<StagedPages> unapplied_;
-    std::vector<StagedLog> unreplayed_;
-    std::vector<std::uint64_t> unverified_;
+    StagedEpoch staged_;
+    std::optional<StagedEpoch> unapplied_;  // committed; its pages and logs are still to be applied
 };
 
 }  // namespace fmvm::lockstep

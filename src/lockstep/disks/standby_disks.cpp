@@ -4,15 +4,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "base/crash_point.h"
 #include "base/log.h"
 
 namespace fmvm::lockstep {
 
 namespace {
-
-// How long a takeover waits for a flush at a time; most have ended within this.
-constexpr std::chrono::milliseconds flush_usual{5};
 
 std::vector<BlockBackend*> backends_of(const std::vector<StandbyDisks::Disk>& disks) {
     std::vector<BlockBackend*> backends;
@@ -24,27 +22,31 @@ std::vector<BlockBackend*> backends_of(const std::vector<StandbyDisks::Disk>& di
 }  // namespace
 
 StandbyDisks::StandbyDisks(GuestMemory& memory, std::vector<Disk> disks, const VmId& vm,
-                           Generation generation)
+                           Generation generation, std::chrono::milliseconds answer_limit)
     : disks_(std::move(disks)),
       vm_(vm),
       generation_(generation),
-      replayer_(&memory, backends_of(disks_)) {
+      replayer_(&memory, backends_of(disks_), answer_limit) {
     for (std::size_t i = 0; i < disks_.size(); ++i) {
         targets_.emplace_back(static_cast<std::uint8_t>(i), replay::DiskOwner{vm, generation},
                               *disks_[i].map, *disks_[i].image, disks_[i].name);
     }
 }
 
-// A flush that was under way may yet fail.
+// A flush that is in flight may yet fail.
 StandbyDisks::~StandbyDisks() {
-    if (!taken_over_) static_cast<void>(trusted(replayer_.wait_all()));
+    if (phase_ == Phase::taken_over) {
+        FMVM_CHECK(replayer_.is_idle());
+    } else {
+        static_cast<void>(trusted(replayer_.wait_all()));
+    }
 }
 
 std::vector<OutgoingMessage> StandbyDisks::known() {
-    std::vector<OutgoingMessage> pieces;
+    std::vector<OutgoingMessage> messages;
     for (const replay::ResyncTarget& target : targets_)
-        pieces.push_back({FrameType::disk_known, target.known().encode()});
-    return pieces;
+        messages.push_back({FrameType::disk_known, target.known().encode()});
+    return messages;
 }
 
 Result<replay::ResyncTarget*> StandbyDisks::target(std::uint8_t disk) {
@@ -97,8 +99,9 @@ Result<void> StandbyDisks::set_role(replay::DiskRole role, Generation generation
 
 // The primary has cleared, or will clear, what was mirrored until now.
 Result<void> StandbyDisks::follow() {
+    FMVM_CHECK(phase_ == Phase::being_made_equal && doubt_ == Doubt::none && equal());
     FMVM_TRY(set_role(replay::DiskRole::following, generation_));
-    following_ = true;
+    phase_ = Phase::following;
     forget_changes();
     return {};
 }
@@ -108,6 +111,7 @@ Result<void> StandbyDisks::check(const replay::BlockRecord& record) const {
 }
 
 Result<void> StandbyDisks::mark(std::span<const replay::BlockRecord> records) {
+    FMVM_CHECK(phase_ != Phase::taken_over);
     for (const replay::BlockRecord& record : records) {
         if (replay::has_changed_disk(record))
             FMVM_TRY(disks_[record.disk].map->mark(record.offset, record.length));
@@ -116,10 +120,12 @@ Result<void> StandbyDisks::mark(std::span<const replay::BlockRecord> records) {
 }
 
 Result<void> StandbyDisks::replay(std::span<const replay::BlockRecord> records) {
+    FMVM_CHECK(phase_ != Phase::taken_over);
     // The label says what the image is before anything on it changes.
     if (!std::ranges::all_of(targets_, &replay::ResyncTarget::begun))
         return Error("it sent what its guest wrote before it began to make the disks equal");
-    if (!following_) FMVM_TRY(mark(records));
+    const bool following = phase_ == Phase::following;
+    if (!following) FMVM_TRY(mark(records));
     Result<void> replayed = check_sizes();
     if (replayed.ok()) replayed = replayer_.replay(records);
     FMVM_TRY(trusted(replayed));
@@ -127,7 +133,7 @@ Result<void> StandbyDisks::replay(std::span<const replay::BlockRecord> records) 
         if (replay::has_changed_disk(record))
             disks_[record.disk].map->settle(record.offset, record.length, false);
     }
-    if (following_) forget_changes();
+    if (following) forget_changes();
     return {};
 }
 
@@ -149,13 +155,16 @@ Result<void> StandbyDisks::trusted(Result<void> done) {
     return done;
 }
 
-// All of these disks is compared the next time. Where they differ is not known any more; but when a
-// flush has only not ended yet, they hold what they should, and may be run.
+// All of these disks is compared the next time. Where they differ is not known any more. But if a
+// flush is only not done yet, they hold what they should, and may be run.
 void StandbyDisks::distrust() {
-    const bool slow = replayer_.gave_up_on_flush();
+    const Doubt doubt = replayer_.gave_up_on_flush() ? Doubt::flush_not_done : Doubt::broken;
+    if (doubt <= doubt_) return;
+    doubt_ = doubt;
     for (const Disk& disk : disks_) {
-        const Result<void> told =
-            slow ? disk.map->flush_failed() : disk.map->break_lineage(replay::DiskRole::syncing);
+        const Result<void> told = doubt == Doubt::broken
+                                      ? disk.map->break_lineage(replay::DiskRole::syncing)
+                                      : disk.map->flush_failed();
         if (!told.ok()) log::error("backup", "{}", told.error().message());
     }
 }
@@ -190,11 +199,17 @@ Result<bool> StandbyDisks::idle() {
     return replayer_.is_idle();
 }
 
+bool StandbyDisks::at_rest() {
+    static_cast<void>(trusted(replayer_.poll_in_time()));
+    return replayer_.is_idle();
+}
+
 Result<void> StandbyDisks::sync() {
     return trusted(replayer_.sync());
 }
 
 Result<void> StandbyDisks::release() {
+    FMVM_CHECK(phase_ == Phase::following && doubt_ == Doubt::none);
     FMVM_TRY(check_sizes());
     std::vector<std::optional<replay::DirtyBlockMap::PruneId>> prunes;
     for (const Disk& disk : disks_)
@@ -207,9 +222,10 @@ Result<void> StandbyDisks::release() {
 }
 
 Result<bool> StandbyDisks::take_over(Generation generation) {
-    if (!FMVM_TRY(replayer_.wait_idle(flush_usual))) return false;
+    FMVM_CHECK(phase_ == Phase::following);
+    if (!FMVM_TRY(idle())) return false;
     FMVM_TRY(set_role(replay::DiskRole::running, generation));
-    taken_over_ = true;
+    phase_ = Phase::taken_over;
     return true;
 }
 

@@ -2,9 +2,15 @@
 // The disks of a machine that waits for a guest: its own images, made and kept equal to the
 // primary's, below the devices that will use them.
 //
+//     being made equal --follow()--> following --take_over()--> taken over
+//
+// Disks that are found not to be equal are not trusted any more: their labels say so, and all of
+// them is compared the next time.
+//
 // Threads: the replication thread.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,9 +30,13 @@ class StandbyDisks : public ShadowDisks {
         replay::DirtyBlockMap* map = nullptr;  // outlives this
         std::unique_ptr<replay::ImageBlocks> image;
     };
-    // In the order of --disk. The guest's VM and its generation on the primary.
+    // `disks` in the order of --disk; `vm` and `generation` of the guest on the primary.
+    // `answer_limit`: how long a disk may take to answer.
     StandbyDisks(GuestMemory& memory, std::vector<Disk> disks, const VmId& vm,
-                 Generation generation);
+                 Generation generation,
+                 std::chrono::milliseconds answer_limit = replay::Replayer::answer_max);
+    // Disks that are at_rest() are destroyed at once. Others are waited for, within the answer
+    // limit: only when the process ends, on the main thread.
     ~StandbyDisks() override;
 
     std::vector<OutgoingMessage> known() override;
@@ -37,16 +47,21 @@ class StandbyDisks : public ShadowDisks {
     Result<void> mark(std::span<const replay::BlockRecord> records) override;
     Result<void> replay(std::span<const replay::BlockRecord> records) override;
     Result<bool> idle() override;
+    bool at_rest() override;
     Result<void> check(const replay::CheckMessage& message) const override;
     Result<void> compare(const replay::CheckMessage& message) override;
     Result<void> sync() override;
     Result<void> release() override;
 
-    // The guest is going to run on these disks under its new generation. False: not yet, a flush is
-    // still under way; call again soon. Nothing of this class is called any more after true.
+    // The guest is going to run on these disks under its new generation. False: not yet, because a
+    // flush is still in flight; call again soon. Does not wait. After true no other call follows.
     Result<bool> take_over(Generation generation);
 
   private:
+    enum class Phase { being_made_equal, following, taken_over };
+    // Ascending: how little is known of what the images hold.
+    enum class Doubt { none, flush_not_done, broken };
+
     Result<replay::ResyncTarget*> target(std::uint8_t disk);
     Result<void> set_role(replay::DiskRole role, Generation generation);
     Result<void> compare(const Disk& disk, const replay::BlockDigest& expected);
@@ -60,8 +75,8 @@ class StandbyDisks : public ShadowDisks {
     const Generation generation_;
     std::vector<replay::ResyncTarget> targets_;
     replay::Replayer replayer_;
-    bool following_ = false;
-    bool taken_over_ = false;
+    Phase phase_ = Phase::being_made_equal;
+    Doubt doubt_ = Doubt::none;
 };
 
 }  // namespace fmvm::lockstep

@@ -72,6 +72,7 @@ Result<BackupHost::Prepared> BackupService::prepare(const HelloMessage& hello) {
 }
 
 void BackupService::discard() {
+    FMVM_CHECK(standby_->disks() == nullptr || standby_->disks()->at_rest());
     standby_.reset();
     if (const Stays stays = std::exchange(stays_, nullptr))
         stays("the primary was lost meanwhile, and its guest does not run here");
@@ -82,11 +83,11 @@ void BackupService::claim(Generation generation) {
                   [this](Result<Claim> claim) { backup_.claimed(std::move(claim)); });
 }
 
-Result<bool> BackupService::take_over(const Shadow& shadow, Generation generation) {
-    if (!FMVM_TRY(standby_->run(shadow, generation, arbiter_))) return false;
+Result<void> BackupService::take_over(const Shadow& shadow, Generation generation) {
+    FMVM_TRY(standby_->run(shadow, generation, arbiter_));
     stays_ = nullptr;
     user_.took_over(std::move(standby_), std::move(arbiter_), generation);
-    return true;
+    return {};
 }
 
 }  // namespace fmvm::lockstep

@@ -21,14 +21,17 @@ class Standby {
   public:
     virtual ~Standby() = default;
     virtual ShadowRam& ram() = 0;
-    // Of which this side has its own; null: none.
+    // This side's own disks, or null if it has none.
     virtual ShadowDisks* disks() = 0;
     // Whether run() could restore a guest in this state; tried once, right before it is first
     // committed.
     virtual Result<void> check(std::span<const std::uint8_t> state) = 0;
-    // Restores the guest, shows the committed console tail (again) and lets the guest run. It lives
-    // as long as the guest. False: not yet, call again soon; does not wait.
-    virtual Result<bool> run(const Shadow& shadow, Generation generation,
+    // Takes the disks that the guest needs, for this generation. False: not yet, call again soon;
+    // does not wait.
+    virtual Result<bool> take_disks(Generation generation) = 0;
+    // Restores the guest, shows the committed console tail (again) and lets the guest run. The
+    // machine lives as long as the guest.
+    virtual Result<void> run(const Shadow& shadow, Generation generation,
                              std::shared_ptr<Arbiter> arbiter) = 0;
 };
 
@@ -71,7 +74,10 @@ class BackupService : public BackupHost {
     }
     void discard() override;
     void claim(Generation generation) override;
-    Result<bool> take_over(const Shadow& shadow, Generation generation) override;
+    Result<bool> take_disks(Generation generation) override {
+        return standby_->take_disks(generation);
+    }
+    Result<void> take_over(const Shadow& shadow, Generation generation) override;
     void guest_ended(const std::string& reason) override { user_.guest_ended(reason); }
     void failed(const std::string& why) override { user_.failed(why); }
 

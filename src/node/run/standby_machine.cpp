@@ -47,16 +47,15 @@ Result<void> StandbyMachine::check(std::span<const std::uint8_t> state) {
     return accept_();
 }
 
-Result<bool> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Generation generation,
+Result<bool> StandbyMachine::take_disks(lockstep::Generation generation) {
+    if (!own_disks_) return lock_disks();
+    const bool taken = FMVM_TRY(own_disks_->take_over(generation));
+    if (!taken) tell_waiting(disks_.front().path, "what was replayed is still being made durable");
+    return taken;
+}
+
+Result<void> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Generation generation,
                                  std::shared_ptr<lockstep::Arbiter> arbiter) {
-    if (own_disks_) {
-        if (!FMVM_TRY(own_disks_->take_over(generation))) {
-            tell_waiting(disks_.front().path, "what was replayed is still being made durable");
-            return false;
-        }
-    } else if (!FMVM_TRY(lock_disks())) {
-        return false;
-    }
     const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
     // The time that the guest missed is measured by this host's clock alone, so that it is never
     // more than really passed.
@@ -69,7 +68,7 @@ Result<bool> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
     built_.gate->begin_at(shadow.tail().position);
     built_.gate->write(shadow.tail().bytes);
     built_.machine->start();
-    return true;
+    return {};
 }
 
 // A dead primary's lock goes with its last I/O. That of a frozen one goes when it wakes up, finds

@@ -43,7 +43,8 @@ class StandbyMachine : public lockstep::Standby {
     lockstep::ShadowRam& ram() override { return ram_; }
     lockstep::ShadowDisks* disks() override { return own_disks_.get(); }
     Result<void> check(std::span<const std::uint8_t> state) override;
-    Result<bool> run(const lockstep::Shadow& shadow, lockstep::Generation generation,
+    Result<bool> take_disks(lockstep::Generation generation) override;
+    Result<void> run(const lockstep::Shadow& shadow, lockstep::Generation generation,
                      std::shared_ptr<lockstep::Arbiter> arbiter) override;
 
     BuiltMachine& built() { return built_; }

@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/crash_point.h"
 #include "base/digest.h"
+#include "replay/apply/disk_flush.h"
 
 namespace fmvm::replay {
 
@@ -66,7 +67,7 @@ struct Replayer::Parts : BlockOperationOwner {
         : memory(guest_memory), disks(std::move(backends)), answer_limit(limit) {
         for (const BlockBackend* disk : disks)
             limits.push_back({disk->capacity(), disk->block_size(), disk->read_only()});
-        needs_flush.resize(disks.size());
+        flushes.resize(disks.size());
     }
 
     Result<void> carry_out(const BlockRecord& record);
@@ -79,12 +80,15 @@ struct Replayer::Parts : BlockOperationOwner {
     void fill(Operation& operation, const BlockRecord& record);
     Result<void> verify_write(const Operation& operation);
     void submit(Operation& operation);
-    void flush_disks();
-    bool is_flushing(std::size_t disk) const;
+    void ask_for_flushes(std::span<const BlockRecord> records);
+    void ask_for_flush(std::size_t disk);
+    void submit_flush(std::size_t disk);
     void poll_disks();
     void wait_for(BlockBackend& disk);
     void wait_for_data();
     void wait_all();
+    void give_up();
+    static Error failure_of(const Operation& operation, const char* what);
     void fail(const Operation& operation, const char* what);
     void complete(BlockOperation& operation, BlockStatus status) override;
     Result<void> outcome() const { return failure ? Result<void>(*failure) : Result<void>(); }
@@ -96,9 +100,11 @@ struct Replayer::Parts : BlockOperationOwner {
     std::vector<std::unique_ptr<Operation>> pool;
     std::vector<Operation*> unused;
     std::vector<Operation*> in_flight;
-    std::vector<bool> needs_flush;  // of each disk
+    std::uint64_t completions = 0;
+    std::vector<DiskFlush> flushes;  // of each disk
     std::optional<Error> failure;
-    bool hung = false;  // a disk did not answer; nobody waits for it again
+    bool hung = false;       // a disk did not answer; nobody waits for it again
+    bool only_slow = false;  // the failure is that flushes were not done in time
 };
 
 Replayer::Replayer(GuestMemory* memory, std::vector<BlockBackend*> disks,
@@ -123,21 +129,31 @@ Result<void> Replayer::replay(std::span<const BlockRecord> records) {
     }
     // Payloads are the caller's: nothing may use them any more when this returns.
     parts_->wait_for_data();
-    parts_->flush_disks();
+    parts_->ask_for_flushes(records);
     return parts_->outcome();
 }
 
 Result<void> Replayer::sync() {
-    std::fill(parts_->needs_flush.begin(), parts_->needs_flush.end(), true);
     parts_->wait_all();
-    parts_->flush_disks();
+    for (std::size_t disk = 0; disk < parts_->disks.size(); ++disk)
+        parts_->ask_for_flush(disk);
     parts_->wait_all();
     return parts_->outcome();
 }
 
 Result<void> Replayer::poll() {
     parts_->poll_disks();
-    parts_->flush_disks();
+    return parts_->outcome();
+}
+
+Result<void> Replayer::poll_in_time() {
+    parts_->poll_disks();
+    const auto now = std::chrono::steady_clock::now();
+    if (std::ranges::any_of(parts_->flushes, [&](const DiskFlush& flush) {
+            return flush.is_overdue(now, parts_->answer_limit);
+        })) {
+        parts_->give_up();
+    }
     return parts_->outcome();
 }
 
@@ -146,25 +162,12 @@ bool Replayer::is_idle() const {
 }
 
 bool Replayer::gave_up_on_flush() const {
-    return parts_->hung && std::ranges::all_of(parts_->in_flight, [](const Parts::Operation* o) {
-               return o->op == BlockOp::flush;
-           });
+    return parts_->only_slow;
 }
 
 Result<void> Replayer::wait_all() {
     parts_->wait_all();
     return parts_->outcome();
-}
-
-Result<bool> Replayer::wait_idle(std::chrono::milliseconds limit) {
-    const auto deadline = std::chrono::steady_clock::now() + limit;
-    while (true) {
-        FMVM_TRY(poll());
-        if (is_idle()) return true;
-        if (std::chrono::steady_clock::now() >= deadline) return false;
-        parts_->disks[parts_->in_flight.front()->disk]->wait_for_completion(
-            std::min(look_every_of_several, limit));
-    }
 }
 
 Replayer::Parts::Operation& Replayer::Parts::allocate() {
@@ -181,7 +184,6 @@ Replayer::Parts::Operation& Replayer::Parts::allocate() {
 }
 
 Result<void> Replayer::Parts::carry_out(const BlockRecord& record) {
-    if (record.op == BlockOp::flush) needs_flush[record.disk] = true;
     if (record.op == BlockOp::flush || record.failed) return {};
     const bool zeroes = record.op == BlockOp::discard || record.op == BlockOp::write_zeroes;
     const std::uint64_t piece = zeroes ? zeroes_at_a_time : record.length;
@@ -283,25 +285,30 @@ void Replayer::Parts::submit(Operation& operation) {
     disks[operation.disk]->submit(operation);
 }
 
-void Replayer::Parts::flush_disks() {
-    for (std::size_t disk = 0; disk < disks.size() && !failure; ++disk) {
-        if (!needs_flush[disk] || limits[disk].read_only || is_flushing(disk)) continue;
-        needs_flush[disk] = false;
-        crash_point("before-replayed-flush");
-        Operation& operation = allocate();
-        operation.disk = disk;
-        operation.op = BlockOp::flush;
-        operation.offset = operation.length = operation.sequence = 0;
-        submit(operation);
-        disks[disk]->flush_submissions();
+// Once for each disk, however often the records say so.
+void Replayer::Parts::ask_for_flushes(std::span<const BlockRecord> records) {
+    for (std::size_t disk = 0; disk < disks.size(); ++disk) {
+        if (std::ranges::any_of(records, [disk](const BlockRecord& record) {
+                return record.op == BlockOp::flush && record.disk == disk;
+            })) {
+            ask_for_flush(disk);
+        }
     }
 }
 
-// Then what was written since waits for the next.
-bool Replayer::Parts::is_flushing(std::size_t disk) const {
-    return std::ranges::any_of(in_flight, [disk](const Operation* o) {
-        return o->op == BlockOp::flush && o->disk == disk;
-    });
+void Replayer::Parts::ask_for_flush(std::size_t disk) {
+    if (failure || limits[disk].read_only) return;
+    if (flushes[disk].ask(std::chrono::steady_clock::now())) submit_flush(disk);
+}
+
+void Replayer::Parts::submit_flush(std::size_t disk) {
+    crash_point("before-replayed-flush");
+    Operation& operation = allocate();
+    operation.disk = disk;
+    operation.op = BlockOp::flush;
+    operation.offset = operation.length = operation.sequence = 0;
+    submit(operation);
+    disks[disk]->flush_submissions();
 }
 
 void Replayer::Parts::poll_disks() {
@@ -312,15 +319,11 @@ void Replayer::Parts::poll_disks() {
 // Until one more operation is complete, of this disk or another.
 void Replayer::Parts::wait_for(BlockBackend& disk) {
     const auto deadline = std::chrono::steady_clock::now() + answer_limit;
-    const std::size_t before = in_flight.size();
-    while (in_flight.size() == before) {
+    const std::uint64_t before = completions;
+    while (true) {
         poll_disks();
-        if (in_flight.size() != before) return;
-        if (std::chrono::steady_clock::now() >= deadline) {
-            fail(*in_flight.front(), "does not answer");
-            hung = true;
-            return;
-        }
+        if (completions != before) return;
+        if (std::chrono::steady_clock::now() >= deadline) return give_up();
         const auto elsewhere = [&](const Operation* o) { return disks[o->disk] != &disk; };
         const bool several = std::ranges::any_of(in_flight, elsewhere);
         disk.wait_for_completion(
@@ -343,20 +346,41 @@ void Replayer::Parts::wait_all() {
         wait_for(*disks[in_flight.front()->disk]);
 }
 
+void Replayer::Parts::give_up() {
+    if (hung) return;
+    hung = true;
+    const bool only_flushes = std::ranges::all_of(
+        in_flight, [](const Operation* operation) { return operation->op == BlockOp::flush; });
+    only_slow = !failure && only_flushes;
+    if (!failure) failure = failure_of(*in_flight.front(), "does not answer");
+    for (DiskFlush& flush : flushes)
+        flush.give_up();
+}
+
 void Replayer::Parts::fail(const Operation& operation, const char* what) {
-    if (failure) return;
-    failure = make_error("disk {}: {} (record {}, byte {}, {} bytes)", operation.disk, what,
-                         operation.sequence, operation.offset, operation.length);
+    only_slow = false;
+    if (!failure) failure = failure_of(operation, what);
+}
+
+Error Replayer::Parts::failure_of(const Operation& operation, const char* what) {
+    return make_error("disk {}: {} (record {}, byte {}, {} bytes)", operation.disk, what,
+                      operation.sequence, operation.offset, operation.length);
 }
 
 void Replayer::Parts::complete(BlockOperation& completed, BlockStatus status) {
     auto& operation = static_cast<Operation&>(completed);
     std::erase(in_flight, &operation);
+    ++completions;
     if (status != BlockStatus::ok) {
         fail(operation, "cannot carry out what the primary's did");
     } else if (operation.op == BlockOp::read &&
                digest_of_pages(operation.buffers) != operation.digest) {
         fail(operation, "holds other bytes than the primary's");
+    }
+    if (operation.op == BlockOp::flush) {
+        const auto now = std::chrono::steady_clock::now();
+        const bool another = flushes[operation.disk].done(status == BlockStatus::ok, now);
+        if (another) submit_flush(operation.disk);
     }
     unused.push_back(&operation);
 }

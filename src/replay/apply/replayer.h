@@ -4,8 +4,8 @@
 //
 // Records wait for those in flight that overlap them on the disk (one of both a change), and for
 // reads that fill guest pages which they write from. Flushes of one call are carried out once, at
-// its end: nobody uses these disks between two epochs. discard is carried out as write zeroes, so
-// that a file system that cannot punch holes holds the same bytes all the same.
+// its end, as nobody uses these disks between two epochs (disk_flush.h). discard is carried out as
+// write zeroes, so that a file system that cannot punch holes holds the same bytes all the same.
 //
 // An error (mismatch, I/O error, no answer for too long) means that this side is not equal any
 // more; afterwards the replayer refuses all further work.
@@ -30,6 +30,8 @@ class Replayer {
     // backends are idle when it goes.
     Replayer(GuestMemory* memory, std::vector<BlockBackend*> disks,
              std::chrono::milliseconds answer_limit = answer_max);
+    // Waits for what is in flight, but not for a disk that was given up. An owner that must not
+    // wait destroys a replayer only when it is idle.
     ~Replayer();
 
     // Whether a record fits; before anything of its epoch is carried out.
@@ -38,17 +40,17 @@ class Replayer {
     Result<void> replay(std::span<const BlockRecord> records);
     // Everything is on stable storage when it returns, and nothing in flight.
     Result<void> sync();
-    // Takes what disks have answered and begins flushes that waited for another, without waiting:
-    // so that a flush which fails is known of soon.
+    // Takes what the disks have answered, without waiting, and begins a flush that waited for
+    // another. An error as soon as a failure is known; a flush may take as long as it likes.
     Result<void> poll();
+    // The same, but a flush that is not done within the answer limit is a failure.
+    Result<void> poll_in_time();
+    // Nothing is in flight.
     bool is_idle() const;
-    // The failure is that a flush has not ended in time; all else was carried out.
+    // The only failure is a flush that was not done in time; all else was carried out.
     bool gave_up_on_flush() const;
     // Nothing is in flight when it returns.
     Result<void> wait_all();
-    // True when nothing is in flight; waits for that no longer than `limit`, and however long a
-    // flush takes, it is no error.
-    Result<bool> wait_idle(std::chrono::milliseconds limit);
 
   private:
     struct Parts;

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/digest.h"
+#include "support/death.h"
 
 using namespace fmvm;
 using namespace fmvm::lockstep;
@@ -94,4 +95,21 @@ TEST_CASE("shadow: pages that were not settled at the cut are not compared", "[s
     CHECK(commit_and_apply(ram, digests).ok());
     ram.page(2)[5] = 5;
     CHECK_FALSE(commit_and_apply(ram, digests).ok());
+}
+
+TEST_CASE("shadow: an epoch is applied before the next is committed, and only once") {
+    PlainRam ram;
+    Shadow shadow(ram);
+    const StateMessage state{1, StateEncoding::whole, state_image};
+    REQUIRE(shadow.stage_state(make_frame(FrameType::state, state.encode()), {}).ok());
+    CHECK(shadow.is_applied());
+    CHECK(test::aborts([&shadow] { static_cast<void>(shadow.apply()); }));
+    CommitMessage commit;
+    commit.epoch = 1;
+    REQUIRE(shadow.commit(commit).ok());
+    CHECK_FALSE(shadow.is_applied());
+    commit.epoch = 2;
+    CHECK(test::aborts([&] { static_cast<void>(shadow.commit(commit)); }));
+    REQUIRE(shadow.apply().ok());
+    CHECK(shadow.is_applied());
 }

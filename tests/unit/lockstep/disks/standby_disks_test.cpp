@@ -3,9 +3,12 @@
 // replay: replay_replayer.)
 #include "lockstep/disks/standby_disks.h"
 
+#include <array>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "base/digest.h"
+#include "support/death.h"
 #include "support/faulty_backend.h"
 #include "support/guest_ram.h"
 #include "support/memory_blocks.h"
@@ -16,6 +19,7 @@ using namespace fmvm::test;
 
 namespace {
 
+constexpr std::chrono::milliseconds answer_limit{20};
 constexpr std::uint64_t disk_bytes = 3 * replay::disk_block_bytes - 512;
 
 struct Backup {
@@ -29,7 +33,7 @@ struct Backup {
         image = blocks.get();
         std::vector<StandbyDisks::Disk> list;
         list.push_back({"b.img", &backend, map.get(), std::move(blocks)});
-        disks.emplace(ram.memory(), std::move(list), VmId{}, 1);
+        disks.emplace(ram.memory(), std::move(list), VmId{}, 1, answer_limit);
     }
     // What a primary says whose disk is the same.
     replay::CheckMessage check(std::initializer_list<replay::BlockIndex> blocks) const {
@@ -149,6 +153,12 @@ TEST_CASE("standby disks: after a flush that failed nothing is trusted, whenever
         backup.backend.release_all();
         backup.disks.reset();
     }
+    SECTION("when they come to rest") {
+        REQUIRE(backup.replay_flush().ok());
+        CHECK_FALSE(backup.disks->at_rest());
+        backup.backend.release_all();
+        CHECK(backup.disks->at_rest());
+    }
     SECTION("at a takeover") {
         REQUIRE(backup.replay_flush().ok());
         backup.backend.release_all();
@@ -172,4 +182,40 @@ TEST_CASE("standby disks: a takeover waits for a flush, however long, and for no
     CHECK(backup.disks->take_over(2).value());
     CHECK(backup.map->label().role == replay::DiskRole::running);
     CHECK(backup.map->label().generation == 2);
+}
+
+TEST_CASE("standby disks: those with a flush in flight are not at rest, and nobody waits for it") {
+    Backup backup;
+    backup.begin();
+    const std::array<replay::BlockIndex, 3> blocks{0, 1, 2};
+    backup.map->clear(blocks);
+    CHECK(backup.disks->at_rest());
+    backup.backend.hold(true);
+    REQUIRE(backup.replay_flush().ok());
+    CHECK_FALSE(backup.disks->at_rest());
+    CHECK(backup.map->dirty().size() == 0);
+    std::this_thread::sleep_for(answer_limit);
+    CHECK_FALSE(backup.disks->at_rest());  // however long it takes
+    // They hold what they should, if the flush ends; but who knows that it does?
+    CHECK(backup.map->dirty().size() == 3);
+    CHECK(backup.map->label().role == replay::DiskRole::following);
+    SECTION("it is done after all") {
+        backup.backend.release_all();
+        CHECK(backup.disks->at_rest());
+        CHECK(backup.map->label().role == replay::DiskRole::following);
+    }
+    SECTION("it fails after all") {
+        backup.backend.judge([](const BlockOperation&) { return BlockStatus::io_error; });
+        backup.backend.release_all();
+        CHECK(backup.disks->at_rest());
+        CHECK(backup.map->label().role == replay::DiskRole::syncing);
+    }
+    CHECK(backup.map->dirty().size() == 3);
+}
+
+TEST_CASE("standby disks: a takeover of disks that were never equal is a fault of our own") {
+    Backup backup;
+    CHECK(aborts([&backup] { static_cast<void>(backup.disks->take_over(2)); }));
+    CHECK(aborts([&backup] { static_cast<void>(backup.disks->release()); }));
+    CHECK(aborts([&backup] { static_cast<void>(backup.disks->follow()); }));
 }

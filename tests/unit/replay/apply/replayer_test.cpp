@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <deque>
+#include <thread>
 
 #include "base/digest.h"
 #include "devices/block/uring_backend.h"
@@ -342,16 +343,32 @@ TEST_CASE("replayer: a flush that fails is found out, at the latest by sync") {
     }
 }
 
-TEST_CASE("replayer: a flush that takes long is waited for in pieces, and is no error") {
+TEST_CASE("replayer: a flush that takes long is no error to who does not say so") {
     Bench bench(std::chrono::milliseconds(1));
     bench.disks[0]->answers = false;
     Records records;
     records.add(BlockOp::flush, 0, 0);
     REQUIRE(bench.replay(records) == "");
-    for (int i = 0; i < 5; ++i)
-        CHECK_FALSE(bench.replayer->wait_idle(std::chrono::milliseconds(2)).value());
-    bench.disks[0]->answers = true;
-    CHECK(bench.replayer->wait_idle(std::chrono::milliseconds(2)).value());
+    for (int i = 0; i < 5; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        CHECK(bench.replayer->poll().ok());
+        CHECK_FALSE(bench.replayer->is_idle());
+    }
+    SECTION("it ends") {
+        bench.disks[0]->answers = true;
+        CHECK(bench.replayer->poll().ok());
+        CHECK(bench.replayer->is_idle());
+    }
+    SECTION("it is given up") {
+        CHECK_FALSE(bench.replayer->poll_in_time().ok());
+        CHECK(bench.replayer->gave_up_on_flush());
+        CHECK_FALSE(bench.replayer->is_idle());
+        bench.disks[0]->judge([](const BlockOperation&) { return BlockStatus::io_error; });
+        bench.disks[0]->answers = true;
+        CHECK_FALSE(bench.replayer->poll_in_time().ok());
+        CHECK(bench.replayer->is_idle());
+        CHECK_FALSE(bench.replayer->gave_up_on_flush());  // it has failed after all
+    }
 }
 
 TEST_CASE("replayer: a flush that came during another is carried out behind it, unasked") {
@@ -373,7 +390,9 @@ TEST_CASE("replayer: a flush that came during another is carried out behind it, 
     REQUIRE(bench.replayer->poll().ok());
     CHECK(flushes == 1);
     CHECK(bench.disks[0]->held().size() == 1);
-    CHECK(bench.replayer->wait_idle(std::chrono::milliseconds(2)).value());
+    CHECK_FALSE(bench.replayer->is_idle());
+    REQUIRE(bench.replayer->poll().ok());
+    CHECK(bench.replayer->is_idle());
     CHECK(flushes == 2);
 }
 

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// A backup's connection to its primary: what lives as long as the connection does.
+//
+// Threads: the replication thread.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lockstep/channel/channel.h"
+#include "lockstep/channel/failure_detector.h"
+#include "lockstep/wire/messages.h"
+#include "lockstep/wire/outgoing_message.h"
+
+namespace fmvm::lockstep {
+
+class PrimaryLink {
+  public:
+    using TimePoint = std::chrono::steady_clock::time_point;
+
+    // Somebody has connected, and has a limited time to say who it is, however lively it is.
+    PrimaryLink(std::unique_ptr<Channel> channel, TimePoint now);
+
+    // From now on `user` is told.
+    void start(ChannelUser& user) { channel_->start(user); }
+    // The primary hears from this side at least this often from now on.
+    void keep_alive(std::chrono::milliseconds interval);
+    // The hello is accepted: from now on any sign of life counts. What waits to be sent may wait.
+    void accept(std::chrono::milliseconds lost_after, TimePoint now);
+
+    bool is_lost(TimePoint now) { return detector_.is_lost(now, last_heard()); }
+    // When is_lost() is to be asked next, or earlier.
+    TimePoint next_look() const { return detector_.next_look(last_heard()); }
+    // The primary leaves unread more than it may.
+    bool is_clogged() const { return channel_->queued_bytes() > queue_limit_; }
+    // The primary, for messages.
+    const std::string& peer() const { return peer_; }
+
+    template <typename Message>
+    void send(const Message& message) {
+        channel_->send(Message::type, message.encode());
+    }
+    void send(FrameType type, Body body) { channel_->send(type, std::move(body)); }
+    void send(std::vector<OutgoingMessage> messages);
+    // Sends what waits, then closes. The user is not told anything any more.
+    void close() { channel_->close(); }
+    // Says why, then closes.
+    void refuse(const std::string& reason);
+
+  private:
+    TimePoint last_heard() const;
+
+    std::unique_ptr<Channel> channel_;
+    const std::string peer_;
+    FailureDetector detector_;
+    std::size_t queue_limit_ = channel_high_water;  // bytes
+    bool accepted_ = false;
+};
+
+}  // namespace fmvm::lockstep

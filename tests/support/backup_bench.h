@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Backup on the workbench: its primary, clock, machine, disks and arbiter do what the test says.
+#pragma once
+
+#include <array>
+#include <catch2/catch.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/digest.h"
+#include "lockstep/backup/backup.h"
+
+namespace fmvm::test {
+
+// What the other end of a connection has seen of this side.
+struct PrimarySide {
+    std::vector<lockstep::FrameType> got;
+    std::string refusal;  // the last
+    bool closed = false;
+    std::size_t unread = 0;  // bytes
+};
+
+class BenchChannel : public lockstep::Channel {
+  public:
+    BenchChannel(std::shared_ptr<PrimarySide> primary, const lockstep::BackupHost::TimePoint& now)
+        : primary_(std::move(primary)), now_(now) {}
+
+    void start(lockstep::ChannelUser&) override {}
+    std::uint64_t send(lockstep::FrameType type, lockstep::GatheredBody body) override {
+        primary_->got.push_back(type);
+        if (type == lockstep::FrameType::refuse)
+            primary_->refusal = lockstep::RefuseMessage::decode(body.flat()).value().reason;
+        return 0;
+    }
+    std::uint64_t send_with_next(lockstep::FrameType type, lockstep::GatheredBody body) override {
+        return send(type, std::move(body));
+    }
+    void keep_alive(std::chrono::milliseconds, lockstep::Heartbeat::Role) override {}
+    lockstep::BackupHost::TimePoint last_heard() const override { return now_; }  // it is lively
+    std::size_t queued_bytes() const override { return primary_->unread; }
+    void close() override { primary_->closed = true; }
+    std::string peer() const override { return "the primary"; }
+
+  private:
+    const std::shared_ptr<PrimarySide> primary_;
+    const lockstep::BackupHost::TimePoint& now_;
+};
+
+class BenchRam : public lockstep::ShadowRam {
+  public:
+    std::uint64_t page_count() const override { return pages_.size(); }
+    std::span<std::uint8_t, page_size> page(PageIndex index) override { return pages_[index]; }
+
+  private:
+    alignas(page_size) std::array<std::array<std::uint8_t, page_size>, 3> pages_{};
+};
+
+// Disks that are equal from the first; `flushing`: what was replayed is not done with.
+class BenchDisks : public lockstep::ShadowDisks {
+  public:
+    bool flushing = false;
+    bool failed = false;
+    bool fails_to_mark = false;
+    bool released = false;
+
+    std::vector<lockstep::OutgoingMessage> known() override { return {}; }
+    Result<std::vector<lockstep::OutgoingMessage>> message(const lockstep::Frame&) override {
+        return std::vector<lockstep::OutgoingMessage>{};
+    }
+    bool equal() const override { return true; }
+    Result<void> follow() override { return {}; }
+    Result<void> check(const replay::BlockRecord&) const override { return {}; }
+    Result<void> mark(std::span<const replay::BlockRecord>) override { return outcome(); }
+    Result<void> replay(std::span<const replay::BlockRecord>) override { return outcome(); }
+    Result<bool> idle() override {
+        if (failed) return Error("the disk has failed");
+        return !flushing;
+    }
+    bool at_rest() override { return !flushing; }
+    Result<void> check(const replay::CheckMessage&) const override { return {}; }
+    Result<void> compare(const replay::CheckMessage&) override { return outcome(); }
+    Result<void> sync() override { return outcome(); }
+    Result<void> release() override {
+        released = true;
+        return {};
+    }
+
+  private:
+    Result<void> outcome() const {
+        return failed ? Result<void>(Error("the disk has failed")) : Result<void>{};
+    }
+};
+
+class BackupBench : public lockstep::BackupHost {
+  public:
+    using State = lockstep::BackupState;
+
+    // Somebody connects.
+    std::shared_ptr<PrimarySide> connect() {
+        auto side = std::make_shared<PrimarySide>();
+        backup.connected(std::make_unique<BenchChannel>(side, now_));
+        return side;
+    }
+    void say(lockstep::FrameType type, const lockstep::Body& body = {}) {
+        backup.frame_received({type, Buffer(body.begin(), body.end()), digest_of(body)});
+    }
+    template <typename Message>
+    void say(const Message& message) {
+        say(Message::type, message.encode());
+    }
+
+    // The primary says all that brings this side to `state`, from listening.
+    void bring_to(State state);
+    void hello();
+    void commit(lockstep::EpochId epoch);
+    void answer(Result<lockstep::Claim> claim) {
+        REQUIRE(claims == 1);
+        claims = 0;
+        backup.claimed(std::move(claim));
+    }
+    void pass(std::chrono::milliseconds time) {
+        now_ += time;
+        if (now_ >= backup.deadline()) backup.tick();
+    }
+
+    TimePoint now() override { return now_; }
+    Result<Prepared> prepare(const lockstep::HelloMessage&) override {
+        ram_ = std::make_unique<BenchRam>();
+        return Prepared{ram_.get(), &disks};
+    }
+    Result<void> check(std::span<const std::uint8_t>) override { return {}; }
+    void discard() override {
+        REQUIRE(ram_);
+        ram_.reset();
+        ++discarded;
+    }
+    void claim(lockstep::Generation generation) override {
+        CHECK(generation == 2);
+        ++claims;
+    }
+    Result<bool> take_disks(lockstep::Generation) override {
+        if (cannot_run) return Error("it cannot run");
+        return disks_free;
+    }
+    Result<void> take_over(const lockstep::Shadow& shadow, lockstep::Generation) override {
+        CHECK(shadow.committed() != 0);
+        return {};
+    }
+    void guest_ended(const std::string&) override { ended = true; }
+    void failed(const std::string& why) override { failure = why; }
+
+    BenchDisks disks;
+    std::shared_ptr<PrimarySide> primary;  // the last that said hello
+    unsigned claims = 0;                   // that were not answered
+    unsigned discarded = 0;
+    bool disks_free = true;
+    bool cannot_run = false;
+    bool ended = false;
+    std::string failure;
+    lockstep::Backup backup{*this};
+
+  private:
+    TimePoint now_{std::chrono::seconds(1000)};
+    std::unique_ptr<BenchRam> ram_;
+};
+
+inline void BackupBench::hello() {
+    primary = connect();
+    lockstep::HelloMessage hello;
+    hello.generation = 1;
+    hello.heartbeat_ms = 50;
+    hello.lost_after_ms = 200;
+    hello.shape.memory_bytes = 8 * mib;
+    hello.shape.vcpus = 1;
+    say(hello);
+    REQUIRE(backup.state() == State::receiving);
+}
+
+inline void BackupBench::commit(lockstep::EpochId epoch) {
+    lockstep::CommitMessage commit;
+    commit.epoch = epoch;
+    const lockstep::StateMessage state{epoch, lockstep::StateEncoding::whole, {1, 2, 3}};
+    commit.digest = lockstep::chain_digest(0, digest_of(state.encode()));
+    say(state);
+    say(commit);
+}
+
+inline void BackupBench::bring_to(State state) {
+    using enum lockstep::BackupState;
+    if (state == listening) return;
+    if (state == greeting) {
+        primary = connect();
+        return;
+    }
+    hello();
+    if (state == discarding) disks.flushing = true;
+    if (state == discarding) return backup.channel_lost("the line is cut");
+    if (state == receiving) return;
+    commit(1);
+    if (state == following) return;
+    if (state == finished) return say(lockstep::EndedMessage{"powered off"});
+    disks.flushing = state == awaiting_flush;
+    say(lockstep::SwitchOverMessage{1});
+    if (state == awaiting_flush || state == deciding) return;
+    disks_free = state != awaiting_disks;
+    answer(lockstep::Claim::won);
+}
+
+}  // namespace fmvm::test

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// A backup's waits, ends and refusals, each for itself. (What becomes of both sides under faults:
+// the simulation.)
+#include "lockstep/backup/backup.h"
+
+#include <catch2/catch.hpp>
+
+#include "support/backup_bench.h"
+#include "support/death.h"
+
+using namespace fmvm;
+using namespace fmvm::lockstep;
+using namespace fmvm::test;
+using namespace std::chrono_literals;
+
+using State = BackupState;
+
+namespace {
+
+bool got(const PrimarySide& primary, FrameType type) {
+    return std::ranges::count(primary.got, type) != 0;
+}
+
+}  // namespace
+
+TEST_CASE("backup: it takes over from a primary that hands over") {
+    BackupBench bench;
+    for (const State state : {State::greeting, State::receiving, State::following,
+                              State::awaiting_flush, State::deciding, State::awaiting_disks,
+                              State::discarding, State::running, State::finished}) {
+        BackupBench other;
+        other.bring_to(state);
+        CHECK(other.backup.state() == state);
+    }
+    bench.bring_to(State::running);
+    CHECK(got(*bench.primary, FrameType::welcome));
+    CHECK(got(*bench.primary, FrameType::ack));
+    CHECK(got(*bench.primary, FrameType::switched));
+    CHECK(bench.primary->closed);
+}
+
+TEST_CASE("backup: a message that does not fit refuses the primary, and nothing else happens") {
+    constexpr State with_primary[] = {State::greeting, State::receiving, State::following,
+                                      State::awaiting_flush, State::deciding};
+    for (const State state : with_primary) {
+        for (unsigned number = 1; number < 40; ++number) {
+            const auto type = static_cast<FrameType>(number);
+            if (check_turn(type, state).ok()) continue;
+            BackupBench bench;
+            bench.bring_to(state);
+            const unsigned claims = bench.claims;
+            bench.say(type);
+            CHECK(bench.primary->refusal == check_turn(type, state).error().message());
+            CHECK(bench.primary->closed);
+            CHECK_FALSE(got(*bench.primary, FrameType::unfit));
+            // As if the connection had been cut at that moment.
+            const bool whole = state != State::greeting && state != State::receiving;
+            CHECK(bench.backup.state() == (whole ? State::deciding : State::listening));
+            CHECK(bench.claims == (whole ? 1 : claims));
+        }
+    }
+}
+
+TEST_CASE("backup: a primary that hands over is not replaced before the disks are flushed") {
+    BackupBench bench;
+    bench.bring_to(State::awaiting_flush);
+    CHECK(bench.claims == 0);
+    bench.pass(2ms);
+    CHECK(bench.backup.state() == State::awaiting_flush);
+    SECTION("the flush is done") {
+        bench.disks.flushing = false;
+        bench.pass(2ms);
+        CHECK(bench.backup.state() == State::deciding);
+        CHECK(bench.claims == 1);
+    }
+    SECTION("the primary is lost, and cannot keep the guest") {
+        bench.backup.channel_lost("the line is cut");
+        CHECK(bench.backup.state() == State::deciding);
+        CHECK(bench.claims == 1);
+    }
+    SECTION("the flush fails") {
+        bench.disks.flushing = false;
+        bench.disks.failed = true;
+        bench.pass(2ms);
+        CHECK(bench.backup.state() == State::listening);
+        CHECK(bench.claims == 0);
+        CHECK(got(*bench.primary, FrameType::unfit));
+        CHECK(bench.primary->closed);
+    }
+}
+
+TEST_CASE("backup: an arbiter that cannot answer is asked again, and a disk looked at again") {
+    BackupBench bench;
+    bench.bring_to(State::following);
+    bench.backup.channel_lost("the line is cut");
+    bench.answer(Error("the arbiter's mount is gone"));
+    CHECK(bench.backup.state() == State::deciding);
+    bench.pass(499ms);
+    CHECK(bench.claims == 0);
+    SECTION("the disks are well") {
+        bench.pass(1ms);
+        CHECK(bench.claims == 1);
+        bench.answer(Claim::lost);
+        CHECK(bench.backup.state() == State::listening);
+        CHECK(bench.discarded == 1);
+    }
+    SECTION("a disk has failed meanwhile") {
+        bench.disks.failed = true;
+        bench.pass(1ms);
+        CHECK(bench.claims == 0);
+        CHECK(bench.backup.state() == State::listening);
+    }
+}
+
+TEST_CASE("backup: who has won waits for its disks, and tells who connects") {
+    BackupBench bench;
+    bench.bring_to(State::awaiting_disks);
+    CHECK(bench.backup.deadline() == bench.now() + 2ms);
+    CHECK(bench.connect()->refusal ==
+          "the guest is being taken over here; this is no backup any more");
+    SECTION("they are free at last") {
+        bench.disks_free = true;
+        bench.pass(2ms);
+        CHECK(bench.backup.state() == State::running);
+    }
+    SECTION("the guest cannot run") {
+        bench.cannot_run = true;
+        bench.pass(2ms);
+        CHECK(bench.backup.state() == State::finished);
+        CHECK(bench.failure == "it cannot run");
+    }
+    CHECK(bench.discarded == 0);
+    CHECK(bench.backup.deadline() == BackupHost::TimePoint::max());
+}
+
+TEST_CASE(
+    "backup: a copy is not destroyed while its disks are at work, and nobody waits for them") {
+    BackupBench bench;
+    SECTION("before the first commit") {
+        bench.bring_to(State::receiving);
+        bench.disks.flushing = true;
+        bench.backup.channel_lost("the line is cut");
+    }
+    SECTION("after a claim that was lost") {
+        bench.bring_to(State::following);
+        bench.disks.flushing = true;
+        bench.backup.channel_lost("the line is cut");
+        bench.answer(Claim::lost);
+    }
+    SECTION("when a disk has failed") {
+        bench.bring_to(State::following);
+        bench.disks.flushing = bench.disks.failed = true;
+        bench.commit(2);
+        CHECK(got(*bench.primary, FrameType::unfit));
+    }
+    for (unsigned i = 0; i < 10000; ++i)
+        bench.pass(2ms);
+    CHECK(bench.backup.state() == State::discarding);
+    CHECK(bench.discarded == 0);
+    CHECK(bench.connect()->refusal ==
+          "this backup's disks still work on what the primary before sent; try again");
+    bench.disks.flushing = false;
+    bench.pass(2ms);
+    CHECK(bench.discarded == 1);
+    CHECK(bench.backup.state() == State::listening);
+    bench.disks.failed = false;
+    bench.bring_to(State::following);
+}
+
+TEST_CASE("backup: an unfit copy is told of and never taken over") {
+    BackupBench bench;
+    bench.bring_to(State::following);
+    bench.disks.failed = true;
+    SECTION("by an epoch") {
+        bench.commit(2);
+    }
+    SECTION("by a comparison") {
+        bench.say(FrameType::disk_check, replay::CheckMessage{1, 1, 0, {{0, 0}}}.encode());
+    }
+    CHECK(bench.primary->got.back() == FrameType::refuse);
+    CHECK(got(*bench.primary, FrameType::unfit));
+    CHECK(bench.claims == 0);
+    CHECK(bench.backup.state() == State::listening);
+}
+
+TEST_CASE("backup: a guest's end gives the disks back, if this side followed it") {
+    BackupBench bench;
+    const bool followed = GENERATE(true, false);
+    bench.bring_to(followed ? State::following : State::receiving);
+    bench.say(EndedMessage{"powered off"});
+    CHECK(bench.ended);
+    CHECK(bench.disks.released == followed);
+    CHECK(bench.backup.state() == State::finished);
+    CHECK(bench.connect()->refusal != "");
+}
+
+TEST_CASE("backup: a stranger has a second to say who it is, however lively") {
+    BackupBench bench;
+    bench.bring_to(State::greeting);
+    for (unsigned i = 0; i < 9; ++i)
+        bench.pass(100ms);
+    CHECK(bench.backup.state() == State::greeting);
+    bench.pass(100ms);
+    CHECK(bench.backup.state() == State::listening);
+}
+
+TEST_CASE("backup: a primary that reads nothing is refused") {
+    BackupBench bench;
+    bench.bring_to(State::following);
+    bench.primary->unread = channel_high_water + 1;
+    bench.say(HeartbeatMessage{});
+    CHECK(bench.primary->refusal == "it does not read what it is told");
+}
+
+TEST_CASE("backup: an answer of the arbiter that nobody asked for is a fault of our own") {
+    for (const State state : {State::listening, State::following, State::awaiting_disks}) {
+        CHECK(aborts([state] {
+            BackupBench bench;
+            bench.bring_to(state);
+            bench.backup.claimed(Claim::won);
+        }));
+    }
+}
