@@ -30,18 +30,19 @@ bool conflict(const BlockOperation& one, const BlockOperation& other) {
 
 RecordingBackend::RecordingBackend(EventLoop& loop, GuestMemory& memory, BlockLog& log,
                                    std::uint8_t disk, std::unique_ptr<BlockBackend> inner)
-    : loop_(loop),
+    : ForwardingBackend(std::move(inner)),
+      loop_(loop),
       memory_(memory),
       log_(log),
       disk_(disk),
-      self_(std::make_shared<RecordingBackend*>(this)),
-      inner_(std::move(inner)) {
+      self_(std::make_shared<RecordingBackend*>(this)) {
     log_.add_backend(*this);
 }
 
 RecordingBackend::~RecordingBackend() {
     log_.remove_backend(*this);
     *self_ = nullptr;
+    destroy_inner();
 }
 
 void RecordingBackend::submit(BlockOperation& operation) {
@@ -51,12 +52,7 @@ void RecordingBackend::submit(BlockOperation& operation) {
 }
 
 RecordingBackend::Tracked& RecordingBackend::track(BlockOperation& operation) {
-    if (unused_.empty()) {
-        pool_.push_back(std::make_unique<Tracked>());
-        unused_.push_back(pool_.back().get());
-    }
-    Tracked& tracked = *unused_.back();
-    unused_.pop_back();
+    Tracked& tracked = pool_.take();
     tracked.op = operation.op;
     tracked.offset = operation.offset;
     tracked.length = operation.length;
@@ -91,12 +87,12 @@ bool RecordingBackend::start(Tracked& tracked) {
     if (tracked.captured && tracked.op == BlockOp::flush) crash_point("before-flush");
     tracked.place = started_.size();
     started_.push_back(&tracked);
-    inner_->submit(tracked);
+    inner().submit(tracked);
     return true;
 }
 
 void RecordingBackend::flush_submissions() {
-    inner_->flush_submissions();
+    inner().flush_submissions();
     if (log_.phase_ == BlockLog::Phase::recording) crash_point("requests-in-flight");
 }
 
@@ -139,11 +135,11 @@ void RecordingBackend::start_waiting() {
         i = 0;
     }
     starting_ = false;
-    if (any) inner_->flush_submissions();
+    if (any) inner().flush_submissions();
 }
 
 bool RecordingBackend::poll_completions() {
-    const bool any = inner_->poll_completions();
+    const bool any = inner().poll_completions();
     if (!waiting_.empty()) start_waiting();
     return any;
 }
@@ -155,7 +151,7 @@ void RecordingBackend::withdraw() {
         release(*tracked);
         original.complete(BlockStatus::io_error);
     }
-    inner_->withdraw();
+    inner().withdraw();
 }
 
 void RecordingBackend::wake() {
@@ -218,7 +214,7 @@ std::vector<FilledPage> RecordingBackend::filled_pages(const Tracked& tracked) c
 }
 
 bool RecordingBackend::is_filled_whole(const Tracked& tracked, const GuestPiece& piece) const {
-    return piece.length == page_size && (tracked.offset + piece.at) % inner_->block_size() == 0;
+    return piece.length == page_size && (tracked.offset + piece.at) % inner().block_size() == 0;
 }
 
 // The log names the pages that the read filled whole; they are not marked, so that the cut can tell
@@ -254,7 +250,7 @@ void RecordingBackend::release(Tracked& tracked) {
     tracked.write.reset();
     tracked.bounce = Payload();
     tracked.buffers.clear();
-    unused_.push_back(&tracked);
+    pool_.give_back(tracked);
 }
 
 void RecordingBackend::forget_captures() {

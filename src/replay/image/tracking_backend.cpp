@@ -5,19 +5,21 @@
 
 namespace fmvm::replay {
 
-// The inner request of a change or a flush.
+// What is handed down in the place of a change or a flush.
 struct TrackingBackend::Tracked : BlockOperation {
     BlockOperation* original = nullptr;
 };
 
 TrackingBackend::TrackingBackend(std::unique_ptr<BlockBackend> inner, DirtyBlockMap& map)
-    : map_(map), inner_(std::move(inner)) {}
+    : ForwardingBackend(std::move(inner)), map_(map) {}
 
-TrackingBackend::~TrackingBackend() = default;
+TrackingBackend::~TrackingBackend() {
+    destroy_inner();
+}
 
 void TrackingBackend::submit(BlockOperation& operation) {
     if (operation.op == BlockOp::read) {
-        inner_->submit(operation);
+        inner().submit(operation);
         return;
     }
     const Result<void> marked =
@@ -28,16 +30,11 @@ void TrackingBackend::submit(BlockOperation& operation) {
         operation.complete(BlockStatus::io_error);
         return;
     }
-    inner_->submit(wrap(operation));
+    inner().submit(wrap(operation));
 }
 
 TrackingBackend::Tracked& TrackingBackend::wrap(BlockOperation& operation) {
-    if (unused_.empty()) {
-        pool_.push_back(std::make_unique<Tracked>());
-        unused_.push_back(pool_.back().get());
-    }
-    Tracked& tracked = *unused_.back();
-    unused_.pop_back();
+    Tracked& tracked = pool_.take();
     static_cast<BlockOperation&>(tracked) = operation;
     tracked.owner = this;
     tracked.original = &operation;
@@ -46,9 +43,10 @@ TrackingBackend::Tracked& TrackingBackend::wrap(BlockOperation& operation) {
 
 void TrackingBackend::complete(BlockOperation& operation, BlockStatus status) {
     auto& tracked = static_cast<Tracked&>(operation);
+    BlockOperation& original = *tracked.original;
     settle(tracked, status);
-    unused_.push_back(&tracked);
-    tracked.original->complete(status);
+    pool_.give_back(tracked);
+    original.complete(status);
 }
 
 void TrackingBackend::settle(const BlockOperation& operation, BlockStatus status) {
