@@ -36,11 +36,11 @@ RecordingBackend::RecordingBackend(EventLoop& loop, GuestMemory& memory, BlockLo
       log_(log),
       disk_(disk),
       self_(std::make_shared<RecordingBackend*>(this)) {
-    log_.add_backend(*this);
+    log_.add_disk(*this);
 }
 
 RecordingBackend::~RecordingBackend() {
-    log_.remove_backend(*this);
+    log_.remove_disk(*this);
     *self_ = nullptr;
     destroy_inner();
 }
@@ -66,7 +66,7 @@ RecordingBackend::Tracked& RecordingBackend::track(BlockOperation& operation) {
 // In the order in which the guest asked, wherever that matters.
 bool RecordingBackend::must_wait(const Tracked& tracked) const {
     if (!tracked.captured) return false;
-    if (log_.budget_->is_exceeded()) return true;
+    if (log_.is_full()) return true;
     if (tracked.op == BlockOp::flush) return false;
     const auto conflicts = [&tracked](const Tracked* other) { return conflict(tracked, *other); };
     for (const Tracked* other : waiting_) {
@@ -93,23 +93,23 @@ bool RecordingBackend::start(Tracked& tracked) {
 
 void RecordingBackend::flush_submissions() {
     inner().flush_submissions();
-    if (log_.phase_ == BlockLog::Phase::recording) crash_point("requests-in-flight");
+    if (log_.phase() == BlockLog::Phase::recording) crash_point("requests-in-flight");
 }
 
 bool RecordingBackend::capture_write(Tracked& tracked) {
-    std::optional<Payload> bytes = log_.budget_->take(tracked.length);
+    std::optional<Payload> bytes = log_.allocate(tracked.length);
     if (!bytes) return false;
     gather(tracked.buffers, bytes->bytes().data());
     tracked.buffers.assign(1, {bytes->bytes().data(), tracked.length});
     tracked.write = std::make_shared<WritePayload>();
     tracked.write->bytes = std::move(*bytes);
     tracked.write->segments = tracked.original->segments;
-    tracked.write->taken_after = log_.next_sequence_ - 1;
+    tracked.write->taken_after = log_.last_sequence();
     return true;
 }
 
 bool RecordingBackend::redirect_read(Tracked& tracked) {
-    std::optional<Payload> bytes = log_.budget_->take(tracked.length);
+    std::optional<Payload> bytes = log_.allocate(tracked.length);
     if (!bytes) return false;
     tracked.buffers.assign(1, {bytes->bytes().data(), tracked.length});
     tracked.bounce = std::move(*bytes);
@@ -181,7 +181,7 @@ void RecordingBackend::deliver_read(const Tracked& tracked) {
 }
 
 void RecordingBackend::log(Tracked& tracked, BlockStatus status) {
-    if (!log_.takes(tracked.op) && !log_.feeds_recorder()) return;
+    if (!log_.wants(tracked.op)) return;
     LoggedRequest request;
     if (tracked.op == BlockOp::read) {
         if (status != BlockStatus::ok || is_doubtful(tracked)) return;

@@ -7,7 +7,7 @@
 // disk gave, and nothing changes guest RAM unseen while a read is under way. Requests that overlap
 // one before them wait for it, because the log is in the order of completion.
 //
-// Threads: the loop thread, but for wake() (any).
+// Threads: as BlockBackend; for the log as CapturedDisk.
 #pragma once
 
 #include <deque>
@@ -22,7 +22,9 @@
 
 namespace fmvm::replay {
 
-class RecordingBackend : public ForwardingBackend, private BlockOperationOwner {
+class RecordingBackend : public ForwardingBackend,
+                         private BlockOperationOwner,
+                         private CapturedDisk {
   public:
     // disk: the disk's number. Loop, memory and log outlive this.
     RecordingBackend(EventLoop& loop, GuestMemory& memory, BlockLog& log, std::uint8_t disk,
@@ -35,7 +37,6 @@ class RecordingBackend : public ForwardingBackend, private BlockOperationOwner {
     void withdraw() override;
 
   private:
-    friend class BlockLog;
     struct Tracked;
     struct Range {
         std::uint64_t offset;
@@ -43,11 +44,9 @@ class RecordingBackend : public ForwardingBackend, private BlockOperationOwner {
     };
     static constexpr std::size_t doubtful_max = 64;
 
-    // For the log. While the loop stands:
-    void forget_captures();
-    void add_writes_in_flight(std::vector<std::shared_ptr<WritePayload>>& writes) const;
-    // Requests that waited for room may go on.
-    void wake();
+    void forget_captures() override;
+    void add_writes_in_flight(std::vector<std::shared_ptr<WritePayload>>& writes) const override;
+    void wake() override;
 
     Tracked& track(BlockOperation& operation);
     bool must_wait(const Tracked& tracked) const;
