@@ -44,16 +44,16 @@ TrackingBackend::Tracked& TrackingBackend::wrap(BlockOperation& operation) {
 void TrackingBackend::complete(BlockOperation& operation, BlockStatus status) {
     auto& tracked = static_cast<Tracked&>(operation);
     BlockOperation& original = *tracked.original;
-    settle(tracked, status);
+    tell_map(tracked, status);
     pool_.give_back(tracked);
     original.complete(status);
 }
 
-void TrackingBackend::settle(const BlockOperation& operation, BlockStatus status) {
+void TrackingBackend::tell_map(const BlockOperation& operation, BlockStatus status) {
     // What the kernel refused as a whole has changed nothing.
     const bool failed = status == BlockStatus::io_error;
     if (changes_disk(operation.op)) {
-        map_.settle(operation.offset, operation.length, failed);
+        map_.end_change(operation.offset, operation.length, failed);
     } else if (failed) {
         const Result<void> marked = map_.flush_failed();
         if (!marked.ok()) log::error("disk", "{}", marked.error().message());

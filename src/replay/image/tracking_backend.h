@@ -26,7 +26,7 @@ class TrackingBackend : public ForwardingBackend, private BlockOperationOwner {
     struct Tracked;
     void complete(BlockOperation& operation, BlockStatus status) override;
     Tracked& wrap(BlockOperation& operation);
-    void settle(const BlockOperation& operation, BlockStatus status);
+    void tell_map(const BlockOperation& operation, BlockStatus status);
 
     DirtyBlockMap& map_;
     bool told_ = false;  // that writes fail

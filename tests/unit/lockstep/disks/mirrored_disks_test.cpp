@@ -37,7 +37,7 @@ struct Mirrored {
     void change(std::initializer_list<replay::BlockIndex> changed) {
         for (const replay::BlockIndex block : changed) {
             REQUIRE(map->mark(block * replay::disk_block_bytes, 512).ok());
-            map->settle(block * replay::disk_block_bytes, 512, false);
+            map->end_change(block * replay::disk_block_bytes, 512, false);
         }
     }
     std::vector<replay::BlockIndex> dirty() const {

@@ -45,7 +45,7 @@ struct Disks {
         *images[disk]->at(block) ^= 0x55;
     }
     void end_write(BlockIndex block, std::size_t disk = 0) {
-        maps[disk]->settle(block * disk_block_bytes, 512, false);
+        maps[disk]->end_change(block * disk_block_bytes, 512, false);
     }
     void write(BlockIndex block, std::size_t disk = 0) {
         begin_write(block, disk);
