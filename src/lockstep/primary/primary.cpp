@@ -167,7 +167,7 @@ bool Primary::copy_step() {
 
 bool Primary::follow_step() {
     if (packing_) {
-        OutgoingMessage piece = source_.next_piece();
+        OutgoingMessage piece = source_.next_message();
         crash_point("mid-pages");
         if (piece.empty()) {
             send_rest_of_checkpoint();
@@ -199,7 +199,7 @@ bool Primary::may_settle() const {
 }
 
 bool Primary::is_settling() {
-    return may_settle() && !source_.settle();
+    return may_settle() && !source_.finish_last_requests();
 }
 
 std::optional<Primary::TimePoint> Primary::waiting_since() const {
@@ -212,7 +212,7 @@ std::optional<Primary::TimePoint> Primary::waiting_since() const {
 void Primary::cut() {
     const TimePoint before = std::exchange(cut_began_, host_.now());
     interval_ = epoch_ == 0 ? TimePoint::duration{} : cut_began_ - before;
-    const bool settled = ending_ != Ending::guest_end || source_.settle();
+    const bool settled = ending_ != Ending::guest_end || source_.finish_last_requests();
     last_cut_ = ending_ != Ending::none && (settled || !may_settle());
     if (last_cut_ && !settled) {
         log::warning(

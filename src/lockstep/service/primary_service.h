@@ -15,6 +15,7 @@
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/channel/tcp_channel.h"
 #include "lockstep/checkpoint/checkpointer.h"
+#include "lockstep/disks/no_disks.h"
 #include "lockstep/primary/primary.h"
 #include "lockstep/service/replication_thread.h"
 #include "vmm/machine/machine.h"
@@ -42,7 +43,7 @@ class PrimaryService : public PrimaryHost {
         Machine& machine;
         ConsoleGate& gate;
         std::vector<WriteGate*> write_gates;
-        PrimaryDisks* disks = nullptr;  // of which the backup has its own; null: none
+        PrimaryDisks* disks = nullptr;  // those of which the backup has its own; null: none
     };
     // generation: this side's own, told whoever shares it, also after the service is gone.
     static Result<std::unique_ptr<PrimaryService>> create(
@@ -105,6 +106,8 @@ class PrimaryService : public PrimaryHost {
 
     ReplicationThread thread_;  // first: sockets must go before its context
     const Guest guest_;
+    NoDisks no_disks_;
+    PrimaryDisks& disks_;  // of guest_, or none
     const std::shared_ptr<Arbiter> arbiter_;
     PrimaryServiceOptions options_;
     Drain drain_;
