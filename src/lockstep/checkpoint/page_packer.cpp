@@ -107,7 +107,7 @@ PageEncoding PagePacker::append(const StagedCut::Page& staged, PageBytes now,
 // What the backup has of this page from now on.
 void PagePacker::keep_copy(const StagedCut::Page& staged) {
     const bool in_store = staged.slot != PageStore::none;
-    if (in_store && hot_.is_warm(staged.page)) {
+    if (in_store && hot_.wants_copy(staged.page)) {
         copies_.keep(staged.page, staged.slot);
     } else {
         copies_.drop(staged.page);
