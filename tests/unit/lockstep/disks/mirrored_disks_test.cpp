@@ -121,6 +121,10 @@ TEST_CASE("mirrored disks: what was cut and never committed stays marked") {
     mirrored.disks->committed(1);
     mirrored.disks->end();
     CHECK(mirrored.dirty() == Blocks{2, 5});
+    mirrored.begin();  // the next connection begins with no epoch
+    mirrored.cut(1);
+    mirrored.disks->committed(1);
+    CHECK(mirrored.dirty().empty());
 }
 
 TEST_CASE(
