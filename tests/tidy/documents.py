@@ -18,8 +18,7 @@ TO_COME = {
     "devices/net",
     "base/durable_file", "base/field_list.h", "base/state_machine.h", "base/timers.h",
     "lockstep/backup/backup_state", "lockstep/backup/followed_guest", "lockstep/backup/primary_link",
-    "lockstep/backup/staged_epoch", "lockstep/checkpoint/initial_copy", "lockstep/checkpoint/page_packer",
-    "lockstep/checkpoint/staged_cut", "lockstep/disks/disk_resync", "lockstep/primary/ending",
+    "lockstep/backup/staged_epoch", "lockstep/primary/ending",
     "lockstep/primary/epoch_sender", "lockstep/primary/link.h", "lockstep/primary/primary_state",
     "vmm/loop/task_scope.h",
 }
