@@ -163,10 +163,12 @@ Result<void> Checkpointer::take_dirty_set() {
 }
 
 void Checkpointer::stage_pages() {
+    const PageSet& dirty = protection_->dirty;
+    const std::uint64_t found = dirty.size();
+    cut_.report.pages_found = found;
     protection_->packer.begin_epoch();
-    protection_->packer.make_room(protection_->dirty);
-    staged_.stage(protection_->dirty);
-    cut_.report.pages_found = staged_.size();
+    protection_->packer.make_room(dirty, found);
+    staged_.stage(dirty, found);
 }
 
 // From the first cut on, output waits for its epoch's commit. Before it, nobody could contradict

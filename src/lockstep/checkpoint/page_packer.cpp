@@ -28,8 +28,8 @@ PagePacker::PagePacker(std::shared_ptr<PageStore> store, std::uint64_t page_coun
       hot_(page_count, options.hot_pages_max),
       copies_(*store_, page_count) {}
 
-void PagePacker::make_room(const PageSet& dirty) {
-    copies_.make_room(dirty.size(), [&dirty](PageIndex page) { return dirty.contains(page); });
+void PagePacker::make_room(const PageSet& dirty, std::uint64_t count) {
+    copies_.make_room(count, [&dirty](PageIndex page) { return dirty.contains(page); });
 }
 
 void PagePacker::begin_epoch() {

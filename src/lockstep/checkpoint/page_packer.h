@@ -32,8 +32,9 @@ class PagePacker {
     // At the cut of `epoch`, for each page that the dirty log names: whether it is to be watched
     // anew.
     bool logged(PageIndex page, EpochId epoch) { return hot_.logged(page, epoch); }
-    // At a cut: as much room in the store for these pages as copies of sent ones can give up.
-    void make_room(const PageSet& dirty);
+    // At a cut with so many dirty pages: as much room in the store for them as copies of sent ones
+    // can give up.
+    void make_room(const PageSet& dirty, std::uint64_t count);
     // A cut was taken. The counts begin anew.
     void begin_epoch();
 

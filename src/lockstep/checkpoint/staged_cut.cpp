@@ -20,9 +20,8 @@ constexpr std::size_t shared_chunks_min = 8;
 StagedCut::StagedCut(GuestMemory& memory, std::shared_ptr<PageStore> store)
     : memory_(memory), store_(std::move(store)) {}
 
-void StagedCut::stage(const PageSet& dirty) {
+void StagedCut::stage(const PageSet& dirty, std::uint64_t count) {
     FMVM_CHECK(empty());
-    const std::uint64_t count = dirty.size();
     pages_.reserve(count);
     dirty.for_each([this](PageIndex page) {
         const PageStore::Slot slot = store_->allocate();

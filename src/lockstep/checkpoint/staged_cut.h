@@ -33,13 +33,12 @@ class StagedCut : public replay::CutPages {
     StagedCut(const StagedCut&) = delete;
     StagedCut& operator=(const StagedCut&) = delete;
 
-    // Copies these pages, as far as the store has slots. While the guest stands, and nothing is
-    // left of the cut before.
-    void stage(const PageSet& dirty);
+    // Copies these pages, `count` of them, as far as the store has slots. While the guest stands,
+    // and nothing is left of the cut before.
+    void stage(const PageSet& dirty, std::uint64_t count);
     // Every page found a slot, or those that did not are packed: the guest may go on.
     bool fits() const { return fits_; }
     bool empty() const { return pages_.empty(); }
-    std::size_t size() const { return pages_.size(); }  // taken ones included
 
     // The page's content as of the cut. Only while no page was taken.
     const std::uint8_t* find(PageIndex page) const override;

@@ -30,8 +30,8 @@ struct Bench {
             packer->logged(written, epoch);
         }
         packer->begin_epoch();
-        packer->make_room(dirty);
-        staged.stage(dirty);
+        packer->make_room(dirty, dirty.size());
+        staged.stage(dirty, dirty.size());
         while (staged.has_next())
             on_their_way.push_back(packer->next(epoch, staged, filled));
         staged.finish();
@@ -111,8 +111,8 @@ TEST_CASE("page packer: copies of sent pages make room for a cut") {
     for (PageIndex written = 20; written < 60; ++written)
         all.insert(written);
     bench.packer->begin_epoch();
-    bench.packer->make_room(all);
-    bench.staged.stage(all);
+    bench.packer->make_room(all, all.size());
+    bench.staged.stage(all, all.size());
     CHECK(bench.staged.fits());
     bench.staged.drop();
 }
