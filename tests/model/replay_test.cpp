@@ -48,7 +48,7 @@ Bytes all_pages(const GuestMemory& memory) {
     return bytes;
 }
 
-class PageCopies : public StagedPages {
+class PageCopies : public CutPages {
   public:
     const std::uint8_t* find(PageIndex page) const override {
         const auto found = pages.find(page);
@@ -74,9 +74,9 @@ struct Message {
     Bytes records;
 };
 
-Bytes encode(const Decision& decision) {
+Bytes encode(const OutgoingRecords& outgoing) {
     ByteWriter out;
-    for (const BlockRecord& record : decision.records) {
+    for (const BlockRecord& record : outgoing.records) {
         encode_record(record, out);
         if (record.by_value) out.raw(record.payload);
     }
@@ -186,10 +186,11 @@ class Primary : private BlockOperationOwner {
         spanning_ += epoch_.in_flight.size();
         for (std::uint64_t steps = random_() % 6; steps != 0; --steps)  // the guest runs beside it
             step();
-        const Decision decision = decide(epoch_, memory_, staged_, PayloadMode::by_reference);
-        count(decision);
-        Message message{staged_.pages, encode(decision)};
-        for (const PageIndex page : decision.filled)
+        const OutgoingRecords outgoing =
+            apply_reference_rule(epoch_, memory_, staged_, PayloadMode::by_reference);
+        count(outgoing);
+        Message message{staged_.pages, encode(outgoing)};
+        for (const PageIndex page : outgoing.filled)
             message.pages.erase(page);
         epoch_ = {};
         return apply(backup, message);
@@ -268,14 +269,14 @@ class Primary : private BlockOperationOwner {
         }
         return "";
     }
-    void count(const Decision& decision) {
-        counts_.filled += decision.filled.size();
-        for (const BlockRecord& record : decision.records) {
+    void count(const OutgoingRecords& outgoing) {
+        counts_.filled += outgoing.filled.size();
+        for (const BlockRecord& record : outgoing.records) {
             if (record.op != BlockOp::write || record.failed) continue;
             ++(record.by_value ? counts_.by_value : counts_.by_reference);
             for (const Segment& segment : record.segments) {
                 const PageIndex page = memory_.page_of(segment.address);
-                if (std::ranges::binary_search(decision.filled, page)) ++counts_.from_filled;
+                if (std::ranges::binary_search(outgoing.filled, page)) ++counts_.from_filled;
             }
         }
         counts_.spanning += std::exchange(spanning_, 0);

@@ -95,7 +95,7 @@ struct Side {
     void write(BlockIndex block, std::uint64_t value) {
         REQUIRE(map->mark(block * disk_block_bytes, 1).ok());
         values[block] = value;
-        map->settle(block * disk_block_bytes, 1, false);
+        map->end_change(block * disk_block_bytes, 1, false);
     }
 };
 
@@ -154,7 +154,7 @@ class World {
         const Write write = in_flight_[position];
         in_flight_.erase(in_flight_.begin() + static_cast<std::ptrdiff_t>(position));
         primary_->values[write.block] = write.value;
-        primary_->map->settle(write.block * disk_block_bytes, 1, false);
+        primary_->map->end_change(write.block * disk_block_bytes, 1, false);
         const bool captured =
             !std::erase_if(uncaptured_, [&](BlockIndex block) { return block == write.block; });
         if (connected_ && captured) (epochs_ ? log_ : to_backup_).push_back(Message(write));

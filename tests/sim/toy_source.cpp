@@ -71,7 +71,7 @@ Result<void> ToySource::cut(lockstep::EpochId epoch, bool stay_stopped) {
     return {};
 }
 
-lockstep::OutgoingMessage ToySource::next_piece() {
+lockstep::OutgoingMessage ToySource::next_message() {
     process_.spend(work_per_body);
     Body body = lockstep::begin_pages_body(epoch_);
     const std::size_t empty = body.size();

@@ -23,7 +23,7 @@ class ToySource : public lockstep::CheckpointSource {
     std::string initial_progress() const override { return {}; }
     Result<void> disk_message(const lockstep::Frame&) override { return Error("no disks"); }
     Result<void> cut(lockstep::EpochId epoch, bool stay_stopped) override;
-    lockstep::OutgoingMessage next_piece() override;
+    lockstep::OutgoingMessage next_message() override;
     const std::vector<std::uint8_t>& state() const override { return state_; }
     const lockstep::ConsoleGate::EpochOutput& output() const override { return output_; }
     const std::vector<std::uint64_t>& digests() const override { return digests_; }
@@ -34,7 +34,7 @@ class ToySource : public lockstep::CheckpointSource {
     replay::Scrubber* begin_scrub(std::uint64_t) override { return nullptr; }
     void end_scrub() override {}
     void committed(lockstep::EpochId) override {}
-    bool settle() override { return true; }
+    bool finish_last_requests() override { return true; }
     std::optional<TimePoint> waiting_since() const override { return std::nullopt; }
     void resume() override { stands_ = false; }
     void end() override { stands_ = false; }

@@ -73,9 +73,10 @@ CheckpointBench::CheckpointBench(const Options& options)
       random_(options.seed),
       console_(std::make_unique<NoConsole>()),
       gate_(std::make_unique<ConsoleGate>(*console_)),
-      checkpointer(
-          Checkpointer::create(machine, log, *gate_, {}, options.disks, options.checkpointer)
-              .value()) {
+      checkpointer(Checkpointer::create(machine, log, *gate_, {},
+                                        options.disks != nullptr ? *options.disks : no_disks_,
+                                        options.checkpointer)
+                       .value()) {
     log.after_watch([this] {
         if (one_in(2)) live();
     });
@@ -174,7 +175,7 @@ void CheckpointBench::cut() {
 }
 
 bool CheckpointBench::send_pages() {
-    OutgoingMessage piece = checkpointer->next_piece();
+    OutgoingMessage piece = checkpointer->next_message();
     if (piece.empty()) return false;
     queue(piece.type, std::move(piece.body));
     live();

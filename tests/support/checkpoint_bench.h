@@ -13,6 +13,7 @@
 
 #include "lockstep/backup/shadow.h"
 #include "lockstep/checkpoint/checkpointer.h"
+#include "lockstep/disks/no_disks.h"
 #include "support/guest_ram.h"
 #include "vmm/machine/checkpointed_machine.h"
 
@@ -130,6 +131,7 @@ class CheckpointBench {
     void queue(lockstep::FrameType type, lockstep::GatheredBody body);
     void deliver_commit(const Message& message);
 
+    lockstep::NoDisks no_disks_;
     const std::uint64_t pages_;
     std::mt19937_64 random_;
     std::unique_ptr<NoConsole> console_;

@@ -51,12 +51,12 @@ void FaultyBackend::submit(BlockOperation& operation) {
 
 void FaultyBackend::flush_submissions() {
     ++flushed_submissions_;
-    inner_->flush_submissions();
+    inner().flush_submissions();
 }
 
 void FaultyBackend::withdraw() {
     ++withdrawals_;
-    inner_->withdraw();
+    inner().withdraw();
 }
 
 void FaultyBackend::release(std::size_t position) {
@@ -77,7 +77,7 @@ void FaultyBackend::release_all_reversed() {
 }
 
 bool FaultyBackend::poll_completions() {
-    bool any = inner_->poll_completions();
+    bool any = inner().poll_completions();
     while (!released_.empty()) {
         BlockOperation& operation = *released_.front();
         released_.pop_front();
@@ -92,7 +92,7 @@ void FaultyBackend::proceed(BlockOperation& operation) {
     if (status) {
         operation.complete(*status);
     } else {
-        inner_->submit(operation);
+        inner().submit(operation);
     }
 }
 

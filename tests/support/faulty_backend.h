@@ -10,7 +10,7 @@
 #include <optional>
 #include <vector>
 
-#include "devices/block/block_backend.h"
+#include "devices/block/forwarding_backend.h"
 
 namespace fmvm::test {
 
@@ -42,13 +42,12 @@ class MemoryBackend : public BlockBackend {
     const Options options_;
 };
 
-class FaultyBackend : public BlockBackend {
+class FaultyBackend : public ForwardingBackend {
   public:
-    explicit FaultyBackend(std::unique_ptr<BlockBackend> inner) : inner_(std::move(inner)) {}
+    explicit FaultyBackend(std::unique_ptr<BlockBackend> inner)
+        : ForwardingBackend(std::move(inner)) {}
+    ~FaultyBackend() override { destroy_inner(); }
 
-    std::uint64_t capacity() const override { return inner_->capacity(); }
-    std::uint32_t block_size() const override { return inner_->block_size(); }
-    bool read_only() const override { return inner_->read_only(); }
     void submit(BlockOperation& operation) override;
     void flush_submissions() override;
     bool poll_completions() override;
@@ -73,7 +72,6 @@ class FaultyBackend : public BlockBackend {
   private:
     void proceed(BlockOperation& operation);
 
-    std::unique_ptr<BlockBackend> inner_;
     std::deque<BlockOperation*> held_;
     std::deque<BlockOperation*> released_;
     Verdict verdict_;

@@ -16,11 +16,6 @@ HISTORY = ("docs/evidence/", "CHANGELOG.md")
 # brings. A name that exists is told, so that it is taken out here.
 TO_COME = {
     "devices/net",
-    "base/durable_file", "base/field_list.h",
-    "lockstep/backup/backup_state", "lockstep/backup/followed_guest", "lockstep/backup/primary_link",
-    "lockstep/backup/staged_epoch", "lockstep/checkpoint/initial_copy", "lockstep/checkpoint/page_packer",
-    "lockstep/checkpoint/staged_cut", "lockstep/disks/disk_resync",
-    "vmm/loop/task_scope.h",
 }
 
 

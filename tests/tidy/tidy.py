@@ -32,12 +32,6 @@ TESTS_OF_MANY = {
 LINES_MAX = 500
 SOURCES = {".cpp", ".h", ".c", ".S", ".py", ".sh"}
 
-# Exceptions, each until the change that is named beside it. One that is not needed any more is an error.
-UPWARD = {
-    # BlockLog calls the recorder itself: until there is a replay/capture/request_sink.h.
-    ("replay/capture/block_log.cpp", "replay/archive/epoch_recorder.h"),
-}
-
 
 def tracked_files(root):
     listing = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, check=True)
@@ -84,7 +78,7 @@ def source_errors(name, text):
         yield error
         return
     for number, included in includes(text):
-        if not room_error(included) and is_above(included, name) and (name, included) not in UPWARD:
+        if not room_error(included) and is_above(included, name):
             yield f"line {number}: it includes {included}, which is above it"
 
 
@@ -96,13 +90,6 @@ def unit_test_error(name, sources):
     if tested not in TESTS_OF_MANY and tested not in sources:
         return f"there is no src/{tested} that it could test"
     return None
-
-
-def exception_errors(sources):
-    """`sources`: the text of each source, by its path below src."""
-    for name, included in sorted(UPWARD):
-        if included not in (found for _, found in includes(sources.get(name, ""))):
-            yield f"{name} may include {included}, but does not"
 
 
 def text_errors(path, text):
@@ -126,7 +113,6 @@ def errors_in(files):
         if path.parts[:2] == ("tests", "unit"):
             errors += filter(None, [unit_test_error(str(path.relative_to("tests/unit")), stems)])
         yield from (f"{path}: {error}" for error in errors)
-    yield from (f"tests/tidy/tidy.py: {error}" for error in exception_errors(sources))
 
 
 def main():

@@ -18,20 +18,22 @@ struct AlignedBackend::Bounced : BlockOperation {
 };
 
 AlignedBackend::AlignedBackend(std::unique_ptr<BlockBackend> inner, std::uint32_t memory_alignment)
-    : memory_alignment_(memory_alignment), inner_(std::move(inner)) {}
+    : ForwardingBackend(std::move(inner)), memory_alignment_(memory_alignment) {}
 
-AlignedBackend::~AlignedBackend() = default;
+AlignedBackend::~AlignedBackend() {
+    destroy_inner();
+}
 
 bool AlignedBackend::is_aligned_request(const BlockOperation& operation) const {
     return std::all_of(operation.buffers.begin(), operation.buffers.end(), [this](const iovec& b) {
         return is_aligned(reinterpret_cast<std::uintptr_t>(b.iov_base), memory_alignment_) &&
-               is_aligned(b.iov_len, inner_->block_size());
+               is_aligned(b.iov_len, inner().block_size());
     });
 }
 
 void AlignedBackend::submit(BlockOperation& operation) {
     if (is_aligned_request(operation)) {
-        inner_->submit(operation);
+        inner().submit(operation);
         return;
     }
     if (!waiting_.empty() || copy_bytes_ + operation.length > copy_budget_bytes) {
@@ -55,7 +57,7 @@ void AlignedBackend::bounce(BlockOperation& operation) {
     if (operation.op == BlockOp::write) gather(operation.buffers, bounced->copy.get());
     Bounced& submitted = *bounced;
     bounced_.emplace(&submitted, std::move(bounced));
-    inner_->submit(submitted);
+    inner().submit(submitted);
 }
 
 void AlignedBackend::complete(BlockOperation& operation, BlockStatus status) {
@@ -75,7 +77,7 @@ void AlignedBackend::complete(BlockOperation& operation, BlockStatus status) {
 
 void AlignedBackend::withdraw() {
     withdraw_all(waiting_);
-    inner_->withdraw();
+    inner().withdraw();
 }
 
 }  // namespace fmvm

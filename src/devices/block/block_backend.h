@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where block requests go: an image file, or a decorator around another backend (alignment,
-// recording for replay, a gate, a map of what changes). Everything here happens on the loop thread.
+// recording for replay, a gate, a map of what changes; forwarding_backend.h). Everything here
+// happens on the loop thread.
 #pragma once
 
 #include <sys/uio.h>
@@ -41,7 +42,7 @@ constexpr const char* name_of(BlockOp op) {
 
 using Buffers = boost::container::small_vector<iovec, 6>;
 
-// Copies all that is in the buffers to one place, as long as they are together; or from there.
+// Copies the contents of the buffers, one behind the other, to `to`; or from there.
 inline void gather(const Buffers& buffers, std::uint8_t* to) {
     for (const iovec& buffer : buffers) {
         std::memcpy(to, buffer.iov_base, buffer.iov_len);
@@ -96,13 +97,15 @@ class BlockBackend {
     // Completes what is finished; true when there was anything, or when trying again may help.
     // Completions may also come at any other moment on the loop thread.
     virtual bool poll_completions() = 0;
-    // Blocks until poll_completions() may have something to do, at most for `limit`. For who drives
-    // a backend without its loop; a backend that completes nothing by itself returns at once.
+    // Blocks until poll_completions() may have something to do, at most for `limit`. For callers
+    // that drive a backend without its loop. A backend that completes nothing by itself returns at
+    // once.
     virtual void wait_for_completion(std::chrono::milliseconds) {}
     // Completes with io_error, before it returns, whatever has not been handed to the kernel yet:
     // what a decorator holds back, what waits for room. The rest completes in its own time. For a
-    // device that is reset: its driver wants its memory back now, and what it asked for is of no
-    // interest. A decorator withdraws what it holds itself first, then inner_->withdraw().
+    // device that is reset: its driver wants its memory back now, and nobody is interested in what
+    // it asked for. A decorator first withdraws what it holds itself, then calls this of its inner
+    // backend.
     virtual void withdraw() = 0;
 };
 

@@ -3,7 +3,10 @@
 // in the simulation.
 //
 // Life: begin(), then next_initial() until initial_done(), then for each epoch cut() and
-// next_piece() until it yields nothing more, and at last end(). All on the replication thread.
+// next_message() until it yields nothing more, and at last end(), also after an error. Then begin()
+// may come again.
+//
+// Threads: the replication thread.
 #pragma once
 
 #include <chrono>
@@ -62,7 +65,7 @@ class CheckpointSource {
     // Stops the guest, captures everything, and lets it go on, unless `stay_stopped`.
     virtual Result<void> cut(EpochId epoch, bool stay_stopped) = 0;
     // The next message of the last cut; empty when there is none left.
-    virtual OutgoingMessage next_piece() = 0;
+    virtual OutgoingMessage next_message() = 0;
     // Of the last cut:
     virtual const std::vector<std::uint8_t>& state() const = 0;  // an encoded StateImage
     virtual const ConsoleGate::EpochOutput& output() const = 0;
@@ -84,7 +87,7 @@ class CheckpointSource {
     virtual void committed(EpochId epoch) = 0;
     // The guest has ended: its devices take what it left for them. True when nothing that it asked
     // of disks that the backup has too is on its way any more.
-    virtual bool settle() = 0;
+    virtual bool finish_last_requests() = 0;
     // Since when such output has been waiting that no cut has taken; nothing when there is none.
     virtual std::optional<std::chrono::steady_clock::time_point> waiting_since() const = 0;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory for copies of guest pages: what a cut staged, and what was sent last. One bounded budget
-// for both; the host provides a page of it when it is first used.
+// Memory for copies of guest pages: those that a cut staged, and those that were sent last. Both
+// share one bounded budget. The host provides a page of it when it is first used.
 //
 // Threads: the replication thread.
 #pragma once
@@ -26,7 +26,8 @@ class PageStore {
     PageStore& operator=(const PageStore&) = delete;
     ~PageStore();
 
-    // none: the budget is used up. Slots freed last are given first, because they are warm.
+    // none: the budget is used up. The slots freed last are given first, because the caches have
+    // them.
     Slot allocate();
     // A second user of the slot: it is free when each has freed it.
     void share(Slot slot) { ++users_[slot]; }
@@ -34,7 +35,7 @@ class PageStore {
         FMVM_CHECK(users_[slot] != 0);
         if (--users_[slot] == 0) free_.push_back(slot);
     }
-    // Lets the host provide the memory of the next `count` slots now rather than during a cut.
+    // Lets the host provide the memory of the next `count` slots now, not during a cut.
     void provide(std::size_t count);
     std::size_t free_count() const { return free_.size() + (capacity_ - used_); }
 
@@ -54,7 +55,7 @@ class PageStore {
     std::vector<Slot> free_;
 };
 
-// Slots whose content is on its way to the peer: freed with this.
+// Users of slots whose content is on its way to the peer. Its destructor frees them.
 class SlotLease {
   public:
     explicit SlotLease(std::shared_ptr<PageStore> store) : store_(std::move(store)) {}

@@ -5,6 +5,11 @@
 
 namespace fmvm::lockstep {
 
+SentCopies::~SentCopies() {
+    for (const Copy& copy : kept_)
+        store_.free(copy.slot);
+}
+
 void SentCopies::keep(PageIndex page, PageStore::Slot slot) {
     if (places_[page] != 0) {
         store_.free(std::exchange(kept_[places_[page] - 1].slot, slot));

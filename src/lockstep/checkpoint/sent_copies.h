@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For some pages, a copy of what was sent last, which is what the backup has: to see whether a
-// page has changed, and to send only the difference.
+// Copies of what was sent last, for some pages: what the backup has there. They show whether a page
+// has changed, and let only the difference travel.
 //
 // Threads: the replication thread.
 #pragma once
@@ -17,15 +17,20 @@ class SentCopies {
   public:
     // Slots come from, and go back to, `store`, which outlives this.
     SentCopies(PageStore& store, std::uint64_t page_count) : store_(store), places_(page_count) {}
+    SentCopies(const SentCopies&) = delete;
+    SentCopies& operator=(const SentCopies&) = delete;
+    ~SentCopies();
+
+    // The slot of the copy; none if there is none.
 
     PageStore::Slot find(PageIndex page) const {
         return places_[page] == 0 ? PageStore::none : kept_[places_[page] - 1].slot;
     }
-    // Takes over the slot; an older copy of the page is freed.
+    // The slot belongs to this from now on; an older copy of the page is freed.
     void keep(PageIndex page, PageStore::Slot slot);
     void drop(PageIndex page);
-    // Frees copies until `wanted` slots of the store are free, pages in turn; `spare(page)` tells
-    // which pages to leave out while others are left.
+    // Frees copies until the store has `wanted` free slots, or no copy is left. Pages for which
+    // spare(page) holds come last.
     template <typename Spare>
     void make_room(std::size_t wanted, Spare spare) {
         for (const bool spare_some : {true, false}) {

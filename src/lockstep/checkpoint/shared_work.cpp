@@ -20,40 +20,40 @@ SharedWork::~SharedWork() {
     helper_.join();
 }
 
-void SharedWork::run(std::size_t count, const OutgoingMessage& piece) {
+void SharedWork::run(std::size_t count, const Part& part) {
     {
         const std::lock_guard lock(mutex_);
-        piece_ = &piece;
+        part_ = &part;
         count_ = count;
         next_ = 0;
     }
     changed_.notify_all();
-    take_pieces(count, piece);
+    do_parts(count, part);
     std::unique_lock lock(mutex_);
-    piece_ = nullptr;  // a helper that comes now comes too late
+    part_ = nullptr;  // a helper that comes now comes too late
     changed_.wait(lock, [this] { return !helping_; });
 }
 
 void SharedWork::help() {
     std::unique_lock lock(mutex_);
     for (;;) {
-        changed_.wait(lock, [this] { return ending_ || piece_ != nullptr; });
+        changed_.wait(lock, [this] { return ending_ || part_ != nullptr; });
         if (ending_) return;
         helping_ = true;
-        const OutgoingMessage& piece = *piece_;
+        const Part& part = *part_;
         const std::size_t count = count_;
         lock.unlock();
-        take_pieces(count, piece);
+        do_parts(count, part);
         lock.lock();
-        piece_ = nullptr;
+        part_ = nullptr;
         helping_ = false;
         changed_.notify_all();
     }
 }
 
-void SharedWork::take_pieces(std::size_t count, const OutgoingMessage& piece) {
+void SharedWork::do_parts(std::size_t count, const Part& part) {
     for (std::size_t index = next_++; index < count; index = next_++)
-        piece(index);
+        part(index);
 }
 
 }  // namespace fmvm::lockstep

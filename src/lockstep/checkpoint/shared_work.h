@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Work that two threads do at once: the caller and a helper, which sleeps in between. For the time
-// when the guest stands: the CPU of its vCPU is idle then.
+// Work that two threads do at once: the caller, and a helper that sleeps between two works. For the
+// time while the guest stands, when the CPU of its vCPU is idle.
 //
 // Threads: run() from one thread at a time.
 #pragma once
@@ -20,18 +20,18 @@ class SharedWork {
     SharedWork(const SharedWork&) = delete;
     SharedWork& operator=(const SharedWork&) = delete;
 
-    using OutgoingMessage = std::function<void(std::size_t index)>;
-    // Calls piece(index) once for each index below `count`, on either thread, and returns when all
+    using Part = std::function<void(std::size_t index)>;
+    // Calls part(index) once for each index below `count`, on either thread, and returns when all
     // of them are done. A helper that is late leaves the work to the caller.
-    void run(std::size_t count, const OutgoingMessage& piece);
+    void run(std::size_t count, const Part& part);
 
   private:
     void help();
-    void take_pieces(std::size_t count, const OutgoingMessage& piece);
+    void do_parts(std::size_t count, const Part& part);
 
     std::mutex mutex_;
     std::condition_variable changed_;
-    const OutgoingMessage* piece_ = nullptr;  // of the work under way
+    const Part* part_ = nullptr;  // of the work under way
     bool helping_ = false;
     bool ending_ = false;
     std::atomic<std::size_t> next_{0};

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The disks' part of a checkpoint: what the block log of an epoch holds, by reference or by value,
-// packed into `block_log` bodies; and, until the first cut, the guest's changes mirrored to a
-// backup whose disks are being made equal.
+// The disks' part of a checkpoint: the block log of an epoch, by reference or by value, packed into
+// `block_log` bodies. Until the first cut: the guest's changes, mirrored to a backup whose disks
+// are being made equal.
+//
+//     off --begin()--> mirroring --close()--> closed --apply_reference_rule()--> sending
+//                                               ^                                   |
+//                                               +------ close(), all is sent -------+
+//
+// end() leads to `off` from anywhere.
 //
 // Threads: the replication thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -22,26 +29,25 @@ class EpochBlocks {
 
     // Protection begins: changes are mirrored from now on. While the guest stands.
     void begin();
-    // Every request that the first cut could find in flight was taken since begin().
+    // The log has every request that the first cut could find in flight.
     bool may_cut() const { return log_.all_captured(); }
     // What the guest changed since the last call, as a body of epoch 1; empty when nothing.
     GatheredBody next_mirrored();
-    // The same, of changes of which a part was sent. Empty before the first cut: they would be
-    // lost.
-    GatheredBody rest_of_mirrored() { return mirroring_ ? next_body(1) : GatheredBody(); }
+    // What is left of changes of which a part was sent; they would be lost at the first cut.
+    GatheredBody rest_of_mirrored();
 
-    // At a cut, while the guest stands.
+    // At a cut, while the guest stands. All of the cut before was sent.
     void close();
     // Beside the guest, before any page of the cut is sent.
-    void decide(const replay::StagedPages& staged);
-    // What was decided for the last cut.
+    void apply_reference_rule(const replay::CutPages& pages);
+    // What the rule made of the last cut.
     const replay::BlockCounts& counts() const { return counts_; }
-    // Pages that reads fill on the backup; ascending. Until the first next_body().
+    // Pages that reads fill on the backup; ascending. Valid until the first next_body().
     std::span<const PageIndex> filled() const;
     // The next body of the last cut; empty when there is none left.
     GatheredBody next_body(EpochId epoch);
-    // Nothing that the guest asked for is on its way.
-    bool settled() const { return log_.is_idle(); }
+    // No request of the guest is in flight.
+    bool is_idle() const { return log_.is_idle(); }
 
     // A cut would make room in the log.
     bool under_pressure() const { return log_.under_pressure(); }
@@ -50,15 +56,19 @@ class EpochBlocks {
     void end();
 
   private:
+    enum class State { off, mirroring, closed, sending };
+    void set_outgoing(replay::OutgoingRecords records);
+    GatheredBody pack(EpochId epoch);
+
     replay::BlockLog& log_;
     const GuestMemory& memory_;
     const replay::PayloadMode mode_;
-    bool mirroring_ = false;
-    bool first_cut_ = false;  // closed_ is that of the first cut
+    State state_ = State::off;
+    bool first_cut_ = false;  // the last cut was the first
     replay::BlockLog::Epoch closed_;
-    std::shared_ptr<replay::Decision> decision_;  // shared with bodies on their way
+    std::shared_ptr<replay::OutgoingRecords> outgoing_;  // shared with bodies on their way
+    std::size_t next_record_ = 0;                        // of outgoing_
     replay::BlockCounts counts_;
-    std::size_t next_record_ = 0;
 };
 
 }  // namespace fmvm::lockstep

@@ -131,7 +131,7 @@ Result<void> StandbyDisks::replay(std::span<const replay::BlockRecord> records) 
     FMVM_TRY(trusted(replayed));
     for (const replay::BlockRecord& record : records) {
         if (replay::has_changed_disk(record))
-            disks_[record.disk].map->settle(record.offset, record.length, false);
+            disks_[record.disk].map->end_change(record.offset, record.length, false);
     }
     if (following) forget_changes();
     return {};

@@ -17,7 +17,7 @@ void WriteGate::submit(BlockOperation& operation) {
         begins_to_wait = hold && !waiting_since_;
         if (begins_to_wait) waiting_since_ = std::chrono::steady_clock::now();
     }
-    if (!hold) inner_->submit(operation);
+    if (!hold) inner().submit(operation);
     if (begins_to_wait && waiting_handler_) waiting_handler_();
 }
 
@@ -87,8 +87,8 @@ void WriteGate::release(EpochId epoch) {
     }
     // Outside the lock: an operation may complete at once, and its owner submit the next.
     for (BlockOperation* operation : ready)
-        inner_->submit(*operation);
-    inner_->flush_submissions();
+        inner().submit(*operation);
+    inner().flush_submissions();
     crash_point("shared-writes");
 }
 
@@ -102,7 +102,7 @@ void WriteGate::withdraw() {
         waiting_since_.reset();
     }
     withdraw_all(waiting);
-    inner_->withdraw();
+    inner().withdraw();
 }
 
 }  // namespace fmvm::lockstep

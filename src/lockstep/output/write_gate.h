@@ -20,13 +20,13 @@
 #include <mutex>
 #include <optional>
 
-#include "devices/block/block_backend.h"
+#include "devices/block/forwarding_backend.h"
 #include "lockstep/wire/messages.h"
 #include "vmm/loop/event_loop.h"
 
 namespace fmvm::lockstep {
 
-class WriteGate : public BlockBackend {
+class WriteGate : public ForwardingBackend {
   public:
     using TimePoint = std::chrono::steady_clock::time_point;
 
@@ -34,14 +34,10 @@ class WriteGate : public BlockBackend {
     // flushes).
     enum class Holds { writes, flushes_too };
     WriteGate(EventLoop& loop, std::unique_ptr<BlockBackend> inner, Holds holds = Holds::writes)
-        : loop_(loop), inner_(std::move(inner)), holds_(holds) {}
+        : ForwardingBackend(std::move(inner)), loop_(loop), holds_(holds) {}
+    ~WriteGate() override { destroy_inner(); }
 
-    std::uint64_t capacity() const override { return inner_->capacity(); }
-    std::uint32_t block_size() const override { return inner_->block_size(); }
-    bool read_only() const override { return inner_->read_only(); }
     void submit(BlockOperation& operation) override;
-    void flush_submissions() override { inner_->flush_submissions(); }
-    bool poll_completions() override { return inner_->poll_completions(); }
     void withdraw() override;
 
     // Called on the loop thread when a write begins to wait that no cut has taken yet.
@@ -77,7 +73,6 @@ class WriteGate : public BlockBackend {
     bool is_output(BlockOp op) const;
 
     EventLoop& loop_;
-    std::unique_ptr<BlockBackend> inner_;
     const Holds holds_;
     std::function<void()> waiting_handler_;
     std::function<bool()> permit_;

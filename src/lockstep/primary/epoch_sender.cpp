@@ -24,7 +24,7 @@ Result<void> EpochSender::cut(bool stay_stopped, TimePoint now) {
 
 void EpochSender::send_next() {
     FMVM_CHECK(sending_);
-    OutgoingMessage message = source_.next_piece();
+    OutgoingMessage message = source_.next_message();
     crash_point("mid-pages");
     if (!message.empty()) {
         count(message.body.size());

@@ -80,7 +80,7 @@ bool Protection::may_verify() const {
 bool Protection::is_cut_due() {
     if (!may_cut()) return false;
     const TimePoint now = host_.now();
-    if (parts_.ending.waits_for_disks(now) && !parts_.source.settle()) {
+    if (parts_.ending.waits_for_disks(now) && !parts_.source.finish_last_requests()) {
         look_again_ = now + disks_look;
         // A write that waits for a commit is completed only after one; that cut is not the last.
         return parts_.source.waiting_since().has_value();
@@ -98,7 +98,7 @@ std::optional<Protection::TimePoint> Protection::output_waiting_since() const {
 Result<void> Protection::cut() {
     const TimePoint began = host_.now();
     const bool disks_idle =
-        parts_.ending.kind() != Ending::Kind::guest_end || parts_.source.settle();
+        parts_.ending.kind() != Ending::Kind::guest_end || parts_.source.finish_last_requests();
     const bool is_last = parts_.ending.make_cut(disks_idle, began);
     if (is_last && !disks_idle) {
         log::warning(

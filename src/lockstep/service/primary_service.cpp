@@ -30,6 +30,7 @@ PrimaryService::PrimaryService(Guest guest, std::shared_ptr<Arbiter> arbiter,
                                std::shared_ptr<std::atomic<Generation>> generation,
                                PrimaryServiceOptions options, Drain drain, EndHandler on_end)
     : guest_(std::move(guest)),
+      disks_(guest_.disks != nullptr ? *guest_.disks : no_disks_),
       arbiter_(std::move(arbiter)),
       options_(std::move(options)),
       drain_(std::move(drain)),
@@ -40,7 +41,7 @@ Result<void> PrimaryService::set_up() {
     if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
     checkpointer_ =
         FMVM_TRY(Checkpointer::create(guest_.machine, guest_.machine.dirty_log(), guest_.gate,
-                                      guest_.write_gates, guest_.disks, options_.checkpointer));
+                                      guest_.write_gates, disks_, options_.checkpointer));
     primary_ =
         std::make_unique<Primary>(options_.primary, *checkpointer_, guest_.gate, stats_, *this);
     thread_.set_timer(
@@ -58,7 +59,7 @@ Result<void> PrimaryService::set_up() {
     guest_.gate.on_waiting(tell);
     for (WriteGate* gate : guest_.write_gates)
         gate->on_waiting(tell);
-    if (guest_.disks != nullptr) guest_.disks->on_pressure(tell);
+    disks_.on_pressure(tell);
     return {};
 }
 
@@ -96,7 +97,7 @@ void PrimaryService::switch_over(Stays stays) {
 
 void PrimaryService::generation_changed(Generation generation) {
     *generation_ = generation;
-    if (guest_.disks != nullptr) guest_.disks->generation_changed(generation);
+    disks_.generation_changed(generation);
     if (const Stays stays = std::exchange(stays_, nullptr))
         stays("the backup was lost meanwhile, and the guest goes on without one");
 }

@@ -14,6 +14,7 @@
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/channel/tcp_connect.h"
 #include "lockstep/checkpoint/checkpointer.h"
+#include "lockstep/disks/no_disks.h"
 #include "lockstep/primary/primary.h"
 #include "lockstep/service/replication_thread.h"
 #include "vmm/loop/task_scope.h"
@@ -100,6 +101,8 @@ class PrimaryService : public PrimaryHost {
 
     ReplicationThread thread_;  // first: what uses its loops is destroyed before it
     const Guest guest_;
+    NoDisks no_disks_;
+    PrimaryDisks& disks_;  // of guest_, or none
     const std::shared_ptr<Arbiter> arbiter_;
     PrimaryServiceOptions options_;
     Drain drain_;

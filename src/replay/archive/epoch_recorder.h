@@ -23,17 +23,17 @@
 
 #include "base/result.h"
 #include "replay/archive/epoch_log.h"
-#include "replay/capture/block_log.h"
+#include "replay/capture/request_sink.h"
 
 namespace fmvm::replay {
 
-class EpochRecorder {
+class EpochRecorder : public RequestSink {
   public:
     // Payloads and the rest that wait to be committed or written: more ends the recording.
     static constexpr std::uint64_t held_bytes_max = 128 * mib;
 
     EpochRecorder();
-    ~EpochRecorder();
+    ~EpochRecorder() override;
     EpochRecorder(const EpochRecorder&) = delete;
     EpochRecorder& operator=(const EpochRecorder&) = delete;
 
@@ -41,10 +41,10 @@ class EpochRecorder {
     // reads; the file's first epoch.
     Result<void> begin(const std::string& path, const EpochLogHeader& header,
                        std::uint64_t generation, const std::vector<LoggedRequest>& start);
-    // Requests are to be given to append().
-    bool is_recording() const;
 
-    void append(const LoggedRequest& request);
+    bool is_recording() const override;
+    void append(const LoggedRequest& request) override;
+    std::uint64_t held_bytes_limit() const override { return held_bytes_max; }
     // A cut: what was appended since the last belongs to this epoch of the connection. At the first
     // cut after the guest ran alone, it counts already.
     void close_epoch(std::uint64_t epoch);

@@ -3,20 +3,19 @@
 
 #include <utility>
 
-#include "replay/archive/epoch_recorder.h"
-#include "replay/capture/recording_backend.h"
+#include "base/check.h"
 
 namespace fmvm::replay {
 
-BlockLog::BlockLog(Reads reads, std::uint64_t budget_bytes, EpochRecorder* recorder)
+BlockLog::BlockLog(Reads reads, std::uint64_t budget_bytes, RequestSink* sink)
     : reads_(reads),
-      recorder_(recorder),
+      sink_(sink),
       pressure_bytes_(budget_bytes / 2),
-      budget_(std::make_shared<PayloadBudget>(
-          budget_bytes + (recorder != nullptr ? EpochRecorder::held_bytes_max : 0))) {
+      budget_(std::make_shared<PayloadBudget>(budget_bytes +
+                                              (sink != nullptr ? sink->held_bytes_limit() : 0))) {
     budget_->on_room([this] {
-        for (RecordingBackend* backend : backends_)
-            backend->wake();
+        for (CapturedDisk* disk : disks_)
+            disk->wake();
     });
 }
 
@@ -24,23 +23,23 @@ BlockLog::~BlockLog() {
     budget_->on_room(nullptr);
 }
 
-void BlockLog::add_backend(RecordingBackend& backend) {
-    backends_.push_back(&backend);
+void BlockLog::add_disk(CapturedDisk& disk) {
+    disks_.push_back(&disk);
 }
 
-void BlockLog::remove_backend(RecordingBackend& backend) {
-    std::erase(backends_, &backend);
-    if (backends_.empty()) budget_->on_room(nullptr);
+void BlockLog::remove_disk(CapturedDisk& disk) {
+    FMVM_CHECK(std::erase(disks_, &disk) == 1);
+    if (disks_.empty()) budget_->on_room(nullptr);
 }
 
 void BlockLog::begin() {
     take_all();
-    // A recorder that is still at work has had everything captured, since the guest started. And
-    // what it is replayed onto is not made equal: it keeps its doubts.
-    if (!feeds_recorder()) {
+    // A sink that still takes requests has had everything captured since the guest started. The
+    // disks that its requests are replayed onto are not made equal now: doubts about them stay.
+    if (!feeds_sink()) {
         uncaptured_ = in_flight_.load();
-        for (RecordingBackend* backend : backends_)
-            backend->forget_captures();
+        for (CapturedDisk* disk : disks_)
+            disk->forget_captures();
     }
     phase_ = Phase::mirroring;
 }
@@ -65,8 +64,8 @@ std::vector<LoggedRequest> BlockLog::take_all() {
 
 BlockLog::Epoch BlockLog::close_epoch() {
     Epoch epoch{take_all(), {}};
-    for (const RecordingBackend* backend : backends_)
-        backend->add_writes_in_flight(epoch.in_flight);
+    for (const CapturedDisk* disk : disks_)
+        disk->add_writes_in_flight(epoch.in_flight);
     return epoch;
 }
 
@@ -76,23 +75,19 @@ std::vector<LoggedRequest> BlockLog::take_completed() {
 
 // end() forgets those that were not captured.
 void BlockLog::ended(bool captured) {
+    FMVM_CHECK(in_flight_ != 0);
     --in_flight_;
     if (!captured && uncaptured_ != 0) --uncaptured_;
 }
 
-bool BlockLog::feeds_recorder() const {
-    return recorder_ != nullptr && recorder_->is_recording();
-}
-
-// For a backup, that is; the recorder has got it already.
 bool BlockLog::takes(BlockOp op) const {
     if (op != BlockOp::read) return phase_ != Phase::off;
     return reads_ == Reads::recorded && phase_ == Phase::recording;
 }
 
 void BlockLog::append(LoggedRequest request) {
-    request.sequence = next_sequence_++;
-    if (recorder_ != nullptr) recorder_->append(request);
+    request.sequence = ++last_sequence_;
+    if (sink_ != nullptr) sink_->append(request);
     if (!takes(request.op)) return;
     const std::uint64_t cost = request_cost + request.filled.size() * sizeof(FilledPage);
     const std::uint64_t bytes = cost + (request.write ? request.length : 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A request's bytes in guest RAM, cut where pages end.
+// The bytes of a request in guest RAM, in pieces that end where guest pages end.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory for the bytes of a block request, page-aligned for direct I/O, counted against a budget
-// for as long as it lives.
+// Memory for the bytes of a block request. It is page-aligned for direct I/O, and counts against a
+// budget for as long as it lives.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@ namespace fmvm::replay {
 
 class PayloadBudget;
 
-// Move-only; gives its bytes back when it goes, on any thread.
+// Move-only. Its destructor gives the bytes back to the budget, on any thread.
 class Payload {
   public:
     Payload() = default;
@@ -47,8 +47,10 @@ class Payload {
     std::size_t size_ = 0;
 };
 
-// How much may be held at a time. Memory that was given back is kept for the next of its size, up
-// to a limit, because mapping pages anew costs more than filling them. Threads: any.
+// How many bytes may be held at a time. Memory that was given back is kept, up to a limit, for the
+// next payload of its size, because mapping pages anew costs more than filling them.
+//
+// Threads: any.
 class PayloadBudget : public std::enable_shared_from_this<PayloadBudget> {
   public:
     explicit PayloadBudget(std::uint64_t bytes) : limit_(bytes) {}
@@ -56,16 +58,16 @@ class PayloadBudget : public std::enable_shared_from_this<PayloadBudget> {
     PayloadBudget(const PayloadBudget&) = delete;
     PayloadBudget& operator=(const PayloadBudget&) = delete;
 
-    // Nothing while it does not fit; but what is larger than the budget goes when all else has
-    // gone.
+    // Nothing while there is no room. A payload that is larger than the budget gets its memory when
+    // no other is left.
     std::optional<Payload> take(std::size_t size);
     // Counts what is held in other memory; given back by uncharge().
     void charge(std::uint64_t bytes);
     void uncharge(std::uint64_t bytes);
     bool is_exceeded() const;
 
-    // Called, on any thread, when there is room after take() had none, or the budget was exceeded.
-    // Only notifies. None: no more calls once this returns.
+    // The handler is called, on any thread, when there is room after take() had none, or after the
+    // budget was exceeded. It only notifies. Null: it is not called any more once this returns.
     void on_room(std::function<void()> handler);
 
   private:

@@ -30,12 +30,18 @@ bool conflict(const BlockOperation& one, const BlockOperation& other) {
 
 RecordingBackend::RecordingBackend(EventLoop& loop, GuestMemory& memory, BlockLog& log,
                                    std::uint8_t disk, std::unique_ptr<BlockBackend> inner)
-    : loop_(loop), memory_(memory), log_(log), disk_(disk), inner_(std::move(inner)) {
-    log_.add_backend(*this);
+    : ForwardingBackend(std::move(inner)),
+      loop_(loop),
+      memory_(memory),
+      log_(log),
+      disk_(disk) {
+    log_.add_disk(*this);
 }
 
 RecordingBackend::~RecordingBackend() {
-    log_.remove_backend(*this);
+    log_.remove_disk(*this);
+    tasks_.end();
+    destroy_inner();
 }
 
 void RecordingBackend::submit(BlockOperation& operation) {
@@ -45,12 +51,7 @@ void RecordingBackend::submit(BlockOperation& operation) {
 }
 
 RecordingBackend::Tracked& RecordingBackend::track(BlockOperation& operation) {
-    if (unused_.empty()) {
-        pool_.push_back(std::make_unique<Tracked>());
-        unused_.push_back(pool_.back().get());
-    }
-    Tracked& tracked = *unused_.back();
-    unused_.pop_back();
+    Tracked& tracked = pool_.take();
     tracked.op = operation.op;
     tracked.offset = operation.offset;
     tracked.length = operation.length;
@@ -64,7 +65,7 @@ RecordingBackend::Tracked& RecordingBackend::track(BlockOperation& operation) {
 // In the order in which the guest asked, wherever that matters.
 bool RecordingBackend::must_wait(const Tracked& tracked) const {
     if (!tracked.captured) return false;
-    if (log_.budget_->is_exceeded()) return true;
+    if (log_.is_full()) return true;
     if (tracked.op == BlockOp::flush) return false;
     const auto conflicts = [&tracked](const Tracked* other) { return conflict(tracked, *other); };
     for (const Tracked* other : waiting_) {
@@ -85,29 +86,29 @@ bool RecordingBackend::start(Tracked& tracked) {
     if (tracked.captured && tracked.op == BlockOp::flush) crash_point("before-flush");
     tracked.place = started_.size();
     started_.push_back(&tracked);
-    inner_->submit(tracked);
+    inner().submit(tracked);
     return true;
 }
 
 void RecordingBackend::flush_submissions() {
-    inner_->flush_submissions();
-    if (log_.phase_ == BlockLog::Phase::recording) crash_point("requests-in-flight");
+    inner().flush_submissions();
+    if (log_.phase() == BlockLog::Phase::recording) crash_point("requests-in-flight");
 }
 
 bool RecordingBackend::capture_write(Tracked& tracked) {
-    std::optional<Payload> bytes = log_.budget_->take(tracked.length);
+    std::optional<Payload> bytes = log_.allocate(tracked.length);
     if (!bytes) return false;
     gather(tracked.buffers, bytes->bytes().data());
     tracked.buffers.assign(1, {bytes->bytes().data(), tracked.length});
     tracked.write = std::make_shared<WritePayload>();
     tracked.write->bytes = std::move(*bytes);
     tracked.write->segments = tracked.original->segments;
-    tracked.write->taken_after = log_.next_sequence_ - 1;
+    tracked.write->taken_after = log_.last_sequence();
     return true;
 }
 
 bool RecordingBackend::redirect_read(Tracked& tracked) {
-    std::optional<Payload> bytes = log_.budget_->take(tracked.length);
+    std::optional<Payload> bytes = log_.allocate(tracked.length);
     if (!bytes) return false;
     tracked.buffers.assign(1, {bytes->bytes().data(), tracked.length});
     tracked.bounce = std::move(*bytes);
@@ -133,11 +134,11 @@ void RecordingBackend::start_waiting() {
         i = 0;
     }
     starting_ = false;
-    if (any) inner_->flush_submissions();
+    if (any) inner().flush_submissions();
 }
 
 bool RecordingBackend::poll_completions() {
-    const bool any = inner_->poll_completions();
+    const bool any = inner().poll_completions();
     if (!waiting_.empty()) start_waiting();
     return any;
 }
@@ -149,7 +150,7 @@ void RecordingBackend::withdraw() {
         release(*tracked);
         original.complete(BlockStatus::io_error);
     }
-    inner_->withdraw();
+    inner().withdraw();
 }
 
 void RecordingBackend::wake() {
@@ -177,7 +178,7 @@ void RecordingBackend::deliver_read(const Tracked& tracked) {
 }
 
 void RecordingBackend::log(Tracked& tracked, BlockStatus status) {
-    if (!log_.takes(tracked.op) && !log_.feeds_recorder()) return;
+    if (!log_.wants(tracked.op)) return;
     LoggedRequest request;
     if (tracked.op == BlockOp::read) {
         if (status != BlockStatus::ok || is_doubtful(tracked)) return;
@@ -210,7 +211,7 @@ std::vector<FilledPage> RecordingBackend::filled_pages(const Tracked& tracked) c
 }
 
 bool RecordingBackend::is_filled_whole(const Tracked& tracked, const GuestPiece& piece) const {
-    return piece.length == page_size && (tracked.offset + piece.at) % inner_->block_size() == 0;
+    return piece.length == page_size && (tracked.offset + piece.at) % inner().block_size() == 0;
 }
 
 // The log names the pages that the read filled whole; they are not marked, so that the cut can tell
@@ -246,7 +247,7 @@ void RecordingBackend::release(Tracked& tracked) {
     tracked.write.reset();
     tracked.bounce = Payload();
     tracked.buffers.clear();
-    unused_.push_back(&tracked);
+    pool_.give_back(tracked);
 }
 
 void RecordingBackend::forget_captures() {

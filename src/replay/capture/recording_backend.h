@@ -1,45 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 // Puts what a disk is asked to do into the block log: a decorator of a block backend.
 //
-// While the log takes requests, a write's payload is copied out of guest RAM once, and the disk
+// While the log captures requests, a write's payload is copied out of guest RAM once, and the disk
 // below gets that copy: a guest that scribbles on a buffer in flight cannot split two disks. A read
 // goes to a buffer of ours first, so that the digest of a page that it fills is that of what the
 // disk gave, and nothing changes guest RAM unseen while a read is under way. Requests that overlap
 // one before them wait for it, because the log is in the order of completion.
 //
-// Threads: the loop thread, but for wake() (any).
+// Threads: as BlockBackend; for the log as CapturedDisk.
 #pragma once
 
 #include <deque>
 #include <memory>
 #include <vector>
 
+#include "devices/block/forwarding_backend.h"
+#include "devices/block/operation_pool.h"
 #include "replay/capture/block_log.h"
 #include "replay/capture/guest_pieces.h"
 #include "vmm/loop/event_loop.h"
+#include "vmm/loop/task_scope.h"
 
 namespace fmvm::replay {
 
-class RecordingBackend : public BlockBackend, private BlockOperationOwner {
+class RecordingBackend : public ForwardingBackend,
+                         private BlockOperationOwner,
+                         private CapturedDisk {
   public:
-    // disk: its number. Loop, memory and log outlive this.
+    // disk: the disk's number. Loop, memory and log outlive this.
     RecordingBackend(EventLoop& loop, GuestMemory& memory, BlockLog& log, std::uint8_t disk,
                      std::unique_ptr<BlockBackend> inner);
     ~RecordingBackend() override;
 
-    std::uint64_t capacity() const override { return inner_->capacity(); }
-    std::uint32_t block_size() const override { return inner_->block_size(); }
-    bool read_only() const override { return inner_->read_only(); }
     void submit(BlockOperation& operation) override;
     void flush_submissions() override;
     bool poll_completions() override;
-    void wait_for_completion(std::chrono::milliseconds limit) override {
-        inner_->wait_for_completion(limit);
-    }
     void withdraw() override;
 
   private:
-    friend class BlockLog;
     struct Tracked;
     struct Range {
         std::uint64_t offset;
@@ -47,11 +45,9 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     };
     static constexpr std::size_t doubtful_max = 64;
 
-    // For the log. While the loop stands:
-    void forget_captures();
-    void add_writes_in_flight(std::vector<std::shared_ptr<WritePayload>>& writes) const;
-    // Requests that waited for room may go on.
-    void wake();
+    void forget_captures() override;
+    void add_writes_in_flight(std::vector<std::shared_ptr<WritePayload>>& writes) const override;
+    void wake() override;
 
     Tracked& track(BlockOperation& operation);
     bool must_wait(const Tracked& tracked) const;
@@ -73,14 +69,12 @@ class RecordingBackend : public BlockBackend, private BlockOperationOwner {
     GuestMemory& memory_;
     BlockLog& log_;
     const std::uint8_t disk_;
-    std::vector<std::unique_ptr<Tracked>> pool_;
-    std::vector<Tracked*> unused_;
+    OperationPool<Tracked> pool_;
     std::vector<Tracked*> started_;
     std::deque<Tracked*> waiting_;
-    std::vector<Range> doubtful_;          // under changes that failed since forget_captures()
-    bool starting_ = false;                // start_waiting() is at work
-    std::unique_ptr<BlockBackend> inner_;  // destroyed early: it drains what uses the buffers
-    TaskScope tasks_;
+    std::vector<Range> doubtful_;  // under changes that failed since forget_captures()
+    bool starting_ = false;        // start_waiting() is at work
+    TaskScope tasks_;  // last: it ends before anything that the tasks use
 };
 
 }  // namespace fmvm::replay

@@ -173,7 +173,7 @@ void DirtyBlockMap::touch(BlockIndex block) {
     touched_list_.push_back(block);
 }
 
-void DirtyBlockMap::settle(std::uint64_t offset, std::uint64_t length, bool failed) {
+void DirtyBlockMap::end_change(std::uint64_t offset, std::uint64_t length, bool failed) {
     if (length == 0) return;
     const Lock lock(mutex_);
     for (BlockIndex block = offset / disk_block_bytes;
@@ -211,16 +211,16 @@ Result<void> DirtyBlockMap::add(const BlockSet& blocks) {
 
 std::vector<BlockIndex> DirtyBlockMap::take_touched() {
     const Lock lock(mutex_);
-    std::vector<BlockIndex> settled;
-    std::vector<BlockIndex> unsettled;
+    std::vector<BlockIndex> taken;
+    std::vector<BlockIndex> in_flight;
     for (const BlockIndex block : touched_list_) {
         const bool stays = in_flight_.contains(block);
-        (stays ? unsettled : settled).push_back(block);
+        (stays ? in_flight : taken).push_back(block);
         if (!stays) touched_.erase(block);
     }
-    touched_list_ = std::move(unsettled);
-    std::ranges::sort(settled);
-    return settled;
+    touched_list_ = std::move(in_flight);
+    std::ranges::sort(taken);
+    return taken;
 }
 
 void DirtyBlockMap::clear(std::span<const BlockIndex> blocks) {

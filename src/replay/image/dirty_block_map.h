@@ -2,12 +2,12 @@
 // Which blocks of a disk image may differ from those of the image at the other side. At every
 // instant, whoever dies when, the union of both sides' maps covers all that differs.
 //
-// The life of a bit: mark() sets it before a change goes to the disk, settle() says that the change
-// is over. It stays until somebody knows that the other side has the same:
+// The life of a bit: mark() sets it before a change goes to the disk, end_change() says that the
+// change is over. It stays until somebody knows that the other side has the same:
 //
 //   - epochs: take_touched() at each cut names what this epoch may have changed; when the epoch is
 //     committed and applied, the caller gives that to clear(), without what a later epoch named.
-//     What was marked since the latest take_touched(), or had not settled then, is not cleared: it
+//     What was marked since the latest take_touched(), or was in flight then, is not cleared: it
 //     belongs to the next.
 //   - resync: resynced() of each block found equal or copied, by the same rule. So take_touched()
 //     is called when it begins, and what is written while it lasts is cleared by the first epoch.
@@ -60,19 +60,19 @@ class DirtyBlockMap {
     BlockSet dirty() const;
 
     // Before a change of [offset, offset + length), within the image, goes to the disk. On an error
-    // it must not go, and nothing settles. Cheap unless a region becomes active: then it waits for
-    // the disk.
+    // it must not go, and end_change() is not called. Cheap unless a region becomes active: then it
+    // waits for the disk.
     Result<void> mark(std::uint64_t offset, std::uint64_t length);
     // A change that was marked is over.
-    void settle(std::uint64_t offset, std::uint64_t length, bool failed);
+    void end_change(std::uint64_t offset, std::uint64_t length, bool failed);
     // A flush failed: of all that was written before, nobody knows what the disk still has. Every
     // block stays until it was resynchronised. Durable when it returns.
     Result<void> flush_failed();
     // Sets bits; durable when it returns. Not a change of the disk: nothing is touched.
     Result<void> add(const BlockSet& blocks);
 
-    // What was marked since the last call, ascending, without changes that have not settled: those
-    // are handed out by a later call.
+    // What was marked since the last call, ascending, without blocks of which a change is in
+    // flight: a later call hands those out.
     std::vector<BlockIndex> take_touched();
     void clear(std::span<const BlockIndex> blocks);
     // This block was found equal to, or became, the other side's.

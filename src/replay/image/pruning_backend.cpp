@@ -7,22 +7,22 @@ namespace fmvm::replay {
 
 PruningBackend::PruningBackend(std::unique_ptr<BlockBackend> inner, DirtyBlockMap& map,
                                std::chrono::steady_clock::duration period)
-    : map_(map),
+    : ForwardingBackend(std::move(inner)),
+      map_(map),
       period_(period),
-      pruned_at_(std::chrono::steady_clock::now()),
-      inner_(std::move(inner)) {}
+      pruned_at_(std::chrono::steady_clock::now()) {}
 
 void PruningBackend::submit(BlockOperation& operation) {
     const auto prune = operation.op == BlockOp::flush ? begin_prune() : std::nullopt;
     if (!prune) {
-        inner_->submit(operation);
+        inner().submit(operation);
         return;
     }
     prune_ = *prune;
     flush_ = operation;
     flush_.owner = this;
     original_ = &operation;
-    inner_->submit(flush_);
+    inner().submit(flush_);
 }
 
 // One at a time: a region that a second one names need not be on the disk when the first has ended.

@@ -5,19 +5,21 @@
 
 namespace fmvm::replay {
 
-// The inner request of a change or a flush.
+// What is handed down in the place of a change or a flush.
 struct TrackingBackend::Tracked : BlockOperation {
     BlockOperation* original = nullptr;
 };
 
 TrackingBackend::TrackingBackend(std::unique_ptr<BlockBackend> inner, DirtyBlockMap& map)
-    : map_(map), inner_(std::move(inner)) {}
+    : ForwardingBackend(std::move(inner)), map_(map) {}
 
-TrackingBackend::~TrackingBackend() = default;
+TrackingBackend::~TrackingBackend() {
+    destroy_inner();
+}
 
 void TrackingBackend::submit(BlockOperation& operation) {
     if (operation.op == BlockOp::read) {
-        inner_->submit(operation);
+        inner().submit(operation);
         return;
     }
     const Result<void> marked =
@@ -28,16 +30,11 @@ void TrackingBackend::submit(BlockOperation& operation) {
         operation.complete(BlockStatus::io_error);
         return;
     }
-    inner_->submit(wrap(operation));
+    inner().submit(wrap(operation));
 }
 
 TrackingBackend::Tracked& TrackingBackend::wrap(BlockOperation& operation) {
-    if (unused_.empty()) {
-        pool_.push_back(std::make_unique<Tracked>());
-        unused_.push_back(pool_.back().get());
-    }
-    Tracked& tracked = *unused_.back();
-    unused_.pop_back();
+    Tracked& tracked = pool_.take();
     static_cast<BlockOperation&>(tracked) = operation;
     tracked.owner = this;
     tracked.original = &operation;
@@ -46,16 +43,17 @@ TrackingBackend::Tracked& TrackingBackend::wrap(BlockOperation& operation) {
 
 void TrackingBackend::complete(BlockOperation& operation, BlockStatus status) {
     auto& tracked = static_cast<Tracked&>(operation);
-    settle(tracked, status);
-    unused_.push_back(&tracked);
-    tracked.original->complete(status);
+    BlockOperation& original = *tracked.original;
+    tell_map(tracked, status);
+    pool_.give_back(tracked);
+    original.complete(status);
 }
 
-void TrackingBackend::settle(const BlockOperation& operation, BlockStatus status) {
+void TrackingBackend::tell_map(const BlockOperation& operation, BlockStatus status) {
     // What the kernel refused as a whole has changed nothing.
     const bool failed = status == BlockStatus::io_error;
     if (changes_disk(operation.op)) {
-        map_.settle(operation.offset, operation.length, failed);
+        map_.end_change(operation.offset, operation.length, failed);
     } else if (failed) {
         const Result<void> marked = map_.flush_failed();
         if (!marked.ok()) log::error("disk", "{}", marked.error().message());

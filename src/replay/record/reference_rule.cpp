@@ -34,15 +34,15 @@ BlockRecord record_of(const LoggedRequest& request) {
 
 // The pages that still hold what the last read into them put there.
 Filled filled_pages(const std::vector<LoggedRequest>& requests, const GuestMemory& memory,
-                    const StagedPages& staged) {
+                    const CutPages& pages) {
     Filled filled;
     PageSet claimed(memory.page_count());
     for (auto request = requests.rbegin(); request != requests.rend(); ++request) {
         for (auto page = request->filled.rbegin(); page != request->filled.rend(); ++page) {
             if (claimed.contains(page->page)) continue;  // by a later read
             claimed.insert(page->page);
-            // Not staged: nothing else has written to it.
-            const std::uint8_t* const bytes = staged.find(page->page);
+            // Nothing else has written to a page that the cut has not copied.
+            const std::uint8_t* const bytes = pages.find(page->page);
             if (bytes == nullptr || digest_of({bytes, page_size}) == page->digest)
                 filled[page->page] = {request->sequence, page->offset};
         }
@@ -100,7 +100,7 @@ void add_pages_read(const LoggedRequest& request, std::vector<BlockRecord>& reco
     }
 }
 
-void add_write_by_value(const LoggedRequest& request, Decision& decision) {
+void add_write_by_value(const LoggedRequest& request, OutgoingRecords& outgoing) {
     const std::span<const std::uint8_t> bytes = std::as_const(request.write->bytes).bytes();
     for (std::uint64_t at = 0; at < bytes.size(); at += record_payload_max) {
         BlockRecord record = record_of(request);
@@ -109,27 +109,27 @@ void add_write_by_value(const LoggedRequest& request, Decision& decision) {
         record.offset = request.offset + at;
         record.length = record.payload.size();
         record.digest = digest_of(record.payload);
-        decision.records.push_back(std::move(record));
+        outgoing.records.push_back(std::move(record));
     }
-    decision.kept.push_back(request.write);
+    outgoing.kept.push_back(request.write);
 }
 
-void add_write_by_reference(const LoggedRequest& request, Decision& decision) {
+void add_write_by_reference(const LoggedRequest& request, OutgoingRecords& outgoing) {
     BlockRecord record = record_of(request);
     record.segments = request.write->segments;
     record.digest = digest_of(std::as_const(request.write->bytes).bytes());
-    decision.records.push_back(std::move(record));
+    outgoing.records.push_back(std::move(record));
 }
 
 // For each piece of the payload in guest RAM: whether the backup has the same bytes there when the
 // pages of this cut have been applied.
 std::vector<bool> compare(const WritePayload& write, const GuestMemory& memory,
-                          const StagedPages& staged, const Filled& filled) {
+                          const CutPages& pages, const Filled& filled) {
     const std::uint8_t* const bytes = write.bytes.bytes().data();
     std::vector<bool> same;
     for_each_piece(write.segments, memory, [&](const GuestPiece& piece) {
         const std::size_t number = same.size();
-        const std::uint8_t* const now = staged.find(piece.page);
+        const std::uint8_t* const now = pages.find(piece.page);
         if (now != nullptr) {
             same.push_back(std::memcmp(now + piece.offset, bytes + piece.at, piece.length) == 0);
         } else if (const auto read = filled.find(piece.page); read != filled.end()) {
@@ -153,25 +153,25 @@ bool is_in_order(const LoggedRequest& request, const GuestMemory& memory, const 
     return in_order;
 }
 
-void add_write(const LoggedRequest& request, const GuestMemory& memory, const StagedPages& staged,
-               const Filled& filled, Decision& decision) {
-    const std::vector<bool> same = compare(*request.write, memory, staged, filled);
+void add_write(const LoggedRequest& request, const GuestMemory& memory, const CutPages& pages,
+               const Filled& filled, OutgoingRecords& outgoing) {
+    const std::vector<bool> same = compare(*request.write, memory, pages, filled);
     const bool all_same =
         !same.empty() && std::ranges::all_of(same, [](bool value) { return value; });
     if (all_same && is_in_order(request, memory, filled)) {
-        add_write_by_reference(request, decision);
+        add_write_by_reference(request, outgoing);
     } else {
-        add_write_by_value(request, decision);
+        add_write_by_value(request, outgoing);
     }
 }
 
 }  // namespace
 
-Decision decide(const BlockLog::Epoch& epoch, const GuestMemory& memory, const StagedPages& staged,
-                PayloadMode mode) {
+OutgoingRecords apply_reference_rule(const BlockLog::Epoch& epoch, const GuestMemory& memory,
+                                     const CutPages& pages, PayloadMode mode) {
     if (mode == PayloadMode::by_value) return by_value(epoch.completed);
-    Decision decision;
-    const Filled filled = filled_pages(epoch.completed, memory, staged);
+    OutgoingRecords outgoing;
+    const Filled filled = filled_pages(epoch.completed, memory, pages);
     for (const LoggedRequest& request : epoch.completed) {
         if (request.op == BlockOp::read) {
             const auto takes = [&](const FilledPage& page) {
@@ -179,19 +179,19 @@ Decision decide(const BlockLog::Epoch& epoch, const GuestMemory& memory, const S
                 return read != filled.end() && read->second.sequence == request.sequence &&
                        read->second.offset == page.offset;
             };
-            add_reads(request, memory, takes, decision.records);
+            add_reads(request, memory, takes, outgoing.records);
         } else if (request.write) {
-            add_write(request, memory, staged, filled, decision);
+            add_write(request, memory, pages, filled, outgoing);
         } else {
-            decision.records.push_back(record_of(request));
+            outgoing.records.push_back(record_of(request));
         }
     }
     for (const auto& write : epoch.in_flight)
-        write->matched = compare(*write, memory, staged, filled);
+        write->matched = compare(*write, memory, pages, filled);
     for (const auto& [page, fill] : filled)
-        decision.filled.push_back(page);
-    std::ranges::sort(decision.filled);
-    return decision;
+        outgoing.filled.push_back(page);
+    std::ranges::sort(outgoing.filled);
+    return outgoing;
 }
 
 void forget_pages(WritePayload& write, const GuestMemory& memory) {
@@ -200,24 +200,24 @@ void forget_pages(WritePayload& write, const GuestMemory& memory) {
                    [&write](const GuestPiece&) { write.matched.push_back(false); });
 }
 
-Decision by_value(const std::vector<LoggedRequest>& requests) {
-    Decision decision;
+OutgoingRecords by_value(const std::vector<LoggedRequest>& requests) {
+    OutgoingRecords outgoing;
     for (const LoggedRequest& request : requests) {
         if (request.op == BlockOp::read) {
-            add_pages_read(request, decision.records);
+            add_pages_read(request, outgoing.records);
         } else if (request.write) {
-            add_write_by_value(request, decision);
+            add_write_by_value(request, outgoing);
         } else {
-            decision.records.push_back(record_of(request));
+            outgoing.records.push_back(record_of(request));
         }
     }
-    return decision;
+    return outgoing;
 }
 
-BlockCounts count(const Decision& decision) {
+BlockCounts count(const OutgoingRecords& outgoing) {
     BlockCounts counts;
-    counts.records = decision.records.size();
-    for (const BlockRecord& record : decision.records) {
+    counts.records = outgoing.records.size();
+    for (const BlockRecord& record : outgoing.records) {
         if (record.failed) continue;
         if (record.op == BlockOp::read) counts.read_bytes += record.length;
         if (record.op == BlockOp::write)

@@ -14,23 +14,25 @@
 
 namespace fmvm::replay {
 
-// The pages that a cut copied.
-class StagedPages {
+// The pages that a cut has copied.
+class CutPages {
   public:
-    virtual ~StagedPages() = default;
+    virtual ~CutPages() = default;
     // page_size bytes as of the cut; nullptr: not written since the cut before, but for reads that
     // the log names.
     virtual const std::uint8_t* find(PageIndex page) const = 0;
 };
 
-struct Decision {
+// What goes to the backup of the block log of an epoch.
+struct OutgoingRecords {
     std::vector<BlockRecord> records;  // in order; payloads point into `kept`
-    // Ascending: reads fill them on the backup, they do not travel. Some may be staged.
+    // Pages that reads fill on the backup, ascending. They do not travel. The cut may have copied
+    // some of them.
     std::vector<PageIndex> filled;
     std::vector<std::shared_ptr<const WritePayload>> kept;
 };
 
-// How much of what the guest did to its disks a decision sends, and how much it only names.
+// How much of what the guest did to its disks is sent, and how much is only named.
 struct BlockCounts {
     std::uint64_t records = 0;
     std::uint64_t referred_bytes = 0;  // written, and taken from its own RAM by the backup
@@ -38,13 +40,13 @@ struct BlockCounts {
     std::uint64_t read_bytes = 0;      // read again by the backup
     std::uint64_t log_bytes = 0;       // of all records as they were sent; the sender adds them up
 };
-BlockCounts count(const Decision& decision);
+BlockCounts count(const OutgoingRecords& outgoing);
 
 enum class PayloadMode { by_reference, by_value };
 
 // memory: for the numbers of pages only.
-Decision decide(const BlockLog::Epoch& epoch, const GuestMemory& memory, const StagedPages& staged,
-                PayloadMode mode);
+OutgoingRecords apply_reference_rule(const BlockLog::Epoch& epoch, const GuestMemory& memory,
+                                     const CutPages& pages, PayloadMode mode);
 
 // Nothing is known of what guest RAM holds since the payload was taken: the write will travel by
 // value.
@@ -52,6 +54,6 @@ void forget_pages(WritePayload& write, const GuestMemory& memory);
 
 // Records of requests whose payload travels whatever RAM holds (mirroring, an epoch log: there are
 // reads then, a record for each page, to be verified).
-Decision by_value(const std::vector<LoggedRequest>& requests);
+OutgoingRecords by_value(const std::vector<LoggedRequest>& requests);
 
 }  // namespace fmvm::replay

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
+
 namespace fmvm::replay {
 
 namespace {
 
-// A timer that comes late is made up for, up to this.
+// Reading makes up for a timer that comes late, up to this.
 constexpr std::chrono::milliseconds catch_up{50};
 // How many blocks a cut looks at to find one to read.
 constexpr unsigned looks_at_cut = 64;
@@ -25,9 +27,10 @@ Scrubber::Scrubber(std::vector<Disk> disks, std::uint64_t bytes_per_second,
     for (const Disk& disk : disks_) {
         left_.emplace_back(disk_block_count(disk.map->image_bytes()));
         left_.back().insert_all();
-        left_count_ += left_.back().bound();
+        block_count_ += left_.back().bound();
         progress_.bytes_total += disk.map->image_bytes();
     }
+    left_count_ = block_count_;
 }
 
 // Not before `from`; nothing when the end was reached.
@@ -40,13 +43,13 @@ std::optional<Scrubber::Place> Scrubber::find_left(Place from) const {
 }
 
 std::optional<Scrubber::Place> Scrubber::next_place() {
-    if (all_tried()) return std::nullopt;
-    std::optional<Place> place = find_left(at_);
+    if (all_touched()) return std::nullopt;
+    std::optional<Place> place = find_left(look_from_);
     if (!place) {
         first_pass_ = false;
         place = find_left({});
     }
-    at_ = {place->disk, place->block + 1};
+    look_from_ = {place->disk, place->block + 1};
     return place;
 }
 
@@ -62,44 +65,44 @@ Result<std::optional<std::uint64_t>> Scrubber::digest(const Place& place) {
     return std::optional(found);
 }
 
-void Scrubber::take(const Place& place, std::uint64_t digest, CheckMessage& message) {
+void Scrubber::move_to(CheckMessage& message, const Place& place, std::uint64_t digest) {
     message.disk = static_cast<std::uint8_t>(place.disk);
     message.blocks.push_back({place.block, digest});
     left_[place.disk].erase(place.block);
     --left_count_;
 }
 
-void Scrubber::give_back(const CheckMessage& message) {
+void Scrubber::put_back(const CheckMessage& message) {
     for (const BlockDigest& block : message.blocks)
         left_[message.disk].insert(block.block);
     left_count_ += message.blocks.size();
 }
 
-// What an earlier cut has read, and nobody took, is not what it was any more.
 void Scrubber::cut() {
-    give_back(std::exchange(from_cut_, {}));
-    tried_ = 0;
+    put_back(std::exchange(held_, {}));
+    touched_in_row_ = 0;
     if (first_pass_ || failure_) return;
     for (unsigned i = 0; i < looks_at_cut; ++i) {
-        std::optional<Place> place = find_left(at_cut_);
+        std::optional<Place> place = find_left(cut_looks_from_);
         if (!place) place = find_left({});
         if (!place) return;
-        at_cut_ = {place->disk, place->block + 1};
+        cut_looks_from_ = {place->disk, place->block + 1};
         if (is_touched(*place)) continue;
         const auto found = digest(*place);
         if (!found.ok()) {
             failure_ = found.error();
         } else if (found.value()) {
-            take(*place, *found.value(), from_cut_);
+            move_to(held_, *place, *found.value());
         }
-        return;
+        break;
     }
+    check_states();
 }
 
 Result<std::optional<CheckMessage>> Scrubber::next(std::uint64_t epoch, TimePoint now) {
     const auto nothing = std::optional<CheckMessage>();
     if (failure_) return *failure_;
-    if (!from_cut_.blocks.empty()) return std::optional(send(std::exchange(from_cut_, {}), epoch));
+    if (!held_.blocks.empty()) return std::optional(send(std::exchange(held_, {}), epoch));
     if (now < due()) return nothing;
     CheckMessage message;
     std::uint64_t bytes = 0;
@@ -107,16 +110,20 @@ Result<std::optional<CheckMessage>> Scrubber::next(std::uint64_t epoch, TimePoin
         const std::optional<Place> place = next_place();
         if (!place) break;
         if (!message.blocks.empty() && place->disk != message.disk) {
-            at_ = *place;
+            look_from_ = *place;
             break;
         }
-        const auto found = FMVM_TRY(digest(*place));
+        const auto found = digest(*place);
+        if (!found.ok()) {
+            put_back(message);
+            return found.error();
+        }
         bytes += bytes_of_block(place->block, disks_[place->disk].map->image_bytes());
-        if (found) {
-            tried_ = 0;
-            take(*place, *found, message);
+        if (found.value()) {
+            touched_in_row_ = 0;
+            move_to(message, *place, *found.value());
         } else {
-            ++tried_;
+            ++touched_in_row_;
         }
     }
     pay(bytes, now);
@@ -133,19 +140,23 @@ void Scrubber::pay(std::uint64_t bytes, TimePoint now) {
 CheckMessage Scrubber::send(CheckMessage message, std::uint64_t epoch) {
     message.number = next_number_++;
     message.epoch = epoch;
-    OnWay on_way{message.number, message.blocks.size(), 0};
+    Unanswered check{message.number, message.blocks.size(), 0};
     for (const BlockDigest& block : message.blocks)
-        on_way.bytes += bytes_of_block(block.block, disks_[message.disk].map->image_bytes());
-    blocks_on_way_ += on_way.blocks;
-    on_way_.push_back(on_way);
+        check.bytes += bytes_of_block(block.block, disks_[message.disk].map->image_bytes());
+    on_way_count_ += check.blocks;
+    unanswered_.push_back(check);
+    check_states();
     return message;
 }
 
 Result<void> Scrubber::on_checked(const CheckedMessage& message) {
-    if (!on_way_.empty() && message.number == on_way_.front().number) {
-        blocks_on_way_ -= on_way_.front().blocks;
-        progress_.bytes_equal += on_way_.front().bytes;
-        on_way_.pop_front();
+    if (!unanswered_.empty() && message.number == unanswered_.front().number) {
+        const Unanswered& check = unanswered_.front();
+        on_way_count_ -= check.blocks;
+        equal_count_ += check.blocks;
+        progress_.bytes_equal += check.bytes;
+        unanswered_.pop_front();
+        check_states();
         return {};
     }
     if (message.number < first_number_) return {};
@@ -153,9 +164,15 @@ Result<void> Scrubber::on_checked(const CheckedMessage& message) {
 }
 
 Scrubber::TimePoint Scrubber::due() const {
-    if (failure_ || !from_cut_.blocks.empty()) return TimePoint::min();
-    if (blocks_on_way_ >= blocks_on_way_max || all_tried()) return TimePoint::max();
+    if (failure_ || !held_.blocks.empty()) return TimePoint::min();
+    if (on_way_count_ >= blocks_on_way_max || all_touched()) return TimePoint::max();
     return due_;
+}
+
+// Each block is in one state.
+void Scrubber::check_states() const {
+    FMVM_CHECK(left_count_ + held_.blocks.size() + on_way_count_ + equal_count_ == block_count_);
+    FMVM_CHECK((on_way_count_ == 0) == unanswered_.empty());
 }
 
 }  // namespace fmvm::replay

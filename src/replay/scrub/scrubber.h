@@ -3,14 +3,27 @@
 // blocks of all disks, one after the other, each as it was at a cut.
 //
 // A block is as it was at the last cut when no change of it was in flight then, and none has begun
-// since: DirtyBlockMap::is_touched() knows, because take_touched() is called at each cut, and
-// mark() before a change goes to the disk. So a block is read beside the running guest and looked
-// up after that; one that was touched is left for a later pass. A block that the guest writes all
-// the time would never be met untouched: once all others are done, one of them is read at each cut,
-// while the guest stands (it is in the page cache; some 30 us).
+// since. DirtyBlockMap::is_touched() tells that, because take_touched() is called at each cut, and
+// mark() before a change goes to the disk. So a block is read beside the running guest, and whether
+// it was touched is looked up after that.
+//
+// The states of a block:
+//
+//     left --next() reads it, and it was not touched--> on its way --on_checked()--> equal
+//     | ^                                                   ^
+//     | |  cut(), the next one                              |  next() sends it
+//     v |                                                   |
+//     held -------------------------------------------------+
+//
+//   - left: to be compared. A block that was touched stays so until a later pass.
+//   - held: cut() has read it while the guest stood. A block that the guest writes all the time
+//     would never be met untouched. Therefore, from the second pass on, each cut reads one block
+//     (it is in the page cache; some 30 us). The next cut makes what was read worthless.
+//   - on its way: a check with its digest was sent. A limited number of blocks are so at a time.
+//   - equal: the backup has said so.
 //
 // No sockets, clocks or threads: time comes in as arguments. The caller's thread is the one that
-// calls take_touched(). Errors mean that a disk of this side cannot be read.
+// calls take_touched(). An error means that a disk of this side cannot be read.
 #pragma once
 
 #include <chrono>
@@ -52,14 +65,12 @@ class Scrubber {
 
     // When next() may have something; max(): not before an answer or the next cut.
     TimePoint due() const;
-    bool finished() const {
-        return left_count_ == 0 && from_cut_.blocks.empty() && on_way_.empty();
-    }
+    // Every block is equal.
+    bool finished() const { return equal_count_ == block_count_; }
     const ScrubProgress& progress() const { return progress_; }
-    // Blocks that were not met untouched yet, nor compared.
     std::uint64_t blocks_left() const { return left_count_; }
-    // No check waits for its answer.
-    bool all_answered() const { return on_way_.empty(); }
+    // No block is on its way.
+    bool all_answered() const { return unanswered_.empty(); }
     std::uint64_t next_number() const { return next_number_; }
 
     static constexpr std::size_t blocks_at_a_time = 4;
@@ -71,8 +82,8 @@ class Scrubber {
         std::size_t disk = 0;
         BlockIndex block = 0;
     };
-    struct OnWay {
-        std::uint64_t number = 0;
+    struct Unanswered {
+        std::uint64_t number = 0;  // of the check
         std::size_t blocks = 0;
         std::uint64_t bytes = 0;
     };
@@ -81,27 +92,32 @@ class Scrubber {
     bool is_touched(const Place& place) const;
     // The digest of a block that was not touched before and after it was read.
     Result<std::optional<std::uint64_t>> digest(const Place& place);
-    void take(const Place& place, std::uint64_t digest, CheckMessage& message);
-    void give_back(const CheckMessage& message);
+    // The block is not left any more: the message has it.
+    void move_to(CheckMessage& message, const Place& place, std::uint64_t digest);
+    void put_back(const CheckMessage& message);
     CheckMessage send(CheckMessage message, std::uint64_t epoch);
     void pay(std::uint64_t bytes, TimePoint now);
-    bool all_tried() const { return tried_ >= left_count_; }
+    // Every block that is left was found touched since the last cut.
+    bool all_touched() const { return touched_in_row_ >= left_count_; }
+    void check_states() const;
 
     const std::vector<Disk> disks_;
     const double bytes_per_second_;
     std::vector<BlockSet> left_;  // of each disk
+    std::uint64_t block_count_ = 0;
     std::uint64_t left_count_ = 0;
-    Place at_;                 // where to look for the next one
-    bool first_pass_ = true;   // each block has not been looked at once
-    std::uint64_t tried_ = 0;  // found touched since the last cut, in a row
-    Place at_cut_;             // the same for cut()
-    CheckMessage from_cut_;    // what the last cut has read; not sent yet
-    std::optional<Error> failure_;
+    std::uint64_t on_way_count_ = 0;
+    std::uint64_t equal_count_ = 0;
+    Place look_from_;                   // next() goes on here
+    bool first_pass_ = true;            // next() has not come to the end of the disks yet
+    std::uint64_t touched_in_row_ = 0;  // blocks that next() has found touched since the last cut
+    Place cut_looks_from_;              // cut() goes on here
+    CheckMessage held_;
+    std::optional<Error> failure_;  // of cut(), for next() to tell
     TimePoint due_;
     const std::uint64_t first_number_;
     std::uint64_t next_number_;
-    std::deque<OnWay> on_way_;
-    std::size_t blocks_on_way_ = 0;
+    std::deque<Unanswered> unanswered_;
     ScrubProgress progress_;
 };
 

@@ -130,10 +130,10 @@ TEST_CASE("hot pages: what is rewritten as a whole is hardly ever compared", "[h
 
 TEST_CASE("hot pages: of what is sent unseen, a copy is kept for when it is compared", "[hot]") {
     HotPages hot = with_hot_page();
-    for (unsigned epoch = 0; epoch < 10 && hot.is_warm(page); ++epoch)
+    for (unsigned epoch = 0; epoch < 10 && hot.wants_copy(page); ++epoch)
         hot.compared(page, HotPages::Change::rewritten);
-    CHECK_FALSE(hot.is_warm(page));
-    while (!hot.is_warm(page))
+    CHECK_FALSE(hot.wants_copy(page));
+    while (!hot.wants_copy(page))
         REQUIRE(hot.take_unseen(page));
     CHECK_FALSE(hot.take_unseen(page));
 }
@@ -157,7 +157,7 @@ TEST_CASE("hot pages: what is no longer rewritten is compared each time", "[hot]
     CHECK(unseen <= HotPages::unseen_max);
     const auto change = GENERATE(HotPages::Change::none, HotPages::Change::some);
     CHECK(times_compared(hot, 50, change) == 50);
-    CHECK(hot.is_warm(page));
+    CHECK(hot.wants_copy(page));
 }
 
 TEST_CASE("hot pages: what has cooled is looked at again from the start", "[hot]") {
@@ -166,4 +166,45 @@ TEST_CASE("hot pages: what has cooled is looked at again from the start", "[hot]
     CHECK(hot.logged(page, 3));  // cooled
     CHECK_FALSE(hot.take_unseen(page));
     CHECK(times_compared(hot, 10, HotPages::Change::rewritten) == 10);  // it is not hot
+}
+
+TEST_CASE("hot pages: a page goes through its states", "[hot]") {
+    using State = HotPages::State;
+    HotPages hot(10, 1);
+    CHECK(hot.state(page) == State::cold);
+    CHECK(hot.logged(page, 1));
+    CHECK(hot.state(page) == State::cold);
+    CHECK_FALSE(hot.wants_copy(page));
+    CHECK_FALSE(hot.logged(page, 2));
+    CHECK(hot.state(page) == State::hot);
+    CHECK(hot.wants_copy(page));
+
+    const PageIndex other = 5;  // there is no room for another hot one
+    CHECK(hot.logged(other, 2));
+    CHECK(hot.logged(other, 3));
+    CHECK(hot.state(other) == State::warm);
+    CHECK(hot.wants_copy(other));
+    CHECK(hot.logged(other, 4 + HotPages::hot_within));
+    CHECK(hot.state(other) == State::cold);
+
+    while (hot.state(page) == State::hot)
+        hot.compared(page, HotPages::Change::rewritten);
+    CHECK(hot.state(page) == State::unseen);
+    CHECK_FALSE(hot.wants_copy(page));
+    CHECK_FALSE(hot.logged(page, 5 + HotPages::hot_within));
+    SECTION("until it was sent unseen as often as it was rewritten") {
+        while (hot.take_unseen(page))
+            CHECK(hot.state(page) != State::cold);
+        CHECK(hot.state(page) == State::hot);
+    }
+    SECTION("or until a read has filled it") {
+        hot.compared(page, HotPages::Change::none);
+        CHECK(hot.state(page) == State::hot);
+    }
+    for (int epoch = 0; epoch < 20; ++epoch)
+        hot.compared(page, HotPages::Change::none);
+    CHECK(hot.logged(page, 6 + HotPages::hot_within));
+    CHECK(hot.state(page) == State::cold);
+    CHECK_FALSE(hot.logged(other, 6 + HotPages::hot_within));  // now there is room
+    CHECK(hot.state(other) == State::hot);
 }

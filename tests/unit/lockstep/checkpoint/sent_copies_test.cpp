@@ -8,7 +8,7 @@
 using namespace fmvm;
 using namespace fmvm::lockstep;
 
-TEST_CASE("sent copies: make room, spared pages last", "[store]") {
+TEST_CASE("sent copies: they make room, spared pages last", "[store]") {
     const std::shared_ptr<PageStore> store = PageStore::create(4 * page_size).value();
     SentCopies copies(*store, 10);
     for (PageIndex page = 0; page < 4; ++page)
@@ -20,4 +20,16 @@ TEST_CASE("sent copies: make room, spared pages last", "[store]") {
     copies.make_room(4, [](PageIndex page) { return page == 2; });
     CHECK(store->free_count() == 4);
     CHECK(copies.find(2) == PageStore::none);
+}
+
+TEST_CASE("sent copies: what is kept is freed with them, or when it is replaced", "[store]") {
+    const std::shared_ptr<PageStore> store = PageStore::create(4 * page_size).value();
+    {
+        SentCopies copies(*store, 10);
+        copies.keep(1, store->allocate());
+        copies.keep(1, store->allocate());
+        CHECK(store->free_count() == 3);
+        copies.keep(2, store->allocate());
+    }
+    CHECK(store->free_count() == 4);
 }

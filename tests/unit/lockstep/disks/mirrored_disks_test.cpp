@@ -3,7 +3,9 @@
 #include "lockstep/disks/mirrored_disks.h"
 
 #include <catch2/catch.hpp>
+#include <variant>
 
+#include "replay/resync/resync_target.h"
 #include "support/guest_ram.h"
 #include "support/memory_blocks.h"
 
@@ -25,7 +27,38 @@ struct Mirrored {
         list.push_back({map.get(), std::make_unique<MemoryBlocks>(label.image_bytes)});
         disks.emplace(log, ram.memory(), std::move(list), replay::PayloadMode::by_reference,
                       nullptr);
+        backup_map = replay::DirtyBlockMap::unsaved(label).value();
+    }
+    // Protection begins, and the disks are found equal.
+    void begin() {
         REQUIRE(disks->begin().ok());
+        replay::ResyncTarget target(0, {}, *backup_map, backup_image, "b.img");
+        say(FrameType::disk_known, target.known());
+        while (!disks->may_cut()) {
+            const OutgoingMessage message = disks->next_initial().value();
+            const std::vector<std::uint8_t> body = message.body.flat();
+            if (message.type == FrameType::disk_begin) {
+                const auto ready = target.on_begin(replay::BeginMessage::decode(body).value());
+                say(FrameType::disk_ready, ready.value());
+            } else {
+                REQUIRE(message.type == FrameType::disk_digests);
+                const auto answer =
+                    target.on_digests(replay::ChunkDigestsMessage::decode(body).value());
+                say(FrameType::disk_done, std::get<replay::DoneMessage>(answer.value()));
+            }
+        }
+        REQUIRE(disks->rest_of_initial().empty());
+    }
+    template <typename Message>
+    void say(FrameType type, const Message& message) {
+        const std::vector<std::uint8_t> body = message.encode();
+        REQUIRE(disks->message({type, Buffer(body.begin(), body.end()), 0}).ok());
+    }
+    // All of an epoch that travels, which is nothing here.
+    void cut(EpochId epoch) {
+        disks->close(epoch);
+        disks->apply_reference_rule(no_pages);
+        REQUIRE(disks->next_message(epoch).empty());
     }
     static std::vector<replay::BlockIndex> every_block() {
         std::vector<replay::BlockIndex> all(blocks);
@@ -37,7 +70,7 @@ struct Mirrored {
     void change(std::initializer_list<replay::BlockIndex> changed) {
         for (const replay::BlockIndex block : changed) {
             REQUIRE(map->mark(block * replay::disk_block_bytes, 512).ok());
-            map->settle(block * replay::disk_block_bytes, 512, false);
+            map->end_change(block * replay::disk_block_bytes, 512, false);
         }
     }
     std::vector<replay::BlockIndex> dirty() const {
@@ -46,7 +79,12 @@ struct Mirrored {
         return found;
     }
 
+    struct NoPages : replay::CutPages {
+        const std::uint8_t* find(PageIndex) const override { return nullptr; }
+    } no_pages;
     GuestRam ram;
+    MemoryBlocks backup_image{blocks * replay::disk_block_bytes};
+    std::unique_ptr<replay::DirtyBlockMap> backup_map;
     replay::BlockLog log{replay::BlockLog::Reads::recorded};
     std::unique_ptr<replay::DirtyBlockMap> map;
     std::optional<MirroredDisks> disks;
@@ -58,27 +96,64 @@ using Blocks = std::vector<replay::BlockIndex>;
 
 TEST_CASE("mirrored disks: a committed epoch clears what no later one has changed, in any order") {
     Mirrored mirrored;
+    mirrored.begin();
     mirrored.change({9, 3, 12});
-    mirrored.disks->close(1);
+    mirrored.cut(1);
     mirrored.change({3, 9, 1});
-    mirrored.disks->close(2);
+    mirrored.cut(2);
     mirrored.change({12});
     mirrored.disks->committed(1);
     CHECK(mirrored.dirty() == Blocks{1, 3, 9, 12});
     mirrored.disks->committed(2);
     CHECK(mirrored.dirty() == Blocks{12});
-    mirrored.disks->close(3);
+    mirrored.cut(3);
     mirrored.disks->committed(3);
     CHECK(mirrored.dirty().empty());
 }
 
 TEST_CASE("mirrored disks: what was cut and never committed stays marked") {
     Mirrored mirrored;
+    mirrored.begin();
     mirrored.change({7, 2});
-    mirrored.disks->close(1);
+    mirrored.cut(1);
     mirrored.change({2, 5});
-    mirrored.disks->close(2);
+    mirrored.cut(2);
     mirrored.disks->committed(1);
     mirrored.disks->end();
     CHECK(mirrored.dirty() == Blocks{2, 5});
+    mirrored.begin();  // the next connection begins with no epoch
+    mirrored.cut(1);
+    mirrored.disks->committed(1);
+    CHECK(mirrored.dirty().empty());
+}
+
+TEST_CASE(
+    "mirrored disks: they are equal from the end of the comparison to the end of protection") {
+    Mirrored mirrored;
+    CHECK_FALSE(mirrored.disks->equal());
+    REQUIRE(mirrored.disks->begin().ok());
+    CHECK_FALSE(mirrored.disks->equal());
+    CHECK(mirrored.disks->progress() == "waiting for the backup's disks");
+    CHECK(mirrored.disks->next_initial().value().empty());
+    mirrored.disks->end();
+    mirrored.begin();
+    CHECK(mirrored.disks->equal());
+    mirrored.cut(1);
+    CHECK(mirrored.disks->equal());
+    mirrored.disks->end();
+    CHECK_FALSE(mirrored.disks->equal());
+}
+
+TEST_CASE("mirrored disks: each disk is named once, and before anything else is said of it") {
+    Mirrored mirrored;
+    REQUIRE(mirrored.disks->begin().ok());
+    const auto say = [&](FrameType type, const std::vector<std::uint8_t>& body) {
+        return mirrored.disks->message({type, Buffer(body.begin(), body.end()), 0});
+    };
+    CHECK(say(FrameType::disk_ready, replay::ReadyMessage{0}.encode()).error().message() ==
+          "it sent a message about disk 0, which it has not named");
+    replay::ResyncTarget target(0, {}, *mirrored.backup_map, mirrored.backup_image, "b.img");
+    mirrored.say(FrameType::disk_known, target.known());
+    CHECK(say(FrameType::disk_known, target.known().encode()).error().message() ==
+          "it named disk 0 out of turn");
 }

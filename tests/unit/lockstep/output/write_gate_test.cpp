@@ -64,6 +64,22 @@ TEST_CASE("write gate: open, everything passes") {
     CHECK_FALSE(bench.gate.waiting_since());
 }
 
+// Whoever drives a gate without its loop would else ask again and again without a pause.
+TEST_CASE("write gate: to wait for completions is to wait for those of the disk") {
+    struct WaitingDisk : MemoryBackend {
+        WaitingDisk(SharedImage image, std::chrono::milliseconds& waited)
+            : MemoryBackend(std::move(image)), waited_(waited) {}
+        void wait_for_completion(std::chrono::milliseconds limit) override { waited_ = limit; }
+        std::chrono::milliseconds& waited_;
+    };
+    EventLoop loop;
+    std::chrono::milliseconds waited{0};
+    const auto image = std::make_shared<std::vector<std::uint8_t>>(512);
+    WriteGate gate(loop, std::make_unique<WaitingDisk>(image, waited));
+    gate.wait_for_completion(std::chrono::milliseconds(7));
+    CHECK(waited == std::chrono::milliseconds(7));
+}
+
 // Else the vCPU would wait for the reset, the write for a commit, and the cut for the vCPU.
 TEST_CASE("write gate: a reset does not wait for a held write, which is never written") {
     MemoryDisk disk;

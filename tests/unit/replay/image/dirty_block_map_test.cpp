@@ -88,7 +88,7 @@ struct Fixture {
         const std::uint64_t offset = block * disk_block_bytes;
         const std::uint64_t length = std::min(blocks * disk_block_bytes, image_bytes - offset);
         REQUIRE(map->mark(offset, length).ok());
-        map->settle(offset, length, failed);
+        map->end_change(offset, length, failed);
     }
     void prune() {
         const auto prune = map->begin_prune(DirtyBlockMap::Prune::all);
@@ -143,12 +143,12 @@ TEST_CASE("a change in flight at a cut belongs to the epoch in which it settles"
     REQUIRE(fixture.map->mark(0, 512).ok());
     REQUIRE(fixture.map->mark(0, 512).ok());
     CHECK(fixture.map->take_touched().empty());
-    fixture.map->settle(0, 512, false);
+    fixture.map->end_change(0, 512, false);
     CHECK(fixture.map->take_touched().empty());  // one more is in flight
     fixture.map->clear(Blocks{0});
     fixture.map->resynced(0);
     CHECK(fixture.dirty() == Blocks{0});
-    fixture.map->settle(0, 512, false);
+    fixture.map->end_change(0, 512, false);
     const Blocks epoch = fixture.map->take_touched();
     CHECK(epoch == Blocks{0});
     fixture.map->clear(epoch);
@@ -366,7 +366,7 @@ TEST_CASE("marks of several threads all arrive") {
         threads.emplace_back([&fixture, t] {
             for (BlockIndex block = t; block < block_count; block += 4) {
                 (void)fixture.map->mark(block * disk_block_bytes, 512).ok();
-                fixture.map->settle(block * disk_block_bytes, 512, false);
+                fixture.map->end_change(block * disk_block_bytes, 512, false);
             }
         });
     }

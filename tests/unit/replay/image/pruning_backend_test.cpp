@@ -32,7 +32,7 @@ struct Disk : BlockOperationOwner {
     void write_in_region(std::uint64_t region) {
         const std::uint64_t offset = region * label_region_bytes;
         REQUIRE(map->mark(offset, 512).ok());
-        map->settle(offset, 512, false);
+        map->end_change(offset, 512, false);
         map->clear(map->take_touched());
     }
     void flush(BlockOperation& operation) {

@@ -21,7 +21,7 @@ Bytes filled_with(std::uint8_t value) {
 }
 
 // An epoch as a log would have it. Pages are filled with one value each, and so are payloads.
-class Bench : public StagedPages {
+class Bench : public CutPages {
   public:
     const std::uint8_t* find(PageIndex index) const override {
         const auto found = staged.find(index);
@@ -56,13 +56,13 @@ class Bench : public StagedPages {
         request.length = length;
         return request;
     }
-    Decision decide(PayloadMode mode = PayloadMode::by_reference) {
-        return replay::decide(epoch, ram.memory(), *this, mode);
+    OutgoingRecords apply_rule(PayloadMode mode = PayloadMode::by_reference) {
+        return replay::apply_reference_rule(epoch, ram.memory(), *this, mode);
     }
     // How the only write of the epoch travels.
     bool is_by_reference() {
-        const Decision decision = decide();
-        for (const BlockRecord& record : decision.records) {
+        const OutgoingRecords outgoing = apply_rule();
+        for (const BlockRecord& record : outgoing.records) {
             if (record.op == BlockOp::write) return !record.by_value;
         }
         FAIL("there is no write");
@@ -92,16 +92,16 @@ std::uint64_t digest_of_pages(const std::vector<std::uint8_t>& values) {
 TEST_CASE("rule: a write whose pages did not change since its payload was taken") {
     Bench bench;
     bench.write({{page(3) + 100, 512}, {page(5), 4096}}, 7);
-    const Decision decision = bench.decide();
-    REQUIRE(decision.records.size() == 1);
-    const BlockRecord& record = decision.records[0];
+    const OutgoingRecords outgoing = bench.apply_rule();
+    REQUIRE(outgoing.records.size() == 1);
+    const BlockRecord& record = outgoing.records[0];
     CHECK_FALSE(record.by_value);
     CHECK(record.sequence == 1);
     CHECK(record.disk == 2);
     CHECK(record.length == 4608);
     CHECK(record.segments.size() == 2);
     CHECK(record.digest == digest_of(Bytes(4608, 7)));
-    CHECK(decision.kept.empty());
+    CHECK(outgoing.kept.empty());
 }
 
 TEST_CASE("rule: of pages that changed, what the write took must be there still") {
@@ -133,14 +133,14 @@ TEST_CASE("rule: a write in flight at a cut is compared with what that cut left"
     };
     bench.epoch.in_flight = {write};
     SECTION("nothing changed") {
-        bench.decide();
+        bench.apply_rule();
         CHECK(write->matched == std::vector<bool>{true, true});
         bench.next_epoch();
         CHECK(complete());
     }
     SECTION("it changed before the cut") {
         bench.staged[4] = filled_with(8);
-        bench.decide();
+        bench.apply_rule();
         CHECK(write->matched == std::vector<bool>{true, false});
         bench.next_epoch();
         SECTION("and stayed so") {
@@ -152,20 +152,20 @@ TEST_CASE("rule: a write in flight at a cut is compared with what that cut left"
         }
         SECTION("and stayed so for another epoch") {
             bench.epoch.in_flight = {write};
-            bench.decide();
+            bench.apply_rule();
             bench.next_epoch();
             CHECK_FALSE(complete());
         }
         SECTION("and was made good in an epoch before it completed") {
             bench.epoch.in_flight = {write};
             bench.staged[4] = filled_with(7);
-            bench.decide();
+            bench.apply_rule();
             bench.next_epoch();
             CHECK(complete());
         }
     }
     SECTION("it changed after the cut") {
-        bench.decide();
+        bench.apply_rule();
         bench.next_epoch();
         bench.staged[3] = filled_with(8);
         CHECK_FALSE(complete());
@@ -184,10 +184,10 @@ TEST_CASE("rule: a page that still holds what a read put there does not travel")
     Bench bench;
     bench.read(8192, {{10, 1}, {11, 2}, {20, 3}});
     bench.staged = {{10, filled_with(1)}, {11, filled_with(2)}, {20, filled_with(3)}};
-    const Decision decision = bench.decide();
-    CHECK(decision.filled == std::vector<PageIndex>{10, 11, 20});
-    REQUIRE(decision.records.size() == 1);
-    const BlockRecord& record = decision.records[0];
+    const OutgoingRecords outgoing = bench.apply_rule();
+    CHECK(outgoing.filled == std::vector<PageIndex>{10, 11, 20});
+    REQUIRE(outgoing.records.size() == 1);
+    const BlockRecord& record = outgoing.records[0];
     CHECK(record.op == BlockOp::read);
     CHECK(record.offset == 8192);
     CHECK(record.length == 3 * page_size);
@@ -204,23 +204,23 @@ TEST_CASE("rule: pages that changed again leave gaps in their read") {
     for (const PageIndex index : {10U, 11U, 12U, 13U, 14U})
         bench.staged[index] = filled_with(static_cast<std::uint8_t>(index - 9));
     bench.staged[11] = filled_with(9);
-    const Decision decision = bench.decide();
-    CHECK(decision.filled == std::vector<PageIndex>{10, 12, 14});
-    REQUIRE(decision.records.size() == 3);
-    CHECK(decision.records[0].offset == 0);
-    CHECK(decision.records[1].offset == 2 * page_size);
-    CHECK(decision.records[1].segments[0].address == page(12));
-    CHECK(decision.records[1].digest == digest_of_pages({3}));
-    CHECK(decision.records[2].offset == 4 * page_size);
-    CHECK(decision.records[2].sequence == 1);
+    const OutgoingRecords outgoing = bench.apply_rule();
+    CHECK(outgoing.filled == std::vector<PageIndex>{10, 12, 14});
+    REQUIRE(outgoing.records.size() == 3);
+    CHECK(outgoing.records[0].offset == 0);
+    CHECK(outgoing.records[1].offset == 2 * page_size);
+    CHECK(outgoing.records[1].segments[0].address == page(12));
+    CHECK(outgoing.records[1].digest == digest_of_pages({3}));
+    CHECK(outgoing.records[2].offset == 4 * page_size);
+    CHECK(outgoing.records[2].sequence == 1);
 }
 
 TEST_CASE("rule: a read of which nothing is left is not sent") {
     Bench bench;
     bench.read(0, {{10, 1}});
     bench.staged[10] = filled_with(9);
-    CHECK(bench.decide().records.empty());
-    CHECK(bench.decide().filled.empty());
+    CHECK(bench.apply_rule().records.empty());
+    CHECK(bench.apply_rule().filled.empty());
 }
 
 TEST_CASE("rule: the last read into a page counts, whatever others hold the same") {
@@ -229,21 +229,21 @@ TEST_CASE("rule: the last read into a page counts, whatever others hold the same
         bench.read(0, {{10, 1}});
         bench.read(4096, {{10, 1}});
         bench.staged[10] = filled_with(1);
-        REQUIRE(bench.decide().records.size() == 1);
-        CHECK(bench.decide().records[0].sequence == 2);
+        REQUIRE(bench.apply_rule().records.size() == 1);
+        CHECK(bench.apply_rule().records[0].sequence == 2);
     }
     SECTION("in the same request") {
         bench.read(0, {{10, 2}, {11, 3}, {10, 1}});
         bench.staged = {{10, filled_with(1)}, {11, filled_with(3)}};
-        REQUIRE(bench.decide().records.size() == 1);
-        CHECK(bench.decide().records[0].offset == 4096);
-        CHECK(bench.decide().records[0].digest == digest_of_pages({3, 1}));
+        REQUIRE(bench.apply_rule().records.size() == 1);
+        CHECK(bench.apply_rule().records[0].offset == 4096);
+        CHECK(bench.apply_rule().records[0].digest == digest_of_pages({3, 1}));
     }
     SECTION("even if it has been overwritten with what an earlier one read") {
         bench.read(0, {{10, 1}});
         bench.read(4096, {{10, 2}});
         bench.staged[10] = filled_with(1);
-        CHECK(bench.decide().records.empty());
+        CHECK(bench.apply_rule().records.empty());
     }
 }
 
@@ -251,12 +251,12 @@ TEST_CASE("rule: a page that only reads have changed is not staged, and is fille
     Bench bench;
     bench.read(0, {{10, 1}, {11, 2}});
     bench.read(8192, {{10, 3}});
-    const Decision decision = bench.decide();
-    CHECK(decision.filled == std::vector<PageIndex>{10, 11});
-    REQUIRE(decision.records.size() == 2);
-    CHECK(decision.records[0].offset == page_size);
-    CHECK(decision.records[0].digest == digest_of_pages({2}));
-    CHECK(decision.records[1].offset == 8192);
+    const OutgoingRecords outgoing = bench.apply_rule();
+    CHECK(outgoing.filled == std::vector<PageIndex>{10, 11});
+    REQUIRE(outgoing.records.size() == 2);
+    CHECK(outgoing.records[0].offset == page_size);
+    CHECK(outgoing.records[0].digest == digest_of_pages({2}));
+    CHECK(outgoing.records[1].offset == 8192);
 }
 
 TEST_CASE("rule: a write from a page that only reads have changed must be taken after the last") {
@@ -291,7 +291,7 @@ TEST_CASE("rule: a write from a page that only reads have changed must be taken 
         bench.read(0, {{10, 1}});
         const auto write = taken();
         bench.epoch.in_flight = {write};
-        bench.decide();
+        bench.apply_rule();
         CHECK(write->matched == std::vector<bool>{true});
         bench.next_epoch();
         bench.read(4096, {{10, 1}});
@@ -302,7 +302,7 @@ TEST_CASE("rule: a write from a page that only reads have changed must be taken 
         bench.read(0, {{10, 1}});
         const auto write = taken();
         bench.epoch.in_flight = {write};
-        bench.decide();
+        bench.apply_rule();
         bench.next_epoch();
         complete(write);
         CHECK(bench.is_by_reference());
@@ -335,10 +335,10 @@ TEST_CASE("rule: a long payload by value becomes several records that make it up
     Segments segments{{GuestAddress(0), static_cast<std::uint32_t>(2 * mib + 512)}};
     LoggedRequest& request = bench.add(BlockOp::write, 1024, 2 * mib + 512);
     request.write = bench.payload(segments, 5);
-    const Decision decision = bench.decide(PayloadMode::by_value);
-    REQUIRE(decision.records.size() == 3);
+    const OutgoingRecords outgoing = bench.apply_rule(PayloadMode::by_value);
+    REQUIRE(outgoing.records.size() == 3);
     std::uint64_t offset = 1024;
-    for (const BlockRecord& record : decision.records) {
+    for (const BlockRecord& record : outgoing.records) {
         CHECK(record.by_value);
         CHECK(record.segments.empty());
         CHECK(record.offset == offset);
@@ -349,7 +349,7 @@ TEST_CASE("rule: a long payload by value becomes several records that make it up
         offset += record.length;
     }
     CHECK(offset == 1024 + 2 * mib + 512);
-    CHECK(decision.kept.size() == 1);
+    CHECK(outgoing.kept.size() == 1);
 }
 
 TEST_CASE("rule: all else travels as it is, in order") {
@@ -360,15 +360,15 @@ TEST_CASE("rule: all else travels as it is, in order") {
         bench.add(BlockOp::write_zeroes, 1024, 512).may_unmap = true;
         bench.add(BlockOp::write, 4096, 512).failed = true;
         bench.write({{page(3), 512}}, 1);
-        const Decision decision = bench.decide(mode);
-        REQUIRE(decision.records.size() == 5);
+        const OutgoingRecords outgoing = bench.apply_rule(mode);
+        REQUIRE(outgoing.records.size() == 5);
         for (std::size_t i = 0; i < 5; ++i)
-            CHECK(decision.records[i].sequence == i + 1);
-        CHECK(decision.records[1].length == 1 * gib);
-        CHECK(decision.records[2].may_unmap);
-        CHECK(decision.records[3].failed);
-        CHECK_FALSE(decision.records[3].by_value);
-        CHECK(decision.records[4].by_value == (mode == PayloadMode::by_value));
+            CHECK(outgoing.records[i].sequence == i + 1);
+        CHECK(outgoing.records[1].length == 1 * gib);
+        CHECK(outgoing.records[2].may_unmap);
+        CHECK(outgoing.records[3].failed);
+        CHECK_FALSE(outgoing.records[3].by_value);
+        CHECK(outgoing.records[4].by_value == (mode == PayloadMode::by_value));
     }
 }
 
@@ -381,12 +381,12 @@ TEST_CASE("rule: what travels is counted") {
     bench.staged.emplace(10, filled_with(1));
     bench.staged.emplace(11, filled_with(3));
     bench.add(BlockOp::flush, 0, 0);
-    const BlockCounts counts = count(bench.decide());
+    const BlockCounts counts = count(bench.apply_rule());
     CHECK(counts.records == 4);
     CHECK(counts.referred_bytes == 512);
     CHECK(counts.sent_bytes == 1024);
     CHECK(counts.read_bytes == page_size);
-    const BlockCounts all_sent = count(bench.decide(PayloadMode::by_value));
+    const BlockCounts all_sent = count(bench.apply_rule(PayloadMode::by_value));
     CHECK(all_sent.referred_bytes == 0);
     CHECK(all_sent.sent_bytes == 1536);
 }
@@ -394,14 +394,14 @@ TEST_CASE("rule: what travels is counted") {
 TEST_CASE("rule: in an epoch log a read is there to be verified, page by page") {
     Bench bench;
     bench.read(0, {{10, 1}, {11, 2}, {11, 0}, {12, 3}});
-    const Decision decision = by_value(bench.epoch.completed);
-    REQUIRE(decision.records.size() == 3);
-    for (const BlockRecord& record : decision.records) {
+    const OutgoingRecords outgoing = by_value(bench.epoch.completed);
+    REQUIRE(outgoing.records.size() == 3);
+    for (const BlockRecord& record : outgoing.records) {
         CHECK(record.segments.empty());
         CHECK(record.length == page_size);
     }
-    CHECK(decision.records[1].offset == 1 * page_size);
-    CHECK(decision.records[2].offset == 3 * page_size);
-    CHECK(decision.records[1].digest == digest_of_pages({2}));
-    CHECK(decision.filled.empty());
+    CHECK(outgoing.records[1].offset == 1 * page_size);
+    CHECK(outgoing.records[2].offset == 3 * page_size);
+    CHECK(outgoing.records[1].digest == digest_of_pages({2}));
+    CHECK(outgoing.filled.empty());
 }

@@ -114,10 +114,10 @@ TEST_CASE("a known pair looks at the union of the maps and at nothing else") {
     pair.run();
     const LabelId old_pair = pair.source_map->label().pair;
     REQUIRE(pair.source_map->mark(3 * disk_block_bytes, 512).ok());
-    pair.source_map->settle(3 * disk_block_bytes, 512, false);
+    pair.source_map->end_change(3 * disk_block_bytes, 512, false);
     pair.scribble(pair.source_image, 3);
     REQUIRE(pair.target_map->mark(200 * disk_block_bytes, 512).ok());
-    pair.target_map->settle(200 * disk_block_bytes, 512, false);
+    pair.target_map->end_change(200 * disk_block_bytes, 512, false);
     pair.forget_io();
     pair.restart();
     pair.run();
@@ -175,7 +175,7 @@ TEST_CASE("an interruption between begin and ready loses nothing, on whichever s
     Pair pair;
     pair.run();
     REQUIRE(pair.source_map->mark(0, 512).ok());
-    pair.source_map->settle(0, 512, false);
+    pair.source_map->end_change(0, 512, false);
     for (int i = 0; i < 3; ++i) {
         pair.restart();
         const BeginMessage begin = pair.source->begin(pair.target->known()).value();
@@ -217,7 +217,7 @@ TEST_CASE("what the guest writes meanwhile is left to the first epoch") {
     CHECK(pair.source_map->dirty().contains(5));
     CHECK_FALSE(pair.source_map->dirty().contains(4));
     CHECK_FALSE(pair.target_map->dirty().contains(5));
-    pair.source_map->settle(5 * disk_block_bytes, 512, false);
+    pair.source_map->end_change(5 * disk_block_bytes, 512, false);
     pair.source_map->clear(pair.source_map->take_touched());
     CHECK_FALSE(pair.source_map->dirty().contains(5));
 }

@@ -45,7 +45,7 @@ struct Disks {
         *images[disk]->at(block) ^= 0x55;
     }
     void end_write(BlockIndex block, std::size_t disk = 0) {
-        maps[disk]->settle(block * disk_block_bytes, 512, false);
+        maps[disk]->end_change(block * disk_block_bytes, 512, false);
     }
     void write(BlockIndex block, std::size_t disk = 0) {
         begin_write(block, disk);
@@ -242,9 +242,11 @@ TEST_CASE("scrubber: answers out of turn are refused, late ones to another are n
 
 TEST_CASE("scrubber: a disk that cannot be read is an error, at a cut too", "[scrub]") {
     Disks disks;
-    disks.images[0]->unreadable = 0;
+    disks.images[0]->unreadable = 2;
     Scrubber scrubber = disks.scrub();
     CHECK_FALSE(scrubber.next(7, at(0s)).ok());
+    CHECK(scrubber.blocks_left() == block_count);  // those read before it are still to be compared
+    disks.images[0]->unreadable = 0;
 
     Scrubber second = disks.scrub();
     disks.write(0);

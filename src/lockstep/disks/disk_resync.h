@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes all disks of a backup equal to this side's, over one connection, while the guest runs: the
+// primary's part (replay/resync/resync_source.h, one for each disk).
+//
+// A disk, by its source:
+//
+//     unnamed --the backup's `disk_known`--> named --`disk_ready`, chunks, answers--> equal
+//
+// Threads: the replication thread.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lockstep/wire/messages.h"
+#include "lockstep/wire/outgoing_message.h"
+#include "replay/resync/resync_source.h"
+
+namespace fmvm::lockstep {
+
+class DiskResync {
+  public:
+    struct Disk {
+        replay::DirtyBlockMap* map;
+        replay::ImageBlocks* image;
+    };
+    // In the order of --disk; all outlive this.
+    explicit DiskResync(std::vector<Disk> disks);
+
+    // A message of the backup about its disks.
+    Result<void> message(const Frame& frame);
+    // The next answer to the backup; empty when there is none.
+    OutgoingMessage next_answer();
+    // The backup has named all of its disks, and each image's label here says that it is being made
+    // equal. An error when the backup takes too long.
+    Result<bool> is_named() const;
+    // The next digests of blocks that may differ; empty while enough are on their way, or when none
+    // are left. Only while no request of the guest is in flight that the block log will miss.
+    Result<OutgoingMessage> next_digests();
+    // Every block was found equal or was copied, and the backup has all answers.
+    bool finished() const { return answers_.empty() && all_compared(); }
+    // For people.
+    std::string progress() const;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    Result<void> handle(const Frame& frame);
+    Result<void> known(const replay::KnownMessage& message);
+    Result<void> wanted(const replay::WantedMessage& message);
+    Result<replay::ResyncSource*> source(std::uint8_t disk);
+    bool all_named() const;
+    bool all_compared() const;
+    replay::ResyncProgress total() const;
+    double seconds() const;  // since the beginning
+    void tell_if_compared();
+    template <typename Message>
+    void answer(FrameType type, const Message& message) {
+        answers_.push_back({type, message.encode()});
+    }
+
+    const std::vector<Disk> disks_;
+    std::vector<std::unique_ptr<replay::ResyncSource>> sources_;  // null: unnamed
+    std::deque<OutgoingMessage> answers_;
+    const Clock::time_point began_ = Clock::now();
+    Clock::time_point named_last_ = began_;  // when a disk was named last
+    bool told_ = false;                      // that the disks are equal
+};
+
+}  // namespace fmvm::lockstep
