@@ -171,7 +171,7 @@ void Backup::send(std::vector<OutgoingMessage> pieces) {
 
 Result<void> Backup::handle_commit(const Frame& frame) {
     const CommitMessage commit = FMVM_TRY(CommitMessage::decode(frame.body));
-    FMVM_TRY(check_host());
+    FMVM_TRY(check_state());
     const Result<void> committed = shadow_->commit(commit);
     epoch_began_.reset();
     if (!committed.ok() && shadow_->disks_failed()) return unfit(committed.error());
@@ -187,9 +187,9 @@ Result<void> Backup::handle_commit(const Frame& frame) {
     return hello_.durable ? Result<void>{} : apply();
 }
 
-// Before the first epoch is committed. A commit without a state says so itself.
-Result<void> Backup::check_host() {
-    if (state_ != State::receiving || shadow_->staged_state().empty()) return {};
+// Nothing is acknowledged that could not be restored. commit() refuses an epoch without a state.
+Result<void> Backup::check_state() {
+    if (shadow_->staged_state().empty()) return {};
     return host_.check(shadow_->staged_state());
 }
 

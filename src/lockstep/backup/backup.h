@@ -40,8 +40,8 @@ class BackupHost {
         ShadowDisks* disks;  // of which this side has its own; null: none
     };
     virtual Result<Prepared> prepare(const HelloMessage& hello) = 0;
-    // The first commit is here: whether a guest in this state could go on here, which must be known
-    // before this side says that it can.
+    // Whether a guest in this state could go on here. Asked before each epoch is acknowledged, so
+    // it takes microseconds.
     virtual Result<void> check(std::span<const std::uint8_t> state) = 0;
     // The machine is not needed: its primary is gone before the first commit, or goes on alone.
     virtual void discard() = 0;
@@ -96,7 +96,7 @@ class Backup : public ChannelUser {
     Result<void> handle_hello(const Frame& frame);
     Result<void> handle_disk(const Frame& frame);
     Result<void> handle_commit(const Frame& frame);
-    Result<void> check_host();
+    Result<void> check_state();
     Result<void> apply();
     Result<void> handle_check(const Frame& frame);
     void become_unfit(const Error& why);

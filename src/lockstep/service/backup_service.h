@@ -23,8 +23,7 @@ class Standby {
     virtual ShadowRam& ram() = 0;
     // Of which this side has its own; null: none.
     virtual ShadowDisks* disks() = 0;
-    // Whether run() could restore a guest in this state; tried once, right before it is first
-    // committed.
+    // Whether run() could restore a guest in this state. Asked before each epoch is acknowledged.
     virtual Result<void> check(std::span<const std::uint8_t> state) = 0;
     // Restores the guest, shows the committed console tail (again) and lets the guest run. It lives
     // as long as the guest. False: not yet, call again soon; does not wait.
