@@ -29,6 +29,7 @@ constinit Attack attacks[] = {
     {"ports", attack_ports},         {"mmio", attack_mmio},
     {"registers", attack_registers}, {"queues", attack_queue_addresses},
     {"chains", attack_chains},       {"resets", reset_in_flight},
+    {"twice", offer_twice},
 };
 
 void find_scratch(Hostile& hostile, uint64_t scratch_mib) {

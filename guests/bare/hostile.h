@@ -45,6 +45,7 @@ void attack_queue_addresses(Hostile& hostile);
 void attack_chains(Hostile& hostile);
 
 // hostile_heal.cpp: after a reset, every device must serve a driver that behaves.
+void offer_twice(Hostile& hostile);
 void reset_in_flight(Hostile& hostile);
 void require_healthy(Hostile& hostile);
 

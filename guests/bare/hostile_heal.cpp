@@ -14,6 +14,8 @@ constexpr uint16_t kSlots = 32;
 constexpr uint32_t kBlock = 4096;
 constexpr uint64_t kTimeoutUs = 20000000;
 constexpr uint64_t kQuietUs = 2000;
+constexpr uint64_t kTwiceUs = 20000;
+constexpr uint16_t kTwiceSlots = 4;
 constexpr uint8_t kPattern = 0x5a;
 
 void finish_in_time(const Hostile& hostile, BlockDevice& device, std::string_view what) {
@@ -65,6 +67,27 @@ void require_healthy_entropy(const Hostile& hostile, const VirtioMmio& mmio) {
 }
 
 }  // namespace
+
+// Each head again while its first request is in flight. They are writes, which a protected guest's
+// disk holds until the epoch is committed. The device may keep all of them until the reset.
+void offer_twice(Hostile& hostile) {
+    if (hostile.sectors == 0) return;
+    const AllocationScope scope;
+    const VirtioMmio& mmio = hostile.devices.find(DeviceKind::kBlock);
+    BlockDeviceLimits limits;
+    limits.slots = kTwiceSlots;
+    limits.indirect = hostile.random.one_in(2);
+    BlockDevice device(mmio, limits);
+    const uint64_t scratch = hostile.sectors - hostile.first_scratch - kBlock / kSectorSize;
+    for (uint16_t i = 0; i < 2 * kTwiceSlots; ++i) {
+        const uint64_t sector = hostile.first_scratch + hostile.random.below(scratch);
+        device.start(i / 2, BlockOperation::kWrite, sector, hostile.pools.readable, kBlock);
+    }
+    device.kick();
+    const uint64_t wait_us = hostile.random.below(kTwiceUs);
+    hostile.clock.sleep_until(rdtsc() + hostile.clock.ticks_from_us(wait_us));
+    mmio.reset();
+}
 
 // Many reads in flight, then a reset: once the status reads 0, nothing may arrive (2.4.2: a driver
 // may reuse the memory).

@@ -22,7 +22,8 @@ constexpr std::uint8_t asked_reset = 2;
 
 }  // namespace
 
-// First noted, then carried out: a machine that stands because of it is saved with it.
+// The request is noted before it is carried out, so that a machine that stands because of it is
+// saved with it.
 void PowerState::end(GuestEnd how) {
     asked_ = how == GuestEnd::reset ? asked_reset : asked_power_off;
     request_end_(how);
@@ -32,11 +33,12 @@ void PowerState::save(ByteWriter& out) const {
     out.u8(asked_);
 }
 
-Result<void> PowerState::restore(ByteReader& in) {
+Result<Snapshottable::Apply> PowerState::decode(ByteReader& in) {
     const std::uint8_t asked = in.u8();
     if (!in.done() || asked > asked_reset) return Error("it is malformed");
-    if (asked != 0) end(asked == asked_reset ? GuestEnd::reset : GuestEnd::power_off);
-    return {};
+    return Apply([this, asked] {
+        if (asked != 0) end(asked == asked_reset ? GuestEnd::reset : GuestEnd::power_off);
+    });
 }
 
 void AcpiPower::read(std::uint64_t, std::span<std::uint8_t> data) {

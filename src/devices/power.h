@@ -15,8 +15,8 @@ namespace fmvm {
 
 using EndRequest = std::function<void(GuestEnd)>;
 
-// The end that the guest asked for, as state: where a machine is restored that had ended, but whose
-// end nobody outside was told, it ends again. (A guest that has switched itself off only halts.)
+// The end that the guest asked for, as state. A machine may be restored that had ended before
+// anybody outside was told: it ends again. (A guest that has switched itself off only halts.)
 class PowerState : public Snapshottable {
   public:
     explicit PowerState(EndRequest request_end) : request_end_(std::move(request_end)) {}
@@ -26,7 +26,7 @@ class PowerState : public Snapshottable {
 
     std::uint32_t state_version() const override { return 1; }
     void save(ByteWriter& out) const override;
-    Result<void> restore(ByteReader& in) override;
+    Result<Apply> decode(ByteReader& in) override;
 
   private:
     EndRequest request_end_;
@@ -47,7 +47,7 @@ class AcpiPower : public BusDevice {
 };
 
 // One port of the i8042: data (0x60) or status and command (0x64). No keyboard is connected; the
-// status says that there is nothing to read and that commands are taken.
+// status register says that there is nothing to read and that commands are accepted.
 class I8042Port : public BusDevice {
   public:
     enum class Kind { data, command };

@@ -10,7 +10,8 @@ namespace fmvm {
 
 namespace {
 
-// A device may fill less than it was given (5.4.6.1). These bound how long the loop is kept.
+// A device may fill less than it was given (5.4.6.1). These limits bound how long it keeps the
+// loop.
 constexpr std::uint64_t bytes_per_request_max = 4 * kib;
 constexpr unsigned requests_per_turn_max = 16;
 
@@ -36,7 +37,7 @@ void RngDevice::queue_notified(std::size_t) {
     }
     if (any && queue_->needs_interrupt()) transport_->interrupt_used();
     if (queue_->enable_notifications()) {
-        // More came in while the ring was served; let other devices have their turn first.
+        // More came in while the ring was served. Other devices have their turn first.
         transport_->notify_again(0);
     }
     if (queue_->broken()) transport_->fail_device(queue_->broken_reason());
@@ -58,13 +59,18 @@ std::uint32_t RngDevice::fill(const DescriptorChain& chain) {
     return written;
 }
 
-Result<void> RngDevice::restore(VirtioTransport& transport, std::uint64_t,
-                                const std::vector<Virtqueue::State>& queues, ByteReader& in) {
-    if (!in.done() || !queues[0].layout.ready) return Error("its own part is malformed");
-    transport_ = &transport;
-    queue_ = std::make_unique<Virtqueue>(memory_, queues[0]);
-    transport.notify_again(0);
-    return {};
+Result<Snapshottable::Apply> RngDevice::decode(VirtioTransport& transport, std::uint64_t,
+                                               const std::vector<Virtqueue::State>& queues,
+                                               ByteReader& in) {
+    const Virtqueue::State& queue = queues[0];
+    const bool all_returned = queue.broken || queue.next_available == queue.next_used;
+    if (!in.done() || !queue.layout.ready || !all_returned)
+        return Error("its own part is malformed");
+    return Snapshottable::Apply([this, &transport, queue] {
+        transport_ = &transport;
+        queue_ = std::make_unique<Virtqueue>(memory_, queue);
+        transport.notify_again(0);
+    });
 }
 
 void RngDevice::reset(std::function<void()> done) {

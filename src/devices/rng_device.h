@@ -23,9 +23,10 @@ class RngDevice : public VirtioDevice {
     void queue_notified(std::size_t index) override;
     void reset(std::function<void()> done) override;
     std::vector<Virtqueue::State> queue_states() const override;
-    void save(ByteWriter&) const override {}  // a request never outlives a handler
-    Result<void> restore(VirtioTransport& transport, std::uint64_t driver_features,
-                         const std::vector<Virtqueue::State>& queues, ByteReader& in) override;
+    void save(ByteWriter&) const override {}  // no request outlives the handler that took it
+    Result<Snapshottable::Apply> decode(VirtioTransport& transport, std::uint64_t driver_features,
+                                        const std::vector<Virtqueue::State>& queues,
+                                        ByteReader& in) override;
 
   private:
     std::uint32_t fill(const DescriptorChain& chain);

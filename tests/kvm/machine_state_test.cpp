@@ -191,6 +191,79 @@ TEST_CASE("whether a guest could go on is tried without a trace", "[kvm]") {
     CHECK_THAT(other.console(), Catch::Contains("dirty: ok"));
 }
 
+// Bytes of one section are altered, and its size now and then.
+StateImage with_altered_section(StateImage image, const std::string& name,
+                                std::minstd_rand& random) {
+    const auto below = [&](std::size_t limit) { return random() % limit; };
+    StateSection section = image.take(name);
+    for (std::size_t count = 1 + below(2); count != 0 && !section.payload.empty(); --count) {
+        std::uint8_t& byte = section.payload[below(section.payload.size())];
+        byte = static_cast<std::uint8_t>(below(2) == 0 ? byte ^ 1U << below(8) : below(256));
+    }
+    if (below(16) == 0) section.payload.resize(below(section.payload.size() + 2));
+    image.add(name, section.version, section.payload);
+    return image;
+}
+
+TEST_CASE("a state that a machine accepts can be restored in it", "[kvm]") {
+    RunningGuest guest("blkload", "op=mixed depth=32 seconds=60 wait=irq", 32 * mib);
+    guest.options.disks.front().direct = true;
+    guest.build();
+    guest.built.machine->start();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    StateImage image;
+    {
+        const QuiesceGuard guard = guest.built.machine->quiesce();
+        image = require(guest.built.machine->save());
+        guest.built.machine->request_end(GuestEnd::stopped);
+    }
+    RunningGuest always("blkload", "", 32 * mib);
+    always.build();
+    const auto seed = static_cast<std::uint32_t>(Catch::rngSeed());
+    std::minstd_rand random(seed + 1);
+    unsigned accepted = 0;
+    for (int number = 0; number < 150; ++number) {
+        const StateSection& section = image.sections()[number % image.sections().size()];
+        const StateImage tried = with_altered_section(image, section.name, random);
+        RunningGuest target("blkload", "", 32 * mib);
+        target.build();
+        const Result<void> checked = target.built.machine->check(tried);
+        INFO("--rng-seed " << seed << " number " << number << " section " << section.name);
+        CHECK(always.built.machine->check(tried).ok() == checked.ok());
+        CHECK(always.built.machine->check(image).ok());
+        if (!checked.ok()) continue;
+        ++accepted;
+        const Result<void> restored = target.built.machine->restore(tried);
+        INFO((restored.ok() ? "" : restored.error().message()));
+        CHECK(restored.ok());
+    }
+    CHECK(accepted > 0);
+    CHECK(accepted < 150);
+}
+
+TEST_CASE("what KVM tells of a guest and does not take back is left out", "[kvm]") {
+    RunningGuest guest("hello", "");
+    guest.build();
+    StateImage image;
+    {
+        const QuiesceGuard guard = guest.built.machine->quiesce();
+        image = require(guest.built.machine->save());
+    }
+    VcpuState state = vcpu_state(image);
+    SECTION("an SMI that waits for the start-up interrupt") {
+        state.mp_state.mp_state = KVM_MP_STATE_INIT_RECEIVED;
+        state.events.flags |= KVM_VCPUEVENT_VALID_SMM;
+        state.events.smi.pending = 1;
+    }
+    SECTION("CS.L outside long mode") {
+        state.sregs.cs.l = 1;
+    }
+    state.make_restorable();
+    RunningGuest other("hello", "");
+    other.build();
+    require(other.built.machine->check(with_vcpu_state(image, state)));
+}
+
 TEST_CASE("that this host cannot give a guest its TSC is known before it runs", "[kvm]") {
     RunningGuest guest("hello", "");
     guest.build();
@@ -277,7 +350,6 @@ TEST_CASE("what a machine does not fit is refused in one sentence", "[kvm]") {
     }
 }
 
-// kvm_tests "[measure]": where a cut's time goes.
 // It may have asked for its end while somebody was about to save it.
 TEST_CASE("a guest that has ended ends at once when it is restored", "[kvm]") {
     RunningGuest guest("counter", "count=1");
@@ -296,6 +368,46 @@ TEST_CASE("a guest that has ended ends at once when it is restored", "[kvm]") {
     restored.built.machine->start();
     REQUIRE(restored.has_ended(guest_wait_max));
     CHECK(restored.end.get() == GuestEnd::power_off);
+}
+
+// kvm_tests "[measure]": where the time of a cut and of an epoch's check goes.
+TEST_CASE("how long check() takes", "[.measure]") {
+    RunningGuest guest("blkload", "op=mixed depth=32 seconds=60 wait=irq", 32 * mib);
+    guest.options.disks.front().direct = true;
+    guest.build();
+    guest.built.machine->start();
+    RunningGuest other("blkload", "", 32 * mib);
+    other.build();
+    using Clock = std::chrono::steady_clock;
+    std::vector<double> decode, check, again;
+    const auto timed = [](std::vector<double>& values, auto work) {
+        const auto start = Clock::now();
+        work();
+        values.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
+    };
+    for (int i = 0; i < 300; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(3));
+        std::vector<std::uint8_t> bytes;
+        {
+            const QuiesceGuard guard = guest.built.machine->quiesce();
+            bytes = require(guest.built.machine->save()).encode();
+        }
+        StateImage image;
+        timed(decode, [&] { image = require(StateImage::decode(bytes)); });
+        timed(check, [&] { require(other.built.machine->check(image)); });
+        timed(again, [&] { require(other.built.machine->check(image)); });
+    }
+    const auto quantile = [](std::vector<double>& values, double part) {
+        std::ranges::sort(values);
+        return values[static_cast<std::size_t>(part * static_cast<double>(values.size() - 1))];
+    };
+    for (auto& [name, values] : {std::pair<const char*, std::vector<double>&>{"decode", decode},
+                                 {"check", check},
+                                 {"check of the same", again}}) {
+        WARN(name << " us: least " << quantile(values, 0) << " median " << quantile(values, 0.5)
+                  << " 90% " << quantile(values, 0.9));
+    }
+    guest.built.machine->request_end(GuestEnd::stopped);
 }
 
 TEST_CASE("how long the parts of save() take", "[.measure]") {

@@ -126,6 +126,22 @@ TEST_CASE("simulation: a backup whose host cannot run the guest never follows", 
     CHECK(world.running() == 0);
 }
 
+TEST_CASE("simulation: an epoch that cannot be restored is not acknowledged", "[scenario]") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        Settings settings = seeded(seed);
+        settings.restorable_states = 5 + seed % 3;
+        Scenario scenario(settings);
+        World& world = scenario.world;
+        REQUIRE(world.run_until_protected());
+        const bool refused = world.run_until([&] { return world.arbiter().newest() == 2; });
+        REQUIRE(refused);
+        scenario.settle();
+        // Either side goes on: the backup holds the epoch before.
+        CHECK(world.running() == 1);
+        CHECK(scenario.primary_runs() != scenario.backup_runs());
+    }
+}
+
 TEST_CASE("simulation: an acknowledgement is lost with the connection", "[scenario]") {
     const bool tell_primary = GENERATE(true, false);
     const bool tell_backup = GENERATE(true, false);

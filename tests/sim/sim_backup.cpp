@@ -48,6 +48,8 @@ void SimBackup::claim(Generation generation) {
 Result<void> SimBackup::check(std::span<const std::uint8_t> state) {
     if (state.empty()) world_.timeline().broken("{} is asked about nothing", process_.name());
     if (!world_.settings().backup_fits) return Error("its TSC cannot be scaled");
+    if (checked_++ == world_.settings().restorable_states && checked_ > 1)
+        return Error("the state of disk0: its requests in flight are malformed");
     return {};
 }
 

@@ -56,6 +56,7 @@ class SimBackup : public lockstep::BackupHost {
     lockstep::Generation generation_ = 0;  // of the primary; our own once the guest runs here
     Console console_;
     std::unique_ptr<ToyRam> ram_;
+    std::uint64_t checked_ = 0;  // states
     std::optional<lockstep::ConsoleGate> gate_;
     std::optional<ToyGuest> guest_;
     lockstep::Backup backup_;

@@ -34,6 +34,7 @@ struct Settings {
     std::uint64_t guest_steps = 0;  // until it powers off; 0: it never does
     Duration disks_held{};          // how long somebody else still has the disks of who takes over
     bool backup_fits = true;        // its host can run the guest
+    std::uint64_t restorable_states = 0;  // then one that the backup cannot restore; 0: all are
     bool keep_log = false;
 };
 

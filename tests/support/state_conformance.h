@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every Snapshottable must do, whatever it is: one suite, called from a TEST_CASE of each.
+// What every Snapshottable must do: one suite, called from a TEST_CASE of each.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -16,8 +16,8 @@ class StateSubject {
   public:
     virtual ~StateSubject() = default;
     virtual Snapshottable& component() = 0;
-    // Lets it work for a moment, as if its machine ran, after a state that anybody may have written
-    // was accepted: it must not crash.
+    // Lets it work for a moment, as if its machine ran. It must not crash, whatever state it
+    // accepted before.
     virtual void exercise() = 0;
 };
 using MakeSubject = std::function<std::unique_ptr<StateSubject>()>;
@@ -28,10 +28,17 @@ inline std::vector<std::uint8_t> saved_state(const Snapshottable& component) {
     return out.take();
 }
 
-// As the machine does it: what is left over is an error too.
+// As the machine does it: what is left over is an error, too.
+inline bool check_state(Snapshottable& component, std::span<const std::uint8_t> state) {
+    ByteReader in(state);
+    return component.decode(in).ok() && in.done();
+}
 inline bool restore_state(Snapshottable& component, std::span<const std::uint8_t> state) {
     ByteReader in(state);
-    return component.restore(in).ok() && in.done();
+    const Result<Snapshottable::Apply> apply = component.decode(in);
+    if (!apply.ok() || !in.done()) return false;
+    apply.value()();
+    return true;
 }
 
 // `state`: of a component like those that `make` makes.
@@ -39,6 +46,9 @@ inline void check_state_conformance(const std::vector<std::uint8_t>& state,
                                     const MakeSubject& make) {
     {
         const auto subject = make();
+        const auto before = saved_state(subject->component());
+        REQUIRE(check_state(subject->component(), state));
+        CHECK((saved_state(subject->component()) == before));  // nothing was taken
         REQUIRE(restore_state(subject->component(), state));
         CHECK((saved_state(subject->component()) == state));
         subject->exercise();

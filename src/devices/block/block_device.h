@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // virtio-blk (virtio 1.2, 5.2): one queue, many requests in flight.
 //
-// A request is parsed into a value, handed to the backend as a BlockOperation, and finished by
-// finish() alone, which writes the status byte, marks what the kernel wrote dirty and returns the
-// chain. Loop thread, but for the constant description.
+// A request is parsed into a value and handed to the backend as a BlockOperation. Only finish()
+// ends it: it writes the status byte and returns the chain. Everything but the constant description
+// belongs to the loop thread.
 #pragma once
 
 #include <array>
@@ -39,8 +39,9 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
     std::vector<Virtqueue::State> queue_states() const override;
     void save(ByteWriter& out) const override;
     void add_unsettled(PageSet& pages) const override;
-    Result<void> restore(VirtioTransport& transport, std::uint64_t driver_features,
-                         const std::vector<Virtqueue::State>& queues, ByteReader& in) override;
+    Result<Snapshottable::Apply> decode(VirtioTransport& transport, std::uint64_t driver_features,
+                                        const std::vector<Virtqueue::State>& queues,
+                                        ByteReader& in) override;
 
     void complete(BlockOperation& operation, BlockStatus status) override;
 
@@ -64,8 +65,11 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
     void fail_if_broken();
     void finish_reset_if_idle();
     void make_slots();
+    SavedRequest read_request(ByteReader& in) const;
     bool read_requests(ByteReader& in, const Virtqueue::State& queue,
                        std::vector<SavedRequest>& requests) const;
+    void go_on(VirtioTransport& transport, const Virtqueue::State& queue,
+               const std::vector<SavedRequest>& requests);
     InFlight& occupy_slot(DescriptorChain chain, GuestAddress status, DiskRequest request);
     void submit_restored();
 

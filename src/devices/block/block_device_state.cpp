@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state of a BlockDevice: its requests in flight, in the order in which they were taken. The
-// device that goes on submits them again; nobody knows how far the first one's disk came, and
-// reading or writing the same once more changes nothing.
+// device that goes on submits them again. Nobody knows how far the first device's disk came, and to
+// read or write the same once more changes nothing.
 #include <algorithm>
-#include <bitset>
 
 #include "devices/block/block_in_flight.h"
 
@@ -52,27 +51,32 @@ void BlockDevice::add_unsettled(PageSet& pages) const {
     }
 }
 
+BlockDevice::SavedRequest BlockDevice::read_request(ByteReader& in) const {
+    SavedRequest saved;
+    const std::uint8_t op = in.u8();
+    if (op > static_cast<std::uint8_t>(BlockOp::write_zeroes)) in.fail();
+    saved.request.op = static_cast<BlockOp>(op);
+    saved.request.offset = in.u64();
+    saved.request.length = in.u64();
+    saved.request.may_unmap = in.flag();
+    saved.head = in.u16();
+    saved.status = GuestAddress(in.u64());
+    saved.request.data.resize(in.count(segment_bytes));
+    for (Segment& segment : saved.request.data) {
+        segment.address = GuestAddress(in.u64());
+        segment.length = in.u32();
+    }
+    return saved;
+}
+
 bool BlockDevice::read_requests(ByteReader& in, const Virtqueue::State& queue,
                                 std::vector<SavedRequest>& requests) const {
-    std::bitset<queue_size_max> heads;
+    BitSet<std::uint16_t> heads(queue.layout.size);
     requests.resize(in.count(request_bytes_min));
     for (SavedRequest& saved : requests) {
-        const std::uint8_t op = in.u8();
-        if (op > static_cast<std::uint8_t>(BlockOp::write_zeroes)) return false;
-        saved.request.op = static_cast<BlockOp>(op);
-        saved.request.offset = in.u64();
-        saved.request.length = in.u64();
-        saved.request.may_unmap = in.flag();
-        saved.head = in.u16();
-        saved.status = GuestAddress(in.u64());
-        saved.request.data.resize(in.count(segment_bytes));
-        for (Segment& segment : saved.request.data) {
-            segment.address = GuestAddress(in.u64());
-            segment.length = in.u32();
-        }
-        // The driver reuses a head only when it has got it back.
-        if (!in.ok() || saved.head >= queue.layout.size || heads.test(saved.head)) return false;
-        heads.set(saved.head);
+        saved = read_request(in);
+        if (!in.ok() || saved.head >= queue.layout.size || heads.contains(saved.head)) return false;
+        heads.insert(saved.head);
         if (!memory_.contains(saved.status, 1) || !is_possible(saved.request, memory_, limits_))
             return false;
     }
@@ -81,27 +85,36 @@ bool BlockDevice::read_requests(ByteReader& in, const Virtqueue::State& queue,
     return in.done() && (queue.broken || requests.size() == taken);
 }
 
-Result<void> BlockDevice::restore(VirtioTransport& transport, std::uint64_t,
-                                  const std::vector<Virtqueue::State>& queues, ByteReader& in) {
+Result<Snapshottable::Apply> BlockDevice::decode(VirtioTransport& transport, std::uint64_t,
+                                                 const std::vector<Virtqueue::State>& queues,
+                                                 ByteReader& in) {
+    const Virtqueue::State& queue = queues[0];
     std::vector<SavedRequest> requests;
-    if (!queues[0].layout.ready || !read_requests(in, queues[0], requests))
+    if (!queue.layout.ready || !read_requests(in, queue, requests))
         return Error("its requests in flight are malformed");
+    return Snapshottable::Apply([this, &transport, queue, requests = std::move(requests)] {
+        go_on(transport, queue, requests);
+    });
+}
+
+// Where another device stopped.
+void BlockDevice::go_on(VirtioTransport& transport, const Virtqueue::State& queue,
+                        const std::vector<SavedRequest>& requests) {
     transport_ = &transport;
-    queue_ = std::make_unique<Virtqueue>(memory_, queues[0]);
+    queue_ = std::make_unique<Virtqueue>(memory_, queue);
     make_slots();
-    for (SavedRequest& saved : requests) {
+    for (const SavedRequest& saved : requests) {
         FMVM_CHECK(map_buffers(saved.request.data, free_slots_.back()->buffers));
         restored_.push_back(
-            &occupy_slot(DescriptorChain(saved.head), saved.status, std::move(saved.request)));
+            &occupy_slot(queue_->take_back(saved.head), saved.status, saved.request));
     }
     // The driver may still have to hear of requests returned just before the state was taken.
     returned_any_ = true;
     notifications_on_ = false;
     transport.notify_again(0);
-    return {};
 }
 
-// Before any new request: they came first.
+// They came first: this runs before any new request is taken.
 void BlockDevice::submit_restored() {
     if (restored_.empty()) return;
     for (InFlight* request : std::exchange(restored_, {}))

@@ -50,7 +50,7 @@ constexpr std::uint8_t status_carrier = 0x80;
 
 }  // namespace
 
-// Carries out one register access, and tells whoever feeds us when it made room.
+// Carries out one register access. Tells the sender if that made room.
 template <typename Access>
 void Serial::access_registers(Access access) {
     constexpr std::size_t plenty = input_queue_max / 2;
@@ -159,8 +159,8 @@ std::uint8_t Serial::read_received() {
     return byte;
 }
 
-// Drivers clear the FIFO when they open the port. What was typed until then is not lost: as if the
-// line held it back, it counts as received only when it is read. Looped-back bytes do go.
+// Drivers clear the FIFO when they open the port. What was typed until then is not lost: it counts
+// as received only when it is read, as if the line had held it back. Looped-back bytes are lost.
 void Serial::clear_fifo() {
     if ((state_.modem_control & loopback) != 0) state_.received.clear();
 }
@@ -244,8 +244,8 @@ void Serial::save(ByteWriter& out) const {
         out.u8(byte);
 }
 
-Result<void> Serial::restore(ByteReader& in) {
-    // What the guest loops back may come on top of a queue that the outside filled.
+Result<Snapshottable::Apply> Serial::decode(ByteReader& in) {
+    // The sender asks for room, the guest loops bytes back, and then the sender fills that room.
     constexpr std::size_t received_max = 2 * input_queue_max;
     State state;
     state.interrupt_enable = in.u8();
@@ -260,10 +260,11 @@ Result<void> Serial::restore(ByteReader& in) {
     const bool fits =
         (state.interrupt_enable & ~enable_mask) == 0 && (state.modem_control & ~modem_mask) == 0;
     if (!in.done() || !fits) return Error("it is malformed");
-    const std::lock_guard lock(mutex_);
-    state_ = std::move(state);
-    if (interrupt_pending()) irq_.raise();
-    return {};
+    return Apply([this, state = std::move(state)] {
+        const std::lock_guard lock(mutex_);
+        state_ = state;
+        if (interrupt_pending()) irq_.raise();
+    });
 }
 
 }  // namespace fmvm

@@ -2,11 +2,12 @@
 // A 16550A serial port (National Semiconductor PC16550D data sheet): the guest's console.
 //
 // Transmission takes no time: a byte written goes to the sink at once, and the holding register is
-// empty again, unless the sink has no room; then the guest is told to wait, and bytes it sends all
-// the same are still kept by the sink. Received bytes wait in a queue behind the 16-byte FIFO, so
-// that none is ever overrun; the sender asks input_room() first.
+// empty again. If the sink has no room, the guest is told to wait; the sink still keeps the bytes
+// that it sends meanwhile. Received bytes wait in a queue behind the 16-byte FIFO, so that none is
+// ever overrun; the sender asks input_room() first.
 //
-// Threads: registers on vCPU threads, input and sink news on the loop thread; a mutex inside.
+// Threads: vCPU threads access the registers; input and news of the sink come on the loop thread. A
+// mutex inside.
 #pragma once
 
 #include <cstdint>
@@ -42,9 +43,9 @@ class Serial : public BusDevice, public Snapshottable {
 
     // Hands received bytes to the guest. Loop thread.
     void receive(std::span<const std::uint8_t> bytes);
-    // How many bytes may be handed over now.
+    // How many bytes receive() accepts now.
     std::size_t input_room() const;
-    // Called (on a vCPU thread) when the guest has taken enough for more to be handed over.
+    // Called on a vCPU thread when the guest has taken enough bytes to make room for more.
     void on_input_room(std::function<void()> handler) { input_room_handler_ = std::move(handler); }
     // The sink has room again. Loop thread.
     void output_ready();
@@ -52,10 +53,10 @@ class Serial : public BusDevice, public Snapshottable {
     State state() const;
 
     // A serial port that waits for its sink is saved as one that was told that there is room: the
-    // sink of whoever goes on is another one.
+    // port that goes on has another sink.
     std::uint32_t state_version() const override { return 1; }
     void save(ByteWriter& out) const override;
-    Result<void> restore(ByteReader& in) override;
+    Result<Apply> decode(ByteReader& in) override;
 
     static constexpr std::size_t input_queue_max = 4096;
     static constexpr std::uint64_t register_count = 8;

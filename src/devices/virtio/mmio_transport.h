@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // virtio over MMIO, version 2 (virtio 1.2, 4.2): the registers of one device.
 //
-// Threads: register accesses come on vCPU threads and touch only the registers, under a mutex;
-// the device itself lives on the loop thread. Queue notifications go straight from KVM to the loop
-// through eventfds. A reset waits (limited) until the device has let go of guest memory, because
+// Threads: vCPU threads access the registers and touch nothing else; a mutex guards them. The
+// device itself lives on the loop thread. Queue notifications go straight from KVM to the loop
+// through eventfds. A reset waits, for a limited time, until the device has let go of guest memory:
 // drivers reuse their buffers as soon as the write to Status returns.
 #pragma once
 
@@ -52,11 +52,11 @@ class MmioTransport : public BusDevice, public VirtioTransport, public Snapshott
 
     State state() const;
 
-    // The transport with its device. A reset that waits for I/O is saved as a completed one: the
-    // device that goes on has no such I/O.
+    // The state is that of the transport and its device. A reset that waits for I/O is saved as a
+    // completed one: the device that goes on has no such I/O.
     std::uint32_t state_version() const override { return 1; }
     void save(ByteWriter& out) const override;
-    Result<void> restore(ByteReader& in) override;
+    Result<Apply> decode(ByteReader& in) override;
     void add_unsettled(PageSet& pages) const override { device_.add_unsettled(pages); }
 
   private:
@@ -78,6 +78,11 @@ class MmioTransport : public BusDevice, public VirtioTransport, public Snapshott
     State fresh_state() const;
     std::vector<Virtqueue::State> initial_queue_states(const State& state) const;
     bool is_possible(const State& state) const;
+    Result<void> check_description(ByteReader& in) const;
+    State read_registers(ByteReader& in) const;
+    // Of the device, when the driver is ready.
+    enum class Activation { done, due };
+    void apply_registers(State state, Activation activation);
 
     const std::string name_;
     EventLoop& loop_;
@@ -90,7 +95,7 @@ class MmioTransport : public BusDevice, public VirtioTransport, public Snapshott
     mutable std::mutex mutex_;
     std::condition_variable reset_finished_;
     bool resetting_ = false;
-    State state_;  // but for interrupt_status and the needs-reset bit, which are:
+    State state_;  // without interrupt_status and the needs-reset bit, which are:
     std::atomic<std::uint32_t> interrupt_status_{0};
     std::atomic<bool> needs_reset_{false};
     int failure_reports_ = 0;  // loop thread

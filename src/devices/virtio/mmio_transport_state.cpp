@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The state section of a virtio device: its description, so that it is not restored as another
-// device; the transport's registers; the queues; the device's own part.
+// The state section of a virtio device: the device's description, so that the state is not restored
+// into another device; the transport's registers; the queues; the device's own part.
 #include <algorithm>
 #include <bit>
 
@@ -30,7 +30,7 @@ QueueLayout read_layout(ByteReader& in) {
     return layout;
 }
 
-// The rest of Virtqueue::State follows from the registers.
+// The registers tell the rest of Virtqueue::State.
 void write_progress(ByteWriter& out, const Virtqueue::State& queue) {
     out.u16(queue.next_available);
     out.u16(queue.next_used);
@@ -94,7 +94,7 @@ bool MmioTransport::is_possible(const State& state) const {
     return true;
 }
 
-Result<void> MmioTransport::restore(ByteReader& in) {
+Result<void> MmioTransport::check_description(ByteReader& in) const {
     const std::uint32_t id = in.u32();
     const std::uint64_t features = in.u64();
     const auto config = in.blob();
@@ -107,6 +107,10 @@ Result<void> MmioTransport::restore(ByteReader& in) {
             "options",
             name_);
     }
+    return {};
+}
+
+MmioTransport::State MmioTransport::read_registers(ByteReader& in) const {
     State state = fresh_state();
     state.status = in.u32();
     state.interrupt_status = in.u32();
@@ -116,19 +120,31 @@ Result<void> MmioTransport::restore(ByteReader& in) {
     state.queue_select = in.u32();
     for (QueueLayout& layout : state.queues)
         layout = read_layout(in);
+    return state;
+}
+
+Result<Snapshottable::Apply> MmioTransport::decode(ByteReader& in) {
+    FMVM_TRY(check_description(in));
+    const State state = read_registers(in);
     const bool active = in.flag();
     if (!in.ok() || !is_possible(state)) return malformed();
-    const bool driver_ok = (state.status & status_driver_ok) != 0;
-    std::vector<Virtqueue::State> queues = initial_queue_states(state);
-    if (active) {
-        if (!driver_ok) return malformed();
-        for (Virtqueue::State& queue : queues)
-            read_progress(in, queue);
-        if (!in.ok()) return malformed();
-        FMVM_TRY(device_.restore(*this, state.driver_features, queues, in));
-    } else if (!in.done()) {
-        return malformed();
+    if (!active) {
+        if (!in.done()) return malformed();
+        return Apply([this, state] { apply_registers(state, Activation::due); });
     }
+    if ((state.status & status_driver_ok) == 0) return malformed();
+    std::vector<Virtqueue::State> queues = initial_queue_states(state);
+    for (Virtqueue::State& queue : queues)
+        read_progress(in, queue);
+    if (!in.ok()) return malformed();
+    Apply apply_device = FMVM_TRY(device_.decode(*this, state.driver_features, queues, in));
+    return Apply([this, state, apply_device = std::move(apply_device)] {
+        apply_device();
+        apply_registers(state, Activation::done);
+    });
+}
+
+void MmioTransport::apply_registers(State state, Activation activation) {
     const std::lock_guard lock(mutex_);
     needs_reset_ = (state.status & status_needs_reset) != 0;
     interrupt_status_ = state.interrupt_status;
@@ -136,10 +152,10 @@ Result<void> MmioTransport::restore(ByteReader& in) {
     state.interrupt_status = 0;
     state_ = std::move(state);
     // The activation was on its way to the device.
-    if (driver_ok && !active) activate_device();
+    const bool driver_ok = (state_.status & status_driver_ok) != 0;
+    if (driver_ok && activation == Activation::due) activate_device();
     // An edge may have been lost at the cut (IrqLine).
     if (interrupt_status_ != 0) irq_.raise();
-    return {};
 }
 
 }  // namespace fmvm

@@ -36,7 +36,8 @@ bool passed_event(std::uint16_t event, std::uint16_t index, std::uint16_t old) {
 
 }  // namespace
 
-Virtqueue::Virtqueue(GuestMemory& memory, const State& state) : memory_(memory), state_(state) {
+Virtqueue::Virtqueue(GuestMemory& memory, const State& state)
+    : memory_(memory), state_(state), taken_(state.layout.size) {
     if (state.broken) broken_reason_ = "a queue was broken already when its state was taken";
 }
 
@@ -67,12 +68,25 @@ std::optional<DescriptorChain> Virtqueue::pop() {
         return std::nullopt;
     }
     DescriptorChain chain(head);
-    if (!collect(head, chain)) {
+    if (!collect(head, chain) || !take(head)) {
         chain.abandon();
         return std::nullopt;
     }
     ++state_.next_available;
     return chain;
+}
+
+// A driver reuses a head only after the device has returned its chain.
+bool Virtqueue::take(std::uint16_t head) {
+    if (taken_.contains(head)) return fail("a chain was offered again before it was returned");
+    taken_.insert(head);
+    return true;
+}
+
+DescriptorChain Virtqueue::take_back(std::uint16_t head) {
+    FMVM_CHECK(head < state_.layout.size && !taken_.contains(head));
+    taken_.insert(head);
+    return DescriptorChain(head);
 }
 
 bool Virtqueue::read_descriptor(const Table& table, std::uint32_t index, Descriptor& out) {
@@ -136,6 +150,7 @@ bool Virtqueue::append(const Descriptor& descriptor, DescriptorChain& chain) {
 
 void Virtqueue::push(DescriptorChain chain, std::uint32_t written) {
     chain.owned_ = false;
+    taken_.erase(chain.head_);
     if (state_.broken) return;
     const std::uint64_t slot = state_.next_used % state_.layout.size;
     const std::uint32_t element[2] = {chain.head_, written};

@@ -23,8 +23,7 @@ class Standby {
     virtual ShadowRam& ram() = 0;
     // This side's own disks, or null if it has none.
     virtual ShadowDisks* disks() = 0;
-    // Whether run() could restore a guest in this state; tried once, right before it is first
-    // committed.
+    // Whether run() could restore a guest in this state. Asked before each epoch is acknowledged.
     virtual Result<void> check(std::span<const std::uint8_t> state) = 0;
     // Takes the disks that the guest needs, for this generation. False: not yet, call again soon;
     // does not wait.

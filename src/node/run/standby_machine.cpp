@@ -44,7 +44,10 @@ Result<void> StandbyMachine::check(std::span<const std::uint8_t> state) {
     if (!fits.ok()) {
         return make_error("the guest cannot run on the backup's host: {}", fits.error().message());
     }
-    return accept_();
+    if (accepted_) return {};
+    FMVM_TRY(accept_());
+    accepted_ = true;
+    return {};
 }
 
 Result<bool> StandbyMachine::take_disks(lockstep::Generation generation) {

@@ -32,7 +32,7 @@ class MachineRam : public lockstep::ShadowRam {
 
 class StandbyMachine : public lockstep::Standby {
   public:
-    // Remembers, durably, that this side is that guest's backup, right before the first commit.
+    // Remembers durably that this side is that guest's backup. Called before the first commit.
     using Accept = std::function<Result<void>()>;
     // hello: of the primary whose guest the machine waits for. lost_after: the silence after which
     // the next backup will take this side for lost. control: where the guest's end is told.
@@ -67,6 +67,7 @@ class StandbyMachine : public lockstep::Standby {
     const GuestEnding ending_ = std::make_shared<Occurrence<GuestEnd>>();
     MachineRam ram_;
     std::unique_ptr<lockstep::StandbyDisks> own_disks_;
+    bool accepted_ = false;
     std::size_t disks_locked_ = 0;
     std::optional<std::chrono::steady_clock::time_point>
         tell_at_;  // set while a disk is waited for

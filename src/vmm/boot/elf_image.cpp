@@ -72,8 +72,8 @@ Result<GuestAddress> decode_entry_note(const ImageSource& source,
     return GuestAddress(entry);
 }
 
-// ELF notes: three words (name size, value size, type), the name, the value; name and value are
-// padded to the alignment of the segment, which is 4 for Xen's notes and 8 for some of GNU's.
+// ELF notes: three words (name size, value size, type), the name, the value. Name and value are
+// padded to `alignment`.
 Result<std::optional<GuestAddress>> find_pvh_entry(const ImageSource& source,
                                                    std::span<const std::uint8_t> notes,
                                                    std::uint64_t alignment) {
@@ -107,7 +107,12 @@ Result<std::optional<GuestAddress>> read_pvh_entry(const ImageSource& source,
     }
     std::vector<std::uint8_t> notes(segment.p_filesz);
     FMVM_TRY(source.read(segment.p_offset, notes));
-    return find_pvh_entry(source, notes, segment.p_align == 8 ? 8 : 4);
+    const auto packed = find_pvh_entry(source, notes, 4);
+    if (segment.p_align != 8 || (packed.ok() && packed.value())) return packed;
+    // The GNU property note is padded to 8 bytes. A linker that puts it into one segment with notes
+    // padded to 4 gives the segment an alignment of 8, so the alignment does not tell the padding.
+    const auto padded = find_pvh_entry(source, notes, 8);
+    return padded.ok() ? padded : packed;
 }
 
 }  // namespace

@@ -12,6 +12,11 @@ namespace fmvm::boot {
 
 namespace {
 
+// COMMAND_LINE_SIZE without the closing NUL (arch/x86/include/asm/setup.h). A bzImage tells its own
+// limit in its header; Linux as an ELF file cuts a longer line without a word.
+constexpr std::uint32_t linux_command_line_max = 2047;
+static_assert(linux_command_line_max < layout::command_line_size_max);
+
 static_assert(sizeof(boot_params) == page_size);
 static_assert(offsetof(boot_params, acpi_rsdp_addr) == 0x070);
 static_assert(offsetof(boot_params, e820_table) == 0x2d0);
@@ -34,7 +39,7 @@ setup_header default_setup_header() {
     header.version = 0x020f;
     header.loadflags = LOADED_HIGH;
     header.initrd_addr_max = std::numeric_limits<std::uint32_t>::max();
-    header.cmdline_size = layout::command_line_size_max - 1;
+    header.cmdline_size = linux_command_line_max;
     return header;
 }
 

@@ -2,23 +2,18 @@
 #include "vmm/cpu/vcpu_state.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "vmm/cpu/cpu_comparison.h"
 #include "vmm/cpu/cpuid.h"
+#include "vmm/cpu/memory_msrs.h"
 #include "vmm/kvm/msr.h"
 
 namespace fmvm {
 
 namespace {
 
-// Those that tell KVM where in guest memory to keep something (clocks, steal time, ...; Hyper-V's
-// and KVM's own, virt/kvm/x86/msr.rst). Some KVMs write there at once.
-bool names_guest_memory(std::uint32_t msr) {
-    constexpr std::uint32_t wall_clock = 0x11, system_time = 0x12;
-    const bool hyper_v = msr >= 0x40000000 && msr < 0x40001000;
-    const bool kvm = msr >= 0x4b564d00 && msr < 0x4b564e00;
-    return msr == wall_clock || msr == system_time || hyper_v || kvm;
-}
+constexpr std::uint64_t efer_long_mode_active = 1 << 10;
 
 Result<void> get(int fd, unsigned long request, void* out, const char* name) {
     if (retry_ioctl(fd, request, out) < 0)
@@ -30,6 +25,33 @@ template <typename T>
 Result<void> set(int fd, unsigned long request, const T& value, const char* name) {
     T copy = value;
     return get(fd, request, &copy, name);
+}
+
+template <typename T>
+bool same_bytes(const std::vector<T>& one, const std::vector<T>& other) {
+    return one.size() == other.size() &&
+           std::memcmp(one.data(), other.data(), one.size() * sizeof(T)) == 0;
+}
+
+// The TSC and its deadline are not among them: both are set later.
+std::vector<kvm_msr_entry> without_tsc(const std::vector<kvm_msr_entry>& msrs) {
+    std::vector<kvm_msr_entry> others;
+    std::ranges::copy_if(msrs, std::back_inserter(others), [](const kvm_msr_entry& entry) {
+        return entry.index != msr_tsc && entry.index != msr_tsc_deadline;
+    });
+    return others;
+}
+
+// Those that a trial writes: guest memory stays untouched.
+std::vector<kvm_msr_entry> to_be_tried(const VcpuState& state, const VcpuState* held) {
+    std::vector<kvm_msr_entry> msrs = without_tsc(state.msrs);
+    std::erase_if(msrs, [&](const kvm_msr_entry& entry) {
+        if (names_guest_memory(entry.index)) return true;
+        if (held == nullptr) return false;
+        const auto last = std::ranges::find(held->msrs, entry.index, &kvm_msr_entry::index);
+        return last != held->msrs.end() && last->data == entry.data;
+    });
+    return msrs;
 }
 
 }  // namespace
@@ -79,6 +101,15 @@ VcpuState VcpuState::decode(ByteReader& in) {
     return state;
 }
 
+// Sources: kvm_vcpu_ioctl_x86_set_vcpu_events() and kvm_is_valid_sregs() in arch/x86/kvm/x86.c.
+void VcpuState::make_restorable() {
+    // A vCPU that waits for its start-up interrupt may have a system management interrupt pending.
+    // No guest of fmvm has code to serve one.
+    if (mp_state.mp_state == KVM_MP_STATE_INIT_RECEIVED) events.smi.pending = 0;
+    // Outside long mode the CPU ignores CS.L, which a guest may have loaded.
+    if ((sregs.efer & efer_long_mode_active) == 0) sregs.cs.l = 0;
+}
+
 std::uint64_t VcpuState::msr(std::uint32_t index) const {
     const auto entry = std::ranges::find(msrs, index, &kvm_msr_entry::index);
     return entry == msrs.end() ? 0 : entry->data;
@@ -117,6 +148,7 @@ Result<VcpuState> VcpuStateAccess::save(int fd, std::vector<kvm_cpuid_entry2> cp
     state.tsc_khz = tsc_khz_;
     state.msrs = FMVM_TRY(save_msrs(fd));
     FMVM_TRY(get(fd, KVM_GET_VCPU_EVENTS, &state.events, "KVM_GET_VCPU_EVENTS"));
+    state.make_restorable();
     return state;
 }
 
@@ -171,27 +203,45 @@ Result<void> VcpuStateAccess::check_host(int fd, const VcpuState& state) const {
                       state.tsc_khz, khz);
 }
 
+// CPUID first: it decides what else KVM takes.
+Result<void> VcpuStateAccess::put_features(int fd, const VcpuState& state,
+                                           const VcpuState* held) const {
+    if (held != nullptr && same_bytes(state.cpuid, held->cpuid) && state.tsc_khz == held->tsc_khz &&
+        state.xsave.size() == held->xsave.size()) {
+        return {};
+    }
+    FMVM_TRY(check_host(fd, state));
+    return set_vcpu_cpuid(fd, state.cpuid);
+}
+
+Result<void> VcpuStateAccess::put_fpu(int fd, const VcpuState& state, const VcpuState* held) const {
+    if (held == nullptr || !same_bytes(state.xsave, held->xsave)) {
+        std::vector<std::uint32_t> xsave = state.xsave;
+        xsave.resize(xsave_words_);
+        FMVM_TRY(get(fd, KVM_SET_XSAVE, xsave.data(), "KVM_SET_XSAVE"));
+    }
+    return has_xcrs_ ? set(fd, KVM_SET_XCRS, state.xcrs, "KVM_SET_XCRS") : Result<void>{};
+}
+
 // SREGS before LAPIC (it holds the APIC base), LAPIC before the MSRs (TSC_DEADLINE, later, needs
 // its timer mode), vcpu_events last (everything before may set something pending).
-Result<void> VcpuStateAccess::put(int fd, const VcpuState& state) const {
-    FMVM_TRY(check_host(fd, state));
-    FMVM_TRY(set_vcpu_cpuid(fd, state.cpuid));
+Result<void> VcpuStateAccess::put(int fd, const VcpuState& state, const VcpuState* held,
+                                  const std::vector<kvm_msr_entry>& msrs) const {
+    FMVM_TRY(put_features(fd, state, held));
     FMVM_TRY(set(fd, KVM_SET_MP_STATE, state.mp_state, "KVM_SET_MP_STATE"));
     FMVM_TRY(set(fd, KVM_SET_REGS, state.regs, "KVM_SET_REGS"));
     FMVM_TRY(set(fd, KVM_SET_SREGS, state.sregs, "KVM_SET_SREGS"));
-    std::vector<std::uint32_t> xsave = state.xsave;
-    xsave.resize(xsave_words_);
-    FMVM_TRY(get(fd, KVM_SET_XSAVE, xsave.data(), "KVM_SET_XSAVE"));
-    if (has_xcrs_) FMVM_TRY(set(fd, KVM_SET_XCRS, state.xcrs, "KVM_SET_XCRS"));
+    FMVM_TRY(put_fpu(fd, state, held));
     FMVM_TRY(set(fd, KVM_SET_DEBUGREGS, state.debugregs, "KVM_SET_DEBUGREGS"));
     FMVM_TRY(set(fd, KVM_SET_LAPIC, state.lapic, "KVM_SET_LAPIC"));
-    FMVM_TRY(restore_msrs(fd, state.msrs));
+    FMVM_TRY(put_msrs(fd, msrs));
     return set(fd, KVM_SET_VCPU_EVENTS, state.events, "KVM_SET_VCPU_EVENTS");
 }
 
 Result<void> VcpuStateAccess::restore(int fd, const VcpuState& state) const {
-    FMVM_TRY(put(fd, state));
-    // So that the guest's watchdogs forgive the pause; EINVAL: it has no kvmclock to be told by.
+    FMVM_TRY(put(fd, state, nullptr, without_tsc(state.msrs)));
+    // So that the guest's watchdogs forgive the pause. EINVAL: the guest has no kvmclock to be told
+    // by.
     if (retry_ioctl(fd, KVM_KVMCLOCK_CTRL, 0UL) != 0 && errno != EINVAL)
         return errno_error(errno, "KVM_KVMCLOCK_CTRL failed");
     return {};
@@ -202,37 +252,31 @@ Result<void> VcpuStateAccess::start_timer(int fd, const VcpuState& state) const 
     return deadline == 0 ? Result<void>{} : set_msr(fd, msr_tsc_deadline, deadline);
 }
 
-Result<void> VcpuStateAccess::try_restore(int fd, const VcpuState& state) const {
+Result<void> VcpuStateAccess::try_restore(int fd, const VcpuState& state,
+                                          const VcpuState* held) const {
     kvm_lapic_state idle{};
     FMVM_TRY(get(fd, KVM_GET_LAPIC, &idle, "KVM_GET_LAPIC"));
-    VcpuState harmless = state;
-    std::erase_if(harmless.msrs,
-                  [](const kvm_msr_entry& entry) { return names_guest_memory(entry.index); });
-    FMVM_TRY(put(fd, harmless));
+    FMVM_TRY(put(fd, state, held, to_be_tried(state, held)));
     // The guest's own timer would fire here from now on.
     return set(fd, KVM_SET_LAPIC, idle, "KVM_SET_LAPIC");
 }
 
-Result<void> VcpuStateAccess::restore_msrs(int fd, const std::vector<kvm_msr_entry>& msrs) const {
-    std::vector<kvm_msr_entry> wanted;
-    std::ranges::copy_if(msrs, std::back_inserter(wanted), [](const kvm_msr_entry& entry) {
-        return entry.index != msr_tsc && entry.index != msr_tsc_deadline;
-    });
+Result<void> VcpuStateAccess::put_msrs(int fd, const std::vector<kvm_msr_entry>& msrs) const {
     std::size_t at = 0;
-    while (at < wanted.size()) {
-        MsrList list(wanted.size() - at);
-        std::copy(wanted.begin() + static_cast<std::ptrdiff_t>(at), wanted.end(),
+    while (at < msrs.size()) {
+        MsrList list(msrs.size() - at);
+        std::copy(msrs.begin() + static_cast<std::ptrdiff_t>(at), msrs.end(),
                   list.entries().begin());
         const int written = retry_ioctl(fd, KVM_SET_MSRS, list.get());
         if (written < 0) return errno_error(errno, "KVM_SET_MSRS failed");
         at += static_cast<std::size_t>(written);
-        if (at == wanted.size()) break;
-        // One that cannot be written is no loss where it already holds what it should, or is
+        if (at == msrs.size()) break;
+        // An MSR that cannot be written is no loss if it already holds the value, or if it is
         // unknown here and unused there.
-        Result<std::uint64_t> held = get_msr(fd, wanted[at].index);
-        if ((held.ok() ? *held : 0) != wanted[at].data) {
-            return make_error("this host's KVM does not take {:#x} for MSR {:#x}", wanted[at].data,
-                              wanted[at].index);
+        Result<std::uint64_t> held = get_msr(fd, msrs[at].index);
+        if ((held.ok() ? *held : 0) != msrs[at].data) {
+            return make_error("this host's KVM does not take {:#x} for MSR {:#x}", msrs[at].data,
+                              msrs[at].index);
         }
         ++at;
     }

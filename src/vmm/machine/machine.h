@@ -48,14 +48,14 @@ struct MachineConfig {
     DirtyLogKind dirty_log = DirtyLogKind::none;
 };
 
-// What a machine must have for a state image to be restored in it.
+// The size that a machine must have for a state image to be restored in it.
 struct MachineSize {
     std::uint64_t memory_bytes = 0;
     unsigned vcpus = 0;
 };
-// Checked: it is one that a machine can have.
+// Refuses a size that no machine can have.
 Result<MachineSize> machine_size(const StateImage& image);
-// What its clocks said, and the host's.
+// What the guest's clocks and the host's clock said.
 Result<ClockState> saved_clocks(const StateImage& image);
 
 class Machine : public CheckpointedMachine {
@@ -90,7 +90,7 @@ class Machine : public CheckpointedMachine {
     }
 
     // Makes the device's state part of the machine's, as the section `name`. The device lives as
-    // long as the machine. Devices are restored in the order of their arrival.
+    // long as the machine. Devices are restored in the order in which they were added.
     void add_state(std::string name, Snapshottable& device);
 
     // Sets the boot vCPU to the kernel's entry point. Before start().
@@ -110,18 +110,18 @@ class Machine : public CheckpointedMachine {
     // Stops vCPUs at an instruction boundary, then parks the device thread.
     [[nodiscard]] QuiesceGuard quiesce() { return QuiesceGuard(*this); }
 
-    // As the sections "machine", "vcpu0" and so on, "chips" and those of the devices.
+    // The sections are "machine", "vcpu0" and so on, "chips", "clock" and those of the devices.
     Result<StateImage> save() override;
     PageSet unsettled_pages() const override;
     void take_last_requests() override;
     void set_vcpus_first(bool first) override;
-    // Puts this machine, which has never started, where the saved one stood. RAM is the caller's,
-    // before or after, but before start(). passed: how much later the guest's clocks (kvmclock,
-    // TSC) go on. After an error the machine is good for nothing.
+    // Puts this machine, which has never started, where the saved one stood. The caller restores
+    // RAM, before or after, but before start(). passed: how much later the guest's clocks
+    // (kvmclock, TSC) go on. After an error the machine is good for nothing.
     Result<void> restore(const StateImage& image, std::chrono::nanoseconds passed = {});
-    // Whether restore() of this guest's states would succeed, as far as that can be told without
-    // carrying it out: sections, and vCPUs by trial (CPU features, TSC, MSRs). This machine has
-    // never started; restore() may follow. RAM stays as it is.
+    // Whether restore() of this state would succeed. It decodes all sections as restore() does, and
+    // tries the vCPUs' states on this machine's vCPUs. This machine has never started; restore()
+    // may follow. RAM stays as it is. It is cheap enough to be called for every epoch.
     Result<void> check(const StateImage& image);
 
     // Why the guest ended as `unsupported`. Valid from the end handler on.
@@ -135,11 +135,13 @@ class Machine : public CheckpointedMachine {
     void stand_still() override;
     void run_on() override;
     void resume_all();
+    struct DecodedState;
     Result<void> check_sections(const StateImage& image) const;
     Result<VcpuState> vcpu_state(const StateImage& image, std::size_t id) const;
+    Result<DecodedState> decode(const StateImage& image) const;
+    Result<void> try_vcpus(std::vector<VcpuState> states);
     Result<void> restore_vcpus(const std::vector<VcpuState>& states);
     Result<void> restore_tscs(const ClockState& clock, const std::vector<VcpuState>& states);
-    Result<void> restore_devices(const StateImage& image);
 
     // Destruction runs from the bottom up; ~Machine has stopped the threads by then.
     MachineConfig config_;
@@ -160,6 +162,7 @@ class Machine : public CheckpointedMachine {
     std::vector<std::unique_ptr<VcpuThread>> vcpus_;
     TscBase tsc_base_;
     std::vector<std::vector<kvm_cpuid_entry2>> vcpu_cpuid_;  // what each was given
+    std::vector<VcpuState> tried_;  // what check() put into the vCPUs; empty if nothing
     std::function<void(GuestEnd)> end_handler_;
     bool started_ = false;      // controlling thread
     unsigned quiesced_ = 0;     // guards alive; controlling thread

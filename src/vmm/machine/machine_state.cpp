@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Machine::save() and restore(): which sections there are, and in which order they are put back.
+// Machine::save(), check() and restore(): which sections there are, and in which order they are put
+// back. Only decode() looks at what a section says, so that restore() cannot refuse a state that
+// check() accepted.
 #include "base/log.h"
 #include "base/units.h"
 #include "vmm/board/layout.h"
 #include "vmm/cpu/guest_clock.h"
+#include "vmm/cpu/memory_msrs.h"
 #include "vmm/kvm/chips_state.h"
 #include "vmm/kvm/msr.h"
 #include "vmm/machine/machine.h"
@@ -46,7 +49,7 @@ Error malformed(std::string_view name) {
     return make_error("the state of {} is malformed", name);
 }
 
-// Of a section that is there.
+// The section is there.
 template <typename State>
 Result<State> decoded(const StateImage& image, std::string_view name) {
     ByteReader in(image.find(name)->payload);
@@ -70,6 +73,14 @@ void tell_tsc(double ahead_s) {
 }
 
 }  // namespace
+
+// A saved state, checked.
+struct Machine::DecodedState {
+    std::vector<VcpuState> vcpus;
+    ChipsState chips;
+    ClockState clock;
+    std::vector<Snapshottable::Apply> devices;  // in the order of stateful_devices_
+};
 
 Result<MachineSize> machine_size(const StateImage& image) {
     ByteReader in(FMVM_TRY(section_of(image, machine_section, machine_version))->payload);
@@ -132,7 +143,7 @@ PageSet Machine::unsettled_pages() const {
     return pages;
 }
 
-// Nothing is missing, nothing is left over, all is of a version that can be read.
+// Nothing is missing, nothing is left over, and every version can be read.
 Result<void> Machine::check_sections(const StateImage& image) const {
     const MachineSize size = FMVM_TRY(machine_size(image));
     if (size.memory_bytes != shape_.memory_bytes || size.vcpus != shape_.vcpus) {
@@ -166,7 +177,42 @@ Result<void> Machine::check_sections(const StateImage& image) const {
 }
 
 Result<VcpuState> Machine::vcpu_state(const StateImage& image, std::size_t id) const {
-    return decoded<VcpuState>(image, vcpu_section(id));
+    const std::string name = vcpu_section(id);
+    VcpuState state = FMVM_TRY(decoded<VcpuState>(image, name));
+    for (const kvm_msr_entry& msr : state.msrs) {
+        const Result<void> fits = check_memory_msr(msr, memory_);
+        if (!fits.ok()) return in_section(name, fits.error());
+    }
+    return state;
+}
+
+Result<Machine::DecodedState> Machine::decode(const StateImage& image) const {
+    FMVM_TRY(check_sections(image));
+    DecodedState state;
+    for (std::size_t id = 0; id < vcpus_.size(); ++id)
+        state.vcpus.push_back(FMVM_TRY(vcpu_state(image, id)));
+    state.chips = FMVM_TRY(decoded<ChipsState>(image, chips_section));
+    state.clock = FMVM_TRY(saved_clocks(image));
+    for (const StatefulDevice& entry : stateful_devices_) {
+        ByteReader reader(image.find(entry.name)->payload);
+        Result<Snapshottable::Apply> apply = entry.device->decode(reader);
+        if (!apply.ok()) return in_section(entry.name, apply.error());
+        if (!reader.done()) return malformed(entry.name);
+        state.devices.push_back(std::move(*apply));
+    }
+    return state;
+}
+
+// Only KVM knows what it takes: it is asked, on vCPUs that do not run.
+Result<void> Machine::try_vcpus(std::vector<VcpuState> states) {
+    const std::vector<VcpuState> held = std::exchange(tried_, {});
+    for (std::size_t id = 0; id < vcpus_.size(); ++id) {
+        const Result<void> tried = vcpu_access_.try_restore(vcpus_[id]->vcpu().fd(), states[id],
+                                                            held.empty() ? nullptr : &held[id]);
+        if (!tried.ok()) return in_section(vcpu_section(id), tried.error());
+    }
+    tried_ = std::move(states);
+    return {};
 }
 
 Result<void> Machine::restore_vcpus(const std::vector<VcpuState>& states) {
@@ -179,7 +225,7 @@ Result<void> Machine::restore_vcpus(const std::vector<VcpuState>& states) {
     return vcpu_access_.probe(vcpus_.front()->vcpu().fd());
 }
 
-// The timers last: they are meant in the TSC.
+// The timers last: their deadlines are values of the TSC.
 Result<void> Machine::restore_tscs(const ClockState& clock, const std::vector<VcpuState>& states) {
     std::vector<VcpuTsc> tscs;
     for (std::size_t id = 0; id < vcpus_.size(); ++id)
@@ -194,45 +240,25 @@ Result<void> Machine::restore_tscs(const ClockState& clock, const std::vector<Vc
     return {};
 }
 
-Result<void> Machine::restore_devices(const StateImage& image) {
-    for (const StatefulDevice& entry : stateful_devices_) {
-        ByteReader reader(image.find(entry.name)->payload);
-        const Result<void> restored = entry.device->restore(reader);
-        if (!restored.ok()) return in_section(entry.name, restored.error());
-        if (!reader.done()) return malformed(entry.name);
-    }
-    return {};
-}
-
 Result<void> Machine::check(const StateImage& image) {
     FMVM_CHECK(!started_);
-    FMVM_TRY(check_sections(image));
-    FMVM_TRY(decoded<ChipsState>(image, chips_section));
-    FMVM_TRY(saved_clocks(image));
-    for (std::size_t id = 0; id < vcpus_.size(); ++id) {
-        const VcpuState state = FMVM_TRY(vcpu_state(image, id));
-        const Result<void> tried = vcpu_access_.try_restore(vcpus_[id]->vcpu().fd(), state);
-        if (!tried.ok()) return in_section(vcpu_section(id), tried.error());
-    }
-    return {};
+    DecodedState state = FMVM_TRY(decode(image));
+    return try_vcpus(std::move(state.vcpus));
 }
 
 // kvmclock first, because vCPUs' MSRs tell the guest about it. Devices last: the interrupts that
 // they raise anew go through the restored chips.
 Result<void> Machine::restore(const StateImage& image, std::chrono::nanoseconds passed) {
     FMVM_CHECK(!started_);
-    FMVM_TRY(check_sections(image));
-    std::vector<VcpuState> states;
-    for (std::size_t id = 0; id < vcpus_.size(); ++id)
-        states.push_back(FMVM_TRY(vcpu_state(image, id)));
-    const auto chips = FMVM_TRY(decoded<ChipsState>(image, chips_section));
-    const ClockState clock = FMVM_TRY(saved_clocks(image));
-    FMVM_TRY(restore_kvmclock(vm_, clock, passed));
-    FMVM_TRY(restore_vcpus(states));
-    const Result<void> chips_restored = restore_vm_state(vm_, chips);
+    const DecodedState state = FMVM_TRY(decode(image));
+    FMVM_TRY(restore_kvmclock(vm_, state.clock, passed));
+    FMVM_TRY(restore_vcpus(state.vcpus));
+    const Result<void> chips_restored = restore_vm_state(vm_, state.chips);
     if (!chips_restored.ok()) return in_section(chips_section, chips_restored.error());
-    FMVM_TRY(restore_tscs(clock, states));
-    return restore_devices(image);
+    FMVM_TRY(restore_tscs(state.clock, state.vcpus));
+    for (const Snapshottable::Apply& apply : state.devices)
+        apply();
+    return {};
 }
 
 }  // namespace fmvm

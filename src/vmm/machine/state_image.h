@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The state of a machine beside its RAM, as named, versioned sections: what a checkpoint ships,
-// what a snapshot stores. One section per component ("vcpu0", "irqchip", "disk0", ...).
+// The state of a machine without its RAM, as named, versioned sections. Checkpoints ship it and
+// snapshots store it. Each component has one section ("vcpu0", "chips", "disk0", ...).
 //
-// Encoded form, little-endian: "FMVMSTAT", format version (u32), number of sections (u32); then for
-// each its name, version (u32) and payload, name and payload with a 32-bit length before them; at
-// the end XXH3-64 of all that. decode() refuses anything else, and says what is wrong.
+// Encoded form, little-endian: "FMVMSTAT", format version (u32), number of sections (u32). For each
+// section follow its name, its version (u32) and its payload; a 32-bit length precedes the name and
+// the payload. XXH3-64 of everything stands at the end. decode() refuses anything else and says
+// what is wrong.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,12 +29,12 @@ struct StateSection {
 
 class StateImage {
   public:
-    // Names are unique; a second section of one name is a bug.
+    // Names are unique: a second section of the same name is a bug.
     void add(std::string_view name, std::uint32_t version, std::vector<std::uint8_t> payload);
-    // nullptr: there is none.
+    // Returns nullptr if there is no such section.
     const StateSection* find(std::string_view name) const;
     const std::vector<StateSection>& sections() const { return sections_; }
-    // Takes a section out; one without a name: there was none.
+    // Takes a section out. The result has no name if there was no such section.
     StateSection take(std::string_view name);
 
     std::vector<std::uint8_t> encode() const;
@@ -46,19 +48,24 @@ class StateImage {
     std::vector<StateSection> sections_;
 };
 
-// Something whose state is part of a machine's.
+// A component whose state is part of a machine's.
 //
-// save() is called while the machine stands. restore() is called on a component of a newly built
-// machine that has never run, from the controlling thread; it reads all there is, takes nothing
-// before all was checked, and its error says why (whose state it is, the machine knows).
+// save() is called while the machine stands. decode() is called on the controlling thread, on a
+// component of a newly built machine that has never run.
 class Snapshottable {
   public:
+    // Puts a decoded state in place. It cannot fail, so that a state that was checked is a state
+    // that can be restored. It runs once at most, before the machine does.
+    using Apply = std::function<void()>;
+
     virtual ~Snapshottable() = default;
     virtual std::uint32_t state_version() const = 0;
     virtual void save(ByteWriter& out) const = 0;
-    virtual Result<void> restore(ByteReader& in) = 0;
-    // Adds the pages that the kernel may be writing to on its behalf, although it stands (disk
-    // reads in flight): what they hold is not settled.
+    // Decodes a saved state and checks all of it: anybody may have written it. Changes nothing. The
+    // error says what is wrong; the machine adds whose state it is.
+    virtual Result<Apply> decode(ByteReader& in) = 0;
+    // Adds the pages that the kernel may write to for this component while the machine stands: the
+    // targets of disk reads in flight. Their content is not settled.
     virtual void add_unsettled(PageSet&) const {}
 };
 

@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Devices go on where others stopped: the conformance suite for each, and what the guest sees.
-#include <array>
-#include <boost/asio/io_context.hpp>
-
-#include "base/log.h"
-#include "devices/console/serial.h"
-#include "devices/rng_device.h"
-#include "devices/virtio/mmio_transport.h"
-#include "support/block_bench.h"
-#include "support/state_conformance.h"
+#include "support/state_subjects.h"
 
 using namespace fmvm;
 using namespace fmvm::test;
@@ -16,78 +8,6 @@ using namespace fmvm::test;
 namespace {
 
 using State = std::vector<std::uint8_t>;
-
-constexpr std::uint64_t ram_bytes = 128 * kib;
-constexpr std::uint64_t features = virtio_f_version_1 | virtio_f_indirect_desc | virtio_f_event_idx;
-
-class SerialSubject : public StateSubject {
-  public:
-    Serial& component() override { return serial; }
-    void exercise() override {
-        for (std::uint64_t offset = 0; offset < Serial::register_count; ++offset) {
-            std::array<std::uint8_t, 1> data{};
-            serial.read(offset, data);
-            serial.write(offset, data);
-        }
-        serial.output_ready();
-    }
-    void set(std::uint64_t offset, std::uint8_t value) { serial.write(offset, std::array{value}); }
-
-    FakeIrq irq;
-    FakeSink sink;
-    Serial serial{irq, sink};
-};
-
-// A transport with its device; the loop's work is done by hand, on the calling thread.
-class VirtioSubject : public StateSubject {
-  public:
-    explicit VirtioSubject(const Bytes& memory) {
-        if (!memory.empty()) ram.poke_bytes(GuestAddress(0), memory);
-    }
-    MmioTransport& component() override { return *transport; }
-    void work() {
-        loop.context().restart();
-        loop.context().poll();
-    }
-    void exercise() override { work(); }
-    Bytes memory() const { return ram.peek_bytes(GuestAddress(0), ram_bytes); }
-    bool start(const QueueLayout& layout) {
-        return TransportDriver(*transport).start(features, {layout});
-    }
-
-    GuestRam ram{ram_bytes};
-    FakeIrq irq;
-    EventLoop loop;
-    std::unique_ptr<MmioTransport> transport;
-};
-
-class RngSubject : public VirtioSubject {
-  public:
-    explicit RngSubject(const Bytes& memory = {}) : VirtioSubject(memory) {
-        transport = MmioTransport::create("rng", loop, device, irq).value();
-    }
-    ~RngSubject() override { transport.reset(); }
-    RngDevice device{ram.memory()};
-};
-
-class BlockSubject : public VirtioSubject {
-  public:
-    explicit BlockSubject(const Bytes& memory = {}, std::string serial = "state")
-        : VirtioSubject(memory), device(ram.memory(), loop, disk.maker()(loop), std::move(serial)) {
-        transport = MmioTransport::create("disk", loop, device, irq).value();
-        disk.backend->hold(true);
-    }
-    ~BlockSubject() override { transport.reset(); }
-    void exercise() override {
-        work();
-        device.poll();
-        disk.backend->release_all();
-        device.poll();
-        device.prepare_to_sleep();
-    }
-    MemoryDisk disk{256 * kib};
-    BlockDevice device;
-};
 
 struct InFlightBench {
     InFlightBench() {
@@ -103,11 +23,6 @@ struct InFlightBench {
     FakeQueue queue{source.ram, 64};
     BlockDriver driver{queue};
     std::vector<BlockDriver::Request> requests;
-};
-
-struct Quiet {
-    Quiet() { log::set_level(log::Level::error); }
-    ~Quiet() { log::set_level(log::Level::notice); }
 };
 
 }  // namespace
@@ -235,6 +150,38 @@ TEST_CASE("block device: a reset before the restored requests ran waits for them
     CHECK(done);
 }
 
+TEST_CASE("block device: a head that is offered again while its request is in flight is not taken",
+          "[block][state][hostile]") {
+    const Quiet quiet;
+    InFlightBench bench;
+    bench.queue.publish(bench.requests[1].head);
+    bench.source.device.queue_notified(0);
+    CHECK(bench.source.disk.backend->held().size() == bench.requests.size());
+    const TransportDriver driver(*bench.source.transport);
+    CHECK((driver.status() & TransportDriver::needs_reset) != 0);
+    const State state = saved_state(*bench.source.transport);
+    BlockSubject target(bench.source.memory());
+    REQUIRE(restore_state(*target.transport, state));
+    CHECK((saved_state(*target.transport) == state));
+    target.exercise();
+    CHECK(target.disk.backend->submitted() == bench.requests.size());
+}
+
+TEST_CASE("block device: a restored request in flight keeps its head", "[block][state][hostile]") {
+    const Quiet quiet;
+    InFlightBench bench;
+    BlockSubject target(bench.source.memory());
+    REQUIRE(restore_state(*target.transport, saved_state(*bench.source.transport)));
+    FakeQueue queue(target.ram, 64,
+                    {bench.queue.layout().descriptors, bench.queue.layout().available,
+                     bench.queue.layout().used});
+    queue.start_at(bench.queue.available_index());
+    queue.publish(bench.requests[0].head);
+    target.device.poll();
+    CHECK(target.disk.backend->held().size() == bench.requests.size());
+    CHECK((TransportDriver(*target.transport).status() & TransportDriver::needs_reset) != 0);
+}
+
 TEST_CASE("transport: an activation on its way arrives at the device that goes on",
           "[transport][state]") {
     BlockSubject source;
@@ -258,6 +205,6 @@ TEST_CASE("transport: another device is refused", "[transport][state]") {
     BlockSubject other_serial({}, "other");
     CHECK_FALSE(restore_state(*other_serial.transport, state));
     ByteReader in(state);
-    const Result<void> refused = rng.transport->restore(in);
+    const Result<Snapshottable::Apply> refused = rng.transport->decode(in);
     CHECK_THAT(refused.error().message(), Catch::Contains("another rng"));
 }

@@ -101,7 +101,10 @@ TEST_CASE("power: an end that was asked for is state", "[power]") {
         Ends restored_ends;
         PowerState restored(restored_ends.handler());
         ByteReader in(out.bytes());
-        REQUIRE(restored.restore(in).ok());
+        const Result<Snapshottable::Apply> apply = restored.decode(in);
+        REQUIRE(apply.ok());
+        CHECK(restored_ends.seen.empty());
+        apply.value()();
         CHECK(restored_ends.seen == std::vector{how});
     }
 }
@@ -112,10 +115,12 @@ TEST_CASE("power: a guest that runs is restored running; nonsense is refused", "
     ByteWriter out;
     power.save(out);
     ByteReader in(out.bytes());
-    CHECK(power.restore(in).ok());
+    const Result<Snapshottable::Apply> apply = power.decode(in);
+    REQUIRE(apply.ok());
+    apply.value()();
     for (const std::vector<std::uint8_t>& bytes : {std::vector<std::uint8_t>{}, {3}, {255}}) {
         ByteReader hostile(bytes);
-        CHECK_FALSE(power.restore(hostile).ok());
+        CHECK_FALSE(power.decode(hostile).ok());
     }
     CHECK(ends.seen.empty());
 }

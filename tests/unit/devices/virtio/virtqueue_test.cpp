@@ -150,6 +150,36 @@ TEST_CASE("queue: broken stays broken and touches nothing", "[virtio][hostile]")
     CHECK(bench.device.state().broken);
 }
 
+TEST_CASE("queue: a head that is offered again before its chain was returned",
+          "[virtio][hostile]") {
+    Bench bench;
+    const std::uint16_t head = bench.submit();
+    std::optional<DescriptorChain> chain = bench.device.pop();
+    REQUIRE(chain);
+    SECTION("breaks the queue") {
+        bench.queue.publish(head);
+        CHECK_FALSE(bench.device.pop());
+        CHECK_THAT(bench.device.broken_reason(), Catch::Contains("offered again"));
+        CHECK(bench.device.state().next_available == 1);
+        bench.device.push(std::move(*chain), 0);
+    }
+    SECTION("is as good as another afterwards") {
+        bench.device.push(std::move(*chain), 0);
+        bench.queue.publish(head);
+        CHECK(bench.serve() == head);
+    }
+    SECTION("breaks the queue of a device that goes on with it") {
+        Virtqueue next(bench.ram.memory(), bench.device.state());
+        DescriptorChain back = next.take_back(head);
+        CHECK(back.head() == head);
+        bench.queue.publish(head);
+        CHECK_FALSE(next.pop());
+        CHECK(next.broken());
+        next.push(std::move(back), 0);
+        chain->abandon();
+    }
+}
+
 TEST_CASE("queue: rings that are not in RAM or straddle its end", "[virtio][hostile]") {
     GuestRam ram(64 * kib);
     const GuestAddress end = ram.end();

@@ -83,6 +83,20 @@ TEST_CASE("the PVH note is found behind others, in either alignment and size") {
     CHECK(entry.value().entry == GuestAddress(0x100020));
 }
 
+TEST_CASE("the PVH note is found in a segment of alignment 8 whose notes are padded to 4") {
+    Bytes notes = test::make_note("GNU", 5, Bytes(16, 1), 8);
+    const Bytes build_id = test::make_note("GNU", 3, Bytes(20, 7), 4);
+    const Bytes version = test::make_note("Linux", 0x101, Bytes(4, 0), 4);
+    const Bytes pvh = test::make_note("Xen", 18, Bytes{0x20, 0, 0x10, 0}, 4);
+    for (const Bytes* note : {&build_id, &version, &pvh, &version})
+        notes.insert(notes.end(), note->begin(), note->end());
+    BootMachine machine;
+    const auto entry = machine.load(test::make_elf({.notes = notes, .note_alignment = 8}));
+    REQUIRE(entry.ok());
+    CHECK(entry.value().protocol == BootProtocol::pvh);
+    CHECK(entry.value().entry == GuestAddress(0x100020));
+}
+
 TEST_CASE("damaged notes are refused") {
     BootMachine machine;
     const auto refusal = [&](Bytes notes) {
