@@ -129,7 +129,7 @@ Result<void> MmioTransport::restore(ByteReader& in) {
     } else if (!in.done()) {
         return malformed();
     }
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     needs_reset_ = (state.status & status_needs_reset) != 0;
     interrupt_status_ = state.interrupt_status;
     state.status &= ~status_needs_reset;

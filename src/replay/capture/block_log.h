@@ -23,9 +23,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "base/mutex.h"
 #include "devices/block/block_backend.h"
 #include "replay/capture/payload.h"
 #include "vmm/memory/page_set.h"
@@ -133,9 +133,10 @@ class BlockLog {
     std::atomic<std::uint64_t> logged_bytes_{0};  // of completed_, payloads included
     std::uint64_t next_sequence_ = 1;             // of the loop thread
 
-    std::mutex mutex_;  // what follows
-    std::vector<LoggedRequest> completed_;
-    std::uint64_t charged_ = 0;  // to the budget, for completed_ without payloads
+    Mutex mutex_;
+    std::vector<LoggedRequest> completed_ FMVM_GUARDED_BY(mutex_);
+    // To the budget, for completed_ without payloads.
+    std::uint64_t charged_ FMVM_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace fmvm::replay
