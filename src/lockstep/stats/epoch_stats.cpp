@@ -78,6 +78,7 @@ std::string trace_line(const EpochRecord& record) {
 
 std::string percentiles(const std::deque<EpochRecord>& records, const Figure& figure) {
     std::vector<double> values;
+    values.reserve(records.size());
     for (const EpochRecord& record : records)
         values.push_back(figure.value(record));
     std::ranges::sort(values);

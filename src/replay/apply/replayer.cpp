@@ -86,7 +86,7 @@ struct Replayer::Parts : BlockOperationOwner {
     void wait_for_data();
     void wait_all();
     void fail(const Operation& operation, const char* what);
-    void complete(BlockOperation& operation, BlockStatus status) override;
+    void complete(BlockOperation& completed, BlockStatus status) override;
     Result<void> outcome() const { return failure ? Result<void>(*failure) : Result<void>(); }
 
     GuestMemory* const memory;
