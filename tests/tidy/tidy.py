@@ -29,12 +29,41 @@ TESTS_OF_MANY = {
     "devices/device_state",  # the state of each device, by one suite
     "vmm/firmware/iasl",     # all ACPI tables, by ACPICA's compiler
 }
-LINES_MAX = 500
+LINES_MAX = 400
+STANDARD_LOCK = re.compile(r"std::(\w*mutex|\w+_lock|lock_guard|condition_variable)\b")
 SOURCES = {".cpp", ".h", ".c", ".S", ".py", ".sh"}
 
+# Exceptions, each until the change that is named beside it. One that is not needed any more is an error.
+# They are longer than LINES_MAX.
+LONG = {
+    # Tests that wait to be divided by subject.
+    "tests/cli/bad_input.py",
+    "tests/kvm/machine_state_test.cpp",
+    "tests/model/replay_test.cpp",
+    "tests/sim/scenarios_test.cpp",
+    "tests/support/pair.py",
+    "tests/unit/devices/block/block_device_test.cpp",
+    "tests/unit/devices/virtio/mmio_transport_test.cpp",
+    "tests/unit/devices/virtio/virtqueue_test.cpp",
+    "tests/unit/lockstep/primary/primary_test.cpp",
+    "tests/unit/replay/apply/replayer_test.cpp",
+    "tests/unit/replay/capture/recording_backend_test.cpp",
+    "tests/unit/replay/image/dirty_block_map_test.cpp",
+    "tests/unit/replay/record/reference_rule_test.cpp",
+}
+# They lock by the standard library's classes instead of base/mutex.h's.
+UNCHECKED_LOCKS = {
+    # About to be taken apart.
+    "lockstep/checkpoint/shared_work.cpp", "lockstep/checkpoint/shared_work.h",
+    "base/mutex.h",  # it wraps them
+    "vmm/loop/task_scope.h",  # recursive: a task may end its own scope
+}
 
-def tracked_files(root):
-    listing = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, check=True)
+
+def files_in(root):
+    """With those that are new, and not ignored."""
+    listing = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others",
+                              "--exclude-standard"], capture_output=True, check=True)
     return [root / name for name in listing.stdout.decode().split("\0") if name]
 
 
@@ -77,6 +106,8 @@ def source_errors(name, text):
     if error:
         yield error
         return
+    if STANDARD_LOCK.search(text) and name not in UNCHECKED_LOCKS:
+        yield f"it locks by std::{STANDARD_LOCK.search(text)[1]}, which clang cannot check; use base/mutex.h"
     for number, included in includes(text):
         if not room_error(included) and is_above(included, name):
             yield f"line {number}: it includes {included}, which is above it"
@@ -92,9 +123,23 @@ def unit_test_error(name, sources):
     return None
 
 
+def exception_errors(files, sources):
+    """`files`: the text of each file, by its path; `sources`: those below src, by their path there."""
+    for name in sorted(LONG):
+        if lines_in(files.get(pathlib.Path(name), "")) <= LINES_MAX:
+            yield f"{name} may be long, but is not"
+    for name in sorted(UNCHECKED_LOCKS):
+        if not STANDARD_LOCK.search(sources.get(name, "")):
+            yield f"{name} may lock by the standard library, but does not"
+
+
+def lines_in(text):
+    return text.count("\n")
+
+
 def text_errors(path, text):
-    if text.count("\n") > LINES_MAX:
-        yield f"{text.count(chr(10))} lines, at most {LINES_MAX} are allowed"
+    if lines_in(text) > LINES_MAX and str(path) not in LONG:
+        yield f"{lines_in(text)} lines, at most {LINES_MAX} are allowed"
     if "SPDX-License-Identifier:" not in text[:300]:
         yield "no SPDX-License-Identifier in its first lines"
     if path.suffix == ".h" and "#pragma once" not in text and path.parts[-3:-1] != ("linux", "init"):
@@ -113,11 +158,12 @@ def errors_in(files):
         if path.parts[:2] == ("tests", "unit"):
             errors += filter(None, [unit_test_error(str(path.relative_to("tests/unit")), stems)])
         yield from (f"{path}: {error}" for error in errors)
+    yield from (f"tests/tidy/tidy.py: {error}" for error in exception_errors(files, sources))
 
 
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
-    files = {path.relative_to(root): path.read_text() for path in tracked_files(root)
+    files = {path.relative_to(root): path.read_text() for path in files_in(root)
              if path.suffix in SOURCES and path.is_file()}
     failures = list(errors_in(files))
     print("\n".join(failures) or f"{len(files)} files are in order")

@@ -32,7 +32,7 @@ ConsoleInput::ConsoleInput(EventLoop& loop, int fd, UniqueFd stop_event, Receive
 
 ConsoleInput::~ConsoleInput() {
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         stopping_ = true;
     }
     signal_eventfd(stop_event_.get());
@@ -41,7 +41,7 @@ ConsoleInput::~ConsoleInput() {
 }
 
 void ConsoleInput::room_changed() {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     changed_.notify_all();
 }
 
@@ -55,19 +55,23 @@ void ConsoleInput::thread_main() {
 
 // How much may be read now; 0 when it is time to end.
 std::size_t ConsoleInput::wait_for_room() {
-    std::unique_lock lock(mutex_);
-    std::size_t room = 0;
-    changed_.wait(lock, [&] { return stopping_ || !handing_over_; });
-    const auto has_room = [&] {
-        room = stopping_ ? 0 : receiver_.room();
-        return stopping_ || room != 0;
-    };
-    if (!receiver_.patience) {
-        changed_.wait(lock, has_room);
-    } else if (!changed_.wait_for(lock, *receiver_.patience, has_room)) {
-        room = bytes_max;
+    const Lock lock(mutex_);
+    while (!stopping_ && handing_over_)
+        changed_.wait(mutex_);
+    std::optional<std::chrono::steady_clock::time_point> deadline;
+    if (receiver_.patience) deadline = std::chrono::steady_clock::now() + *receiver_.patience;
+    bool patient = true;
+    while (!stopping_) {
+        const std::size_t room = receiver_.room();
+        if (room != 0) return room;
+        if (!patient) return bytes_max;
+        if (deadline) {
+            patient = changed_.wait_until(mutex_, *deadline);
+        } else {
+            changed_.wait(mutex_);
+        }
     }
-    return room;
+    return 0;
 }
 
 bool ConsoleInput::wait_for_input() const {
@@ -86,13 +90,13 @@ bool ConsoleInput::hand_over(std::size_t size_max) {
     if (size == 0) return false;
     bytes.resize(static_cast<std::size_t>(size));
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         handing_over_ = true;
     }
     loop_.post([this, bytes = std::move(bytes)] {
         receiver_.take(bytes);
         {
-            const std::lock_guard lock(mutex_);
+            const Lock lock(mutex_);
             handing_over_ = false;
         }
         changed_.notify_all();

@@ -7,15 +7,14 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <thread>
 
 #include "base/event_fd.h"
+#include "base/mutex.h"
 #include "vmm/loop/event_loop.h"
 
 namespace fmvm {
@@ -47,10 +46,11 @@ class ConsoleInput {
     const int fd_;
     const UniqueFd stop_event_;
     const Receiver receiver_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    bool stopping_ = false;
-    bool handing_over_ = false;  // bytes are on their way through the loop
+    Mutex mutex_;
+    Condition changed_;
+    bool stopping_ FMVM_GUARDED_BY(mutex_) = false;
+    // Bytes are on their way through the loop.
+    bool handing_over_ FMVM_GUARDED_BY(mutex_) = false;
     std::thread thread_;
 };
 

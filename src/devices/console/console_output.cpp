@@ -10,6 +10,7 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "base/mutex.h"
 
 namespace fmvm {
 
@@ -56,11 +57,14 @@ struct ConsoleOutput::Shared {
     std::function<void()> revoked_handler;
     std::atomic<std::size_t> pending_bytes{0};
 
-    std::mutex mutex;
-    std::vector<std::uint8_t> incoming;  // appended by writers
-    enum class Schedule { none, delayed, at_once } schedule = Schedule::none;
-    bool dropping = false;
-    bool starved = false;  // there was no room since the handler was last called
+    enum class Schedule { none, delayed, at_once };
+
+    Mutex mutex;
+    std::vector<std::uint8_t> incoming FMVM_GUARDED_BY(mutex);  // appended by writers
+    Schedule schedule FMVM_GUARDED_BY(mutex) = Schedule::none;
+    bool dropping FMVM_GUARDED_BY(mutex) = false;
+    // There was no room since the handler was last called.
+    bool starved FMVM_GUARDED_BY(mutex) = false;
 
     // Loop thread only.
     boost::asio::steady_timer timer;
@@ -95,7 +99,7 @@ bool ConsoleOutput::drain(std::chrono::milliseconds limit) {
 std::vector<std::uint8_t> ConsoleOutput::unwritten_bytes() const {
     const auto done = static_cast<std::ptrdiff_t>(shared_->outgoing_done);
     std::vector<std::uint8_t> bytes(shared_->outgoing.begin() + done, shared_->outgoing.end());
-    const std::lock_guard lock(shared_->mutex);
+    const Lock lock(shared_->mutex);
     bytes.insert(bytes.end(), shared_->incoming.begin(), shared_->incoming.end());
     return bytes;
 }
@@ -121,7 +125,7 @@ void ConsoleOutput::write(std::span<const std::uint8_t> bytes) {
 }
 
 void ConsoleOutput::Shared::append(std::span<const std::uint8_t> bytes) {
-    const std::lock_guard lock(mutex);
+    const Lock lock(mutex);
     // Read once: the loop makes room meanwhile.
     const std::size_t room = hard_limit - pending_bytes;
     if (bytes.size() > room) {
@@ -148,7 +152,7 @@ bool ConsoleOutput::Shared::collect() {
     if (outgoing_done != outgoing.size()) return true;
     outgoing.clear();
     outgoing_done = 0;
-    const std::lock_guard lock(mutex);
+    const Lock lock(mutex);
     std::swap(outgoing, incoming);
     if (outgoing.empty()) schedule = Schedule::none;
     return !outgoing.empty();
@@ -205,7 +209,7 @@ void ConsoleOutput::Shared::write_pending() {
         }
     }
     {
-        const std::lock_guard lock(mutex);
+        const Lock lock(mutex);
         if (!starved || pending_bytes >= room_limit / 2) return;
         starved = false;
         dropping = false;

@@ -56,7 +56,7 @@ void Serial::access_registers(Access access) {
     constexpr std::size_t plenty = input_queue_max / 2;
     bool room_again = false;
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         const bool was_full = state_.received.size() >= plenty;
         access();
         room_again = was_full && state_.received.size() < plenty;
@@ -67,12 +67,12 @@ void Serial::access_registers(Access access) {
 void Serial::read(std::uint64_t offset, std::span<std::uint8_t> data) {
     std::fill(data.begin(), data.end(), std::uint8_t{0});
     if (data.size() != 1) return;
-    access_registers([&] { data[0] = read_register(offset); });
+    access_registers([&]() FMVM_REQUIRES(mutex_) { data[0] = read_register(offset); });
 }
 
 void Serial::write(std::uint64_t offset, std::span<const std::uint8_t> data) {
     if (data.size() != 1) return;
-    access_registers([&] { write_register(offset, data[0]); });
+    access_registers([&]() FMVM_REQUIRES(mutex_) { write_register(offset, data[0]); });
 }
 
 std::uint8_t Serial::read_register(std::uint64_t offset) {
@@ -205,19 +205,19 @@ void Serial::update_interrupt(bool was_pending, bool new_cause) {
 }
 
 void Serial::receive(std::span<const std::uint8_t> bytes) {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     const bool was_pending = interrupt_pending();
     state_.received.insert(state_.received.end(), bytes.begin(), bytes.end());
     update_interrupt(was_pending, true);
 }
 
 std::size_t Serial::input_room() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     return input_queue_max - std::min(input_queue_max, state_.received.size());
 }
 
 void Serial::output_ready() {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (!state_.waiting_for_sink) return;
     const bool was_pending = interrupt_pending();
     state_.waiting_for_sink = false;
@@ -226,12 +226,12 @@ void Serial::output_ready() {
 }
 
 Serial::State Serial::state() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     return state_;
 }
 
 void Serial::save(ByteWriter& out) const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     out.u8(state_.interrupt_enable);
     out.u8(state_.line_control);
     out.u8(state_.modem_control);
@@ -261,7 +261,7 @@ Result<Snapshottable::Apply> Serial::decode(ByteReader& in) {
         (state.interrupt_enable & ~enable_mask) == 0 && (state.modem_control & ~modem_mask) == 0;
     if (!in.done() || !fits) return Error("it is malformed");
     return Apply([this, state = std::move(state)] {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         state_ = state;
         if (interrupt_pending()) irq_.raise();
     });

@@ -6,16 +6,15 @@
 // that it sends meanwhile. Received bytes wait in a queue behind the 16-byte FIFO, so that none is
 // ever overrun; the sender asks input_room() first.
 //
-// Threads: vCPU threads access the registers; input and news of the sink come on the loop thread. A
-// mutex inside.
+// vCPU threads access the registers; input and news of the sink come on the loop thread.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <span>
 
+#include "base/mutex.h"
 #include "vmm/board/device.h"
 #include "vmm/machine/state_image.h"
 
@@ -64,22 +63,22 @@ class Serial : public BusDevice, public Snapshottable {
   private:
     template <typename Access>
     void access_registers(Access access);
-    std::uint8_t read_register(std::uint64_t offset);
-    void write_register(std::uint64_t offset, std::uint8_t value);
-    std::uint8_t read_received();
-    void clear_fifo();
-    std::uint8_t interrupt_identification();
-    std::uint8_t line_status() const;
-    std::uint8_t modem_status() const;
-    void transmit(std::uint8_t byte);
-    bool interrupt_pending() const;
-    void update_interrupt(bool was_pending, bool new_cause);
+    std::uint8_t read_register(std::uint64_t offset) FMVM_REQUIRES(mutex_);
+    void write_register(std::uint64_t offset, std::uint8_t value) FMVM_REQUIRES(mutex_);
+    std::uint8_t read_received() FMVM_REQUIRES(mutex_);
+    void clear_fifo() FMVM_REQUIRES(mutex_);
+    std::uint8_t interrupt_identification() FMVM_REQUIRES(mutex_);
+    std::uint8_t line_status() const FMVM_REQUIRES(mutex_);
+    std::uint8_t modem_status() const FMVM_REQUIRES(mutex_);
+    void transmit(std::uint8_t byte) FMVM_REQUIRES(mutex_);
+    bool interrupt_pending() const FMVM_REQUIRES(mutex_);
+    void update_interrupt(bool was_pending, bool new_cause) FMVM_REQUIRES(mutex_);
 
     IrqLine& irq_;
     OutputSink& sink_;
     std::function<void()> input_room_handler_;
-    mutable std::mutex mutex_;
-    State state_;
+    mutable Mutex mutex_;
+    State state_ FMVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace fmvm

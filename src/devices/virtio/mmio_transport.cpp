@@ -93,7 +93,7 @@ Result<void> MmioTransport::connect_notifications(const Vm& vm, GuestAddress bas
 }
 
 MmioTransport::State MmioTransport::state() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     State copy = state_;
     copy.interrupt_status = interrupt_status_;
     copy.resetting = resetting_;
@@ -113,7 +113,7 @@ void MmioTransport::read(std::uint64_t offset, std::span<std::uint8_t> data) {
     }
     // 4.2.2.2: drivers use aligned 32-bit accesses here; anything else reads as zero.
     if (data.size() != 4 || offset % 4 != 0) return;
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     store_le(data, 0, read_register(offset));
 }
 
@@ -156,10 +156,10 @@ void MmioTransport::write(std::uint64_t offset, std::span<const std::uint8_t> da
     // No device of ours has writable configuration (4.2.2.2 for the access size).
     if (data.size() != 4 || offset % 4 != 0 || offset >= config_space) return;
     const auto value = load_le<std::uint32_t>(data);
-    std::unique_lock lock(mutex_);
+    const Lock lock(mutex_);
     if (resetting_) return;
     if (offset == status && value == 0) {
-        reset_device(lock);
+        reset_device();
     } else {
         write_register(offset, value);
     }
@@ -275,20 +275,21 @@ void MmioTransport::activate_device() {
     });
 }
 
-void MmioTransport::reset_device(std::unique_lock<std::mutex>& lock) {
+void MmioTransport::reset_device() {
     resetting_ = true;
     loop_.post([this] { device_.reset([this] { finish_reset(); }); });
-    const bool finished =
-        reset_finished_.wait_for(lock, reset_wait_max, [this] { return !resetting_; });
+    const auto deadline = std::chrono::steady_clock::now() + reset_wait_max;
+    while (resetting_ && reset_finished_.wait_until(mutex_, deadline)) {
+    }
     // Status reads non-zero until the device has let go (2.4.2); careful drivers look.
-    if (!finished && reset_reports_++ < reports_max) {
+    if (resetting_ && reset_reports_++ < reports_max) {
         log::warning("virtio", "{}: a reset waits for disk I/O that takes longer than {} ms", name_,
                      reset_wait_max.count());
     }
 }
 
 void MmioTransport::finish_reset() {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     state_ = fresh_state();
     interrupt_status_ = 0;
     needs_reset_ = false;

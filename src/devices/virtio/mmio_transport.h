@@ -8,12 +8,11 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "devices/virtio/virtio_device.h"
 #include "vmm/board/device.h"
 #include "vmm/kvm/vm.h"
@@ -66,15 +65,15 @@ class MmioTransport : public BusDevice, public VirtioTransport, public Snapshott
     static constexpr std::uint32_t status_needs_reset = 64;
 
     MmioTransport(std::string name, EventLoop& loop, VirtioDevice& device, IrqLine& irq);
-    std::uint32_t read_register(std::uint64_t offset) const;
-    void write_register(std::uint64_t offset, std::uint32_t value);
-    void write_queue_register(std::uint64_t offset, std::uint32_t value);
-    void write_status(std::uint32_t value);
-    void activate_device();
-    void reset_device(std::unique_lock<std::mutex>& lock);
+    std::uint32_t read_register(std::uint64_t offset) const FMVM_REQUIRES(mutex_);
+    void write_register(std::uint64_t offset, std::uint32_t value) FMVM_REQUIRES(mutex_);
+    void write_queue_register(std::uint64_t offset, std::uint32_t value) FMVM_REQUIRES(mutex_);
+    void write_status(std::uint32_t value) FMVM_REQUIRES(mutex_);
+    void activate_device() FMVM_REQUIRES(mutex_);
+    void reset_device() FMVM_REQUIRES(mutex_);
     void finish_reset();
     void signal(std::uint32_t cause);
-    const QueueLayout* selected_queue() const;
+    const QueueLayout* selected_queue() const FMVM_REQUIRES(mutex_);
     State fresh_state() const;
     std::vector<Virtqueue::State> initial_queue_states(const State& state) const;
     bool is_possible(const State& state) const;
@@ -92,14 +91,15 @@ class MmioTransport : public BusDevice, public VirtioTransport, public Snapshott
     const std::vector<std::uint16_t> queue_sizes_;
     std::vector<std::unique_ptr<EventWatch>> notifiers_;  // one per queue
 
-    mutable std::mutex mutex_;
-    std::condition_variable reset_finished_;
-    bool resetting_ = false;
-    State state_;  // without interrupt_status and the needs-reset bit, which are:
+    mutable Mutex mutex_;
+    Condition reset_finished_;
+    bool resetting_ FMVM_GUARDED_BY(mutex_) = false;
+    // All but interrupt_status and the needs-reset bit, which both threads change.
+    State state_ FMVM_GUARDED_BY(mutex_);
     std::atomic<std::uint32_t> interrupt_status_{0};
     std::atomic<bool> needs_reset_{false};
     int failure_reports_ = 0;  // loop thread
-    int reset_reports_ = 0;    // under mutex_
+    int reset_reports_ FMVM_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace fmvm

@@ -145,7 +145,7 @@ Result<Snapshottable::Apply> MmioTransport::decode(ByteReader& in) {
 }
 
 void MmioTransport::apply_registers(State state, Activation activation) {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     needs_reset_ = (state.status & status_needs_reset) != 0;
     interrupt_status_ = state.interrupt_status;
     state.status &= ~status_needs_reset;

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/arbiter/arbiter_thread.h"
 
-#include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <utility>
 
+#include "base/mutex.h"
 #include "base/thread_name.h"
 
 namespace fmvm::lockstep {
 
 // Lives as long as the thread, which may have been left behind.
 struct ArbiterThread::Shared {
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::deque<Question> questions;
-    bool stopping = false;
-    bool answering = false;
-    bool ended = false;
+    Mutex mutex;
+    Condition changed;
+    std::deque<Question> questions FMVM_GUARDED_BY(mutex);
+    bool stopping FMVM_GUARDED_BY(mutex) = false;
+    bool answering FMVM_GUARDED_BY(mutex) = false;
+    bool ended FMVM_GUARDED_BY(mutex) = false;
 };
 
 ArbiterThread::ArbiterThread()
@@ -27,7 +26,7 @@ ArbiterThread::ArbiterThread()
       }) {}
 
 void ArbiterThread::ask(Question question) {
-    const std::lock_guard lock(shared_->mutex);
+    const Lock lock(shared_->mutex);
     if (shared_->stopping) return;
     shared_->questions.push_back(std::move(question));
     shared_->changed.notify_all();
@@ -35,11 +34,15 @@ void ArbiterThread::ask(Question question) {
 
 void ArbiterThread::stop() {
     if (!thread_.joinable()) return;
-    std::unique_lock lock(shared_->mutex);
+    Lock lock(shared_->mutex);
     shared_->stopping = true;
     shared_->changed.notify_all();
-    const bool ended = shared_->changed.wait_for(lock, farewell, [this] { return shared_->ended; });
-    shared_->changed.wait(lock, [this] { return !shared_->answering; });
+    const auto deadline = std::chrono::steady_clock::now() + farewell;
+    while (!shared_->ended && shared_->changed.wait_until(shared_->mutex, deadline)) {
+    }
+    const bool ended = shared_->ended;
+    while (shared_->answering)
+        shared_->changed.wait(shared_->mutex);
     lock.unlock();
     if (ended) {
         thread_.join();
@@ -49,9 +52,10 @@ void ArbiterThread::stop() {
 }
 
 void ArbiterThread::run(Shared& shared) {
-    std::unique_lock lock(shared.mutex);
+    Lock lock(shared.mutex);
     while (true) {
-        shared.changed.wait(lock, [&] { return shared.stopping || !shared.questions.empty(); });
+        while (!shared.stopping && shared.questions.empty())
+            shared.changed.wait(shared.mutex);
         if (shared.stopping) break;
         Question question = std::move(shared.questions.front());
         shared.questions.pop_front();

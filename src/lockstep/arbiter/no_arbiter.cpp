@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <mutex>
 
+#include "base/mutex.h"
 #include "lockstep/arbiter/arbiter.h"
 
 namespace fmvm::lockstep {
@@ -12,29 +12,29 @@ namespace {
 class NoArbiter : public Arbiter {
   public:
     Result<Generation> newest() override {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         return newest_;
     }
     Result<Claim> claim(Generation generation) override {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         newest_ = std::max(newest_, generation);
         return Claim::won;
     }
     Result<bool> is_newest(Generation) override { return true; }
     Result<void> mark_ended(Generation own) override {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         ended_ = own;
         return {};
     }
     Result<bool> has_ended(Generation generation) override {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         return generation != 0 && ended_ == generation;
     }
 
   private:
-    std::mutex mutex_;
-    Generation newest_ = 0;
-    Generation ended_ = 0;
+    Mutex mutex_;
+    Generation newest_ FMVM_GUARDED_BY(mutex_) = 0;
+    Generation ended_ FMVM_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace

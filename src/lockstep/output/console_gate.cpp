@@ -21,7 +21,7 @@ ConsoleGate::ConsoleGate(OutputSink& downstream, std::uint64_t position, Now now
 void ConsoleGate::write(std::span<const std::uint8_t> bytes) {
     bool begins_to_wait = false;
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         if (!holding_) {
             held_position_ += bytes.size();
             closed_position_ = held_position_;
@@ -41,7 +41,7 @@ void ConsoleGate::write(std::span<const std::uint8_t> bytes) {
 }
 
 bool ConsoleGate::has_room() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     const bool room = held_.size() < room_limit && downstream_.has_room();
     if (!room) starved_ = true;
     return room;
@@ -53,32 +53,32 @@ void ConsoleGate::on_room(std::function<void()> handler) {
 }
 
 std::uint64_t ConsoleGate::unwritten() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     return held_.size() + downstream_.unwritten();
 }
 
 std::vector<std::uint8_t> ConsoleGate::unwritten_bytes() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     std::vector<std::uint8_t> bytes = downstream_.unwritten_bytes();
     bytes.insert(bytes.end(), held_.begin(), held_.end());
     return bytes;
 }
 
 void ConsoleGate::begin_at(std::uint64_t position) {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     FMVM_CHECK(!holding_ && held_.empty());
     held_position_ = closed_position_ = position;
 }
 
 void ConsoleGate::hold() {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     holding_ = true;
 }
 
 void ConsoleGate::open() {
     bool room_again = false;
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         release_locked(held_position_ + held_.size());
         holding_ = false;
         waiting_since_.reset();
@@ -89,12 +89,12 @@ void ConsoleGate::open() {
 }
 
 std::optional<ConsoleGate::Clock::time_point> ConsoleGate::waiting_since() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     return waiting_since_;
 }
 
 ConsoleGate::EpochOutput ConsoleGate::close_epoch() {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     const auto taken = static_cast<std::ptrdiff_t>(closed_position_ - held_position_);
     EpochOutput output{closed_position_, {held_.begin() + taken, held_.end()}};
     closed_position_ += output.bytes.size();
@@ -114,7 +114,7 @@ ConsoleGate::EpochOutput ConsoleGate::close_first_epoch() {
 void ConsoleGate::release(std::uint64_t position) {
     bool room_again = false;
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         FMVM_CHECK(position <= closed_position_);
         release_locked(position);
         room_again = starved_ && held_.size() < room_limit / 2;
@@ -132,12 +132,12 @@ void ConsoleGate::release_locked(std::uint64_t position) {
 }
 
 std::uint64_t ConsoleGate::position() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     return held_position_ + held_.size();
 }
 
 std::uint64_t ConsoleGate::shown() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     return held_position_ - std::min(held_position_, downstream_.unwritten());
 }
 

@@ -7,17 +7,17 @@
 // without room the device makes the guest wait. Bytes that are lost have no position.
 //
 // Threads: write() and has_room() from any (the device calls them under its lock), the rest from
-// the replication thread; a mutex inside. The handler of on_room() is called on the thread that
+// the replication thread. The handler of on_room() is called on the thread that
 // made the room: the loop's, or the caller's of release() or open().
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "base/mutex.h"
 #include "vmm/board/device.h"
 
 namespace fmvm::lockstep {
@@ -73,21 +73,21 @@ class ConsoleGate : public OutputSink {
     static constexpr std::size_t held_bytes_max = 256 * 1024;
 
   private:
-    void release_locked(std::uint64_t position);
+    void release_locked(std::uint64_t position) FMVM_REQUIRES(mutex_);
 
     OutputSink& downstream_;
     Now now_;
     std::function<void()> waiting_handler_;
     std::function<void()> room_handler_;
 
-    mutable std::mutex mutex_;
-    bool holding_ = false;
-    bool dropping_ = false;         // a loss was reported
-    mutable bool starved_ = false;  // a device was told that there is no room
-    std::vector<std::uint8_t> held_;
-    std::uint64_t held_position_;    // of held_.front()
-    std::uint64_t closed_position_;  // behind the last epoch's last byte
-    std::optional<Clock::time_point> waiting_since_;
+    mutable Mutex mutex_;
+    bool holding_ FMVM_GUARDED_BY(mutex_) = false;
+    bool dropping_ FMVM_GUARDED_BY(mutex_) = false;         // a loss was reported
+    mutable bool starved_ FMVM_GUARDED_BY(mutex_) = false;  // a device was told there is no room
+    std::vector<std::uint8_t> held_ FMVM_GUARDED_BY(mutex_);
+    std::uint64_t held_position_ FMVM_GUARDED_BY(mutex_);    // of held_.front()
+    std::uint64_t closed_position_ FMVM_GUARDED_BY(mutex_);  // behind the last epoch's last byte
+    std::optional<Clock::time_point> waiting_since_ FMVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace fmvm::lockstep

@@ -30,11 +30,13 @@ std::chrono::nanoseconds OutputPermit::time_since_boot() {
 }
 
 OutputPermit::Permit OutputPermit::ask(std::chrono::milliseconds patience) {
-    std::unique_lock lock(mutex_);
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const Lock lock(mutex_);
     if (answer_ && now_() - answer_->asked_at > valid_for_) answer_.reset();
     if (!answer_) put_question();
     const bool waits = patience.count() != 0;
-    if (waits) arrived_.wait_for(lock, patience, [this] { return answer_.has_value(); });
+    while (waits && !answer_ && arrived_.wait_until(mutex_, deadline)) {
+    }
     // It may have waited for us, too.
     if (!answer_ || now_() - answer_->asked_at > valid_for_) return Permit::withheld;
     const Permit permit = answer_->permit;
@@ -42,7 +44,6 @@ OutputPermit::Permit OutputPermit::ask(std::chrono::milliseconds patience) {
     return permit;
 }
 
-// Under the lock.
 void OutputPermit::put_question() {
     if (std::exchange(asking_, true)) return;
     thread_.ask([this, arbiter = arbiter_, generation = generation_, now = now_] {
@@ -56,7 +57,7 @@ void OutputPermit::put_question() {
 void OutputPermit::answered(std::chrono::nanoseconds asked_at, const Result<bool>& newest) {
     std::uint64_t number = 0;
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         asking_ = false;
         number = ++answers_;
         if (newest.ok())
@@ -68,7 +69,7 @@ void OutputPermit::answered(std::chrono::nanoseconds asked_at, const Result<bool
 
 void OutputPermit::tell(std::uint64_t number) {
     answer_handler_();
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     // The next one, if it is here already, has a turn of its own.
     if (answer_ && answer_->number == number) answer_.reset();
 }

@@ -15,13 +15,12 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 
+#include "base/mutex.h"
 #include "devices/console/console_output.h"
 #include "lockstep/arbiter/arbiter_thread.h"
 #include "vmm/loop/event_loop.h"
@@ -59,7 +58,7 @@ class OutputPermit {
         std::chrono::nanoseconds asked_at;
         Permit permit;
     };
-    void put_question();
+    void put_question() FMVM_REQUIRES(mutex_);
     void answered(std::chrono::nanoseconds asked_at, const Result<bool>& newest);
     void tell(std::uint64_t number);
 
@@ -70,11 +69,11 @@ class OutputPermit {
     const Now now_;
     std::function<void()> answer_handler_;
 
-    std::mutex mutex_;
-    std::condition_variable arrived_;
-    bool asking_ = false;
-    std::uint64_t answers_ = 0;
-    std::optional<Answer> answer_;
+    Mutex mutex_;
+    Condition arrived_;
+    bool asking_ FMVM_GUARDED_BY(mutex_) = false;
+    std::uint64_t answers_ FMVM_GUARDED_BY(mutex_) = 0;
+    std::optional<Answer> answer_ FMVM_GUARDED_BY(mutex_);
     ArbiterThread thread_;  // last: it uses all of the above
 };
 

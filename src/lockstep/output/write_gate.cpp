@@ -11,7 +11,7 @@ void WriteGate::submit(BlockOperation& operation) {
     bool hold = false;
     bool begins_to_wait = false;
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         hold = holding_ && is_output(operation.op);
         if (hold) held_.push_back({&operation, open_epoch});
         begins_to_wait = hold && !waiting_since_;
@@ -26,22 +26,22 @@ bool WriteGate::is_output(BlockOp op) const {
 }
 
 std::optional<WriteGate::TimePoint> WriteGate::waiting_since() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     return waiting_since_;
 }
 
 bool WriteGate::holds_any() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     return !held_.empty();
 }
 
 void WriteGate::hold() {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     holding_ = true;
 }
 
 void WriteGate::close_epoch(EpochId epoch) {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     waiting_since_.reset();
     for (auto held = held_.rbegin(); held != held_.rend() && held->epoch == open_epoch; ++held)
         held->epoch = epoch;
@@ -49,7 +49,7 @@ void WriteGate::close_epoch(EpochId epoch) {
 
 void WriteGate::commit(EpochId epoch) {
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         committed_ = epoch;
     }
     loop_.post([this] { release_committed(); });
@@ -59,7 +59,7 @@ void WriteGate::commit(EpochId epoch) {
 void WriteGate::release_committed() {
     EpochId epoch = 0;
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         epoch = committed_;
         if (held_.empty() || held_.front().epoch > epoch) return;
     }
@@ -68,7 +68,7 @@ void WriteGate::release_committed() {
 
 void WriteGate::open() {
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         holding_ = false;
         committed_ = 0;  // the next connection counts its epochs anew
         waiting_since_.reset();
@@ -79,7 +79,7 @@ void WriteGate::open() {
 void WriteGate::release(EpochId epoch) {
     std::vector<BlockOperation*> ready;
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         while (!held_.empty() && held_.front().epoch <= epoch) {
             ready.push_back(held_.front().operation);
             held_.pop_front();
@@ -95,7 +95,7 @@ void WriteGate::release(EpochId epoch) {
 void WriteGate::withdraw() {
     std::vector<BlockOperation*> waiting;
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         for (const Held& held : held_)
             waiting.push_back(held.operation);
         held_.clear();

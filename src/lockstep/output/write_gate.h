@@ -17,9 +17,9 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 
+#include "base/mutex.h"
 #include "devices/block/forwarding_backend.h"
 #include "lockstep/wire/messages.h"
 #include "vmm/loop/event_loop.h"
@@ -77,11 +77,11 @@ class WriteGate : public ForwardingBackend {
     std::function<void()> waiting_handler_;
     std::function<bool()> permit_;
 
-    mutable std::mutex mutex_;
-    bool holding_ = false;
-    EpochId committed_ = 0;  // of the connection under way
-    std::deque<Held> held_;
-    std::optional<TimePoint> waiting_since_;
+    mutable Mutex mutex_;
+    bool holding_ FMVM_GUARDED_BY(mutex_) = false;
+    EpochId committed_ FMVM_GUARDED_BY(mutex_) = 0;  // of the connection under way
+    std::deque<Held> held_ FMVM_GUARDED_BY(mutex_);
+    std::optional<TimePoint> waiting_since_ FMVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace fmvm::lockstep

@@ -78,6 +78,7 @@ std::string trace_line(const EpochRecord& record) {
 
 std::string percentiles(const std::deque<EpochRecord>& records, const Figure& figure) {
     std::vector<double> values;
+    values.reserve(records.size());
     for (const EpochRecord& record : records)
         values.push_back(figure.value(record));
     std::ranges::sort(values);
@@ -111,14 +112,14 @@ Result<void> EpochStats::trace_to(const std::string& path) {
     UniqueFd fd = FMVM_TRY(open_trace(path));
     if (::ftruncate(fd.get(), 0) != 0 && errno != EINVAL)
         return errno_error(errno, fmt::format("--trace {}: cannot be emptied", path));
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     trace_.reset(::fdopen(fd.release(), "a"));
     FMVM_CHECK(trace_ != nullptr);
     return {};
 }
 
 void EpochStats::add(const EpochRecord& record) {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     ++total_;
     records_.push_back(record);
     if (records_.size() > window) records_.pop_front();
@@ -132,7 +133,7 @@ void EpochStats::add(const EpochRecord& record) {
 }
 
 std::string EpochStats::summary() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (records_.empty()) return {};
     std::string text = fmt::format("{} epochs; the last {}:\n", total_, records_.size());
     for (const Figure& figure : figures)

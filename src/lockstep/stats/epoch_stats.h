@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Figures about epochs: percentiles over the last ones, and one JSON line per epoch to a trace.
-//
-// Threads: add() on the replication thread, summary() from any.
+// Any thread may call.
 #pragma once
 
 #include <chrono>
 #include <cstdio>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <string>
 
+#include "base/mutex.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "lockstep/checkpoint/checkpoint_source.h"
@@ -47,10 +46,10 @@ class EpochStats {
     struct CloseFile {
         void operator()(std::FILE* file) const { std::fclose(file); }
     };
-    mutable std::mutex mutex_;
-    std::deque<EpochRecord> records_;
-    std::uint64_t total_ = 0;
-    std::unique_ptr<std::FILE, CloseFile> trace_;
+    mutable Mutex mutex_;
+    std::deque<EpochRecord> records_ FMVM_GUARDED_BY(mutex_);
+    std::uint64_t total_ FMVM_GUARDED_BY(mutex_) = 0;
+    std::unique_ptr<std::FILE, CloseFile> trace_ FMVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace fmvm::lockstep

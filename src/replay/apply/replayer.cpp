@@ -90,7 +90,7 @@ struct Replayer::Parts : BlockOperationOwner {
     void give_up();
     static Error failure_of(const Operation& operation, const char* what);
     void fail(const Operation& operation, const char* what);
-    void complete(BlockOperation& operation, BlockStatus status) override;
+    void complete(BlockOperation& completed, BlockStatus status) override;
     Result<void> outcome() const { return failure ? Result<void>(*failure) : Result<void>(); }
 
     GuestMemory* const memory;

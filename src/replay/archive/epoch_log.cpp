@@ -20,7 +20,7 @@ constexpr std::size_t digest_bytes = 8;
 constexpr std::size_t header_fixed_bytes = magic.size() + 1 + sizeof(LabelId) + 8 + 4;
 constexpr std::size_t disk_bytes = 8 + 4 + 1;
 constexpr std::uint32_t disks_max = 64;
-constexpr std::size_t epoch_header_bytes = 5 * 8 + 2 * digest_bytes;
+constexpr std::size_t epoch_header_bytes = std::size_t{5} * 8 + 2 * digest_bytes;
 
 std::vector<std::uint8_t> encode_header(const EpochLogHeader& header) {
     ByteWriter out;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/archive/epoch_recorder.h"
 
-#include <condition_variable>
 #include <deque>
 #include <utility>
 
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/thread_name.h"
 #include "replay/record/reference_rule.h"
 
@@ -39,26 +39,29 @@ struct Batch {
 
 // Lives as long as the thread, which may have been left behind.
 struct EpochRecorder::Shared {
-    void take_open(std::uint64_t shipped, std::deque<Batch>& target);
-    void forget_uncommitted();
-    void give_up(const std::string& why);
-    bool is_gathering() const { return alone && !open.requests.empty() && !ending; }
-    void gather(std::unique_lock<std::mutex>& lock);
-    void write(Batch batch, std::unique_lock<std::mutex>& lock);
+    void take_open(std::uint64_t shipped, std::deque<Batch>& target) FMVM_REQUIRES(mutex);
+    void forget_uncommitted() FMVM_REQUIRES(mutex);
+    void give_up(const std::string& why) FMVM_REQUIRES(mutex);
+    bool is_gathering() const FMVM_REQUIRES(mutex) {
+        return alone && !open.requests.empty() && !ending;
+    }
+    void gather() FMVM_REQUIRES(mutex);
+    void written(std::uint64_t bytes, const Result<void>& result) FMVM_REQUIRES(mutex);
     void run();
 
-    std::mutex mutex;
-    std::condition_variable changed;
+    Mutex mutex;
+    Condition changed;
     std::unique_ptr<EpochLogWriter> writer;  // of the thread, once it runs
     std::atomic<bool> recording{false};
-    bool alone = true;
-    bool ending = false;
-    bool ended = false;
-    std::uint64_t generation = 0;
-    std::uint64_t held_bytes = 0;  // of all that follows, and of what is being written
-    Batch open;                    // since the last cut
-    std::deque<Batch> closed;      // cut, not committed
-    std::deque<Batch> ready;       // to be written
+    bool alone FMVM_GUARDED_BY(mutex) = true;
+    bool ending FMVM_GUARDED_BY(mutex) = false;
+    bool ended FMVM_GUARDED_BY(mutex) = false;
+    std::uint64_t generation FMVM_GUARDED_BY(mutex) = 0;
+    // Of all that follows, and of what is being written.
+    std::uint64_t held_bytes FMVM_GUARDED_BY(mutex) = 0;
+    Batch open FMVM_GUARDED_BY(mutex);                // since the last cut
+    std::deque<Batch> closed FMVM_GUARDED_BY(mutex);  // cut, not committed
+    std::deque<Batch> ready FMVM_GUARDED_BY(mutex);   // to be written
 };
 
 EpochRecorder::EpochRecorder() : shared_(std::make_shared<Shared>()) {}
@@ -74,7 +77,7 @@ Result<void> EpochRecorder::begin(const std::string& path, const EpochLogHeader&
     EpochLogHeader stamped = header;
     stamped.begun_ms = now_ms();
     shared_->writer = FMVM_TRY(EpochLogWriter::create(path, stamped));
-    shared_->generation = generation;
+    set_generation(generation);
     FMVM_TRY(shared_->writer->append({generation, 0, now_ms()}, by_value(start).records));
     shared_->recording = true;
     thread_ = std::thread([shared = shared_] { shared->run(); });
@@ -87,7 +90,7 @@ bool EpochRecorder::is_recording() const {
 
 void EpochRecorder::append(const LoggedRequest& request) {
     Shared& shared = *shared_;
-    const std::lock_guard lock(shared.mutex);
+    const Lock lock(shared.mutex);
     if (!shared.recording) return;
     const std::uint64_t cost = cost_of(request);
     if (shared.held_bytes + cost > held_bytes_max) {
@@ -104,7 +107,7 @@ void EpochRecorder::append(const LoggedRequest& request) {
 }
 
 void EpochRecorder::close_epoch(std::uint64_t epoch) {
-    const std::lock_guard lock(shared_->mutex);
+    const Lock lock(shared_->mutex);
     if (std::exchange(shared_->alone, false)) {
         shared_->take_open(0, shared_->ready);
         shared_->changed.notify_all();
@@ -114,7 +117,7 @@ void EpochRecorder::close_epoch(std::uint64_t epoch) {
 }
 
 void EpochRecorder::commit(std::uint64_t epoch) {
-    const std::lock_guard lock(shared_->mutex);
+    const Lock lock(shared_->mutex);
     std::deque<Batch>& closed = shared_->closed;
     for (; !closed.empty() && closed.front().stamp.shipped <= epoch; closed.pop_front())
         shared_->ready.push_back(std::move(closed.front()));
@@ -122,7 +125,7 @@ void EpochRecorder::commit(std::uint64_t epoch) {
 }
 
 void EpochRecorder::commit_all() {
-    const std::lock_guard lock(shared_->mutex);
+    const Lock lock(shared_->mutex);
     for (Batch& batch : std::exchange(shared_->closed, {}))
         shared_->ready.push_back(std::move(batch));
     shared_->alone = true;
@@ -130,19 +133,22 @@ void EpochRecorder::commit_all() {
 }
 
 void EpochRecorder::set_generation(std::uint64_t generation) {
-    const std::lock_guard lock(shared_->mutex);
+    const Lock lock(shared_->mutex);
     shared_->generation = generation;
 }
 
 void EpochRecorder::end() {
     if (!thread_.joinable()) return;
-    std::unique_lock lock(shared_->mutex);
+    Lock lock(shared_->mutex);
     if (shared_->alone) shared_->take_open(0, shared_->ready);
     shared_->recording = false;
     shared_->ending = true;
     shared_->forget_uncommitted();
     shared_->changed.notify_all();
-    if (shared_->changed.wait_for(lock, farewell, [this] { return shared_->ended; })) {
+    const auto deadline = std::chrono::steady_clock::now() + farewell;
+    while (!shared_->ended && shared_->changed.wait_until(shared_->mutex, deadline)) {
+    }
+    if (shared_->ended) {
         lock.unlock();
         thread_.join();
         return;
@@ -174,34 +180,37 @@ void EpochRecorder::Shared::give_up(const std::string& why) {
 }
 
 // What a guest that runs alone does makes an epoch when it has become enough.
-void EpochRecorder::Shared::gather(std::unique_lock<std::mutex>& lock) {
-    changed.wait_for(lock, gather_time,
-                     [this] { return !is_gathering() || open.bytes >= gather_bytes; });
+void EpochRecorder::Shared::gather() {
+    const auto deadline = std::chrono::steady_clock::now() + gather_time;
+    while (is_gathering() && open.bytes < gather_bytes && changed.wait_until(mutex, deadline)) {
+    }
     if (is_gathering()) take_open(0, ready);
 }
 
-void EpochRecorder::Shared::write(Batch batch, std::unique_lock<std::mutex>& lock) {
-    lock.unlock();
-    const Result<void> written = writer->append(batch.stamp, by_value(batch.requests).records);
-    batch.requests.clear();  // gives payloads back
-    lock.lock();
-    held_bytes -= batch.bytes;
-    if (written.ok()) return;
-    give_up(written.error().message());
+void EpochRecorder::Shared::written(std::uint64_t bytes, const Result<void>& result) {
+    held_bytes -= bytes;
+    if (result.ok()) return;
+    give_up(result.error().message());
     for (const Batch& unwritten : std::exchange(ready, {}))
         held_bytes -= unwritten.bytes;
 }
 
 void EpochRecorder::Shared::run() {
     name_thread("record");
-    std::unique_lock lock(mutex);
+    Lock lock(mutex);
     while (true) {
-        changed.wait(lock, [this] { return ending || !ready.empty() || is_gathering(); });
-        if (ready.empty() && is_gathering()) gather(lock);
+        while (!ending && ready.empty() && !is_gathering())
+            changed.wait(mutex);
+        if (ready.empty() && is_gathering()) gather();
         if (!ready.empty()) {
             Batch batch = std::move(ready.front());
             ready.pop_front();
-            write(std::move(batch), lock);
+            lock.unlock();
+            const Result<void> result =
+                writer->append(batch.stamp, by_value(batch.requests).records);
+            batch.requests.clear();  // gives payloads back
+            lock.lock();
+            written(batch.bytes, result);
         } else if (ending) {
             break;
         }

@@ -56,7 +56,7 @@ void BlockLog::end() {
 }
 
 std::vector<LoggedRequest> BlockLog::take_all() {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     budget_->uncharge(std::exchange(charged_, 0));
     logged_bytes_ = 0;
     return std::exchange(completed_, {});
@@ -93,7 +93,7 @@ void BlockLog::append(LoggedRequest request) {
     const std::uint64_t bytes = cost + (request.write ? request.length : 0);
     bool press = false;
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         completed_.push_back(std::move(request));
         charged_ += cost;
         budget_->charge(cost);

@@ -26,10 +26,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "base/mutex.h"
 #include "replay/capture/captured_disk.h"
 #include "replay/capture/logged_request.h"
 #include "replay/capture/request_sink.h"
@@ -117,9 +117,10 @@ class BlockLog {
     std::atomic<std::uint64_t> logged_bytes_{0};  // of completed_, payloads included
     std::uint64_t last_sequence_ = 0;             // of the loop thread
 
-    std::mutex mutex_;  // what follows
-    std::vector<LoggedRequest> completed_;
-    std::uint64_t charged_ = 0;  // to the budget, for completed_ without payloads
+    Mutex mutex_;
+    std::vector<LoggedRequest> completed_ FMVM_GUARDED_BY(mutex_);
+    // To the budget, for completed_ without payloads.
+    std::uint64_t charged_ FMVM_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace fmvm::replay

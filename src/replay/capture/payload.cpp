@@ -32,7 +32,7 @@ std::optional<Payload> PayloadBudget::take(std::size_t size) {
     const std::size_t order = class_of(size);
     std::uint8_t* memory = nullptr;
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         if (used_ != 0 && used_ + size > limit_) {
             starved_ = true;
             return std::nullopt;
@@ -56,7 +56,7 @@ std::optional<Payload> PayloadBudget::take(std::size_t size) {
 void PayloadBudget::give_back(std::uint8_t* memory, std::size_t size) {
     const std::size_t order = class_of(size);
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         if (order < class_count && kept_bytes_ + (page_size << order) <= kept_bytes_max) {
             kept_[order].push_back(memory);
             kept_bytes_ += page_size << order;
@@ -68,7 +68,7 @@ void PayloadBudget::give_back(std::uint8_t* memory, std::size_t size) {
 }
 
 void PayloadBudget::charge(std::uint64_t bytes) {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     used_ += bytes;
 }
 
@@ -79,24 +79,24 @@ void PayloadBudget::uncharge(std::uint64_t bytes) {
 void PayloadBudget::release(std::uint64_t bytes) {
     bool room = false;
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         used_ -= bytes;
         room = starved_ && used_ <= limit_ / 2;
         if (room) starved_ = false;
     }
     if (!room) return;
-    const std::lock_guard lock(handler_mutex_);
+    const Lock lock(handler_mutex_);
     if (room_handler_) room_handler_();
 }
 
 bool PayloadBudget::is_exceeded() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (used_ > limit_) starved_ = true;
     return used_ > limit_;
 }
 
 void PayloadBudget::on_room(std::function<void()> handler) {
-    const std::lock_guard lock(handler_mutex_);
+    const Lock lock(handler_mutex_);
     room_handler_ = std::move(handler);
 }
 

@@ -7,10 +7,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace fmvm::replay {
 
@@ -49,8 +50,6 @@ class Payload {
 
 // How many bytes may be held at a time. Memory that was given back is kept, up to a limit, for the
 // next payload of its size, because mapping pages anew costs more than filling them.
-//
-// Threads: any.
 class PayloadBudget : public std::enable_shared_from_this<PayloadBudget> {
   public:
     explicit PayloadBudget(std::uint64_t bytes) : limit_(bytes) {}
@@ -80,13 +79,13 @@ class PayloadBudget : public std::enable_shared_from_this<PayloadBudget> {
     void release(std::uint64_t bytes);
 
     const std::uint64_t limit_;
-    mutable std::mutex mutex_;
-    std::uint64_t used_ = 0;
-    mutable bool starved_ = false;
-    std::array<std::vector<std::uint8_t*>, class_count> kept_;
-    std::uint64_t kept_bytes_ = 0;
-    std::mutex handler_mutex_;
-    std::function<void()> room_handler_;
+    mutable Mutex mutex_;
+    std::uint64_t used_ FMVM_GUARDED_BY(mutex_) = 0;
+    mutable bool starved_ FMVM_GUARDED_BY(mutex_) = false;
+    std::array<std::vector<std::uint8_t*>, class_count> kept_ FMVM_GUARDED_BY(mutex_);
+    std::uint64_t kept_bytes_ FMVM_GUARDED_BY(mutex_) = 0;
+    Mutex handler_mutex_;
+    std::function<void()> room_handler_ FMVM_GUARDED_BY(handler_mutex_);
 };
 
 }  // namespace fmvm::replay

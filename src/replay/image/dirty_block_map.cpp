@@ -78,28 +78,31 @@ Result<std::unique_ptr<DirtyBlockMap>> DirtyBlockMap::unsaved(const DiskLabel& f
 
 DirtyBlockMap::DirtyBlockMap(LabelFile file)
     : image_bytes_(file.label().image_bytes),
+      block_count_(disk_block_count(image_bytes_)),
       file_(std::move(file)),
       active_(to_set(file_.regions(), region_count(image_bytes_))),
       prunable_(active_.bound()),
       recent_(active_.bound()),
-      touched_(disk_block_count(image_bytes_)),
-      failed_(touched_.bound()) {
+      touched_(block_count_),
+      failed_(block_count_) {
     trim();
 }
 
 // A label file is made with all bits set, and a hostile one may have any.
 void DirtyBlockMap::trim() {
     trim_words(file_.regions(), active_.bound());
-    trim_words(file_.blocks(), touched_.bound());
+    trim_words(file_.blocks(), block_count_);
 }
 
 // A process before this one may have left bits that are not durable yet, or the host was started
 // again since: then what the bits said at the end is not known, only which regions they were in.
 Result<void> DirtyBlockMap::load() {
+    const Lock lock(mutex_);
     DiskLabel label = file_.label();
     const LabelId boot = this_boot();
     if (boot == LabelId{} || label.boot != boot) {
-        active_.for_each([&](BlockIndex region) { file_.blocks()[region] = ~std::uint64_t{0}; });
+        const std::span<std::uint64_t> words = file_.blocks();
+        active_.for_each([&](BlockIndex region) { words[region] = ~std::uint64_t{0}; });
         trim();
         label.boot = boot;
     }
@@ -120,7 +123,7 @@ Result<void> DirtyBlockMap::set_label(const DiskLabel& label) {
 }
 
 Result<void> DirtyBlockMap::break_lineage(DiskRole role) {
-    BlockSet all(touched_.bound());
+    BlockSet all(block_count_);
     all.insert_all();
     FMVM_TRY(add(all));
     DiskLabel changed = label();
@@ -132,7 +135,7 @@ Result<void> DirtyBlockMap::break_lineage(DiskRole role) {
 
 BlockSet DirtyBlockMap::dirty() const {
     const Lock lock(mutex_);
-    return to_set(file_.blocks(), touched_.bound());
+    return to_set(file_.blocks(), block_count_);
 }
 
 Result<void> DirtyBlockMap::mark(std::uint64_t offset, std::uint64_t length) {
@@ -186,7 +189,7 @@ void DirtyBlockMap::end_change(std::uint64_t offset, std::uint64_t length, bool 
 }
 
 Result<void> DirtyBlockMap::flush_failed() {
-    BlockSet all(touched_.bound());
+    BlockSet all(block_count_);
     all.insert_all();
     {
         const Lock lock(mutex_);
@@ -245,15 +248,16 @@ bool DirtyBlockMap::is_touched(BlockIndex block) const {
 std::optional<DirtyBlockMap::PruneId> DirtyBlockMap::begin_prune(Prune which) {
     const Lock lock(mutex_);
     if (which == Prune::idle && pruning_) return std::nullopt;
-    pruning_ = false;
     prunable_.clear();
-    active_.for_each([&](BlockIndex region) {
-        if (file_.blocks()[region] != 0) return;
-        if (which == Prune::idle && recent_.contains(region)) return;
-        prunable_.insert(region);
-        pruning_ = true;
-    });
-    if (which == Prune::idle) recent_.clear();
+    prunable_.merge(active_);
+    for (BlockIndex region = 0; region < prunable_.bound(); ++region) {
+        if (file_.blocks()[region] != 0) prunable_.erase(region);
+    }
+    if (which == Prune::idle) {
+        prunable_.subtract(recent_);
+        recent_.clear();
+    }
+    pruning_ = prunable_.size() != 0;
     if (!pruning_) return std::nullopt;
     return ++last_prune_;
 }
@@ -264,7 +268,7 @@ void DirtyBlockMap::end_prune(PruneId prune, bool synced) {
     if (!pruning_ || prune != last_prune_) return;
     pruning_ = false;
     if (!synced) prunable_.clear();
-    prunable_.for_each([&](BlockIndex region) { reset(file_.regions(), region); });
+    prunable_.for_each([regions = file_.regions()](BlockIndex region) { reset(regions, region); });
     active_.subtract(prunable_);
     prunable_.clear();
 }

@@ -19,17 +19,17 @@
 // then), and lazily inactive: when no bit of it is set and the image was synced since. So, now and
 // then: begin_prune(), sync of the image, end_prune().
 //
-// Threads: any; calls exclude each other.
+// Any thread may call; calls exclude each other.
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "base/mutex.h"
 #include "replay/image/block_set.h"
 #include "replay/image/label_file.h"
 
@@ -92,24 +92,28 @@ class DirtyBlockMap {
     void end_prune(PruneId prune, bool synced);
 
   private:
-    using Lock = std::lock_guard<std::mutex>;
     Result<void> load();
-    void trim();
-    Result<void> activate(BlockIndex first, BlockIndex last);
-    void touch(BlockIndex block);
+    void trim() FMVM_REQUIRES(mutex_);
+    Result<void> activate(BlockIndex first, BlockIndex last) FMVM_REQUIRES(mutex_);
+    void touch(BlockIndex block) FMVM_REQUIRES(mutex_);
 
     const std::uint64_t image_bytes_;
-    mutable std::mutex mutex_;
-    LabelFile file_;
-    BlockSet active_;    // regions that are active durably
-    BlockSet prunable_;  // regions without a set bit since begin_prune()
-    PruneId last_prune_ = 0;
-    bool pruning_ = false;
-    BlockSet recent_;   // regions that were marked since begin_prune(idle)
-    BlockSet touched_;  // marked since take_touched(), or in flight then
-    std::vector<BlockIndex> touched_list_;
-    BlockSet failed_;
-    std::unordered_map<BlockIndex, std::uint32_t> in_flight_;  // changes of each block
+    const std::uint64_t block_count_;
+    mutable Mutex mutex_;
+    LabelFile file_ FMVM_GUARDED_BY(mutex_);
+    // Regions: active durably; without a set bit since begin_prune(); marked since
+    // begin_prune(idle).
+    BlockSet active_ FMVM_GUARDED_BY(mutex_);
+    BlockSet prunable_ FMVM_GUARDED_BY(mutex_);
+    BlockSet recent_ FMVM_GUARDED_BY(mutex_);
+    PruneId last_prune_ FMVM_GUARDED_BY(mutex_) = 0;
+    bool pruning_ FMVM_GUARDED_BY(mutex_) = false;
+    // Blocks that were marked since take_touched(), or in flight then.
+    BlockSet touched_ FMVM_GUARDED_BY(mutex_);
+    std::vector<BlockIndex> touched_list_ FMVM_GUARDED_BY(mutex_);
+    BlockSet failed_ FMVM_GUARDED_BY(mutex_);
+    // How many changes of each block are under way.
+    std::unordered_map<BlockIndex, std::uint32_t> in_flight_ FMVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace fmvm::replay

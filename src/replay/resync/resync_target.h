@@ -40,7 +40,7 @@ class ResyncTarget {
     // Reads up to 4 MiB. An image that is read-only and differs is an error.
     Result<std::variant<WantedMessage, DoneMessage>> on_digests(const ChunkDigestsMessage& chunk);
     // The chunk is done when the last of its blocks has come.
-    Result<std::optional<DoneMessage>> on_blocks(const BlocksMessage& blocks);
+    Result<std::optional<DoneMessage>> on_blocks(const BlocksMessage& message);
 
     bool begun() const { return begun_; }
     // Every block that began is equal; the caller then sets the role `following`.

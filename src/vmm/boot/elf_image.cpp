@@ -12,6 +12,8 @@
 
 namespace fmvm::boot {
 
+using namespace std::string_view_literals;
+
 namespace {
 
 constexpr std::uint16_t segment_count_max = 128;  // Linux has 5
@@ -77,7 +79,7 @@ Result<GuestAddress> decode_entry_note(const ImageSource& source,
 Result<std::optional<GuestAddress>> find_pvh_entry(const ImageSource& source,
                                                    std::span<const std::uint8_t> notes,
                                                    std::uint64_t alignment) {
-    constexpr std::string_view xen_name("Xen", 4);  // with its NUL
+    constexpr std::string_view xen_name = "Xen\0"sv;  // with its NUL
     std::uint64_t offset = 0;
     while (range_fits(offset, sizeof(Elf64_Nhdr), notes.size())) {
         const std::uint64_t name_size = load_le<std::uint32_t>(notes, offset);

@@ -48,12 +48,17 @@ VcpuThread::~VcpuThread() {
 }
 
 RunState VcpuThread::state() const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     return state_;
 }
 
+// A vCPU that was asked to stop runs until its thread says that it stands.
+bool VcpuThread::is_running() const {
+    return state_ == RunState::running || state_ == RunState::stopping;
+}
+
 bool VcpuThread::resume() {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (state_ != RunState::created && state_ != RunState::stopped) return false;
     stop_requested_ = false;
     state_ = RunState::running;
@@ -62,7 +67,7 @@ bool VcpuThread::resume() {
 }
 
 void VcpuThread::request_stop() {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (state_ != RunState::running) return;
     state_ = RunState::stopping;
     stop_requested_ = true;
@@ -73,16 +78,16 @@ void VcpuThread::request_stop() {
 }
 
 void VcpuThread::wait_stopped() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock,
-                  [this] { return state_ != RunState::running && state_ != RunState::stopping; });
+    const Lock lock(mutex_);
+    while (is_running())
+        changed_.wait(mutex_);
 }
 
 void VcpuThread::finish() {
     if (!thread_.joinable()) return;
     request_stop();
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         finish_requested_ = true;
         changed_.notify_all();
     }
@@ -99,12 +104,11 @@ void VcpuThread::thread_main() {
     thread_id_ = ::gettid();
     const sigset_t set = kick_signal_set();
     FMVM_CHECK(::pthread_sigmask(SIG_UNBLOCK, &set, nullptr) == 0);
-    std::unique_lock lock(mutex_);
+    Lock lock(mutex_);
     while (true) {
-        changed_.wait(lock, [this] {
-            return state_ == RunState::running || state_ == RunState::stopping || finish_requested_;
-        });
-        if (state_ != RunState::running && state_ != RunState::stopping) break;
+        while (!is_running() && !finish_requested_)
+            changed_.wait(mutex_);
+        if (!is_running()) break;
         lock.unlock();
         run_guest();
         lock.lock();

@@ -14,11 +14,10 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <thread>
 
+#include "base/mutex.h"
 #include "vmm/cpu/vcpu.h"
 
 namespace fmvm {
@@ -55,16 +54,17 @@ class VcpuThread {
     Vcpu& vcpu() { return vcpu_; }
 
   private:
+    bool is_running() const FMVM_REQUIRES(mutex_);
     void thread_main();
     void run_guest();
 
     Vcpu vcpu_;
     EndHandler on_end_;
     const int usual_niceness_;
-    mutable std::mutex mutex_;
-    std::condition_variable changed_;
-    RunState state_ = RunState::created;
-    bool finish_requested_ = false;
+    mutable Mutex mutex_;
+    Condition changed_;
+    RunState state_ FMVM_GUARDED_BY(mutex_) = RunState::created;
+    bool finish_requested_ FMVM_GUARDED_BY(mutex_) = false;
     std::atomic<bool> stop_requested_{false};
     std::atomic<pid_t> thread_id_{0};  // 0: has not begun
     std::thread thread_;

@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <mutex>
 #include <vector>
 
 #include "base/log.h"
+#include "base/mutex.h"
 #include "vmm/cpu/vcpu.h"
 #include "vmm/dirty_log/dirty_ring.h"
 
@@ -53,19 +53,19 @@ class RingDirtyLog : public DirtyLog {
 
     // KVM protects every page of a slot when it begins to log its writes.
     Result<void> start() override {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         logging_ = true;
         logged_.insert_all();
         return vm_.map_memory(memory_, DirtyLogging::on);
     }
     Result<void> stop() override {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         logging_ = false;
         return vm_.map_memory(memory_, DirtyLogging::off);
     }
 
     Result<void> collect(PageSet& pages) override {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         DirtyRing::Taken all;
         for (const auto& mapped : rings_) {
             const DirtyRing::Taken taken = take(mapped->ring());
@@ -78,7 +78,7 @@ class RingDirtyLog : public DirtyLog {
     }
 
     Result<void> watch(const PageSet& pages) override {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         logged_.subtract(pages);
         return {};
     }
@@ -86,28 +86,30 @@ class RingDirtyLog : public DirtyLog {
   private:
     // The thread of the ring's vCPU.
     Result<void> empty_full_ring(DirtyRing& ring) {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         DirtyRing::Taken taken = take(ring);
         if (taken.marked == 0) taken.marked = ring.mark_unseen();
         if (taken.marked == 0) return Error("KVM calls a vCPU's dirty ring full that is empty");
         return protect(taken);
     }
 
-    // The functions below: mutex_ held.
-    DirtyRing::Taken take(DirtyRing& ring) {
-        return ring.take(
-            [this](std::uint32_t slot, std::uint64_t offset) { log_page(slot, offset); });
+    DirtyRing::Taken take(DirtyRing& ring) FMVM_REQUIRES(mutex_) {
+        // Called by take() alone, while the mutex is held.
+        const auto log_page =
+            [this](std::uint32_t slot, std::uint64_t offset)
+                FMVM_NO_THREAD_SAFETY_ANALYSIS { logged_.insert(page_at(slot, offset)); };
+        return ring.take(log_page);
     }
 
     // Protects the pages that were taken from rings.
-    Result<void> protect(const DirtyRing::Taken& taken) {
+    Result<void> protect(const DirtyRing::Taken& taken) FMVM_REQUIRES(mutex_) {
         FMVM_TRY(reset(taken.marked));
         return taken.overrun && logging_ ? log_everything() : Result<void>();
     }
 
     // After an overrun. A page whose entry was lost is writable, and no reset will protect it; so
     // logging begins anew. Writes meanwhile are not logged, and need not be.
-    Result<void> log_everything() {
+    Result<void> log_everything() FMVM_REQUIRES(mutex_) {
         if (!std::exchange(overrun_told_, true)) {
             log::warning("primary",
                          "this host's KVM overran a dirty ring, so that all memory counts as "
@@ -119,15 +121,15 @@ class RingDirtyLog : public DirtyLog {
     }
 
     // slot: with the address space in its upper half, of which we use the first only.
-    void log_page(std::uint32_t slot, std::uint64_t offset) {
+    PageIndex page_at(std::uint32_t slot, std::uint64_t offset) const {
         FMVM_CHECK(slot < memory_.regions().size());
         const MemoryRegion& region = memory_.regions()[slot];
         FMVM_CHECK(offset < region.size / page_size);
-        logged_.insert(static_cast<PageIndex>(region.first_page + offset));
+        return static_cast<PageIndex>(region.first_page + offset);
     }
 
     // A pending signal (a kick of this vCPU) ends KVM's work early, and even before it has begun.
-    Result<void> reset(std::uint64_t marked) {
+    Result<void> reset(std::uint64_t marked) FMVM_REQUIRES(mutex_) {
         constexpr unsigned idle_max = 1000;
         for (unsigned idle = 0; marked != 0; ++idle) {
             const int done = retry_ioctl(vm_.fd(), KVM_RESET_DIRTY_RINGS, 0UL);
@@ -144,10 +146,10 @@ class RingDirtyLog : public DirtyLog {
     const GuestMemory& memory_;
     const std::size_t entries_;
     std::vector<std::unique_ptr<MappedRing>> rings_;  // all made before the first vCPU runs
-    std::mutex mutex_;
-    PageSet logged_;  // taken from a ring, and protected since
-    bool logging_ = false;
-    bool overrun_told_ = false;
+    Mutex mutex_;
+    PageSet logged_ FMVM_GUARDED_BY(mutex_);  // taken from a ring, and protected since
+    bool logging_ FMVM_GUARDED_BY(mutex_) = false;
+    bool overrun_told_ FMVM_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace

@@ -38,8 +38,8 @@ constexpr std::string_view emulated_ring0_parameters[] = {
 
     // Becomes init's environment. Ring 3 sees AVX in CPUID, but a kernel without xsave preserves
     // only the SSE state: glibc's AVX routines would lose their registers at a context switch.
-    "GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-AVX,"
-    "-AVX_Fast_Unaligned_Load,-AVX2_Usable,-AVX512F_Usable",
+    ("GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-AVX,"
+     "-AVX_Fast_Unaligned_Load,-AVX2_Usable,-AVX512F_Usable"),
 };
 
 // Linux treats '-' and '_' in parameter names as equal (kernel/params.c, parameq).

@@ -92,7 +92,8 @@ void ScratchVm::write_tables() {
     for (unsigned vector = 0; vector < exception_count; ++vector) {
         const std::uint64_t handler =
             vector == breakpoint_vector ? breakpoint_handler : fault_handler;
-        store(idt + vector * 16, handler | (std::uint64_t{code_selector} << 16) | (0x8eULL << 40));
+        store(idt + std::uint64_t{vector} * 16,
+              handler | (std::uint64_t{code_selector} << 16) | (0x8eULL << 40));
     }
     store(fault_handler, opcode_hlt);
     store(breakpoint_handler, std::uint16_t{0xcf48});  // iretq

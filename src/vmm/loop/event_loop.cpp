@@ -36,12 +36,12 @@ EventLoop::~EventLoop() {
 }
 
 void EventLoop::start() {
-    FMVM_CHECK(!thread_.joinable() && !park_requested_);
+    FMVM_CHECK(!thread_.joinable() && !is_park_requested());
     thread_ = std::thread([this] { thread_main(); });
 }
 
 void EventLoop::stop() {
-    FMVM_CHECK(!park_requested_);
+    FMVM_CHECK(!is_park_requested());
     context_->stop();
     if (thread_.joinable()) thread_.join();
 }
@@ -51,40 +51,48 @@ void EventLoop::post(std::function<void()> task) {
 }
 
 void EventLoop::run_sync(const std::function<void()>& task) {
-    std::mutex mutex;
-    std::condition_variable changed;
+    Mutex mutex;
+    Condition changed;
     bool done = false;
     post([&] {
         task();
-        const std::lock_guard lock(mutex);
+        const Lock lock(mutex);
         done = true;
         changed.notify_one();
     });
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return done; });
+    const Lock lock(mutex);
+    while (!done)
+        changed.wait(mutex);
+}
+
+bool EventLoop::is_park_requested() {
+    const Lock lock(park_mutex_);
+    return park_requested_;
 }
 
 void EventLoop::quiesce() {
-    std::unique_lock lock(park_mutex_);
+    const Lock lock(park_mutex_);
     FMVM_CHECK(!park_requested_);
     park_requested_ = true;
     if (!thread_.joinable()) return;  // it stands anyway
     post([this] { park(); });
-    park_changed_.wait(lock, [this] { return parked_; });
+    while (!parked_)
+        park_changed_.wait(park_mutex_);
 }
 
 void EventLoop::resume() {
-    const std::lock_guard lock(park_mutex_);
+    const Lock lock(park_mutex_);
     FMVM_CHECK(park_requested_);
     park_requested_ = false;
     park_changed_.notify_all();
 }
 
 void EventLoop::park() {
-    std::unique_lock lock(park_mutex_);
+    const Lock lock(park_mutex_);
     parked_ = true;
     park_changed_.notify_all();
-    park_changed_.wait(lock, [this] { return !park_requested_; });
+    while (park_requested_)
+        park_changed_.wait(park_mutex_);
     parked_ = false;
 }
 

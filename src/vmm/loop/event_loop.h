@@ -8,14 +8,13 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "base/event_fd.h"
+#include "base/mutex.h"
 #include "vmm/board/device.h"
 #include "vmm/loop/task_scope.h"
 
@@ -68,6 +67,7 @@ class EventLoop : public Quiescable {
 
   private:
     void thread_main();
+    bool is_park_requested();
     bool poll_all();
     bool run_handlers();
     bool spin();
@@ -80,10 +80,10 @@ class EventLoop : public Quiescable {
     std::chrono::nanoseconds spin_time_{0};
     unsigned rounds_without_handlers_ = 0;
 
-    std::mutex park_mutex_;
-    std::condition_variable park_changed_;
-    bool park_requested_ = false;
-    bool parked_ = false;
+    Mutex park_mutex_;
+    Condition park_changed_;
+    bool park_requested_ FMVM_GUARDED_BY(park_mutex_) = false;
+    bool parked_ FMVM_GUARDED_BY(park_mutex_) = false;
 };
 
 // Calls a handler on the loop whenever an eventfd is signalled. Owns the descriptor. It is made and

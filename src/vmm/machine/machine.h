@@ -58,6 +58,7 @@ Result<MachineSize> machine_size(const StateImage& image);
 // What the guest's clocks and the host's clock said.
 Result<ClockState> saved_clocks(const StateImage& image);
 
+// Many members: each is a part of the machine, and their order is that in which it is torn down.
 class Machine : public CheckpointedMachine {
   public:
     static Result<std::unique_ptr<Machine>> create(const Kvm& kvm, const MachineConfig& config);

@@ -95,7 +95,7 @@ Result<std::uint64_t> write_ram_file(const GuestMemory& memory, int fd) {
     return digest.value();
 }
 
-Result<void> read_ram_file(GuestMemory& memory, int fd, std::uint64_t expected) {
+Result<void> read_ram_file(GuestMemory& memory, int fd, std::uint64_t expected_digest) {
     struct stat status {};
     if (::fstat(fd, &status) != 0) return errno_error(errno, "cannot read guest memory");
     if (!S_ISREG(status.st_mode) ||
@@ -116,7 +116,7 @@ Result<void> read_ram_file(GuestMemory& memory, int fd, std::uint64_t expected) 
             at += size;
         }
     }
-    if (digest.value() != expected)
+    if (digest.value() != expected_digest)
         return Error("guest memory is damaged: its checksum does not fit its content");
     return {};
 }

@@ -21,6 +21,6 @@ Result<std::uint64_t> write_ram_file(const GuestMemory& memory, int fd);
 
 // Into memory that holds zeroes only. The file must have exactly the size of the memory; a digest
 // that does not fit its content is an error.
-Result<void> read_ram_file(GuestMemory& memory, int fd, std::uint64_t digest);
+Result<void> read_ram_file(GuestMemory& memory, int fd, std::uint64_t expected_digest);
 
 }  // namespace fmvm

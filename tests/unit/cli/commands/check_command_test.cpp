@@ -48,8 +48,8 @@ TEST_CASE("host facts: MemTotal") {
 }
 
 TEST_CASE("host facts: CPU model") {
-    CHECK(parse_cpu_model(
-              "processor\t: 0\nvendor_id\t: V\nmodel\t\t: 1\nmodel name\t: A B\n") == "V, A B");
+    CHECK(parse_cpu_model("processor\t: 0\nvendor_id\t: V\nmodel\t\t: 1\nmodel name\t: A B\n") ==
+          "V, A B");
     CHECK(parse_cpu_model("") == "unknown");
 }
 

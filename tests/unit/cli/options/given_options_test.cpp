@@ -90,8 +90,7 @@ TEST_CASE("the command line wins, key by key, and replaces all disks") {
     file.memory_bytes = 512 * mib;
     file.cpus = 2;
     file.cmdline = "quiet";
-    file.disks = {DiskOptions{.path = "b", .serial = {}},
-                  DiskOptions{.path = "c", .serial = {}}};
+    file.disks = {DiskOptions{.path = "b", .serial = {}}, DiskOptions{.path = "c", .serial = {}}};
     const GivenOptions merged = merge(command_line, file);
     CHECK(merged.kernel == "vmlinux");
     CHECK(merged.memory_bytes == gib);

@@ -73,8 +73,7 @@ TEST_CASE("disks: unknown, repeated, missing and malformed keys are refused") {
 TEST_CASE("consoles and quirks") {
     CHECK(parse_console("stdio").value() == ConsoleOptions{ConsoleKind::stdio, ""});
     CHECK(parse_console("null").value() == ConsoleOptions{ConsoleKind::null, ""});
-    CHECK(parse_console("file:a,b").value() ==
-          ConsoleOptions{ConsoleKind::file, "a,b"});
+    CHECK(parse_console("file:a,b").value() == ConsoleOptions{ConsoleKind::file, "a,b"});
     CHECK_FALSE(parse_console("file").ok());
     CHECK_FALSE(parse_console("tty").ok());
     CHECK(parse_host_quirks("auto").value() == HostQuirks::automatic);
