@@ -102,7 +102,7 @@ class ScriptedSource : public lockstep::CheckpointSource {
         output_ = epoch == 1 ? gate_.close_first_epoch() : gate_.close_epoch();
         return {};
     }
-    lockstep::OutgoingMessage next_piece() override {
+    lockstep::OutgoingMessage next_message() override {
         if (pieces_ == 0) return {};
         --pieces_;
         return pages(epoch_);
@@ -117,7 +117,7 @@ class ScriptedSource : public lockstep::CheckpointSource {
     replay::Scrubber* begin_scrub(std::uint64_t) override { return scrubber; }
     void end_scrub() override { ++scrubs_ended; }
     void committed(lockstep::EpochId epoch) override { last_committed = epoch; }
-    bool settle() override { return disks_idle; }
+    bool finish_last_requests() override { return disks_idle; }
     std::optional<std::chrono::steady_clock::time_point> waiting_since() const override {
         return writes_waiting_since;
     }
