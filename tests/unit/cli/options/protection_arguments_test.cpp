@@ -39,7 +39,7 @@ TEST_CASE("the dirty budget leaves room in the staging area") {
     CHECK(budget_of("2M", "8M") == 512);
 }
 
-TEST_CASE("--compress says how pages are made smaller") {
+TEST_CASE("the option --compress says how pages are made smaller") {
     const auto checkpointer_of = [](std::vector<std::string> compress) {
         Arguments arguments = primary_arguments();
         arguments.behind("--compress") = std::move(compress);

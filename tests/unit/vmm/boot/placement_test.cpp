@@ -127,7 +127,7 @@ TEST_CASE("an initrd that is too large says how much memory would do") {
 // Linux takes 2047 bytes and cuts what is longer; only a bzImage tells its own limit.
 TEST_CASE("the command line is checked against the limit of the kernel's kind") {
     BootMachine machine;
-    const auto elf = GENERATE(pvh_kernel, test::make_elf());
+    const auto elf = GENERATE(pvh_kernel, linux64_kernel);
     CHECK(machine.load(elf, std::nullopt, std::string(2047, 'x')).ok());
     CHECK(machine.peek<std::uint8_t>(layout::command_line + 2047) == 0);
     CHECK_THAT(machine.refusal(elf, std::nullopt, std::string(2048, 'x')),
