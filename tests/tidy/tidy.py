@@ -53,8 +53,6 @@ LONG = {
 }
 # They lock by the standard library's classes instead of base/mutex.h's.
 UNCHECKED_LOCKS = {
-    # About to be taken apart.
-    "lockstep/checkpoint/shared_work.cpp", "lockstep/checkpoint/shared_work.h",
     "base/mutex.h",  # it wraps them
     "vmm/loop/task_scope.h",  # recursive: a task may end its own scope
 }

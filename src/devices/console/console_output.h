@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "base/units.h"
 #include "vmm/board/device.h"
 #include "vmm/loop/event_loop.h"
 
@@ -50,8 +51,8 @@ class ConsoleOutput : public OutputSink {
     // loop stands.
     void on_revoked(std::function<void()> handler);
 
-    static constexpr std::size_t room_limit = 64 * 1024;
-    static constexpr std::size_t hard_limit = 4 * 1024 * 1024;
+    static constexpr std::size_t room_limit = 64 * kib;
+    static constexpr std::size_t hard_limit = 4 * mib;
 
   private:
     struct Shared;

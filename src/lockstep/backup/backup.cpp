@@ -185,7 +185,8 @@ Result<void> Backup::handle_hello(const Frame& frame) {
 Result<void> Backup::handle_commit(const Frame& frame) {
     const CommitMessage commit = FMVM_TRY(CommitMessage::decode(frame.body));
     const bool first = state_.is(State::receiving);
-    // Nothing is acknowledged that could not be restored. commit() refuses an epoch without a state.
+    // Nothing is acknowledged that could not be restored. commit() refuses an epoch without a
+    // state.
     const std::span<const std::uint8_t> image = guest_->shadow().staged_state();
     if (!image.empty()) FMVM_TRY(host_.check(image));
     FMVM_TRY(guest_->commit(commit));

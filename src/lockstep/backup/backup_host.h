@@ -29,8 +29,8 @@ class BackupHost {
     // Builds the machine that waits for this primary's guest, or says why not. RAM and disks stay
     // until discard() or the end of take_over().
     virtual Result<Prepared> prepare(const HelloMessage& hello) = 0;
-    // Whether a guest in this state could go on here. Asked before each epoch is acknowledged, so it
-    // takes microseconds.
+    // Whether a guest in this state could go on here. Asked before each epoch is acknowledged, so
+    // it takes microseconds.
     virtual Result<void> check(std::span<const std::uint8_t> state) = 0;
     // The machine is not needed: its primary is gone before the first commit, or goes on alone. Its
     // disks are at rest.

@@ -50,14 +50,14 @@ class HotPages {
 
     // At the cut of `epoch`, for each page that the dirty log names: whether it is to be watched
     // anew.
-    bool logged(PageIndex page, EpochId epoch);
+    bool logged(PageIndex index, EpochId epoch);
     // Beside the guest, for a page that the cut copied: how its content had changed. `rewritten`:
     // so that a difference is no smaller than the page.
     enum class Change { none, some, rewritten };
-    void compared(PageIndex page, Change change);
+    void compared(PageIndex index, Change change);
     // Beside the guest, before the page would be compared: whether it is to be sent as it is, this
     // once.
-    bool take_unseen(PageIndex page);
+    bool take_unseen(PageIndex index);
 
     // A copy of what is sent now will be of use at the next cut, which is likely to have the page
     // and to compare it.

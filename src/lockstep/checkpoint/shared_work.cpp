@@ -13,7 +13,7 @@ SharedWork::SharedWork()
 
 SharedWork::~SharedWork() {
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         ending_ = true;
     }
     changed_.notify_all();
@@ -22,22 +22,24 @@ SharedWork::~SharedWork() {
 
 void SharedWork::run(std::size_t count, const Part& part) {
     {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         part_ = &part;
         count_ = count;
         next_ = 0;
     }
     changed_.notify_all();
     do_parts(count, part);
-    std::unique_lock lock(mutex_);
+    const Lock lock(mutex_);
     part_ = nullptr;  // a helper that comes now comes too late
-    changed_.wait(lock, [this] { return !helping_; });
+    while (helping_)
+        changed_.wait(mutex_);
 }
 
 void SharedWork::help() {
-    std::unique_lock lock(mutex_);
+    Lock lock(mutex_);
     for (;;) {
-        changed_.wait(lock, [this] { return ending_ || part_ != nullptr; });
+        while (!ending_ && part_ == nullptr)
+            changed_.wait(mutex_);
         if (ending_) return;
         helping_ = true;
         const Part& part = *part_;

@@ -6,10 +6,10 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <thread>
+
+#include "base/mutex.h"
 
 namespace fmvm::lockstep {
 
@@ -29,13 +29,13 @@ class SharedWork {
     void help();
     void do_parts(std::size_t count, const Part& part);
 
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    const Part* part_ = nullptr;  // of the work under way
-    bool helping_ = false;
-    bool ending_ = false;
+    Mutex mutex_;
+    Condition changed_;
+    const Part* part_ FMVM_GUARDED_BY(mutex_) = nullptr;  // of the work under way
+    std::size_t count_ FMVM_GUARDED_BY(mutex_) = 0;
+    bool helping_ FMVM_GUARDED_BY(mutex_) = false;
+    bool ending_ FMVM_GUARDED_BY(mutex_) = false;
     std::atomic<std::size_t> next_{0};
-    std::size_t count_ = 0;
     std::thread helper_;
 };
 

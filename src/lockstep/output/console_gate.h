@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/units.h"
 #include "vmm/board/device.h"
 
 namespace fmvm::lockstep {
@@ -69,8 +70,8 @@ class ConsoleGate : public OutputSink {
 
     // From room_limit on the guest is told to wait. One that does not wait loses what would exceed
     // held_bytes_max, and that is reported once.
-    static constexpr std::size_t room_limit = 128 * 1024;
-    static constexpr std::size_t held_bytes_max = 256 * 1024;
+    static constexpr std::size_t room_limit = 128 * kib;
+    static constexpr std::size_t held_bytes_max = 256 * kib;
 
   private:
     void release_locked(std::uint64_t position) FMVM_REQUIRES(mutex_);

@@ -43,10 +43,10 @@ Result<void> Verifier::checked(const Frame& frame) {
 void Verifier::look() {
     if (!comparison_) return;
     host_.verifying(comparison_->progress());
-    if (auto outcome = comparison_->outcome(host_.now())) end(std::move(*outcome));
+    if (const auto outcome = comparison_->outcome(host_.now())) end(*outcome);
 }
 
-void Verifier::end(VerifyOutcome outcome) {
+void Verifier::end(const VerifyOutcome& outcome) {
     if (!comparison_) return;
     comparison_.reset();
     source_.end_scrub();

@@ -38,7 +38,7 @@ class Verifier {
     // Tells the progress, and ends the comparison if it has an outcome.
     void look();
     // Ends the comparison, if there is one, with this outcome.
-    void end(VerifyOutcome outcome);
+    void end(const VerifyOutcome& outcome);
 
   private:
     CheckpointSource& source_;

@@ -100,10 +100,11 @@ void ReplicationThread::arm() {
 
 void ReplicationThread::claim(std::shared_ptr<Arbiter> arbiter, Generation generation,
                               std::function<void(Result<Claim>)> answer) {
-    parts_->helper.ask([this, arbiter = std::move(arbiter), generation, answer] {
-        const Result<Claim> claim = arbiter->claim(generation);
-        return [this, answer, claim] { post([answer, claim] { answer(claim); }); };
-    });
+    parts_->helper.ask(
+        [this, arbiter = std::move(arbiter), generation, answer = std::move(answer)] {
+            const Result<Claim> claim = arbiter->claim(generation);
+            return [this, answer, claim] { post([answer, claim] { answer(claim); }); };
+        });
 }
 
 }  // namespace fmvm::lockstep

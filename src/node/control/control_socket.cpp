@@ -165,7 +165,7 @@ void ControlSocket::accept_later() {
         parts_->tasks.bind([this](const boost::system::error_code&) { accept(); }));
 }
 
-void ControlSocket::serve(std::shared_ptr<ControlReply::Connection> connection) {
+void ControlSocket::serve(const std::shared_ptr<ControlReply::Connection>& connection) {
     // The timer must not keep the connection, which ends with its last reply.
     connection->deadline.expires_after(request_time_max);
     connection->deadline.async_wait(connection->tasks.bind(

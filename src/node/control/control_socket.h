@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "base/result.h"
+#include "base/units.h"
 
 namespace boost::asio {
 class io_context;
@@ -59,7 +60,7 @@ class ControlSocket {
 
     void add(std::string command, Handler handler);
 
-    static constexpr std::size_t request_bytes_max = 64 * 1024;
+    static constexpr std::size_t request_bytes_max = 64 * kib;
     static constexpr int clients_max = 8;
 
   private:
@@ -67,7 +68,7 @@ class ControlSocket {
     explicit ControlSocket(std::unique_ptr<Parts> parts);
     void accept();
     void accept_later();
-    void serve(std::shared_ptr<ControlReply::Connection> connection);
+    void serve(const std::shared_ptr<ControlReply::Connection>& connection);
     void answer(std::string_view text, const ControlReply& reply) const;
 
     const std::unique_ptr<Parts> parts_;

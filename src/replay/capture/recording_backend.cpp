@@ -30,11 +30,7 @@ bool conflict(const BlockOperation& one, const BlockOperation& other) {
 
 RecordingBackend::RecordingBackend(EventLoop& loop, GuestMemory& memory, BlockLog& log,
                                    std::uint8_t disk, std::unique_ptr<BlockBackend> inner)
-    : ForwardingBackend(std::move(inner)),
-      loop_(loop),
-      memory_(memory),
-      log_(log),
-      disk_(disk) {
+    : ForwardingBackend(std::move(inner)), loop_(loop), memory_(memory), log_(log), disk_(disk) {
     log_.add_disk(*this);
 }
 

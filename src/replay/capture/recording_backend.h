@@ -74,7 +74,7 @@ class RecordingBackend : public ForwardingBackend,
     std::deque<Tracked*> waiting_;
     std::vector<Range> doubtful_;  // under changes that failed since forget_captures()
     bool starting_ = false;        // start_waiting() is at work
-    TaskScope tasks_;  // last: it ends before anything that the tasks use
+    TaskScope tasks_;              // last: it ends before anything that the tasks use
 };
 
 }  // namespace fmvm::replay
