@@ -126,6 +126,7 @@ std::string facts_as_text(const std::vector<Fact>& facts) {
 
 std::string facts_as_json(const std::vector<Fact>& facts) {
     std::vector<JsonObject> list;
+    list.reserve(facts.size());
     for (const Fact& fact : facts) {
         list.push_back(JsonObject()
                            .add("name", fact.name)
