@@ -4,7 +4,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <functional>
-#include <optional>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -15,7 +15,7 @@ using namespace fmvm::test;
 
 TEST_CASE("a bound task runs while its scope lasts, and does nothing from then on", "[loop]") {
     int ran = 0;
-    std::optional<TaskScope> scope(std::in_place);
+    auto scope = std::make_unique<TaskScope>();
     const auto task = scope->bind([&ran] { ++ran; });
     auto before = task;
     before();
