@@ -203,10 +203,10 @@ TEST_CASE(
     "[checkpointer]") {
     struct BusyDisks : FillingDisks {
         Result<lockstep::OutgoingMessage> next_initial() override {
-            ++pieces;
+            ++messages;
             return lockstep::OutgoingMessage{FrameType::block_log, std::vector<std::uint8_t>(8)};
         }
-        unsigned pieces = 0;
+        unsigned messages = 0;
     } disks;
     CheckpointBench::Options options = options_of(1, 300);
     options.disks = &disks;
@@ -217,7 +217,7 @@ TEST_CASE(
     for (int i = 0; i < 1000 && !bench.checkpointer->initial_done(); ++i)
         REQUIRE(bench.checkpointer->next_initial().ok());
     CHECK(bench.checkpointer->initial_done());
-    CHECK(disks.pieces > 0);
+    CHECK(disks.messages > 0);
 }
 
 TEST_CASE("checkpointer: last requests are not done before devices have taken them",

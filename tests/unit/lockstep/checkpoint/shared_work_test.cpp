@@ -9,7 +9,7 @@
 
 using namespace fmvm::lockstep;
 
-TEST_CASE("shared work: every piece once, whoever does it", "[work]") {
+TEST_CASE("shared work: each part is done once, whoever does it", "[work]") {
     SharedWork work;
     for (std::size_t count = 0; count < 300; ++count) {
         std::vector<std::atomic<int>> done(count);
@@ -24,7 +24,7 @@ TEST_CASE("shared work: the helper helps", "[work]") {
     std::mutex mutex;
     std::set<std::thread::id> threads;
     std::condition_variable changed;
-    // Each of two pieces waits for the other to be begun.
+    // Each of two parts waits for the other to be begun.
     work.run(2, [&](std::size_t) {
         std::unique_lock lock(mutex);
         threads.insert(std::this_thread::get_id());
