@@ -34,7 +34,7 @@ class NoDisks : public PrimaryDisks {
     void end() override {}
 
   private:
-    const replay::BlockCounts counts_;
+    const replay::BlockCounts counts_{};
 };
 
 }  // namespace fmvm::lockstep
