@@ -10,12 +10,15 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/log.h"
 #include "lockstep/backup/backup.h"
+#include "lockstep/wire/block_log_codec.h"
 
 namespace fmvm::test {
 
-// What the other end of a connection has seen of this side.
+// What the other end of a connection has seen of this side. `events`: of the bench.
 struct PrimarySide {
+    std::vector<std::string>& events;
     std::vector<lockstep::FrameType> got;
     std::string refusal;  // the last
     bool closed = false;
@@ -30,6 +33,7 @@ class BenchChannel : public lockstep::Channel {
     void start(lockstep::ChannelUser&) override {}
     std::uint64_t send(lockstep::FrameType type, lockstep::GatheredBody body) override {
         primary_->got.push_back(type);
+        primary_->events.push_back(name_of(type));
         if (type == lockstep::FrameType::refuse)
             primary_->refusal = lockstep::RefuseMessage::decode(body.flat()).value().reason;
         return 0;
@@ -57,49 +61,60 @@ class BenchRam : public lockstep::ShadowRam {
     alignas(page_size) std::array<std::array<std::uint8_t, page_size>, 3> pages_{};
 };
 
-// Disks that are equal from the first; `flushing`: what was replayed is not done with.
+// Disks that carry nothing out. `flushing`: what was replayed is not done with.
 class BenchDisks : public lockstep::ShadowDisks {
   public:
+    explicit BenchDisks(std::vector<std::string>& events) : events_(events) {}
+
+    bool made_equal = true;
     bool flushing = false;
     bool failed = false;
-    bool fails_to_mark = false;
+    bool differ = false;  // from the primary's, as a comparison finds
     bool released = false;
 
     std::vector<lockstep::OutgoingMessage> known() override { return {}; }
     Result<std::vector<lockstep::OutgoingMessage>> message(const lockstep::Frame&) override {
         return std::vector<lockstep::OutgoingMessage>{};
     }
-    bool equal() const override { return true; }
+    bool equal() const override { return made_equal; }
     Result<void> follow() override { return {}; }
     Result<void> check(const replay::BlockRecord&) const override { return {}; }
-    Result<void> mark(std::span<const replay::BlockRecord>) override { return outcome(); }
-    Result<void> replay(std::span<const replay::BlockRecord>) override { return outcome(); }
+    Result<void> mark(std::span<const replay::BlockRecord>) override { return outcome("mark"); }
+    Result<void> replay(std::span<const replay::BlockRecord>) override { return outcome("replay"); }
     Result<bool> idle() override {
         if (failed) return Error("the disk has failed");
         return !flushing;
     }
     bool at_rest() override { return !flushing; }
     Result<void> check(const replay::CheckMessage&) const override { return {}; }
-    Result<void> compare(const replay::CheckMessage&) override { return outcome(); }
-    Result<void> sync() override { return outcome(); }
+    Result<void> compare(const replay::CheckMessage&) override {
+        if (differ) return Error("the disk differs");
+        return {};
+    }
+    Result<void> sync() override { return outcome("sync"); }
     Result<void> release() override {
         released = true;
         return {};
     }
 
   private:
-    Result<void> outcome() const {
+    Result<void> outcome(const char* call) {
+        events_.push_back(call);
         return failed ? Result<void>(Error("the disk has failed")) : Result<void>{};
     }
+
+    std::vector<std::string>& events_;
 };
 
 class BackupBench : public lockstep::BackupHost {
   public:
     using State = lockstep::BackupState;
 
+    BackupBench() { log::set_level(log::Level::error); }
+
     // Somebody connects.
     std::shared_ptr<PrimarySide> connect() {
-        auto side = std::make_shared<PrimarySide>();
+        auto side = std::make_shared<PrimarySide>(PrimarySide{events, {}, "", false, 0});
         backup.connected(std::make_unique<BenchChannel>(side, now_));
         return side;
     }
@@ -114,6 +129,7 @@ class BackupBench : public lockstep::BackupHost {
     // The primary says all that brings this side to `state`, from listening.
     void bring_to(State state);
     void hello();
+    // An epoch in which the guest has flushed its disk.
     void commit(lockstep::EpochId epoch);
     void answer(Result<lockstep::Claim> claim) {
         REQUIRE(claims == 1);
@@ -151,7 +167,10 @@ class BackupBench : public lockstep::BackupHost {
     void guest_ended(const std::string&) override { ended = true; }
     void failed(const std::string& why) override { failure = why; }
 
-    BenchDisks disks;
+    // Messages to the primary and calls of the disks, by their names, in order.
+    std::vector<std::string> events;
+    BenchDisks disks{events};
+    bool durable = false;                  // of the next hello
     std::shared_ptr<PrimarySide> primary;  // the last that said hello
     unsigned claims = 0;                   // that were not answered
     unsigned discarded = 0;
@@ -174,15 +193,22 @@ inline void BackupBench::hello() {
     hello.lost_after_ms = 200;
     hello.shape.memory_bytes = 8 * mib;
     hello.shape.vcpus = 1;
+    hello.durable = durable;
     say(hello);
     REQUIRE(backup.state() == State::receiving);
 }
 
 inline void BackupBench::commit(lockstep::EpochId epoch) {
+    replay::BlockRecord flush;
+    flush.op = BlockOp::flush;
+    lockstep::GatheredBody log = lockstep::begin_block_log_body(epoch);
+    append_record(log, flush);
+    const lockstep::StateMessage state{epoch, lockstep::StateEncoding::whole, {1, 2, 3}};
     lockstep::CommitMessage commit;
     commit.epoch = epoch;
-    const lockstep::StateMessage state{epoch, lockstep::StateEncoding::whole, {1, 2, 3}};
-    commit.digest = lockstep::chain_digest(0, digest_of(state.encode()));
+    for (const lockstep::Body& body : {log.flat(), state.encode()})
+        commit.digest = lockstep::chain_digest(commit.digest, digest_of(body));
+    say(lockstep::FrameType::block_log, log.flat());
     say(state);
     say(commit);
 }

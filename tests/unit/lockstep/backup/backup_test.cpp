@@ -170,16 +170,52 @@ TEST_CASE(
 TEST_CASE("backup: an unfit copy is told of and never taken over") {
     BackupBench bench;
     bench.bring_to(State::following);
-    bench.disks.failed = true;
     SECTION("by an epoch") {
+        bench.disks.failed = true;
         bench.commit(2);
     }
     SECTION("by a comparison") {
+        bench.disks.differ = true;
         bench.say(FrameType::disk_check, replay::CheckMessage{1, 1, 0, {{0, 0}}}.encode());
     }
     CHECK(bench.primary->got.back() == FrameType::refuse);
     CHECK(got(*bench.primary, FrameType::unfit));
     CHECK(bench.claims == 0);
+    CHECK(bench.backup.state() == State::listening);
+}
+
+TEST_CASE("backup: the disks are marked before an epoch is acknowledged, and hold it if asked to") {
+    BackupBench bench;
+    bench.durable = GENERATE(false, true);
+    bench.bring_to(State::following);
+    bench.events.clear();
+    bench.commit(2);
+    using Events = std::vector<std::string>;
+    CHECK(bench.events == (bench.durable ? Events{"mark", "replay", "sync", "ack"}
+                                         : Events{"mark", "ack", "replay"}));
+}
+
+TEST_CASE("backup: what a primary says of an epoch that is not the last is refused") {
+    BackupBench bench;
+    bench.bring_to(State::following);
+    SECTION("a switch-over") {
+        bench.say(SwitchOverMessage{7});
+        CHECK(bench.primary->refusal == "a switch-over out of turn");
+    }
+    SECTION("a comparison") {
+        bench.say(FrameType::disk_check, replay::CheckMessage{1, 7, 0, {{0, 0}}}.encode());
+        CHECK(bench.primary->refusal == "a comparison of disks out of turn");
+    }
+    CHECK(bench.backup.state() == State::deciding);  // as if the connection had been cut
+    CHECK_FALSE(got(*bench.primary, FrameType::unfit));
+}
+
+TEST_CASE("backup: nothing is committed before the disks are equal") {
+    BackupBench bench;
+    bench.disks.made_equal = false;
+    bench.hello();
+    bench.commit(1);
+    CHECK(bench.primary->refusal == "it committed before the disks were equal");
     CHECK(bench.backup.state() == State::listening);
 }
 
