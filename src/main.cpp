@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/standard_descriptors.h"
 #include "cli/cli.h"
+#include "cli/report/report_error.h"
 
 int main(int argc, char** argv) {
-    return fmvm::cli::run(argc, argv);
+    const fmvm::Result<void> opened = fmvm::prepare_standard_descriptors();
+    return opened.ok() ? fmvm::cli::run(argc, argv) : fmvm::cli::report_error(opened.error());
 }

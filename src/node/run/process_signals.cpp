@@ -11,7 +11,6 @@
 namespace fmvm::node {
 
 void prepare_signals() {
-    ::signal(SIGPIPE, SIG_IGN);  // a console reader that goes away does not end the guest
     ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an I/O error of the guest's disk
     ::signal(SIGUSR1, SIG_IGN);  // asks for statistics; before there are any it kills nobody
     ::signal(SIGTTOU, SIG_IGN);  // a job in the background may show its console,
