@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/standard_descriptors.h"
+#include "base/standard_error.h"
 #include "cli/cli.h"
 #include "cli/report/report_error.h"
 
 int main(int argc, char** argv) {
     const fmvm::Result<void> opened = fmvm::prepare_standard_descriptors();
-    return opened.ok() ? fmvm::cli::run(argc, argv) : fmvm::cli::report_error(opened.error());
+    const int status =
+        opened.ok() ? fmvm::cli::run(argc, argv) : fmvm::cli::report_error(opened.error());
+    fmvm::finish_standard_error();
+    return status;
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.h"
 
-#include <spdlog/logger.h>
+#include <spdlog/details/log_msg.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
 
-#include <memory>
 #include <string>
 
+#include "base/mutex.h"
+#include "base/standard_error.h"
 #include "base/text.h"
 
 namespace fmvm::log {
@@ -20,19 +20,14 @@ namespace {
 
 constexpr std::string_view level_names[] = {"debug", "info", "notice", "warning", "error"};
 
-// Made at the first line, not at start: a run that logs nothing pays nothing. Never destroyed,
-// because threads may log until the very end. Our own level check comes first, so spdlog's own is
-// opened wide.
-spdlog::logger& logger() {
-    static spdlog::logger* const instance = [] {
-        auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-        auto* made = new spdlog::logger("fmvm", std::move(sink));
-        made->set_pattern("[%Y-%m-%d %H:%M:%S.%e] %v");
-        made->set_level(spdlog::level::trace);
-        made->flush_on(spdlog::level::trace);
-        return made;
-    }();
-    return *instance;
+// "[time] line": when it was said, not when somebody reads it.
+std::string stamped(const std::string& line) {
+    static Mutex mutex;  // the formatter remembers the second that it formatted last
+    static auto* const formatter = new spdlog::pattern_formatter("[%Y-%m-%d %H:%M:%S.%e] %v");
+    spdlog::memory_buf_t text;
+    const Lock lock(mutex);
+    formatter->format(spdlog::details::log_msg("", spdlog::level::info, line), text);
+    return fmt::to_string(text);
 }
 
 }  // namespace
@@ -52,7 +47,7 @@ std::string format_line(Level level, std::string_view component, std::string_vie
 }
 
 void write(Level level, std::string_view component, std::string_view message) {
-    logger().log(spdlog::level::info, "{}", format_line(level, component, message));
+    standard_error().write(stamped(format_line(level, component, message)));
 }
 
 }  // namespace fmvm::log

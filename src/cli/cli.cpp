@@ -5,12 +5,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
 #include <deque>
 #include <exception>
+#include <sstream>
 
 #include "cli/options/command.h"
 #include "cli/report/exit_status.h"
+#include "cli/report/print_result.h"
 #include "cli/report/report_error.h"
 #include "cli/version.h"
 
@@ -38,7 +39,11 @@ int usage_error(std::string message) {
 
 // CLI11's own finding; help and version come as "errors" with status 0.
 int parse_ended(const CLI::App& app, const std::string& name, const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
+    if (error.get_exit_code() == 0) {
+        std::ostringstream text;
+        app.exit(error, text, text);
+        return print_result(text.str());
+    }
     const std::string_view what = error.what();
     if (dynamic_cast<const CLI::ArgumentMismatch*>(&error)) {
         return usage_error(
@@ -133,8 +138,7 @@ int run(int argc, char** argv) {
         return dispatch(argc, argv);
     } catch (const std::exception& error) {
         // Nothing of ours throws: this is memory running out or a library giving up.
-        fmt::print(stderr, "fmvm: {}\n", error.what());
-        return to_int(ExitStatus::failure);
+        return report_error(error.what(), ExitStatus::failure);
     }
 }
 

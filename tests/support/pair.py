@@ -150,15 +150,26 @@ class Watch:
 
     def stop_reading(self, side):
         """Its console, that is; the pipe keeps no more than a page from now on."""
-        with self._changed:
-            console = side.process.stdout.fileno()
-            self._selector.unregister(console)
-            fcntl.fcntl(console, fcntl.F_SETPIPE_SZ, 4096)
+        self._stop_reading(side.process.stdout)
 
     def read_again(self, side):
+        self._read_again(side.process.stdout)
+
+    def stop_reading_log(self, side):
+        self._stop_reading(side.process.stderr)
+
+    def read_log_again(self, side):
+        self._read_again(side.process.stderr)
+
+    def _stop_reading(self, stream):
         with self._changed:
-            if side.process.stdout.fileno() in self._open:
-                self._selector.register(side.process.stdout.fileno(), selectors.EVENT_READ)
+            self._selector.unregister(stream.fileno())
+            fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, 4096)
+
+    def _read_again(self, stream):
+        with self._changed:
+            if stream.fileno() in self._open:
+                self._selector.register(stream.fileno(), selectors.EVENT_READ)
 
     def reads(self, side):
         return any(of is side for of, _ in self._open.values())

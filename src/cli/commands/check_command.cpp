@@ -4,12 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <string_view>
 
 #include "base/json_writer.h"
 #include "base/units.h"
 #include "cli/report/exit_status.h"
+#include "cli/report/print_result.h"
+#include "cli/report/report_error.h"
 #include "node/build/host_facts.h"
 #include "vmm/host/host_probe.h"
 
@@ -142,16 +143,12 @@ std::string facts_as_json(const std::vector<Fact>& facts) {
 int check_command(bool as_json) {
     const std::vector<Fact> facts = gather_facts();
     const std::string report = as_json ? facts_as_json(facts) : facts_as_text(facts);
-    if (std::fwrite(report.data(), 1, report.size(), stdout) != report.size() ||
-        std::fflush(stdout) != 0) {
-        std::fputs("fmvm: the report could not be written to standard output\n", stderr);
-        return to_int(ExitStatus::failure);
-    }
+    const int status = print_result(report);
     const Fact* const missing = first_missing(facts);
-    if (!missing) return to_int(ExitStatus::ok);
-    fmt::print(stderr, "fmvm: this host cannot run machines: {}: {}\n", missing->name,
-               missing->value);
-    return to_int(ExitStatus::failure);
+    if (status != to_int(ExitStatus::ok) || missing == nullptr) return status;
+    return report_error(
+        fmt::format("this host cannot run machines: {}: {}", missing->name, missing->value),
+        ExitStatus::failure);
 }
 
 }  // namespace fmvm::cli

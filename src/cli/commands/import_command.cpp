@@ -3,13 +3,14 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <filesystem>
 
 #include "base/json_writer.h"
+#include "base/standard_error.h"
 #include "base/unfinished_directory.h"
 #include "base/units.h"
 #include "cli/report/exit_status.h"
+#include "cli/report/print_result.h"
 #include "cli/report/progress_line.h"
 #include "cli/report/report_error.h"
 #include "node/import/image_convert.h"
@@ -44,11 +45,12 @@ class Import {
         return about(options_.to, directory.make_name_durable());
     }
 
-    void tell() const {
-        fmt::print(stderr, "{}: {}, kernel {}, root={}\n", options_.to, system_.name,
-                   system_.kernel.version, system_.root);
-        if (!warning_.empty()) fmt::print(stderr, "warning: {}\n", warning_);
-        fmt::print("{}", configuration().indented());
+    // Returns the exit status.
+    int tell() const {
+        standard_error().write(fmt::format("{}: {}, kernel {}, root={}\n", options_.to,
+                                           system_.name, system_.kernel.version, system_.root));
+        if (!warning_.empty()) standard_error().write(fmt::format("warning: {}\n", warning_));
+        return print_result(configuration().indented());
     }
 
   private:
@@ -122,8 +124,7 @@ int import_command(const ImportOptions& options) {
     if (!done.ok() && signals.value().came())
         return report_error("import: stopped; nothing is left of it", ExitStatus::operator_stop);
     if (!done.ok()) return report_error(done.error());
-    import.tell();
-    return to_int(ExitStatus::ok);
+    return import.tell();
 }
 
 }  // namespace fmvm::cli

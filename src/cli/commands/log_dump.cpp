@@ -4,9 +4,10 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <cstdio>
+#include <string>
 
 #include "base/json_writer.h"
+#include "cli/report/print_result.h"
 #include "replay/archive/log_replay.h"
 
 namespace fmvm::cli {
@@ -28,33 +29,40 @@ std::string time_of(std::uint64_t ms) {
     return fmt::format("{:%FT%T}.{:03}Z", fmt::gmtime(second), ms % 1000);
 }
 
+// Each of a format's functions makes whole lines.
 class Text {
   public:
-    void header(const EpochLogHeader& header) const {
-        fmt::print("vm {}, begun {}\n", hex(header.vm), time_of(header.begun_ms));
+    static std::string header(const EpochLogHeader& header) {
+        std::string text =
+            fmt::format("vm {}, begun {}\n", hex(header.vm), time_of(header.begun_ms));
         for (std::size_t i = 0; i < header.disks.size(); ++i) {
             const replay::DiskLimits& disk = header.disks[i];
-            fmt::print("disk {}: {} bytes, blocks of {}{}\n", i, disk.capacity, disk.block_size,
-                       disk.read_only ? ", read-only" : "");
+            text += fmt::format("disk {}: {} bytes, blocks of {}{}\n", i, disk.capacity,
+                                disk.block_size, disk.read_only ? ", read-only" : "");
         }
+        return text;
     }
-    void epoch(const LoggedEpoch& epoch) const {
-        fmt::print("epoch {}: generation {}, {}, {} records\n", epoch.number,
-                   epoch.stamp.generation, time_of(epoch.stamp.cut_ms), epoch.records.size());
+    static std::string epoch(const LoggedEpoch& epoch) {
+        std::string text =
+            fmt::format("epoch {}: generation {}, {}, {} records\n", epoch.number,
+                        epoch.stamp.generation, time_of(epoch.stamp.cut_ms), epoch.records.size());
         if (epoch.stamp.shipped != 0)
-            fmt::print("  epoch {} of its connection\n", epoch.stamp.shipped);
+            text += fmt::format("  epoch {} of its connection\n", epoch.stamp.shipped);
+        return text;
     }
-    void record(const LoggedEpoch&, const BlockRecord& record) const {
-        fmt::print("  {} disk {}: {}", record.sequence, record.disk, name_of(record.op));
-        if (record.length != 0) fmt::print(" {}+{}", record.offset, record.length);
-        if (record.digest != 0) fmt::print(" {:016x}", record.digest);
-        fmt::print("{}{}\n", record.may_unmap ? " may-unmap" : "", record.failed ? " failed" : "");
+    static std::string record(const LoggedEpoch&, const BlockRecord& record) {
+        std::string text =
+            fmt::format("  {} disk {}: {}", record.sequence, record.disk, name_of(record.op));
+        if (record.length != 0) text += fmt::format(" {}+{}", record.offset, record.length);
+        if (record.digest != 0) text += fmt::format(" {:016x}", record.digest);
+        text += record.may_unmap ? " may-unmap" : "";
+        return text + (record.failed ? " failed\n" : "\n");
     }
 };
 
 class Json {
   public:
-    void header(const EpochLogHeader& header) const {
+    static std::string header(const EpochLogHeader& header) {
         std::vector<JsonObject> disks;
         for (const replay::DiskLimits& disk : header.disks) {
             disks.push_back(JsonObject()
@@ -62,59 +70,63 @@ class Json {
                                 .add("block_bytes", disk.block_size)
                                 .add("readonly", disk.read_only));
         }
-        print(JsonObject()
-                  .add("kind", "log")
-                  .add("vm", hex(header.vm))
-                  .add("begun_ms", header.begun_ms)
-                  .add("disks", disks));
+        return JsonObject()
+                   .add("kind", "log")
+                   .add("vm", hex(header.vm))
+                   .add("begun_ms", header.begun_ms)
+                   .add("disks", disks)
+                   .line() +
+               "\n";
     }
-    void epoch(const LoggedEpoch& epoch) const {
-        print(JsonObject()
-                  .add("kind", "epoch")
-                  .add("epoch", epoch.number)
-                  .add("generation", epoch.stamp.generation)
-                  .add("shipped", epoch.stamp.shipped)
-                  .add("cut_ms", epoch.stamp.cut_ms)
-                  .add("records", epoch.records.size()));
+    static std::string epoch(const LoggedEpoch& epoch) {
+        return JsonObject()
+                   .add("kind", "epoch")
+                   .add("epoch", epoch.number)
+                   .add("generation", epoch.stamp.generation)
+                   .add("shipped", epoch.stamp.shipped)
+                   .add("cut_ms", epoch.stamp.cut_ms)
+                   .add("records", epoch.records.size())
+                   .line() +
+               "\n";
     }
-    void record(const LoggedEpoch& epoch, const BlockRecord& record) const {
-        print(JsonObject()
-                  .add("kind", "record")
-                  .add("epoch", epoch.number)
-                  .add("sequence", record.sequence)
-                  .add("disk", record.disk)
-                  .add("op", name_of(record.op))
-                  .add("offset", record.offset)
-                  .add("bytes", record.length)
-                  .add("digest", fmt::format("{:016x}", record.digest))
-                  .add("may_unmap", record.may_unmap)
-                  .add("failed", record.failed));
+    static std::string record(const LoggedEpoch& epoch, const BlockRecord& record) {
+        return JsonObject()
+                   .add("kind", "record")
+                   .add("epoch", epoch.number)
+                   .add("sequence", record.sequence)
+                   .add("disk", record.disk)
+                   .add("op", name_of(record.op))
+                   .add("offset", record.offset)
+                   .add("bytes", record.length)
+                   .add("digest", fmt::format("{:016x}", record.digest))
+                   .add("may_unmap", record.may_unmap)
+                   .add("failed", record.failed)
+                   .line() +
+               "\n";
     }
-
-  private:
-    static void print(const JsonObject& object) { fmt::print("{}\n", object.line()); }
 };
 
 template <typename Format>
-Result<void> dump(replay::EpochLogReader& reader, std::uint64_t until, const Format& format) {
-    format.header(reader.header());
+Result<void> dump(replay::EpochLogReader& reader, std::uint64_t until) {
+    FMVM_TRY(print_part(Format::header(reader.header())));
     std::uint64_t last = 0;
     while (last < until) {
-        const std::optional<LoggedEpoch> epoch = FMVM_TRY(reader.next());
+        const std::optional<LoggedEpoch> epoch = FMVM_TRY(blame_input(reader.next()));
         if (!epoch) break;
         last = epoch->number;
-        format.epoch(*epoch);
+        std::string text = Format::epoch(*epoch);
         for (const BlockRecord& record : epoch->records)
-            format.record(*epoch, record);
+            text += Format::record(*epoch, record);
+        FMVM_TRY(print_part(text));
     }
-    return replay::check_end(reader, last, until);
+    return blame_input(replay::check_end(reader, last, until));
 }
 
 }  // namespace
 
 Result<void> dump_log(const std::string& path, std::uint64_t until, LogFormat format) {
-    const auto reader = FMVM_TRY(replay::EpochLogReader::open(path));
-    return format == LogFormat::json ? dump(*reader, until, Json()) : dump(*reader, until, Text());
+    const auto reader = FMVM_TRY(blame_input(replay::EpochLogReader::open(path)));
+    return format == LogFormat::json ? dump<Json>(*reader, until) : dump<Text>(*reader, until);
 }
 
 }  // namespace fmvm::cli

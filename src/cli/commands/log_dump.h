@@ -12,7 +12,7 @@ namespace fmvm::cli {
 enum class LogFormat { text, json };
 
 // Writes the log to standard output, up to and with epoch `until`. If the log is damaged or ends
-// before, the epochs that are whole are written and an error is returned.
+// before, the epochs that are whole are written and an error is returned, whose kind is input.
 Result<void> dump_log(const std::string& path, std::uint64_t until, LogFormat format);
 
 }  // namespace fmvm::cli

@@ -3,9 +3,8 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include "cli/commands/log_dump.h"
+#include "cli/report/print_result.h"
 #include "cli/report/progress_line.h"
 #include "cli/report/report_error.h"
 #include "node/build/disk_stack.h"
@@ -60,12 +59,12 @@ Result<std::vector<std::unique_ptr<BlockBackend>>> open_disks(EventLoop& loop,
     return disks;
 }
 
-void tell(const LogSurvey& survey, const replay::ReplayedLog& done) {
+std::string summary(const LogSurvey& survey, const replay::ReplayedLog& done) {
     const std::string where = survey.last.shipped == 0
                                   ? std::string("unprotected")
                                   : fmt::format("generation {}, epoch {} of its connection",
                                                 survey.last.generation, survey.last.shipped);
-    fmt::print(
+    return fmt::format(
         "replayed {} epochs, {} records, {} bytes written; {} page reads verified, {} passed "
         "over; the last epoch: {} ({})\n",
         survey.epochs, survey.records, survey.bytes_written, done.reads_verified, done.reads_passed,
@@ -88,18 +87,14 @@ int replay_onto(const ReplayOptions& options) {
         });
     progress.clear();
     if (!done.ok()) return report_error(done.error());
-    tell(survey.value(), *done);
-    return to_int(ExitStatus::ok);
+    return print_result(summary(survey.value(), *done));
 }
 
 int dump(const ReplayOptions& options) {
     const LogFormat format =
         options.what == ReplayOptions::Do::dump_json ? LogFormat::json : LogFormat::text;
     const Result<void> dumped = dump_log(options.log, options.until, format);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-        return report_error("standard output: cannot be written", ExitStatus::failure);
-    if (!dumped.ok()) return report_bad_usage(dumped.error());
-    return to_int(ExitStatus::ok);
+    return dumped.ok() ? to_int(ExitStatus::ok) : report_error(dumped.error());
 }
 
 }  // namespace

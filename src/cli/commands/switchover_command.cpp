@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands/switchover_command.h"
 
-#include <fmt/format.h>
-
 #include "cli/report/exit_status.h"
+#include "cli/report/print_result.h"
 #include "cli/report/report_error.h"
 #include "node/control/control_client.h"
 
@@ -13,9 +12,8 @@ int switchover_command(const SwitchoverOptions& options) {
     const Result<JsonValue> answer =
         node::control_request(options.control, JsonObject().add("command", "switchover"));
     if (!answer.ok()) return report_error(answer.error());
-    if (const JsonValue* const why = find_member(answer.value(), "result"))
-        fmt::print("{}\n", why->text);
-    return to_int(ExitStatus::ok);
+    const JsonValue* const why = find_member(answer.value(), "result");
+    return why == nullptr ? to_int(ExitStatus::ok) : print_result(why->text + "\n");
 }
 
 }  // namespace fmvm::cli

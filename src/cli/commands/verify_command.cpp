@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "cli/report/exit_status.h"
+#include "cli/report/print_result.h"
 #include "cli/report/progress_line.h"
 #include "cli/report/report_error.h"
 #include "node/control/control_client.h"
@@ -54,8 +55,7 @@ int verify_command(const VerifyCommandOptions& options) {
     const std::string text = result == nullptr ? "" : result->text;
     const JsonValue* const equal = find_member(answer.value(), "equal");
     if (equal == nullptr || !equal->boolean) return report_error(text, ExitStatus::different);
-    fmt::print("{}\n", text);
-    return to_int(ExitStatus::ok);
+    return print_result(text + "\n");
 }
 
 }  // namespace fmvm::cli

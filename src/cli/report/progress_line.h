@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The line by which a command shows how far it is to somebody who watches its terminal. Whatever is
-// written next takes the line's place. Where no terminal is, nothing is shown.
+// written next takes the line's place. Where no terminal is, or one takes nothing, nothing is
+// shown.
 #pragma once
 
 #include <chrono>
-#include <cstdio>
 #include <optional>
 #include <string_view>
+
+#include "base/standard_error.h"
 
 namespace fmvm::cli {
 
@@ -16,7 +18,7 @@ class ProgressLine {
     // Shown at most so often; what comes in between is left out.
     static constexpr std::chrono::milliseconds interval{200};
 
-    explicit ProgressLine(std::FILE* terminal = stderr, AtEnd at_end = AtEnd::clear);
+    explicit ProgressLine(BackgroundWriter& writer = standard_error(), AtEnd at_end = AtEnd::clear);
     ~ProgressLine();
     ProgressLine(const ProgressLine&) = delete;
     ProgressLine& operator=(const ProgressLine&) = delete;
@@ -26,7 +28,8 @@ class ProgressLine {
     void clear();
 
   private:
-    std::FILE* const terminal_;  // null: nobody watches
+    BackgroundWriter& writer_;
+    const bool watched_;
     const AtEnd at_end_;
     std::optional<std::chrono::steady_clock::time_point> shown_;
 };

@@ -3,15 +3,16 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <utility>
 
+#include "base/standard_error.h"
 #include "base/text.h"
 
 namespace fmvm::cli {
 
 int report_error(std::string message, ExitStatus status) {
-    fmt::print(stderr, "fmvm: {}\n", without_controls(std::move(message)));
+    standard_error().write_above_limit(
+        fmt::format("fmvm: {}\n", without_controls(std::move(message))));
     return to_int(status);
 }
 

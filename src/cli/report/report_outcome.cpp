@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/report/report_outcome.h"
 
-#include <cstdio>
 #include <memory>
 
 #include "base/log.h"
+#include "base/standard_error.h"
 #include "cli/report/exit_status.h"
 #include "cli/report/progress_line.h"
 #include "cli/report/report_error.h"
@@ -23,14 +23,14 @@ void tell_quirks(const node::BuiltMachine& built) {
 }
 
 void show_console_help() {
-    std::fwrite(node::escape_help.data(), 1, node::escape_help.size(), stderr);
+    standard_error().write(node::escape_help);
 }
 
 node::Watcher watch_on_stderr() {
     node::Watcher watcher;
-    watcher.figures = [](const std::string& text) { fmt::print(stderr, "{}", text); };
+    watcher.figures = [](const std::string& text) { standard_error().write(text); };
     // At its end the line may have given way to what the guest shows.
-    auto line = std::make_shared<ProgressLine>(stderr, ProgressLine::AtEnd::leave);
+    auto line = std::make_shared<ProgressLine>(standard_error(), ProgressLine::AtEnd::leave);
     watcher.progress = [line](const std::string& text) { line->show(text); };
     return watcher;
 }
@@ -49,7 +49,7 @@ int report_end(GuestEnd end, const std::string& report) {
                 "RIP",
                 ExitStatus::guest_crashed);
         case GuestEnd::unsupported:
-            fmt::print(stderr, "fmvm: {}\n", report);  // several lines
+            standard_error().write_above_limit(fmt::format("fmvm: {}\n", report));  // several lines
             return to_int(ExitStatus::guest_stuck);
         case GuestEnd::stopped:
             log::info("run", "the guest was stopped");

@@ -9,42 +9,48 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "base/unique_fd.h"
+#include "support/pipe.h"
+
+using namespace fmvm;
 using namespace fmvm::cli;
 
 namespace {
+
+constexpr std::chrono::seconds long_enough{30};
 
 // A terminal, and what has been written to it.
 class Terminal {
   public:
     Terminal() {
+        int master = -1;
         int slave = -1;
-        REQUIRE(::openpty(&master_, &slave, nullptr, nullptr, nullptr) == 0);
-        REQUIRE(::fcntl(master_, F_SETFL, O_NONBLOCK) == 0);
-        file_ = ::fdopen(slave, "w");
+        REQUIRE(::openpty(&master, &slave, nullptr, nullptr, nullptr) == 0);
+        REQUIRE(::fcntl(master, F_SETFL, O_NONBLOCK) == 0);
+        master_ = UniqueFd(master);
+        slave_ = UniqueFd(slave);
+        writer_.emplace(slave);
     }
-    ~Terminal() {
-        std::fclose(file_);
-        ::close(master_);
-    }
-    std::FILE* file() const { return file_; }
-    std::string seen() const {
-        std::fflush(file_);
+    BackgroundWriter& writer() { return *writer_; }
+    std::string seen() {
+        CHECK(writer_->flush(long_enough));
         std::array<char, 4096> bytes{};
-        const ssize_t count = ::read(master_, bytes.data(), bytes.size());
+        const ssize_t count = ::read(master_.get(), bytes.data(), bytes.size());
         return count <= 0 ? "" : std::string(bytes.data(), static_cast<std::size_t>(count));
     }
 
   private:
-    int master_ = -1;
-    std::FILE* file_ = nullptr;
+    UniqueFd master_;
+    UniqueFd slave_;
+    std::optional<BackgroundWriter> writer_;
 };
 
 }  // namespace
 
 TEST_CASE("a progress line shows on a terminal, and is taken away", "[cli]") {
-    const Terminal terminal;
+    Terminal terminal;
     {
-        ProgressLine line(terminal.file());
+        ProgressLine line(terminal.writer());
         line.show("10 %");
         CHECK(terminal.seen() == "\r\x1b[K10 %\r");
     }
@@ -52,28 +58,28 @@ TEST_CASE("a progress line shows on a terminal, and is taken away", "[cli]") {
 }
 
 TEST_CASE("a progress line that nothing was shown on leaves no trace", "[cli]") {
-    const Terminal terminal;
+    Terminal terminal;
     {
-        ProgressLine line(terminal.file());
+        ProgressLine line(terminal.writer());
         line.clear();
     }
     {
-        ProgressLine line(terminal.file(), ProgressLine::AtEnd::leave);
+        ProgressLine line(terminal.writer(), ProgressLine::AtEnd::leave);
         line.show("10 %");
     }
     CHECK(terminal.seen() == "\r\x1b[K10 %\r");
 }
 
 TEST_CASE("a progress line shows nothing where no terminal is", "[cli]") {
-    int ends[2];
-    REQUIRE(::pipe(ends) == 0);
-    std::FILE* const file = ::fdopen(ends[1], "w");
+    fmvm::test::Pipe pipe;
     {
-        ProgressLine line(file);
-        line.show("10 %");
+        BackgroundWriter writer(pipe.write_end.get());
+        {
+            ProgressLine line(writer);
+            line.show("10 %");
+        }
+        CHECK(writer.flush(long_enough));
     }
-    std::fclose(file);
-    char byte = 0;
-    CHECK(::read(ends[0], &byte, 1) == 0);
-    ::close(ends[0]);
+    pipe.write_end.reset();
+    CHECK(pipe.read_some(1).empty());
 }
