@@ -15,7 +15,7 @@
 
 namespace fmvm::test {
 
-inline constexpr std::chrono::seconds wait_limit{10};
+inline constexpr std::chrono::seconds wait_limit{60};
 
 // For what raises no event: looks again and again; false when time runs out.
 template <typename Condition>

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "support/fake_driver.h"
+#include "support/fake_lines.h"
 
 using namespace fmvm;
 using namespace fmvm::test;
@@ -393,7 +394,7 @@ TEST_CASE("queue: no notification is lost", "[virtio][events][threads]") {
         }
         if (served == request_count || bench.device.enable_notifications()) continue;
         std::unique_lock lock(mutex);
-        in_time = notified.wait_for(lock, std::chrono::seconds(10), [&] { return pending; });
+        in_time = notified.wait_for(lock, wait_limit, [&] { return pending; });
         pending = false;
     }
     give_up = true;
