@@ -234,9 +234,9 @@ Result<void> Machine::restore_tscs(const ClockState& clock, const std::vector<Vc
     const RestoredTsc restored =
         FMVM_TRY(restore_tsc(vm_, clock, tscs, tsc_method(tscs.front().vcpu_fd)));
     tsc_base_ = restored.base;
-    tell_tsc(restored.ahead_s);
     for (std::size_t id = 0; id < vcpus_.size(); ++id)
         FMVM_TRY(vcpu_access_.start_timer(tscs[id].vcpu_fd, states[id]));
+    tell_tsc(restored.ahead_s);
     return {};
 }
 
