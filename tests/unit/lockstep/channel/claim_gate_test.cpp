@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lockstep/channel/claim_gate.h"
+
+#include <catch2/catch.hpp>
+
+using namespace fmvm::lockstep;
+using namespace std::chrono_literals;
+
+TEST_CASE("claim gate: the side speaks when its newest promise is over", "[permit]") {
+    ClaimGate gate(PermitTerms{50ms});
+    CHECK(gate.promise(1h));
+    CHECK(gate.promise(1h + 1ms));
+    CHECK(gate.close() == 1h + 51ms);
+}
+
+TEST_CASE("claim gate: nothing is promised once a claim has begun", "[permit]") {
+    ClaimGate gate(PermitTerms{50ms});
+    CHECK(gate.promise(1h));
+    CHECK(gate.close() == 1h + 50ms);
+    CHECK_FALSE(gate.promise(1h + 10ms));
+    CHECK(gate.close() == 1h + 50ms);
+}
+
+TEST_CASE("claim gate: a side that has promised nothing need not wait", "[permit]") {
+    CHECK(ClaimGate(PermitTerms{50ms}).close() == BootTime::zero());
+}
