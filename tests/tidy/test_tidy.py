@@ -33,7 +33,9 @@ class Places(unittest.TestCase):
     def test_a_unit_test_mirrors_a_source(self):
         source = {"src/vmm/cpu/vcpu.h": "#pragma once\n"}
         self.assertEqual(errors_in(source | {"tests/unit/vmm/cpu/vcpu_test.cpp": ""}), [])
+        self.assertEqual(errors_in(source | {"tests/unit/vmm/cpu/vcpu_exits_test.cpp": ""}), [])
         self.assertIn("no src/vmm/vcpu", errors_in(source | {"tests/unit/vmm/vcpu_test.cpp": ""})[0])
+        self.assertIn("no src/vmm/cpu/tsc", errors_in(source | {"tests/unit/vmm/cpu/tsc_test.cpp": ""})[0])
         self.assertIn("does not end", errors_in(source | {"tests/unit/vmm/cpu/vcpu.cpp": ""})[0])
 
 

@@ -7,32 +7,13 @@
 #include <map>
 
 #include "base/little_endian.h"
-#include "support/block_bench.h"
-#include "support/boot_images.h"
+#include "support/block_device_bench.h"
 #include "support/virtio_conformance.h"
 
 using namespace fmvm;
 using namespace fmvm::test;
 
 namespace {
-
-struct Bench : MemoryDisk, BlockBench {
-    explicit Bench(const BlockBench::Options& options = {}, const MemoryBackend::Options& disk = {})
-        : MemoryDisk(1 * mib, disk), BlockBench(maker(), options) {
-        *image = noise(1 * mib);
-        original = *image;
-        activate();
-    }
-    // The disk is as it was, but for what `changed` says.
-    void expect_image(std::uint64_t offset, const Bytes& changed) {
-        Bytes expected = original;
-        std::copy(changed.begin(), changed.end(),
-                  expected.begin() + static_cast<std::ptrdiff_t>(offset));
-        CHECK((*image == expected));
-    }
-    Bytes all_ram() { return ram.peek_bytes(GuestAddress(0), ram.memory().total_bytes()); }
-    Bytes original;
-};
 
 void undo(Bytes& after, const Bytes& before, GuestAddress address, std::uint64_t length) {
     const auto at = static_cast<std::ptrdiff_t>(address.value());
@@ -81,7 +62,7 @@ TEST_CASE("block device: conformance", "[block][conformance]") {
 }
 
 TEST_CASE("block device: what it tells about itself", "[block]") {
-    Bench bench({.serial = "x"}, {.block_size = 4096});
+    BlockDeviceBench bench({.serial = "x"}, {.block_size = 4096});
     const auto config = bench.device.config();
     CHECK(bench.device.device_id() == 2);
     CHECK(load_le<std::uint64_t>(config, 0) == 2048);   // capacity
@@ -92,13 +73,13 @@ TEST_CASE("block device: what it tells about itself", "[block]") {
     CHECK((bench.device.features() & blk_f_discard) != 0);
     CHECK((bench.device.features() & blk_f_read_only) == 0);
 
-    Bench read_only({}, {.read_only = true});
+    BlockDeviceBench read_only({}, {.read_only = true});
     CHECK((read_only.device.features() & blk_f_discard) == 0);
     CHECK((read_only.device.features() & blk_f_read_only) != 0);
 }
 
 TEST_CASE("block device: a read fills the buffer and nothing else", "[block]") {
-    Bench bench;
+    BlockDeviceBench bench;
     const auto request = bench.driver.read(5, 1536);
     const Bytes before = bench.all_ram();
     bench.pump();
@@ -117,7 +98,7 @@ TEST_CASE("block device: a read fills the buffer and nothing else", "[block]") {
 }
 
 TEST_CASE("block device: a write changes its sectors and nothing else", "[block]") {
-    Bench bench;
+    BlockDeviceBench bench;
     const Bytes data = noise(1024, 2);
     const auto request = bench.driver.write(100, data);
     bench.pump();
@@ -127,7 +108,7 @@ TEST_CASE("block device: a write changes its sectors and nothing else", "[block]
 }
 
 TEST_CASE("block device: discard, write zeroes, flush", "[block]") {
-    Bench bench;
+    BlockDeviceBench bench;
     const auto zeroes = bench.driver.write_zeroes(8, 4);
     const auto discard = bench.driver.discard(12, 2);
     const auto flush = bench.driver.flush();
@@ -139,7 +120,7 @@ TEST_CASE("block device: discard, write zeroes, flush", "[block]") {
 }
 
 TEST_CASE("block device: the serial number, padded with zeroes", "[block]") {
-    Bench bench({.serial = "disk-7"});
+    BlockDeviceBench bench({.serial = "disk-7"});
     const auto exact = bench.driver.get_id(20);
     const auto large = bench.driver.get_id(30);
     const auto small = bench.driver.get_id(19);
@@ -159,7 +140,7 @@ TEST_CASE("block device: the serial number, padded with zeroes", "[block]") {
 }
 
 TEST_CASE("block device: refused requests leave disk and buffers alone", "[block][hostile]") {
-    Bench bench;
+    BlockDeviceBench bench;
     const auto behind_end = bench.driver.read(2048, 512);
     const auto across_end = bench.driver.write(2047, Bytes(1024));
     const auto unknown = bench.driver.raw(77, 0, {}, {});
@@ -176,7 +157,7 @@ TEST_CASE("block device: refused requests leave disk and buffers alone", "[block
 }
 
 TEST_CASE("block device: writes to a read-only disk", "[block]") {
-    Bench bench({}, {.read_only = true});
+    BlockDeviceBench bench({}, {.read_only = true});
     const auto write = bench.driver.write(0, Bytes(512));
     const auto zeroes = bench.driver.write_zeroes(0, 1);
     const auto read = bench.driver.read(0, 512);
@@ -188,7 +169,7 @@ TEST_CASE("block device: writes to a read-only disk", "[block]") {
 }
 
 TEST_CASE("block device: what the backend says becomes the status", "[block]") {
-    Bench bench;
+    BlockDeviceBench bench;
     bench.backend->judge([](const BlockOperation& operation) -> std::optional<BlockStatus> {
         if (operation.op == BlockOp::discard) return BlockStatus::unsupported;
         return BlockStatus::io_error;
@@ -212,7 +193,7 @@ TEST_CASE("block device: what the backend says becomes the status", "[block]") {
 
 TEST_CASE("block device: dirty marks are what a read wrote, the status and the used ring",
           "[block]") {
-    Bench bench;
+    BlockDeviceBench bench;
     const GuestAddress data = bench.ram.take(3 * page_size, page_size);
     bench.ram.take(1, page_size);  // the request's header and status lie behind a page boundary
     const auto request = bench.driver.read_to(0, data + 512, page_size);
@@ -225,7 +206,7 @@ TEST_CASE("block device: dirty marks are what a read wrote, the status and the u
 }
 
 TEST_CASE("block device: a write dirties no more than the status and the used ring", "[block]") {
-    Bench bench;
+    BlockDeviceBench bench;
     const GuestAddress data = bench.ram.take(page_size, page_size);
     bench.ram.take(1, page_size);
     const auto request = bench.driver.write_from(0, data, 4096);
@@ -260,7 +241,7 @@ TEST_CASE("block device: a read that the backend accounts for is not marked", "[
 }
 
 TEST_CASE("block device: a failed read is marked too, for it may have written", "[block]") {
-    Bench bench;
+    BlockDeviceBench bench;
     bench.backend->judge([](const BlockOperation&) { return BlockStatus::io_error; });
     const GuestAddress data = bench.ram.take(page_size, page_size);
     bench.driver.read_to(0, data, 4096);
@@ -271,7 +252,7 @@ TEST_CASE("block device: a failed read is marked too, for it may have written", 
 }
 
 TEST_CASE("block device: nothing is marked before the backend is done", "[block]") {
-    Bench bench;
+    BlockDeviceBench bench;
     bench.backend->hold(true);
     bench.driver.read(0, 512);
     bench.pump();
@@ -284,7 +265,7 @@ TEST_CASE("block device: nothing is marked before the backend is done", "[block]
 }
 
 TEST_CASE("block device: completions in another order", "[block]") {
-    Bench bench;
+    BlockDeviceBench bench;
     bench.backend->hold(true);
     const auto first = bench.driver.read(0, 512);
     const auto second = bench.driver.read(1, 512);
@@ -301,9 +282,10 @@ TEST_CASE("block device: completions in another order", "[block]") {
 }
 
 TEST_CASE("block device: 256 requests in flight, and the ring again behind them", "[block]") {
-    Bench bench({.ram_bytes = 2 * mib,
-                 .queue_size = 256,
-                 .features = virtio_f_version_1 | virtio_f_indirect_desc | virtio_f_event_idx});
+    BlockDeviceBench bench(
+        {.ram_bytes = 2 * mib,
+         .queue_size = 256,
+         .features = virtio_f_version_1 | virtio_f_indirect_desc | virtio_f_event_idx});
     bench.backend->hold(true);
     std::vector<BlockDriver::Request> requests;
     for (std::uint32_t i = 0; i < 256; ++i)
@@ -331,7 +313,7 @@ TEST_CASE("block device: 256 requests in flight, and the ring again behind them"
 }
 
 TEST_CASE("block device: interrupts follow the driver's wish", "[block][events]") {
-    Bench bench;
+    BlockDeviceBench bench;
     bench.queue.set_no_interrupt(true);
     bench.driver.flush();
     bench.pump();
@@ -345,7 +327,7 @@ TEST_CASE("block device: interrupts follow the driver's wish", "[block][events]"
 
 TEST_CASE("block device: notifications are off while it works and on while it sleeps",
           "[block][events]") {
-    Bench bench;
+    BlockDeviceBench bench;
     bench.run_until_idle();
     CHECK(bench.queue.used_flags() == 0);
     bench.driver.flush();
@@ -356,92 +338,4 @@ TEST_CASE("block device: notifications are off while it works and on while it sl
     bench.run_until_idle();
     CHECK(bench.queue.take_used().size() == 2);
     CHECK(bench.queue.used_flags() == 0);
-}
-
-TEST_CASE("block device: a queue that breaks fails the device", "[block][hostile]") {
-    Bench bench;
-    bench.driver.flush();
-    SECTION("in a chain") {
-        bench.queue.publish(bench.queue.layout().size);
-    }
-    SECTION("without room for a status") {
-        bench.queue.chain().readable(Bytes(16)).submit();
-    }
-    SECTION("by its index") {
-        bench.queue.set_available_index(1000);
-    }
-    bench.pump();
-    CHECK_FALSE(bench.transport.failures.empty());
-    static_cast<void>(bench.queue.take_used());
-    const auto late = bench.driver.flush();
-    bench.pump();
-    CHECK(bench.queue.take_used().empty());
-    CHECK(bench.driver.status(late) == blk_untouched);
-    bench.expect_image(0, {});
-}
-
-// The index may jump after the device looked last and before it asks for notifications. Nobody
-// notifies any more, so this is the last moment to say so.
-TEST_CASE("block device: a queue found broken on the way to sleep fails the device",
-          "[block][hostile]") {
-    Bench bench;
-    bench.driver.flush();
-    bench.device.queue_notified(0);
-    bench.queue.set_available_index(1000);
-    static_cast<void>(bench.device.prepare_to_sleep());
-    CHECK(bench.transport.failures == std::vector<std::string>{"the available index jumped"});
-}
-
-TEST_CASE("block device: what is in flight when the queue breaks still ends", "[block][hostile]") {
-    Bench bench;
-    bench.backend->hold(true);
-    bench.driver.read(0, 512);
-    bench.pump();
-    bench.queue.set_available_index(1000);
-    bench.pump();
-    CHECK_FALSE(bench.transport.failures.empty());
-    bench.backend->release_all();
-    bench.run_until_idle();
-    CHECK(bench.queue.take_used().empty());
-    bool done = false;
-    bench.device.reset([&] { done = true; });
-    CHECK(done);
-}
-
-TEST_CASE("block device: a reset waits for the backend and returns nothing", "[block]") {
-    Bench bench;
-    bench.backend->hold(true);
-    const auto read = bench.driver.read(0, 512);
-    const auto flush = bench.driver.flush();
-    bench.pump();
-    bool done = false;
-    bench.device.reset([&] { done = true; });
-    CHECK_FALSE(done);
-    CHECK(bench.device.queue_states().empty());
-    bench.backend->release(1);
-    bench.run_until_idle();
-    CHECK_FALSE(done);
-    bench.backend->release(0);
-    bench.run_until_idle();
-    CHECK(done);
-    CHECK(bench.driver.status(read) == blk_untouched);
-    CHECK(bench.driver.status(flush) == blk_untouched);
-    CHECK(bench.queue.take_used().empty());
-    CHECK(bench.transport.interrupts == 0);
-    const auto dirty = bench.ram.take_dirty_pages();  // the disk read did write
-    CHECK(std::count(dirty.begin(), dirty.end(), page_of(read.data)) == 1);
-}
-
-TEST_CASE("block device: a reset withdraws what the kernel does not have yet", "[block]") {
-    Bench bench;
-    bench.device.reset([] {});
-    CHECK(bench.backend->withdrawals() == 1);
-}
-
-TEST_CASE("block device: goes away with requests in flight", "[block]") {
-    Bench bench;
-    bench.backend->hold(true);
-    bench.driver.read(0, 512);
-    bench.pump();
-    CHECK(bench.backend->held().size() == 1);
 }

@@ -4,73 +4,16 @@
 #include "devices/virtio/mmio_transport.h"
 
 #include <catch2/catch.hpp>
-#include <future>
 #include <numeric>
 
-#include "base/log.h"
-#include "support/block_bench.h"
+#include "support/transport_bench.h"
 
 using namespace fmvm;
 using namespace fmvm::test;
 using Driver = TransportDriver;
 
-namespace {
-
-constexpr std::uint64_t usual_features = virtio_f_version_1;
-
-struct Bench {
-    Bench() {
-        log::set_level(log::Level::error);  // failures on purpose are no news
-        transport = MmioTransport::create("test", loop, device, irq).value();
-        driver.emplace(*transport);
-        loop.start();
-    }
-    ~Bench() {
-        loop.stop();
-        log::set_level(log::Level::notice);
-    }
-    bool initialise(std::uint64_t features = usual_features) {
-        return driver->initialise(features, {queue.layout()});
-    }
-    bool returned(std::uint16_t index) {
-        return irq.wait_until([&] { return queue.used_index() == index; });
-    }
-    // One flush through the whole device.
-    bool works() {
-        const auto index = static_cast<std::uint16_t>(queue.used_index() + 1);
-        const auto request = block.flush();
-        driver->notify(0);
-        return returned(index) && block.status(request) == blk_ok;
-    }
-    bool needs_reset() {
-        return irq.wait_until([&] { return (driver->status() & Driver::needs_reset) != 0; });
-    }
-    void use_new_queue() {
-        std::destroy_at(&queue);
-        std::construct_at(&queue, ram, std::uint16_t{16});
-    }
-
-    GuestRam ram{256 * kib};
-    FakeIrq irq;
-    MemoryDisk disk;
-    EventLoop loop;
-    BlockDevice device{ram.memory(), loop, disk.maker()(loop), "test"};
-    std::unique_ptr<MmioTransport> transport;
-    FakeQueue queue{ram, 16};
-    BlockDriver block{queue};
-    std::optional<Driver> driver;
-};
-
-std::vector<std::uint8_t> read(MmioTransport& transport, std::uint64_t offset, std::size_t size) {
-    std::vector<std::uint8_t> data(size, 0x55);
-    transport.read(offset, data);
-    return data;
-}
-
-}  // namespace
-
 TEST_CASE("transport: what it is", "[transport]") {
-    Bench bench;
+    TransportBench bench;
     CHECK(bench.driver->get(Driver::magic) == 0x74726976);
     CHECK(bench.driver->get(Driver::version) == 2);
     CHECK(bench.driver->get(Driver::device_id) == 2);
@@ -87,7 +30,7 @@ TEST_CASE("transport: what it is", "[transport]") {
 }
 
 TEST_CASE("transport: a driver comes, works, goes and comes back", "[transport]") {
-    Bench bench;
+    TransportBench bench;
     for (int cycle = 0; cycle < 5; ++cycle) {
         REQUIRE(bench.initialise());
         CHECK(bench.works());
@@ -106,7 +49,7 @@ TEST_CASE("transport: a driver comes, works, goes and comes back", "[transport]"
 }
 
 TEST_CASE("transport: notified before the device is active", "[transport]") {
-    Bench bench;
+    TransportBench bench;
     bench.block.flush();
     bench.driver->notify(0);
     bench.driver->notify(1);
@@ -118,7 +61,7 @@ TEST_CASE("transport: notified before the device is active", "[transport]") {
 }
 
 TEST_CASE("transport: requests that were there before the device was", "[transport]") {
-    Bench bench;
+    TransportBench bench;
     const auto first = bench.block.write(1, Bytes(512, 1));
     const auto second = bench.block.write(2, Bytes(512, 2));
     REQUIRE(bench.initialise());
@@ -128,7 +71,7 @@ TEST_CASE("transport: requests that were there before the device was", "[transpo
 }
 
 TEST_CASE("transport: features that were not offered are refused", "[transport][hostile]") {
-    Bench bench;
+    TransportBench bench;
     const auto features =
         GENERATE(values<std::uint64_t>({usual_features | 1ULL << 63, usual_features | 1ULL << 5,
                                         usual_features | 1, ~0ULL, 0, virtio_f_event_idx}));
@@ -146,7 +89,7 @@ TEST_CASE("transport: features that were not offered are refused", "[transport][
 }
 
 TEST_CASE("transport: features stand once they are agreed", "[transport]") {
-    Bench bench;
+    TransportBench bench;
     bench.driver->set_driver_features(usual_features);
     bench.driver->add_status(Driver::features_ok);
     bench.driver->set_driver_features(~0ULL);
@@ -156,7 +99,7 @@ TEST_CASE("transport: features stand once they are agreed", "[transport]") {
 }
 
 TEST_CASE("transport: FEATURES_OK and DRIVER_OK in one write", "[transport]") {
-    Bench bench;
+    TransportBench bench;
     bench.driver->set_driver_features(usual_features);
     bench.driver->set_queue(0, bench.queue.layout());
     bench.driver->set(Driver::status_register, 15);
@@ -165,7 +108,7 @@ TEST_CASE("transport: FEATURES_OK and DRIVER_OK in one write", "[transport]") {
 }
 
 TEST_CASE("transport: the driver cannot take status bits back or set ours", "[transport]") {
-    Bench bench;
+    TransportBench bench;
     bench.driver->set(Driver::status_register, Driver::acknowledge | Driver::driver);
     bench.driver->set(Driver::status_register, Driver::acknowledge);
     CHECK(bench.driver->status() == 3);
@@ -174,7 +117,7 @@ TEST_CASE("transport: the driver cannot take status bits back or set ours", "[tr
 }
 
 TEST_CASE("transport: queue sizes", "[transport][hostile]") {
-    Bench bench;
+    TransportBench bench;
     const auto bad = GENERATE(values<std::uint32_t>({0, 3, 255, 257, 512, 0x10000, 0x80000000}));
     bench.driver->set(Driver::queue_size, bad);
     bench.driver->set(Driver::queue_ready, 1);
@@ -185,7 +128,7 @@ TEST_CASE("transport: queue sizes", "[transport][hostile]") {
 }
 
 TEST_CASE("transport: a queue that is ready holds still", "[transport][hostile]") {
-    Bench bench;
+    TransportBench bench;
     const QueueLayout layout = bench.queue.layout();
     bench.driver->set_queue(0, layout);
     bench.driver->set(Driver::queue_ready, 1);  // twice
@@ -206,7 +149,7 @@ TEST_CASE("transport: a queue that is ready holds still", "[transport][hostile]"
 }
 
 TEST_CASE("transport: queues stand while the device is live", "[transport][hostile]") {
-    Bench bench;
+    TransportBench bench;
     REQUIRE(bench.initialise());
     bench.driver->set(Driver::queue_ready, 0);
     bench.driver->set(Driver::queue_ready, 2);
@@ -216,7 +159,7 @@ TEST_CASE("transport: queues stand while the device is live", "[transport][hosti
 }
 
 TEST_CASE("transport: a queue that does not exist", "[transport][hostile]") {
-    Bench bench;
+    TransportBench bench;
     for (const std::uint32_t index : {1U, 2U, 0x80000000U, 0xffffffffU}) {
         bench.driver->set_queue(index, bench.queue.layout());
         CHECK(bench.driver->get(Driver::queue_ready) == 0);
@@ -226,7 +169,7 @@ TEST_CASE("transport: a queue that does not exist", "[transport][hostile]") {
 }
 
 TEST_CASE("transport: live without its queue", "[transport][hostile]") {
-    Bench bench;
+    TransportBench bench;
     QueueLayout layout = bench.queue.layout();
     layout.ready = false;
     REQUIRE(bench.driver->initialise(usual_features, {layout}));
@@ -241,7 +184,7 @@ TEST_CASE("transport: live without its queue", "[transport][hostile]") {
 }
 
 TEST_CASE("transport: accesses of odd size or place", "[transport][hostile]") {
-    Bench bench;
+    TransportBench bench;
     REQUIRE(bench.initialise());
     CHECK(read(*bench.transport, 0, 1) == std::vector<std::uint8_t>{0});
     CHECK(read(*bench.transport, 0, 2) == std::vector<std::uint8_t>(2, 0));
@@ -258,7 +201,7 @@ TEST_CASE("transport: accesses of odd size or place", "[transport][hostile]") {
 }
 
 TEST_CASE("transport: every register survives every value", "[transport][hostile]") {
-    Bench bench;
+    TransportBench bench;
     for (std::uint64_t offset = 0; offset < 0x200; offset += 4) {
         if (offset == Driver::status_register) continue;
         for (const std::uint32_t value : {0U, 1U, 0x80000000U, 0xffffffffU}) {
@@ -271,7 +214,7 @@ TEST_CASE("transport: every register survives every value", "[transport][hostile
 }
 
 TEST_CASE("transport: the configuration, piece by piece and across its end", "[transport]") {
-    Bench bench;
+    TransportBench bench;
     const auto config = bench.device.config();
     const std::vector<std::uint8_t> all(config.begin(), config.end());
     for (const std::size_t size : {1, 2, 4, 8}) {
@@ -288,7 +231,7 @@ TEST_CASE("transport: the configuration, piece by piece and across its end", "[t
 }
 
 TEST_CASE("transport: a broken queue asks for a reset, which heals", "[transport][hostile]") {
-    Bench bench;
+    TransportBench bench;
     REQUIRE(bench.initialise());
     CHECK(bench.works());
     // Before the queue breaks: a loop that still looks at it notices without being notified.
@@ -312,8 +255,8 @@ TEST_CASE("transport: a broken queue asks for a reset, which heals", "[transport
 }
 
 TEST_CASE("transport: a broken device leaves its neighbour alone", "[transport][hostile]") {
-    Bench bench;
-    Bench neighbour;
+    TransportBench bench;
+    TransportBench neighbour;
     REQUIRE(bench.initialise());
     REQUIRE(neighbour.initialise());
     bench.queue.publish(99);
@@ -324,7 +267,7 @@ TEST_CASE("transport: a broken device leaves its neighbour alone", "[transport][
 }
 
 TEST_CASE("transport: two devices on one loop, one of them broken", "[transport][hostile]") {
-    Bench bench;
+    TransportBench bench;
     FakeIrq irq;
     MemoryDisk disk;
     std::optional<BlockDevice> device;
@@ -342,62 +285,4 @@ TEST_CASE("transport: two devices on one loop, one of them broken", "[transport]
     CHECK(bench.works());
     CHECK((bench.driver->status() & Driver::needs_reset) == 0);
     bench.loop.stop();  // before the second device goes
-}
-
-TEST_CASE("transport: a reset in the middle of I/O waits for it", "[transport][threads]") {
-    Bench bench;
-    REQUIRE(bench.initialise());
-    bench.loop.run_sync([&] { bench.disk.backend->hold(true); });
-    const auto request = bench.block.read(0, 512);
-    bench.driver->notify(0);
-    std::size_t held = 0;
-    const auto taken = [&] {
-        bench.loop.run_sync([&] { held = bench.disk.backend->held().size(); });
-        return held == 1;
-    };
-    REQUIRE(eventually(taken));
-
-    auto reset = std::async(std::launch::async, [&] { bench.driver->reset(); });
-    // The device has begun the reset once it has given up its queue.
-    REQUIRE(eventually([&] {
-        bool gone = false;
-        bench.loop.run_sync([&] { gone = bench.device.queue_states().empty(); });
-        return gone;
-    }));
-    CHECK(bench.driver->status() != 0);             // 2.4.2: not done before it is done
-    bench.driver->set(Driver::status_register, 1);  // and nothing begins meanwhile
-    CHECK(reset.wait_for(std::chrono::seconds(0)) == std::future_status::timeout);
-
-    bench.loop.run_sync([&] {
-        bench.disk.backend->release_all();
-        bench.disk.backend->hold(false);
-    });
-    REQUIRE(reset.wait_for(wait_limit) == std::future_status::ready);
-    CHECK(bench.driver->status() == 0);
-    CHECK(bench.block.status(request) == blk_untouched);
-    CHECK(bench.queue.used_index() == 0);
-    bench.use_new_queue();
-    REQUIRE(bench.initialise());
-    CHECK(bench.works());
-}
-
-TEST_CASE("transport: resets and work from two vCPUs at once", "[transport][threads]") {
-    Bench bench;
-    std::atomic<bool> stop{false};
-    std::thread other([&] {
-        while (!stop) {
-            bench.driver->notify(0);
-            static_cast<void>(bench.driver->status());
-            static_cast<void>(read(*bench.transport, Driver::config, 4));
-            static_cast<void>(bench.transport->state());
-        }
-    });
-    for (int cycle = 0; cycle < 30; ++cycle) {
-        bench.use_new_queue();
-        CHECK(bench.initialise());
-        CHECK(bench.works());
-        bench.driver->reset();
-    }
-    stop = true;
-    other.join();
 }

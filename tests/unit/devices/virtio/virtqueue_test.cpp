@@ -1,47 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/virtio/virtqueue.h"
 
-#include <atomic>
 #include <catch2/catch.hpp>
-#include <condition_variable>
-#include <mutex>
 #include <string>
-#include <thread>
 
-#include "support/fake_driver.h"
-#include "support/fake_lines.h"
+#include "support/queue_bench.h"
 
 using namespace fmvm;
 using namespace fmvm::test;
 
 namespace {
-
-struct Bench {
-    explicit Bench(std::uint16_t size = 8, bool event_index = false, std::uint16_t start = 0)
-        : queue(ram, size), device(ram.memory(), state(event_index, start)) {
-        queue.start_at(start);
-    }
-    Virtqueue::State state(bool event_index, std::uint16_t start) const {
-        Virtqueue::State fresh;
-        fresh.layout = queue.layout();
-        fresh.event_index = event_index;
-        fresh.next_available = fresh.next_used = start;
-        return fresh;
-    }
-    std::uint16_t submit() { return queue.chain().readable_at(GuestAddress(0x2000), 4).submit(); }
-    // Serves one request; its head.
-    std::uint16_t serve(std::uint32_t written = 0) {
-        std::optional<DescriptorChain> chain = device.pop();
-        REQUIRE(chain);
-        const std::uint16_t head = chain->head();
-        device.push(std::move(*chain), written);
-        return head;
-    }
-
-    GuestRam ram{128 * kib};
-    FakeQueue queue;
-    Virtqueue device;
-};
 
 // A queue of 8 at these places; why it broke on one request, or "".
 std::string breaks(GuestRam& ram, const FakeQueue::Places& places, bool event_index = false) {
@@ -61,7 +29,7 @@ std::string breaks(GuestRam& ram, const FakeQueue::Places& places, bool event_in
 }  // namespace
 
 TEST_CASE("queue: requests in, used elements out", "[virtio]") {
-    Bench bench;
+    QueueBench bench;
     CHECK_FALSE(bench.device.has_available());
     CHECK_FALSE(bench.device.pop());
     const std::uint16_t first = bench.submit();
@@ -74,7 +42,7 @@ TEST_CASE("queue: requests in, used elements out", "[virtio]") {
 }
 
 TEST_CASE("queue: requests may come back in another order", "[virtio]") {
-    Bench bench;
+    QueueBench bench;
     const std::uint16_t first = bench.submit();
     const std::uint16_t second = bench.submit();
     std::optional<DescriptorChain> a = bench.device.pop();
@@ -109,7 +77,7 @@ TEST_CASE("queue: rings of every size, through the wrap of both indices", "[virt
 TEST_CASE("queue: a full ring is served, one more is a jump", "[virtio][hostile]") {
     const auto start = GENERATE(values<std::uint16_t>({0, 0xfffd}));
     const auto extra = GENERATE(values<std::uint16_t>({0, 1, 100, 0x7fff}));
-    Bench at(8, false, start);
+    QueueBench at(8, false, start);
     at.queue.set_descriptor(0, {0x2000, 4, 0, 0});
     at.queue.set_available_index(static_cast<std::uint16_t>(start + 8 + extra));
     if (extra == 0) {
@@ -124,7 +92,7 @@ TEST_CASE("queue: a full ring is served, one more is a jump", "[virtio][hostile]
 }
 
 TEST_CASE("queue: an available index that moves backwards is a jump", "[virtio][hostile]") {
-    Bench bench;
+    QueueBench bench;
     bench.submit();
     bench.serve();
     bench.queue.set_available_index(0);
@@ -133,7 +101,7 @@ TEST_CASE("queue: an available index that moves backwards is a jump", "[virtio][
 }
 
 TEST_CASE("queue: broken stays broken and touches nothing", "[virtio][hostile]") {
-    Bench bench;
+    QueueBench bench;
     bench.submit();
     bench.submit();
     std::optional<DescriptorChain> in_flight = bench.device.pop();
@@ -153,7 +121,7 @@ TEST_CASE("queue: broken stays broken and touches nothing", "[virtio][hostile]")
 
 TEST_CASE("queue: a head that is offered again before its chain was returned",
           "[virtio][hostile]") {
-    Bench bench;
+    QueueBench bench;
     const std::uint16_t head = bench.submit();
     std::optional<DescriptorChain> chain = bench.device.pop();
     REQUIRE(chain);
@@ -281,131 +249,8 @@ TEST_CASE("queue: dirty marks are the used ring's pages alone", "[virtio]") {
     CHECK(ram.take_dirty_pages() == std::vector<std::uint64_t>{6});
 }
 
-TEST_CASE("queue: interrupts without the event index follow the flag", "[virtio][events]") {
-    Bench bench;
-    bench.submit();
-    bench.serve();
-    CHECK(bench.device.needs_interrupt());
-    bench.queue.set_no_interrupt(true);
-    CHECK_FALSE(bench.device.needs_interrupt());
-    bench.queue.set_no_interrupt(false);
-    CHECK(bench.device.needs_interrupt());
-}
-
-// 2.7.7.2: an interrupt exactly when the index moves past used_event, in steps of any size,
-// wherever on the circle of 65536 that happens.
-TEST_CASE("queue: interrupts with the event index, also at the wrap", "[virtio][events]") {
-    const auto start = GENERATE(values<std::uint16_t>({0, 1000, 0xfff0, 0xfffd, 0xffff}));
-    Bench bench(16, true, start);
-    const auto serve = [&bench](int count) {
-        for (int i = 0; i < count; ++i) {
-            bench.submit();
-            bench.serve();
-        }
-        return bench.device.needs_interrupt();
-    };
-    const auto at = [start](int offset) { return static_cast<std::uint16_t>(start + offset); };
-    bench.queue.set_used_event(at(0));
-    CHECK(serve(1));  // index start + 1 has passed start
-    CHECK_FALSE(serve(1));
-    bench.queue.set_used_event(at(4));
-    CHECK_FALSE(serve(2));  // index start + 4: not past it yet
-    CHECK(serve(1));
-    bench.queue.set_used_event(at(7));
-    CHECK(serve(5));  // 5 to 10, across it in one step
-    bench.queue.set_used_event(at(9));
-    CHECK_FALSE(serve(3));  // 10 to 13: it lies behind
-    bench.queue.set_used_event(at(13));
-    CHECK(serve(16));                             // a whole ring at once
-    CHECK_FALSE(bench.device.needs_interrupt());  // nothing new
-}
-
-TEST_CASE("queue: the first interrupt is sent whatever used_event says", "[virtio][events]") {
-    Bench bench(8, true);
-    bench.queue.set_used_event(0x8000);
-    bench.submit();
-    bench.serve();
-    CHECK(bench.device.needs_interrupt());
-}
-
-TEST_CASE("queue: notifications off and on, with the flag", "[virtio][events]") {
-    Bench bench;
-    bench.device.disable_notifications();
-    CHECK(bench.queue.used_flags() == 1);
-    CHECK_FALSE(bench.device.enable_notifications());
-    CHECK(bench.queue.used_flags() == 0);
-    bench.device.disable_notifications();
-    bench.submit();  // the driver does not notify
-    CHECK(bench.device.enable_notifications());
-    bench.serve();
-    CHECK_FALSE(bench.device.enable_notifications());
-}
-
-TEST_CASE("queue: notifications off and on, with the event index", "[virtio][events]") {
-    const auto start = GENERATE(values<std::uint16_t>({0, 0xffff}));
-    Bench bench(8, true, start);
-    CHECK_FALSE(bench.device.enable_notifications());
-    CHECK(bench.queue.available_event() == start);  // tell me when the index passes this
-    bench.submit();
-    bench.device.disable_notifications();
-    CHECK(bench.queue.available_event() == start);
-    CHECK(bench.device.enable_notifications());
-    bench.serve();
-    CHECK_FALSE(bench.device.enable_notifications());
-    CHECK(bench.queue.available_event() == static_cast<std::uint16_t>(start + 1));
-}
-
-// A driver on another thread notifies only when the device asked for it (2.7.7, 2.7.10), while the
-// device sleeps whenever enable_notifications() finds nothing. If one notification were lost, both
-// would wait for each other for ever.
-TEST_CASE("queue: no notification is lost", "[virtio][events][threads]") {
-    const bool event_index = GENERATE(false, true);
-    constexpr int request_count = 20000;
-    Bench bench(4, event_index, 0xfff0);
-    std::mutex mutex;
-    std::condition_variable notified;
-    bool pending = false;
-    std::atomic<bool> give_up{false};
-
-    std::thread driver([&] {
-        const auto head = bench.queue.chain().readable_at(GuestAddress(0x2000), 4).build();
-        for (int i = 0; i < request_count; ++i) {
-            while (static_cast<std::uint16_t>(bench.queue.available_index() -
-                                              bench.queue.used_index()) == 4) {
-                if (give_up) return;
-                std::this_thread::yield();
-            }
-            const std::uint16_t old = bench.queue.available_index();
-            bench.queue.publish(head);
-            if (!bench.queue.notification_wanted(old, event_index)) continue;
-            const std::lock_guard lock(mutex);
-            pending = true;
-            notified.notify_one();
-        }
-    });
-
-    int served = 0;
-    bool in_time = true;
-    while (served < request_count && in_time) {
-        while (bench.device.has_available()) {
-            bench.device.disable_notifications();
-            bench.serve();
-            ++served;
-        }
-        if (served == request_count || bench.device.enable_notifications()) continue;
-        std::unique_lock lock(mutex);
-        in_time = notified.wait_for(lock, wait_limit, [&] { return pending; });
-        pending = false;
-    }
-    give_up = true;
-    driver.join();
-    CHECK(in_time);
-    CHECK(served == request_count);
-    CHECK_FALSE(bench.device.broken());
-}
-
 TEST_CASE("queue: a rebuilt queue goes on where the old one stopped", "[virtio]") {
-    Bench bench(8, true, 0xffff);
+    QueueBench bench(8, true, 0xffff);
     bench.queue.set_used_event(0xffff);
     const std::uint16_t first = bench.submit();
     const std::uint16_t second = bench.submit();

@@ -6,10 +6,8 @@
 #include <deque>
 #include <thread>
 
-#include "base/digest.h"
 #include "devices/block/uring_backend.h"
-#include "support/faulty_backend.h"
-#include "support/guest_ram.h"
+#include "support/replayer_bench.h"
 #include "support/slow_disk.h"
 #include "support/temp_file.h"
 
@@ -17,100 +15,8 @@ using namespace fmvm;
 using namespace fmvm::replay;
 using namespace fmvm::test;
 
-namespace {
-
-constexpr std::uint64_t disk_bytes = 64 * kib;
-
-std::uint64_t digest_of_page(std::span<const std::uint8_t> page) {
-    ByteWriter digests;
-    digests.u64(digest_of(page));
-    return digest_of(digests.bytes());
-}
-
-// Records whose payloads stay.
-class Records {
-  public:
-    BlockRecord& add(BlockOp op, std::uint64_t sector, std::uint64_t bytes) {
-        BlockRecord& record = list.emplace_back();
-        record.sequence = ++sequence_;
-        record.op = op;
-        record.offset = sector * sector_size;
-        record.length = bytes;
-        return record;
-    }
-    BlockRecord& write(std::uint64_t sector, std::uint8_t value, std::uint64_t bytes = 512) {
-        const Bytes& payload = payloads_.emplace_back(bytes, value);
-        BlockRecord& record = add(BlockOp::write, sector, bytes);
-        record.by_value = true;
-        record.payload = payload;
-        record.digest = digest_of(payload);
-        return record;
-    }
-    BlockRecord& write_from(GuestAddress at, std::uint64_t sector, const Bytes& expected) {
-        BlockRecord& record = add(BlockOp::write, sector, expected.size());
-        record.segments = {{at, static_cast<std::uint32_t>(expected.size())}};
-        record.digest = digest_of(expected);
-        return record;
-    }
-    BlockRecord& read_to(GuestAddress at, std::uint64_t sector, const Bytes& expected) {
-        BlockRecord& record = add(BlockOp::read, sector, expected.size());
-        record.segments = {{at, static_cast<std::uint32_t>(expected.size())}};
-        record.digest = digest_of_page(expected);
-        return record;
-    }
-
-    std::vector<BlockRecord> list;
-
-  private:
-    std::uint64_t sequence_ = 0;
-    std::deque<Bytes> payloads_;
-};
-
-// Keeps what it is given until it is polled, then carries it out in the order that the test wants.
-class HoldingDisk : public FaultyBackend {
-  public:
-    using FaultyBackend::FaultyBackend;
-    bool poll_completions() override {
-        waves.push_back(held().size());
-        if (answers) backwards ? release_all_reversed() : release_all();
-        return FaultyBackend::poll_completions();
-    }
-    std::vector<std::size_t> waves;  // how much was in flight at each poll
-    bool backwards = true;
-    bool answers = true;
-};
-
-struct Bench {
-    explicit Bench(std::chrono::milliseconds limit = Replayer::answer_max) {
-        std::vector<BlockBackend*> backends;
-        for (std::size_t i = 0; i < 2; ++i) {
-            images.push_back(std::make_shared<Bytes>(disk_bytes, std::uint8_t{0xdd}));
-            disks.push_back(
-                std::make_unique<HoldingDisk>(std::make_unique<MemoryBackend>(images[i])));
-            disks[i]->hold(true);
-            backends.push_back(disks[i].get());
-        }
-        replayer.emplace(&ram.memory(), backends, limit);
-    }
-    std::string replay(const Records& records) {
-        for (const BlockRecord& record : records.list)
-            REQUIRE(replayer->check(record).ok());
-        const Result<void> result = replayer->replay(records.list);
-        return result.ok() ? "" : result.error().message();
-    }
-    std::uint8_t on_disk(std::uint64_t sector, std::size_t disk = 0) const {
-        return (*images[disk])[sector * sector_size];
-    }
-    std::vector<SharedImage> images;
-    GuestRam ram;
-    std::vector<std::unique_ptr<HoldingDisk>> disks;
-    std::optional<Replayer> replayer;
-};
-
-}  // namespace
-
 TEST_CASE("replayer: disjoint records go side by side, overlapping ones in order") {
-    Bench bench;
+    ReplayerBench bench;
     Records records;
     for (std::uint8_t i = 0; i < 10; ++i)
         records.write(i, i);
@@ -127,18 +33,18 @@ TEST_CASE("replayer: disjoint records go side by side, overlapping ones in order
 }
 
 TEST_CASE("replayer: no more in flight than a disk can work on, however long the log is") {
-    Bench bench;
+    ReplayerBench bench;
     Records records;
-    for (std::uint64_t sector = 0; sector < disk_bytes / sector_size; ++sector)
+    for (std::uint64_t sector = 0; sector < replay_disk_bytes / sector_size; ++sector)
         records.write(sector, static_cast<std::uint8_t>(sector + 1));
     CHECK(bench.replay(records).empty());
     CHECK(std::ranges::max(bench.disks[0]->waves) == 64);
-    for (std::uint64_t sector = 0; sector < disk_bytes / sector_size; ++sector)
+    for (std::uint64_t sector = 0; sector < replay_disk_bytes / sector_size; ++sector)
         CHECK(bench.on_disk(sector) == static_cast<std::uint8_t>(sector + 1));
 }
 
 TEST_CASE("replayer: discards and write zeroes leave zeroes, what failed leaves nothing") {
-    Bench bench;
+    ReplayerBench bench;
     Records records;
     records.write(1, 1, 8 * 512);
     records.add(BlockOp::discard, 2, 512);
@@ -215,7 +121,7 @@ TEST_CASE(
 }
 
 TEST_CASE("replayer: a write from a page waits for the read that fills it, on whatever disk") {
-    Bench bench;
+    ReplayerBench bench;
     const GuestAddress page = bench.ram.take(page_size, page_size);
     std::fill_n(bench.images[1]->begin(), page_size, std::uint8_t{0x77});
     Records records;
@@ -228,7 +134,7 @@ TEST_CASE("replayer: a write from a page waits for the read that fills it, on wh
 }
 
 TEST_CASE("replayer: a read waits for the write before it") {
-    Bench bench;
+    ReplayerBench bench;
     const GuestAddress page = bench.ram.take(page_size, page_size);
     Records records;
     records.write(0, 5, page_size);
@@ -239,7 +145,7 @@ TEST_CASE("replayer: a read waits for the write before it") {
 }
 
 TEST_CASE("replayer: bytes that are not the primary's make this side unfit, for good") {
-    Bench bench;
+    ReplayerBench bench;
     Records records;
     SECTION("in the payload of a write") {
         records.write(3, 1).digest ^= 1;
@@ -271,7 +177,7 @@ TEST_CASE("replayer: bytes that are not the primary's make this side unfit, for 
 
 TEST_CASE("replayer: an I/O error makes this side unfit") {
     for (const BlockStatus status : {BlockStatus::io_error, BlockStatus::unsupported}) {
-        Bench bench;
+        ReplayerBench bench;
         bench.disks[1]->judge([status](const BlockOperation&) { return status; });
         Records records;
         records.write(1, 1);
@@ -283,7 +189,7 @@ TEST_CASE("replayer: an I/O error makes this side unfit") {
 }
 
 TEST_CASE("replayer: a disk that does not answer is not waited for for ever") {
-    Bench bench(std::chrono::milliseconds(20));
+    ReplayerBench bench(std::chrono::milliseconds(20));
     bench.disks[0]->answers = false;
     Records records;
     records.write(1, 1);
@@ -295,109 +201,8 @@ TEST_CASE("replayer: a disk that does not answer is not waited for for ever") {
     CHECK(bench.on_disk(1) == 1);
 }
 
-TEST_CASE("replayer: flushes are carried out once, and sync waits for them") {
-    Bench bench;
-    Records records;
-    std::size_t flushes = 0;
-    for (auto& disk : bench.disks) {
-        disk->judge([&flushes](const BlockOperation& operation) -> std::optional<BlockStatus> {
-            if (operation.op == BlockOp::flush) ++flushes;
-            return std::nullopt;
-        });
-    }
-    records.write(1, 1);
-    records.add(BlockOp::flush, 0, 0);
-    records.write(1, 2);
-    records.add(BlockOp::flush, 0, 0);
-    REQUIRE(bench.replay(records) == "");
-    CHECK(flushes == 0);  // in flight
-    CHECK(bench.disks[0]->held().size() == 1);
-    CHECK(bench.disks[1]->held().empty());
-    REQUIRE(bench.replayer->wait_all().ok());
-    CHECK(flushes == 1);
-    REQUIRE(bench.replayer->sync().ok());
-    CHECK(flushes == 3);  // of both disks
-    CHECK(bench.disks[0]->held().empty());
-}
-
-TEST_CASE("replayer: a flush that fails is found out, at the latest by sync") {
-    Bench bench;
-    bench.disks[0]->judge([](const BlockOperation& operation) -> std::optional<BlockStatus> {
-        if (operation.op == BlockOp::flush) return BlockStatus::io_error;
-        return std::nullopt;
-    });
-    Records records;
-    records.add(BlockOp::flush, 0, 0);
-    CHECK(bench.replay(records) == "");
-    SECTION("by sync") {
-        CHECK_FALSE(bench.replayer->sync().ok());
-    }
-    SECTION("or when it is looked at") {
-        CHECK_FALSE(bench.replayer->poll().ok());
-    }
-    SECTION("or by the next records, whatever they are") {
-        Records more;
-        more.write(1, 1);
-        CHECK(bench.replay(more) != "");
-        CHECK(bench.on_disk(1) == 0xdd);
-    }
-}
-
-TEST_CASE("replayer: a flush that takes long is no error to who does not say so") {
-    Bench bench(std::chrono::milliseconds(1));
-    bench.disks[0]->answers = false;
-    Records records;
-    records.add(BlockOp::flush, 0, 0);
-    REQUIRE(bench.replay(records) == "");
-    for (int i = 0; i < 5; ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(2));
-        CHECK(bench.replayer->poll().ok());
-        CHECK_FALSE(bench.replayer->is_idle());
-    }
-    SECTION("it ends") {
-        bench.disks[0]->answers = true;
-        CHECK(bench.replayer->poll().ok());
-        CHECK(bench.replayer->is_idle());
-    }
-    SECTION("it is given up") {
-        CHECK_FALSE(bench.replayer->poll_in_time().ok());
-        CHECK(bench.replayer->gave_up_on_flush());
-        CHECK_FALSE(bench.replayer->is_idle());
-        bench.disks[0]->judge([](const BlockOperation&) { return BlockStatus::io_error; });
-        bench.disks[0]->answers = true;
-        CHECK_FALSE(bench.replayer->poll_in_time().ok());
-        CHECK(bench.replayer->is_idle());
-        CHECK_FALSE(bench.replayer->gave_up_on_flush());  // it has failed after all
-    }
-}
-
-TEST_CASE("replayer: a flush that came during another is carried out behind it, unasked") {
-    Bench bench;
-    std::size_t flushes = 0;
-    bench.disks[0]->judge(
-        [&flushes](const BlockOperation& operation) -> std::optional<BlockStatus> {
-            if (operation.op == BlockOp::flush) ++flushes;
-            return std::nullopt;
-        });
-    bench.disks[0]->answers = false;
-    for (int i = 0; i < 2; ++i) {
-        Records records;
-        records.add(BlockOp::flush, 0, 0);
-        REQUIRE(bench.replay(records) == "");
-    }
-    CHECK(bench.disks[0]->held().size() == 1);
-    bench.disks[0]->answers = true;
-    REQUIRE(bench.replayer->poll().ok());
-    CHECK(flushes == 1);
-    CHECK(bench.disks[0]->held().size() == 1);
-    CHECK_FALSE(bench.replayer->is_idle());
-    REQUIRE(bench.replayer->poll().ok());
-    CHECK(bench.replayer->is_idle());
-    CHECK(flushes == 2);
-}
-
 TEST_CASE("replayer: without RAM reads are verified and nothing may refer to it") {
-    SharedImage image = std::make_shared<Bytes>(disk_bytes, std::uint8_t{0xdd});
+    SharedImage image = std::make_shared<Bytes>(replay_disk_bytes, std::uint8_t{0xdd});
     MemoryBackend disk(image);
     Replayer replayer(nullptr, {&disk});
     Records records;
@@ -418,7 +223,7 @@ TEST_CASE("replayer: changes that were carried out already change nothing when r
         Records records;
         for (unsigned i = 0; i < 30; ++i) {
             const std::uint64_t sectors = 1 + random() % 12;
-            const std::uint64_t sector = random() % (disk_bytes / sector_size - sectors);
+            const std::uint64_t sector = random() % (replay_disk_bytes / sector_size - sectors);
             if (random() % 4 == 0) {
                 records.add(random() % 2 == 0 ? BlockOp::discard : BlockOp::write_zeroes, sector,
                             sectors * sector_size);
@@ -426,7 +231,7 @@ TEST_CASE("replayer: changes that were carried out already change nothing when r
                 records.write(sector, static_cast<std::uint8_t>(i + 1), sectors * sector_size);
             }
         }
-        SharedImage image = std::make_shared<Bytes>(disk_bytes);
+        SharedImage image = std::make_shared<Bytes>(replay_disk_bytes);
         SlowDisk disk(image, round, {.works_when_polled = true});
         Replayer replayer(nullptr, {&disk});
         REQUIRE(replayer.replay(records.list).ok());
@@ -438,7 +243,7 @@ TEST_CASE("replayer: changes that were carried out already change nothing when r
 }
 
 TEST_CASE("replayer: on an image that became shorter it fails, with real I/O") {
-    TempFile file(disk_bytes);
+    TempFile file(replay_disk_bytes);
     EventLoop loop;
     auto backend = UringBackend::create(loop, DiskImage::open(file.path(), {}).value()).value();
     GuestRam ram;
