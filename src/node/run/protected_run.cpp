@@ -89,9 +89,9 @@ Result<void> ProtectedRun::prepare(const Guest& guest,
     verify_ = std::make_unique<VerifyRequests>(around_.control, *service_);
     const QuiesceGuard standing(*built_.machine);
     built_.console->on_revoked([this] {
-        boost::asio::post(around_.control, [this] {
+        boost::asio::post(around_.control, tasks_.bind([this] {
             if (service_) service_->superseded();
-        });
+        }));
     });
     return {};
 }
@@ -115,7 +115,8 @@ void ProtectedRun::serve(ControlSocket& socket) {
         if (switchover_) return reply.error("a switchover is under way");
         switchover_ = reply;
         service_->switch_over([this](const std::string& why) {
-            boost::asio::post(around_.control, [this, why] { answer_switchover(false, why); });
+            boost::asio::post(around_.control,
+                              tasks_.bind([this, why] { answer_switchover(false, why); }));
         });
     });
 }
@@ -187,13 +188,13 @@ void ProtectedRun::guest_ended(GuestEnd reason) {
 
 // Replication thread.
 void ProtectedRun::ended(PrimaryEnd end, const std::string& why) {
-    boost::asio::post(around_.control, [this, end, why] {
+    boost::asio::post(around_.control, tasks_.bind([this, end, why] {
         outcome_.end = end;
         outcome_.why = why;
         answer_switchover(end == PrimaryEnd::handed_over, why);
         // One more round, so that the answer gets out.
-        boost::asio::post(around_.control, [this] { around_.control.stop(); });
-    });
+        boost::asio::post(around_.control, tasks_.bind([this] { around_.control.stop(); }));
+    }));
 }
 
 // Answers whoever asked for the switchover, if anybody did.

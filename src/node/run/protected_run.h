@@ -24,6 +24,7 @@
 #include "node/control/verify_requests.h"
 #include "node/run/guest_end.h"
 #include "node/run/process_signals.h"
+#include "vmm/loop/task_scope.h"
 
 namespace fmvm::node {
 
@@ -103,6 +104,7 @@ class ProtectedRun {
     std::unique_ptr<VerifyRequests> verify_;  // while there is a service
     std::unique_ptr<lockstep::PrimaryService> service_;
     Outcome outcome_;
+    TaskScope tasks_;  // last: its tasks use the rest
 };
 
 }  // namespace fmvm::node
