@@ -47,10 +47,11 @@ void VerifyRequests::begin(const JsonValue& request, const ControlReply& reply) 
     reply_ = reply;
     service_.verify(options.value(),
                     {[this](const replay::ScrubProgress& now) {
-                         boost::asio::post(control_, [this, now] { progress(now); });
+                         boost::asio::post(control_, tasks_.bind([this, now] { progress(now); }));
                      },
                      [this](const lockstep::VerifyOutcome& outcome) {
-                         boost::asio::post(control_, [this, outcome] { finished(outcome); });
+                         boost::asio::post(control_,
+                                           tasks_.bind([this, outcome] { finished(outcome); }));
                      }});
 }
 

@@ -10,6 +10,7 @@
 
 #include "lockstep/service/primary_service.h"
 #include "node/control/control_socket.h"
+#include "vmm/loop/task_scope.h"
 
 namespace fmvm::node {
 
@@ -29,6 +30,7 @@ class VerifyRequests {
     boost::asio::io_context& control_;
     lockstep::PrimaryService& service_;
     std::optional<ControlReply> reply_;  // set while a comparison is under way
+    TaskScope tasks_;                    // last: its tasks use the rest
 };
 
 }  // namespace fmvm::node

@@ -102,9 +102,9 @@ class ProtectedRun {
     std::optional<ControlReply> switchover_;  // who has asked for one
     std::unique_ptr<lockstep::MirroredDisks> disks_;
     std::unique_ptr<VerifyRequests> verify_;  // while there is a service
-    std::unique_ptr<lockstep::PrimaryService> service_;
     Outcome outcome_;
-    TaskScope tasks_;  // last: its tasks use the rest
+    TaskScope tasks_;  // outlives the service, whose thread posts them
+    std::unique_ptr<lockstep::PrimaryService> service_;
 };
 
 }  // namespace fmvm::node

@@ -95,10 +95,10 @@ void WaitingBackup::begin_switchover(const ControlReply& reply) {
     if (!service_) return reply.error("this backup is ending");
     switchover_ = reply;
     service_->ask_for_switch_over([this](const std::string& why) {
-        boost::asio::post(control_, [this, why] {
+        boost::asio::post(control_, tasks_.bind([this, why] {
             if (switchover_) switchover_->error(why);
             switchover_.reset();
-        });
+        }));
     });
 }
 
@@ -183,23 +183,24 @@ void WaitingBackup::took_over(std::unique_ptr<Standby> standby, std::shared_ptr<
                               Generation generation) {
     log::notice("backup", "took over: the guest runs here generation={}", generation);
     std::unique_ptr<StandbyMachine> machine(static_cast<StandbyMachine*>(standby.release()));
-    boost::asio::post(control_,
-                      [this, machine = std::move(machine), arbiter = std::move(arbiter)]() mutable {
-                          if (switchover_)
-                              switchover_->ok(JsonObject().add("result", "the guest runs here"));
-                          switchover_.reset();
-                          finish(TakenOver{std::move(machine), std::move(arbiter)});
-                      });
+    boost::asio::post(control_, tasks_.bind([this, machine = std::move(machine),
+                                             arbiter = std::move(arbiter)]() mutable {
+        if (switchover_) switchover_->ok(JsonObject().add("result", "the guest runs here"));
+        switchover_.reset();
+        finish(TakenOver{std::move(machine), std::move(arbiter)});
+    }));
 }
 
 void WaitingBackup::guest_ended(const std::string& reason) {
-    boost::asio::post(control_, [this, reason] {
+    boost::asio::post(control_, tasks_.bind([this, reason] {
         finish(NotTakenOver{Reason::guest_ended, reason});
-    });
+    }));
 }
 
 void WaitingBackup::failed(const std::string& why) {
-    boost::asio::post(control_, [this, why] { finish(NotTakenOver{Reason::failed, why}); });
+    boost::asio::post(control_, tasks_.bind([this, why] {
+        finish(NotTakenOver{Reason::failed, why});
+    }));
 }
 
 }  // namespace fmvm::node

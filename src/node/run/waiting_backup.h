@@ -20,6 +20,7 @@
 #include "node/run/process_signals.h"
 #include "node/run/standby_machine.h"
 #include "node/run/state_directory.h"
+#include "vmm/loop/task_scope.h"
 
 namespace fmvm::node {
 
@@ -83,6 +84,7 @@ class WaitingBackup : private lockstep::BackupUser {
     const std::string side_;
     std::optional<ControlReply> switchover_;  // who has asked for one
     std::optional<WaitResult> result_;        // set when the wait is over
+    TaskScope tasks_;                         // outlives the service, whose thread posts them
     std::unique_ptr<lockstep::BackupService> service_;
 };
 
