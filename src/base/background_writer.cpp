@@ -12,7 +12,7 @@
 #include <system_error>
 #include <utility>
 
-#include "base/thread_name.h"
+#include "base/thread.h"
 
 namespace fmvm {
 
@@ -86,7 +86,7 @@ void BackgroundWriter::add(std::string_view text) {
     waiting_ += text;
     if (thread_.joinable()) return changed_.notify_all();
     try {
-        thread_ = std::thread([this] { run(); });
+        thread_ = start_thread("log", [this] { run(); });
     } catch (const std::system_error&) {
         // No more threads are to be had. flush() writes then.
     }
@@ -110,7 +110,6 @@ bool BackgroundWriter::flush(std::chrono::milliseconds limit) {
 
 void BackgroundWriter::run() {
     block_signals();
-    name_thread("log");
     Lock lock(mutex_);
     while (!stopping_) {
         if (waiting_.empty()) {

@@ -5,10 +5,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <deque>
-#include <exception>
 #include <sstream>
 
+#include "base/process_end.h"
 #include "cli/options/command.h"
 #include "cli/report/exit_status.h"
 #include "cli/report/print_result.h"
@@ -136,9 +137,11 @@ int dispatch(int argc, char** argv) {
 int run(int argc, char** argv) {
     try {
         return dispatch(argc, argv);
-    } catch (const std::exception& error) {
+    } catch (...) {
         // Nothing of ours throws: this is memory running out or a library giving up.
-        return report_error(error.what(), ExitStatus::failure);
+        std::array<char, 512> why{};
+        describe_exception(why);
+        return report_error(why.data(), ExitStatus::failure);
     }
 }
 

@@ -80,7 +80,7 @@ def make_image(path, size=DISK_BYTES):
 
 def is_wrong(line, may_be_unequal=False):
     """Whether no side's log may have this line, whatever befell the two."""
-    if re.search(r"internal error|terminate called|Sanitizer", line):
+    if re.search(r"internal error|cannot go on: |terminate called|Sanitizer", line):
         return True
     unequal = r"is not equal any more|(differs from|holds other bytes than) the primary's"
     return not may_be_unequal and re.search(unequal, line) is not None

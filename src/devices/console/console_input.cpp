@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/thread_name.h"
+#include "base/thread.h"
 
 namespace fmvm {
 
@@ -28,7 +28,7 @@ ConsoleInput::ConsoleInput(EventLoop& loop, int fd, UniqueFd stop_event, Receive
       fd_(fd),
       stop_event_(std::move(stop_event)),
       receiver_(std::move(receiver)),
-      thread_([this] { thread_main(); }) {}
+      thread_(start_thread("console-input", [this] { thread_main(); })) {}
 
 ConsoleInput::~ConsoleInput() {
     {
@@ -46,7 +46,6 @@ void ConsoleInput::room_changed() {
 }
 
 void ConsoleInput::thread_main() {
-    name_thread("console-input");
     while (true) {
         const std::size_t room = wait_for_room();
         if (room == 0 || !wait_for_input() || !hand_over(room)) return;

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/mutex.h"
-#include "base/thread_name.h"
+#include "base/thread.h"
 
 namespace fmvm::lockstep {
 
@@ -20,10 +20,8 @@ struct ArbiterThread::Shared {
 };
 
 ArbiterThread::ArbiterThread()
-    : shared_(std::make_shared<Shared>()), thread_([shared = shared_] {
-          name_thread("arbiter");
-          run(*shared);
-      }) {}
+    : shared_(std::make_shared<Shared>()),
+      thread_(start_thread("arbiter", [shared = shared_] { run(*shared); })) {}
 
 void ArbiterThread::ask(Question question) {
     const Lock lock(shared_->mutex);

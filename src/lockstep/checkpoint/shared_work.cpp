@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/checkpoint/shared_work.h"
 
-#include "base/thread_name.h"
+#include "base/thread.h"
 
 namespace fmvm::lockstep {
 
-SharedWork::SharedWork()
-    : helper_([this] {
-          name_thread("copying");
-          help();
-      }) {}
+SharedWork::SharedWork() : helper_(start_thread("copying", [this] { help(); })) {}
 
 SharedWork::~SharedWork() {
     {

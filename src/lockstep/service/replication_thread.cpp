@@ -7,7 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <thread>
 
-#include "base/thread_name.h"
+#include "base/thread.h"
 
 namespace fmvm::lockstep {
 
@@ -47,9 +47,8 @@ void ReplicationThread::set_timer(std::function<TimePoint()> deadline, std::func
 }
 
 void ReplicationThread::start() {
-    parts_->thread = std::thread([this] { run(); });
-    parts_->network_thread = std::thread([this] {
-        name_thread("network");
+    parts_->thread = start_thread("replication", [this] { run(); });
+    parts_->network_thread = start_thread("network", [this] {
         const auto work = asio::make_work_guard(parts_->network);
         parts_->network.run();
     });
@@ -76,7 +75,6 @@ void ReplicationThread::post(std::function<void()> task) {
 
 // After each handler, because any of them may have moved the deadline.
 void ReplicationThread::run() {
-    name_thread("replication");
     const auto work = asio::make_work_guard(parts_->context);
     arm();
     while (parts_->context.run_one() != 0)

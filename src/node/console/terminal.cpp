@@ -99,7 +99,8 @@ RawTerminal::RawTerminal(int fd) {
     FMVM_CHECK(raw_fd.load() < 0);
     if (in_background_of(fd)) return;
     if (::tcgetattr(fd, &saved_mode) != 0) return;  // not a terminal
-    static const int registered = std::atexit(restore_mode);
+    static const bool registered =
+        std::atexit(restore_mode) == 0 && std::at_quick_exit(restore_mode) == 0;
     static_cast<void>(registered);
     catch_ending_signals();
     raw_fd.store(fd);

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/mutex.h"
-#include "base/thread_name.h"
+#include "base/thread.h"
 #include "replay/record/reference_rule.h"
 
 namespace fmvm::replay {
@@ -80,7 +80,7 @@ Result<void> EpochRecorder::begin(const std::string& path, const EpochLogHeader&
     set_generation(generation);
     FMVM_TRY(shared_->writer->append({generation, 0, now_ms()}, by_value(start).records));
     shared_->recording = true;
-    thread_ = std::thread([shared = shared_] { shared->run(); });
+    thread_ = start_thread("record", [shared = shared_] { shared->run(); });
     return {};
 }
 
@@ -196,7 +196,6 @@ void EpochRecorder::Shared::written(std::uint64_t bytes, const Result<void>& res
 }
 
 void EpochRecorder::Shared::run() {
-    name_thread("record");
     Lock lock(mutex);
     while (true) {
         while (!ending && ready.empty() && !is_gathering())

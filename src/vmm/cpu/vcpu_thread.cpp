@@ -5,7 +5,7 @@
 #include <signal.h>
 
 #include "base/check.h"
-#include "base/thread_name.h"
+#include "base/thread.h"
 #include "base/thread_priority.h"
 
 namespace fmvm {
@@ -41,7 +41,7 @@ VcpuThread::VcpuThread(Vcpu vcpu, EndHandler on_end)
     : vcpu_(std::move(vcpu)),
       on_end_(std::move(on_end)),
       usual_niceness_(niceness_of(0)),  // which a new thread inherits
-      thread_([this] { thread_main(); }) {}
+      thread_(start_thread(fmt::format("vcpu-{}", vcpu_.id()), [this] { thread_main(); })) {}
 
 VcpuThread::~VcpuThread() {
     finish();
@@ -100,7 +100,6 @@ void VcpuThread::set_first(bool first) {
 }
 
 void VcpuThread::thread_main() {
-    name_thread("vcpu-" + std::to_string(vcpu_.id()));
     thread_id_ = ::gettid();
     const sigset_t set = kick_signal_set();
     FMVM_CHECK(::pthread_sigmask(SIG_UNBLOCK, &set, nullptr) == 0);

@@ -9,7 +9,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 
-#include "base/thread_name.h"
+#include "base/thread.h"
 
 namespace fmvm {
 
@@ -37,7 +37,7 @@ EventLoop::~EventLoop() {
 
 void EventLoop::start() {
     FMVM_CHECK(!thread_.joinable() && !is_park_requested());
-    thread_ = std::thread([this] { thread_main(); });
+    thread_ = start_thread("devices", [this] { thread_main(); });
 }
 
 void EventLoop::stop() {
@@ -97,7 +97,6 @@ void EventLoop::park() {
 }
 
 void EventLoop::thread_main() {
-    name_thread("devices");
     const auto work = boost::asio::make_work_guard(*context_);
     while (!context_->stopped()) {
         if (!spin()) sleep();
