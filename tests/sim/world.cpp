@@ -62,7 +62,7 @@ void World::connect() {
         primary_->process(), backup.process(),
         [this](auto channel) { primary_->machine().connected(std::move(channel)); },
         [&backup](auto channel) { backup.machine().connected(std::move(channel)); },
-        [this] { primary_->want_connection(lockstep::ReconnectDelay::shortest); });
+        [this] { primary_->machine().not_connected("the backup", "there is no network"); });
 }
 
 void World::kill(Process& process, Death death) {

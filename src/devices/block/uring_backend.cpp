@@ -14,7 +14,6 @@ namespace fmvm {
 namespace {
 
 constexpr std::size_t zero_buffer_size = 64 * kib;
-constexpr std::chrono::seconds failure_told_every{10};
 
 // Drops `bytes` from the front of a buffer list.
 void consume(Buffers& buffers, std::uint64_t bytes) {
@@ -245,13 +244,12 @@ bool UringBackend::fall_back(Slot& slot, int error_number) {
 
 // Not each: a guest may ask for as many as it likes.
 void UringBackend::tell_failure(const Slot& slot, const char* why) {
-    const auto now = std::chrono::steady_clock::now();
-    if (now < tell_failure_at_) return;
-    tell_failure_at_ = now + failure_told_every;
     const BlockOperation& operation = *slot.operation;
-    log::warning("disk", "{}: a {} fails: {} offset={} bytes={}", image_.path,
-                 name_of(operation.op), why, operation.offset + slot.done,
-                 operation.length - slot.done);
+    const auto told = failing_.is(fmt::format("a {} fails: {}", name_of(operation.op), why),
+                                  std::chrono::steady_clock::now());
+    if (!told) return;
+    log::warning("disk", "{}: {} offset={} bytes={}", image_.path, *told,
+                 operation.offset + slot.done, operation.length - slot.done);
 }
 
 void UringBackend::release(unsigned index, BlockStatus status) {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/trouble.h"
 #include "devices/block/block_backend.h"
 #include "devices/block/disk_image.h"
 #include "vmm/loop/event_loop.h"
@@ -71,7 +72,7 @@ class UringBackend : public BlockBackend {
     std::deque<BlockOperation*> waiting_;  // more than `depth` operations
     std::vector<std::uint8_t> zeroes_;     // made when first needed
     unsigned unsubmitted_ = 0;
-    std::chrono::steady_clock::time_point tell_failure_at_{};
+    Trouble failing_;
 };
 
 }  // namespace fmvm

@@ -5,12 +5,15 @@
 
 #include "base/crash_point.h"
 #include "base/log.h"
+#include "lockstep/channel/endpoint.h"
 
 namespace fmvm::lockstep {
 
 namespace {
 
 constexpr std::chrono::milliseconds claim_retry{500};
+// An arbiter that takes longer to answer is told of.
+constexpr std::chrono::milliseconds claim_patience{500};
 constexpr std::chrono::milliseconds disk_retry{2};
 
 }  // namespace
@@ -27,7 +30,8 @@ class Backup::Checked {
     const Backup& backup_;
 };
 
-Backup::Backup(BackupHost& host) : host_(host), state_(State::listening, backup_transitions()) {}
+Backup::Backup(BackupHost& host)
+    : host_(host), state_(State::listening, backup_transitions()), waiting_(claim_patience) {}
 
 Backup::~Backup() = default;
 
@@ -55,6 +59,8 @@ void Backup::check_invariants() const {
 void Backup::enter(State next) {
     state_.enter(next);
     timers_.clear();
+    if (const auto lasted = waiting_.over(host_.now()))
+        log::notice("backup", "the wait for the arbiter is over after {}", *lasted);
 }
 
 void Backup::set_timer(Timer timer, std::chrono::milliseconds delay) {
@@ -63,7 +69,7 @@ void Backup::set_timer(Timer timer, std::chrono::milliseconds delay) {
 
 Backup::TimePoint Backup::deadline() const {
     const TimePoint look = link_ ? link_->next_look() : TimePoint::max();
-    return std::min(timers_.earliest(), look);
+    return std::min({timers_.earliest(), waiting_.due(), look});
 }
 
 void Backup::tick() {
@@ -71,6 +77,7 @@ void Backup::tick() {
     const TimePoint now = host_.now();
     if (timers_.expired(Timer::look_at_flush, now)) look_at_flush();
     if (timers_.expired(Timer::claim_again, now)) claim();
+    tell_waiting(waiting_.look(now));
     if (timers_.expired(Timer::take_disks, now)) take_over();
     if (timers_.expired(Timer::look_at_copy, now)) look_at_copy();
     if (link_ && link_->is_lost(now)) {
@@ -110,14 +117,14 @@ void Backup::primary_lost(const std::string& reason) {
     link_.reset();
     switch (state()) {
         case State::greeting:
-            log::warning("backup", "refused {}: {}", peer, reason);
+            no_primary(fmt::format("refused {}: {}", address_in(peer), reason));
             enter(State::listening);
             break;
         case State::receiving:
-            log::warning("backup",
-                         "lost the primary {} before this side was in step, so there is "
-                         "nothing to take over: {}",
-                         peer, reason);
+            no_primary(
+                fmt::format("lost the primary {} before this side was in step, so there is "
+                            "nothing to take over: {}",
+                            address_in(peer), reason));
             discard();
             break;
         case State::following:
@@ -131,6 +138,11 @@ void Backup::primary_lost(const std::string& reason) {
         default:
             FMVM_CHECK(state_.is(State::deciding));  // the answer is on its way
     }
+}
+
+// Health checks of a port, and primaries that try again and again, come many times a minute.
+void Backup::no_primary(const std::string& text) {
+    if (const auto told = no_primary_.is(text, host_.now())) log::warning("backup", "{}", *told);
 }
 
 // Messages of the primary. What does not fit, or is wrong, refuses it.
@@ -195,6 +207,7 @@ Result<void> Backup::handle_commit(const Frame& frame) {
         enter(State::following);
         log::notice("backup", "in step with {} generation={}", guest_->primary(),
                     guest_->generation());
+        no_primary_.over(host_.now());
     }
     if (guest_->is_durable()) FMVM_TRY(guest_->apply());
     link_->send(AckMessage{commit.epoch});
@@ -253,7 +266,12 @@ void Backup::look_at_flush() {
 
 void Backup::decide() {
     enter(State::deciding);
+    tell_waiting(waiting_.is("the arbiter does not answer", host_.now()));
     claim();
+}
+
+void Backup::tell_waiting(const std::optional<std::string>& why) const {
+    if (why) log::warning("backup", "not taking over yet: {}", *why);
 }
 
 // Not while a disk is known to have failed.
@@ -268,9 +286,11 @@ void Backup::claimed(Result<Claim> claim) {
     const Checked checked(*this);
     FMVM_CHECK(state_.is(State::deciding) && !timers_.is_set(Timer::claim_again));
     if (!claim.ok()) {
-        log::warning("backup", "not taking over yet: {}", claim.error().message());
+        tell_waiting(waiting_.is(claim.error().message(), host_.now()));
         set_timer(Timer::claim_again, claim_retry);
-    } else if (*claim == Claim::lost) {
+        return;
+    }
+    if (*claim == Claim::lost) {
         log::warning("backup", "the primary {} goes on alone; waiting for it to connect again",
                      guest_->primary());
         discard();

@@ -17,6 +17,7 @@
 
 #include "base/state_machine.h"
 #include "base/timers.h"
+#include "base/trouble.h"
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/backup/backup_host.h"
 #include "lockstep/backup/backup_state.h"
@@ -75,10 +76,12 @@ class Backup : public ChannelUser {
     void refuse(const std::string& reason);
     void tell_unfit(const std::string& why);
     void primary_lost(const std::string& reason);
+    void no_primary(const std::string& text);
 
     void look_at_flush();
     void decide();
     void claim();
+    void tell_waiting(const std::optional<std::string>& why) const;
     void won();
     void take_over();
     void fail(const Error& why);
@@ -88,6 +91,8 @@ class Backup : public ChannelUser {
     BackupHost& host_;
     StateMachine<State> state_;
     Timers<Timer, 4> timers_;
+    Trouble no_primary_;  // those who connect are none, or are lost before this side is in step
+    Trouble waiting_;     // deciding: the arbiter gives no answer
     std::optional<PrimaryLink> link_;
     std::optional<FollowedGuest> guest_;
 };

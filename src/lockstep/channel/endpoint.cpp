@@ -41,4 +41,8 @@ Result<Endpoint> Endpoint::parse(const std::string& text) {
     return endpoint;
 }
 
+std::string_view address_in(std::string_view endpoint) {
+    return endpoint.substr(0, endpoint.rfind(':'));
+}
+
 }  // namespace fmvm::lockstep

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -18,5 +19,8 @@ struct Endpoint {
     bool is_loopback() const;
     static Result<Endpoint> parse(const std::string& text);
 };
+
+// The address in such a text, without the port.
+std::string_view address_in(std::string_view endpoint);
 
 }  // namespace fmvm::lockstep

@@ -5,21 +5,19 @@
 
 namespace fmvm::lockstep {
 
-void BackupSearch::tell(const std::string& peer, const std::string& reason) {
-    if (is_news(reason)) {
-        log::notice("primary", "no backup at {}: {}", peer, reason);
-    } else {
-        log::info("primary", "no backup at {}: {}", peer, reason);
-    }
-    told_ = reason;
+void BackupSearch::found(TimePoint now) {
+    if (const auto lasted = without_.over(now))
+        log::info("primary", "a backup was found after {}", *lasted);
 }
 
-BackupSearch::Duration BackupSearch::begin() const {
-    if (delay_ > ReconnectDelay::shortest) {
-        log::notice("primary", "the backup is looked for again in {} s",
-                    std::chrono::duration_cast<std::chrono::seconds>(delay_).count());
+std::optional<std::string> BackupSearch::failed(const std::string& peer, const std::string& reason,
+                                                TimePoint now) {
+    auto told = without_.is(fmt::format("no backup at {}: {}", peer, reason), now);
+    if (told && delay_ > ReconnectDelay::shortest) {
+        *told += fmt::format("; it is tried again in {} s",
+                             std::chrono::duration_cast<std::chrono::seconds>(delay_).count());
     }
-    return delay_;
+    return told;
 }
 
 }  // namespace fmvm::lockstep

@@ -21,6 +21,8 @@ constexpr std::chrono::seconds greeting_max{5};
 constexpr std::chrono::seconds handing_over_max{2};
 // An arbiter that gave no answer is asked again after this time.
 constexpr std::chrono::milliseconds claim_retry{500};
+// One that takes longer is told of.
+constexpr std::chrono::milliseconds claim_patience{500};
 
 }  // namespace
 
@@ -32,6 +34,7 @@ Primary::Primary(const PrimaryOptions& options, CheckpointSource& source, Consol
       stats_(stats),
       host_(host),
       generation_(options.generation),
+      waiting_(claim_patience),
       policy_(options.policy) {}
 
 Primary::~Primary() = default;
@@ -39,6 +42,8 @@ Primary::~Primary() = default;
 void Primary::enter(State state) {
     state_.enter(state);
     timers_.clear();
+    if (const auto lasted = waiting_.over(host_.now()))
+        log::notice("primary", "the wait for the arbiter is over after {}", *lasted);
     check_state();
 }
 
@@ -94,6 +99,18 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
     link_->send(hello_of(options_, generation_));
 }
 
+void Primary::not_connected(const std::string& peer, const std::string& reason) {
+    if (!state_.is(State::alone)) return;
+    search_.not_connected();
+    no_backup(peer, reason);
+    host_.want_connection(search_.delay());
+}
+
+void Primary::no_backup(const std::string& peer, const std::string& reason) {
+    if (const auto told = search_.failed(peer, reason, host_.now()))
+        log::notice("primary", "{}", *told);
+}
+
 bool Primary::switch_over() {
     if (!is_protected()) return false;
     ending_.begin_switch_over();
@@ -140,7 +157,7 @@ void Primary::superseded() {
 }
 
 Primary::TimePoint Primary::deadline() const {
-    TimePoint due = timers_.earliest();
+    TimePoint due = std::min(timers_.earliest(), waiting_.due());
     if (!link_) return due;
     due = std::min(due, link_->detector.next_look(link_->channel->last_heard()));
     // With a full queue pump() waits for it to drain, whatever is due.
@@ -150,6 +167,7 @@ Primary::TimePoint Primary::deadline() const {
 void Primary::tick() {
     const TimePoint now = host_.now();
     if (timers_.expired(PrimaryTimer::claim_again, now)) host_.claim(generation_ + 1);
+    tell_waiting(waiting_.look(now));
     if (!link_) return;
     if (link_->detector.is_lost(now, link_->channel->last_heard())) {
         refuse_peer("nothing was heard of it for too long");
@@ -198,7 +216,6 @@ void Primary::host_failed(const std::string& reason) {
         finish(PrimaryEnd::failed, reason);
         return;
     }
-    if (search_.is_news(reason)) log::warning("primary", "cannot be protected: {}", reason);
     refuse_peer(reason);
 }
 
@@ -259,7 +276,7 @@ Result<void> Primary::handle_welcome(const Frame& frame) {
 Result<void> Primary::handle_ack(const Frame& frame) {
     const AckMessage ack = FMVM_TRY(AckMessage::decode(frame.body));
     FMVM_TRY(link_->protection.acknowledged(ack.epoch));
-    search_.found();
+    search_.found(host_.now());
     if (link_->protection.last_epoch_acknowledged()) end_with_last_epoch();
     return {};
 }
@@ -334,10 +351,10 @@ void Primary::peer_lost(std::string reason) {  // a copy: the channel may own it
     link_.reset();
     if (could_take_over) {
         log::warning("primary", "lost the backup {}: {}", peer, reason);
-        search_.found();
+        search_.found(now);
         decide(reason);
     } else {
-        search_.tell(peer, reason);
+        no_backup(peer, reason);
         go_alone();
     }
 }
@@ -353,14 +370,20 @@ void Primary::decide(const std::string& lost_reason) {
     // After its last cut the guest stands until it is known who has it. Otherwise it runs on, and
     // its output is held all the same.
     if (!ending_.last_cut_made()) source_.resume();
+    tell_waiting(waiting_.is("the arbiter does not answer", host_.now()));
     host_.claim(generation_ + 1);
+}
+
+void Primary::tell_waiting(const std::optional<std::string>& why) const {
+    if (why) log::warning("primary", "the guest's output waits: {}", *why);
 }
 
 void Primary::claimed(Result<Claim> claim) {
     FMVM_CHECK(state_.is(State::deciding) && !timers_.is_set(PrimaryTimer::claim_again));
     if (!claim.ok()) {
-        log::warning("primary", "the guest's output waits: {}", claim.error().message());
-        timers_.set(PrimaryTimer::claim_again, host_.now() + claim_retry);
+        const TimePoint now = host_.now();
+        tell_waiting(waiting_.is(claim.error().message(), now));
+        timers_.set(PrimaryTimer::claim_again, now + claim_retry);
         return;
     }
     if (*claim == Claim::lost) {
@@ -385,7 +408,7 @@ void Primary::go_alone() {
     ending_ = {};
     if (!state_.is(State::greeting)) source_.end();
     enter(State::alone);
-    host_.want_connection(search_.begin());
+    host_.want_connection(search_.delay());
 }
 
 }  // namespace fmvm::lockstep

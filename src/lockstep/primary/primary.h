@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "base/trouble.h"
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/channel/channel.h"
 #include "lockstep/checkpoint/checkpoint_source.h"
@@ -44,6 +45,8 @@ class Primary : public ChannelUser {
 
     // A connection to somebody who may be a backup.
     void connected(std::unique_ptr<Channel> channel);
+    // There is none to this address, for this reason: one sentence.
+    void not_connected(const std::string& peer, const std::string& reason);
     // Moves the guest to the backup on purpose. False: no backup is in step, or the guest's end is
     // under way.
     bool switch_over();
@@ -86,9 +89,11 @@ class Primary : public ChannelUser {
     Result<void> handle_switched(const Frame& frame);
     void end_with_last_epoch();
 
+    void no_backup(const std::string& peer, const std::string& reason);
     void refuse_peer(const std::string& reason);
     void peer_lost(std::string reason);
     void decide(const std::string& lost_reason);
+    void tell_waiting(const std::optional<std::string>& why) const;
     void go_alone();
     void finish(PrimaryEnd end, const std::string& why);
 
@@ -101,6 +106,7 @@ class Primary : public ChannelUser {
     Generation generation_;  // this side's own
     StateMachine<State> state_{State::alone, primary_transitions()};
     PrimaryTimers timers_;  // of the state
+    Trouble waiting_;       // deciding: the arbiter gives no answer
     Ending ending_;
     EpochPolicy policy_;
     std::optional<Link> link_;

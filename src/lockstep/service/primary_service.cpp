@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/log.h"
-
 namespace fmvm::lockstep {
 
 namespace {
@@ -159,15 +157,11 @@ void PrimaryService::connect() {
         Connector::connect(thread_.channel_threads(), *options_.backup, connect_limit_ms,
                            [this](Result<std::unique_ptr<Channel>> channel) {
                                if (channel.ok()) {
-                                   connect_failure_told_ = false;
                                    primary_->connected(std::move(channel).value());
-                                   return;
+                               } else {
+                                   primary_->not_connected(options_.backup->text(),
+                                                           channel.error().message());
                                }
-                               if (!std::exchange(connect_failure_told_, true)) {
-                                   log::notice("primary", "no backup at {} yet ({}); trying on",
-                                               options_.backup->text(), channel.error().message());
-                               }
-                               want_connection(ReconnectDelay::shortest);
                            });
 }
 

@@ -115,7 +115,6 @@ class PrimaryService : public PrimaryHost {
     std::optional<TimePoint> connect_at_;
     Stays stays_;        // set while a switchover is under way
     Comparer comparer_;  // set while a comparison is under way
-    bool connect_failure_told_ = false;
     TimePoint progress_shown_{};
     std::atomic<bool> output_told_{false};  // and the replication thread has not looked yet
     TaskScope tasks_;                       // last: gates and disks call by it

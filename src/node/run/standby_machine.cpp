@@ -8,8 +8,7 @@ namespace fmvm::node {
 
 namespace {
 
-constexpr std::chrono::seconds tell_first{1};
-constexpr std::chrono::seconds tell_again{30};
+constexpr std::chrono::seconds disk_patience{1};
 
 }  // namespace
 
@@ -23,7 +22,8 @@ StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disk
       lost_after_(lost_after),
       generation_(std::make_shared<std::atomic<lockstep::Generation>>(hello.generation)),
       accept_(std::move(accept)),
-      ram_(built_.machine->memory()) {
+      ram_(built_.machine->memory()),
+      waiting_(disk_patience) {
     built_.machine->on_end(tell_on(control, ending_));
     if (!built_.own_disks.empty()) make_own_disks(hello.generation);
 }
@@ -68,6 +68,8 @@ Result<void> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
     guard_output(
         built_, std::move(arbiter), [current = generation_] { return current->load(); },
         lost_after_);
+    if (const auto lasted = waiting_.over(std::chrono::steady_clock::now()))
+        log::notice("backup", "the disks are free after {}", *lasted);
     built_.gate->begin_at(shadow.tail().position);
     built_.gate->write(shadow.tail().bytes);
     built_.machine->start();
@@ -92,11 +94,9 @@ Result<bool> StandbyMachine::lock_disks() {
 }
 
 void StandbyMachine::tell_waiting(const std::string& disk, const std::string& why) {
-    const auto now = std::chrono::steady_clock::now();
-    if (!tell_at_) tell_at_ = now + tell_first;
-    if (now < *tell_at_) return;
-    log::warning("backup", "disk {}: {}", disk, why);
-    tell_at_ = now + tell_again;
+    const auto told =
+        waiting_.is(fmt::format("disk {}: {}", disk, why), std::chrono::steady_clock::now());
+    if (told) log::warning("backup", "{}", *told);
 }
 
 }  // namespace fmvm::node

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/trouble.h"
 #include "lockstep/disks/standby_disks.h"
 #include "lockstep/service/backup_service.h"
 #include "node/build/machine_builder.h"
@@ -69,8 +70,7 @@ class StandbyMachine : public lockstep::Standby {
     std::unique_ptr<lockstep::StandbyDisks> own_disks_;
     bool accepted_ = false;
     std::size_t disks_locked_ = 0;
-    std::optional<std::chrono::steady_clock::time_point>
-        tell_at_;  // set while a disk is waited for
+    Trouble waiting_;  // for a disk
 };
 
 }  // namespace fmvm::node

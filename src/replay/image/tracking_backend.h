@@ -9,6 +9,7 @@
 
 #include <memory>
 
+#include "base/trouble.h"
 #include "devices/block/forwarding_backend.h"
 #include "devices/block/operation_pool.h"
 #include "replay/image/dirty_block_map.h"
@@ -29,7 +30,7 @@ class TrackingBackend : public ForwardingBackend, private BlockOperationOwner {
     void tell_map(const BlockOperation& operation, BlockStatus status);
 
     DirtyBlockMap& map_;
-    bool told_ = false;  // that writes fail
+    Trouble failing_;
     OperationPool<Tracked> pool_;
 };
 

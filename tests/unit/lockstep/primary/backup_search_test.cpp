@@ -9,28 +9,42 @@ using namespace fmvm;
 using namespace fmvm::lockstep;
 using namespace std::chrono_literals;
 
-TEST_CASE("backup search: a reason is news until it is told, and after somebody was found",
+namespace {
+
+constexpr BackupSearch::TimePoint start{1000s};
+
+}  // namespace
+
+TEST_CASE("backup search: a connection that is refused is not hidden by one that timed out before",
           "[primary]") {
     log::set_level(log::Level::error);
     BackupSearch search;
-    CHECK(search.is_news("it refuses"));
-    search.tell("a peer", "it refuses");
-    CHECK_FALSE(search.is_news("it refuses"));
-    CHECK(search.is_news("it is silent"));
-    search.tell("a peer", "it is silent");
-    CHECK(search.is_news("it refuses"));
-    search.found();
-    CHECK(search.is_news("it is silent"));
+    CHECK(search.failed("a:1", "timed out", start) == "no backup at a:1: timed out");
+    CHECK_FALSE(search.failed("a:1", "timed out", start + 1s));
+    CHECK(search.failed("a:1", "it refuses: no", start + 2s) == "no backup at a:1: it refuses: no");
+    CHECK(search.failed("a:1", "timed out", start + 60s) ==
+          "no backup at a:1: timed out (first seen 60 s ago)");
+}
+
+TEST_CASE("backup search: every reason is news after a backup was found", "[primary]") {
+    log::set_level(log::Level::error);
+    BackupSearch search;
+    CHECK(search.failed("a:1", "timed out", start));
+    search.found(start + 1s);
+    CHECK(search.failed("a:1", "timed out", start + 2s));
 }
 
 TEST_CASE("backup search: only backups that turn out unfit are waited for longer", "[primary]") {
     log::set_level(log::Level::error);
     BackupSearch search;
-    CHECK(search.begin() == ReconnectDelay::shortest);
+    CHECK(search.delay() == ReconnectDelay::shortest);
     search.connection_over(1s, true);
     search.connection_over(1s, true);
-    CHECK(search.begin() == 2 * ReconnectDelay::shortest);
-    CHECK(search.begin() == 2 * ReconnectDelay::shortest);
+    CHECK(search.delay() == 2 * ReconnectDelay::shortest);
+    CHECK(search.failed("a:1", "its disk fails", start) ==
+          "no backup at a:1: its disk fails; it is tried again in 1 s");
+    search.not_connected();
+    CHECK(search.delay() == ReconnectDelay::shortest);
     search.connection_over(1s, false);
-    CHECK(search.begin() == ReconnectDelay::shortest);
+    CHECK(search.delay() == ReconnectDelay::shortest);
 }

@@ -136,7 +136,6 @@ TEST_CASE("primary: output leaves when its epoch is acknowledged, and not before
 
 TEST_CASE("primary: a claim without an answer is repeated until there is one", "[primary]") {
     Reached bench(State::deciding);
-    CHECK(bench.primary.deadline() == Bench::TimePoint::max());
     for (std::size_t tries = 1; tries <= 3; ++tries) {
         CHECK(bench.claims.size() == tries);
         bench.primary.claimed(Error("the mount hangs"));
@@ -180,7 +179,6 @@ TEST_CASE("primary: a switchover ends with the backup's word", "[primary]") {
         bench.receive(SwitchedMessage{1});
         CHECK(bench.refusal() == "it took over out of turn");
         CHECK(bench.primary.state() == State::deciding);
-        CHECK(bench.primary.deadline() == Bench::TimePoint::max());  // no limit goes on
     }
     SECTION("or with a claim, when the backup takes too long") {
         CHECK(bench.primary.deadline() <= bench.time + 2s);
@@ -412,4 +410,24 @@ TEST_CASE("primary: with a full queue nothing is sent and nothing is due but sig
     bench.wire->queued_bytes = 0;
     bench.primary.channel_drained();
     CHECK(bench.wire->sent.size() > sent);
+}
+
+TEST_CASE("primary: an arbiter that does not answer a claim is told of within a second, and rarely",
+          "[primary]") {
+    Reached bench(State::deciding);
+    CHECK(bench.primary.deadline() <= bench.time + 1s);
+    bench.pass(1s);
+    CHECK(bench.primary.deadline() == bench.time + 59s);
+    bench.primary.claimed(Claim::won);
+    CHECK(bench.primary.deadline() == Bench::TimePoint::max());
+}
+
+TEST_CASE("primary: where nobody can be connected to, it tries again", "[primary]") {
+    Reached bench(State::alone);
+    bench.primary.not_connected("a:1", "timed out");
+    CHECK(bench.connect_after == Bench::Duration(ReconnectDelay::shortest));
+    bench.connect_after.reset();
+    bench.primary.guest_ended("it powered off");
+    bench.primary.not_connected("a:1", "timed out");
+    CHECK_FALSE(bench.connect_after);
 }
