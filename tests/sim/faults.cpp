@@ -49,7 +49,7 @@ class Planner {
     }
 
     void add_fault() {
-        switch (rng_.below(10)) {
+        switch (rng_.below(12)) {
             case 0:
                 return kill_primary();
             case 1:
@@ -66,6 +66,10 @@ class Planner {
                 return isolate_from_arbiter();
             case 8:
                 return stall_console();
+            case 9:
+                return lie();
+            case 10:
+                return end_untruly();
             default:
                 return at_some_point([this] { world_.primary().ask_to_switch_over(); });
         }
@@ -107,6 +111,13 @@ class Planner {
             world_.timeline().after(length,
                                     [this, of] { world_.arbiter().set_reachable(of, true); });
         });
+    }
+    // Words of a peer that are not true, and out of turn.
+    void lie() {
+        at_some_point([this] { world_.primary().hears(lockstep::SwitchedMessage{2}); });
+    }
+    void end_untruly() {
+        at_some_point([this] { world_.backup().hears_untrue_end(); });
     }
     void stall_console() {
         at_some_point([this, of = side(), length = rng_.between(1ms, outage_max)] {

@@ -427,3 +427,29 @@ TEST_CASE("simulation: the guest ends, and the backup is told", "[scenario]") {
     CHECK(scenario.world.primary().end() == PrimaryEnd::guest_ended);
     CHECK_FALSE(scenario.world.backup().process().alive());
 }
+
+TEST_CASE("simulation: a peer that says it has switched, and has claimed nothing, is lost",
+          "[scenario]") {
+    Scenario scenario;
+    scenario.begin();
+    World& world = scenario.world;
+    world.when(1, Moment::before_receive, FrameType::switch_over, [&] {
+        world.primary().hears(lockstep::SwitchedMessage{2});
+        world.kill_backup(Death::silent, 50ms);
+    });
+    world.primary().ask_to_switch_over();
+    REQUIRE(world.run_until([&] { return world.arbiter().newest() == 2; }));
+    scenario.settle();
+    CHECK(scenario.primary_runs());
+    CHECK(world.is_protected());
+}
+
+TEST_CASE("simulation: a backup whose peer says that the guest has ended goes on waiting",
+          "[scenario]") {
+    Scenario scenario;
+    World& world = scenario.world;
+    world.when(1, Moment::after_receive, FrameType::hello,
+               [&] { world.backup().hears_untrue_end(); });
+    scenario.begin();
+    CHECK(world.is_protected());
+}

@@ -5,6 +5,7 @@ namespace fmvm::sim {
 
 using lockstep::Backup;
 using lockstep::Claim;
+using lockstep::FrameType;
 using lockstep::Generation;
 
 namespace {
@@ -38,6 +39,14 @@ Result<lockstep::BackupHost::Prepared> SimBackup::prepare(const lockstep::HelloM
     generation_ = hello.generation;
     ram_ = std::make_unique<ToyRam>();
     return Prepared{ram_.get(), nullptr};
+}
+
+void SimBackup::hears_untrue_end() {
+    process_.post([this] {
+        if (state() != Backup::State::greeting && state() != Backup::State::receiving) return;
+        const lockstep::Body body = lockstep::EndedMessage{"the guest powered off"}.encode();
+        backup_.frame_received({FrameType::ended, Buffer(body.begin(), body.end()), 0});
+    });
 }
 
 void SimBackup::claim(Generation generation) {

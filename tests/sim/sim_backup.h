@@ -24,6 +24,8 @@ class SimBackup : public lockstep::BackupHost {
     ToyRam* ram() { return ram_.get(); }  // of the guest that it follows
     lockstep::Backup& machine() { return backup_; }
     lockstep::Backup::State state() const { return backup_.state(); }
+    // The peer says that the guest has ended, in a state in which that is not believed.
+    void hears_untrue_end();
     bool runs() const { return process_.alive() && guest_ && !exits_; }
     const ToyGuest* guest() const { return guest_ ? &*guest_ : nullptr; }
     // It holds a committed epoch of this generation's guest, and nothing keeps it from taking over
@@ -38,6 +40,7 @@ class SimBackup : public lockstep::BackupHost {
     TimePoint now() override { return process_.now(); }
     Result<Prepared> prepare(const lockstep::HelloMessage& hello) override;
     Result<void> check(std::span<const std::uint8_t> state) override;
+    Result<void> accept() override { return {}; }
     void discard() override { ram_.reset(); }
     void claim(lockstep::Generation generation) override;
     Result<bool> take_disks(lockstep::Generation generation) override;

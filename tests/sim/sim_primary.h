@@ -28,6 +28,14 @@ class SimPrimary : public lockstep::PrimaryHost {
     bool guest_stands() const { return source_.guest_stands(); }
     bool runs() const { return process_.alive() && !end_; }
     void ask_to_switch_over();
+    // The peer says this, if there is one, whether it is its turn or not.
+    template <typename Message>
+    void hears(const Message& message) {
+        process_.post([this, body = message.encode()] {
+            if (lockstep::has_link(primary_.state()))
+                primary_.frame_received({Message::type, Buffer(body.begin(), body.end()), 0});
+        });
+    }
     // Compares memory. How it ended, once it has.
     void ask_to_verify();
     const std::optional<lockstep::VerifyOutcome>& comparison() const { return comparison_; }

@@ -147,6 +147,10 @@ class BackupBench : public lockstep::BackupHost {
         return Prepared{ram_.get(), &disks};
     }
     Result<void> check(std::span<const std::uint8_t>) override { return {}; }
+    Result<void> accept() override {
+        events.push_back("accept");
+        return cannot_accept ? Result<void>(Error("no room to remember it")) : Result<void>{};
+    }
     void discard() override {
         REQUIRE(ram_);
         ram_.reset();
@@ -176,6 +180,7 @@ class BackupBench : public lockstep::BackupHost {
     unsigned discarded = 0;
     bool disks_free = true;
     bool cannot_run = false;
+    bool cannot_accept = false;
     bool ended = false;
     std::string failure;
     lockstep::Backup backup{*this};

@@ -27,8 +27,8 @@ bool is_on_terminal(const node::PrimaryCommandOptions& options) {
 
 Result<void> prepare(node::ProtectedRun& run, node::PrimaryStart& start,
                      const node::PrimaryCommandOptions& options) {
-    FMVM_TRY(run.prepare({start.vm, start.generation, options.block}, options.backup,
-                         options.replication));
+    FMVM_TRY(run.prepare({start.vm, start.generation, options.block, !options.arbiter.none},
+                         options.backup, options.replication));
     node::guard_output(
         start.built, start.arbiter, [generation = start.generation] { return generation->load(); },
         options.replication.lost_after);

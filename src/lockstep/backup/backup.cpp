@@ -204,6 +204,7 @@ Result<void> Backup::handle_commit(const Frame& frame) {
     FMVM_TRY(guest_->commit(commit));
     crash_point("backup-committed");
     if (first) {
+        FMVM_TRY(host_.accept());
         enter(State::following);
         log::notice("backup", "in step with {} generation={}", guest_->primary(),
                     guest_->generation());

@@ -32,6 +32,9 @@ class BackupHost {
     // Whether a guest in this state could go on here. Asked before each epoch is acknowledged, so
     // it takes microseconds.
     virtual Result<void> check(std::span<const std::uint8_t> state) = 0;
+    // The first epoch is committed: remembers durably whose backup this side is. Nothing of that
+    // guest is acknowledged before.
+    virtual Result<void> accept() = 0;
     // The machine is not needed: its primary is gone before the first commit, or goes on alone. Its
     // disks are at rest.
     virtual void discard() = 0;

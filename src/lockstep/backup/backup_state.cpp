@@ -9,11 +9,10 @@ using enum BackupState;
 
 constexpr Transition<BackupState> transitions[] = {
     {listening, greeting},       {greeting, listening},      {greeting, receiving},
-    {receiving, following},      {receiving, discarding},    {receiving, finished},
-    {following, awaiting_flush}, {following, deciding},      {following, discarding},
-    {following, finished},       {awaiting_flush, deciding}, {deciding, awaiting_disks},
-    {deciding, discarding},      {awaiting_disks, running},  {awaiting_disks, finished},
-    {discarding, listening},
+    {receiving, following},      {receiving, discarding},    {following, awaiting_flush},
+    {following, deciding},       {following, discarding},    {following, finished},
+    {awaiting_flush, deciding},  {deciding, awaiting_disks}, {deciding, discarding},
+    {awaiting_disks, running},   {awaiting_disks, finished}, {discarding, listening},
 };
 
 constexpr StateSet<BackupState> copying{receiving, following};
@@ -28,7 +27,7 @@ constexpr FittingMessage<BackupState> messages[] = {
     {FrameType::heartbeat, {receiving, following, awaiting_flush, deciding}},
     {FrameType::digests, copying},
     {FrameType::switch_over, {following}},
-    {FrameType::ended, copying},
+    {FrameType::ended, {following}},
     {FrameType::block_log, copying},
     {FrameType::disk_begin, {receiving}},
     {FrameType::disk_digests, {receiving}},

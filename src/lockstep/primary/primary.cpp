@@ -75,14 +75,17 @@ bool Primary::is_protected() const {
     return state_.is(State::following) && link_->epochs.commit_sent() && !ending_.begun();
 }
 
+// A connection that has done what it was for.
+void Primary::drop_peer(const std::string& why) {
+    link_->verifier.end(
+        {VerifyOutcome::Kind::unfinished, fmt::format("it ended meanwhile: {}", why)});
+    link_->channel->close();
+    link_.reset();
+}
+
 void Primary::finish(PrimaryEnd end, const std::string& why) {
     if (state_.is(State::finished)) return;
-    if (link_) {
-        link_->verifier.end(
-            {VerifyOutcome::Kind::unfinished, fmt::format("it ended meanwhile: {}", why)});
-        link_->channel->close();
-        link_.reset();
-    }
+    if (link_) drop_peer(why);
     enter(State::finished);
     host_.finished(end, why);
 }
@@ -136,7 +139,7 @@ void Primary::guest_ended(const std::string& reason) {
         case State::greeting:
         case State::copying:
             gate_.open();  // nobody could take over: what waits is as good as committed
-            if (link_) link_->send(EndedMessage{reason});
+            if (link_) link_->send(RefuseMessage{fmt::format("the guest has ended: {}", reason)});
             finish(PrimaryEnd::guest_ended, reason);
             return;
         case State::following:
@@ -297,13 +300,21 @@ void Primary::end_with_last_epoch() {
     timers_.set(PrimaryTimer::take_over_limit, host_.now() + handing_over_max);
 }
 
+// Whoever claims to have taken over has claimed the next generation. That is not believed but asked:
+// this side claims it, too, and loses.
 Result<void> Primary::handle_switched(const Frame& frame) {
     const SwitchedMessage switched = FMVM_TRY(SwitchedMessage::decode(frame.body));
     if (switched.generation <= generation_) return Error("it took over out of turn");
     const std::chrono::duration<double, std::milli> stood =
         host_.now() - link_->epochs.last_cut_began();
-    finish(PrimaryEnd::handed_over,
-           fmt::format("the guest runs on {}; it stood for {:.1f} ms", link_->peer, stood.count()));
+    handed_over_ =
+        fmt::format("the guest runs on {}; it stood for {:.1f} ms", link_->peer, stood.count());
+    if (!options_.has_arbiter) {
+        finish(PrimaryEnd::handed_over, handed_over_);
+        return {};
+    }
+    drop_peer(handed_over_);
+    decide();
     return {};
 }
 
@@ -352,7 +363,12 @@ void Primary::peer_lost(std::string reason) {  // a copy: the channel may own it
     if (could_take_over) {
         log::warning("primary", "lost the backup {}: {}", peer, reason);
         search_.found(now);
-        decide(reason);
+        const bool ends = ending_.kind() == Ending::Kind::guest_end;
+        if (options_.on_backup_lost == OnBackupLost::stop && !ends) {
+            finish(PrimaryEnd::backup_lost, reason);
+        } else {
+            decide();
+        }
     } else {
         no_backup(peer, reason);
         go_alone();
@@ -360,12 +376,7 @@ void Primary::peer_lost(std::string reason) {  // a copy: the channel may own it
 }
 
 // The backup may run the guest from a committed epoch on.
-void Primary::decide(const std::string& lost_reason) {
-    if (options_.on_backup_lost == OnBackupLost::stop &&
-        ending_.kind() != Ending::Kind::guest_end) {
-        finish(PrimaryEnd::backup_lost, lost_reason);
-        return;
-    }
+void Primary::decide() {
     enter(State::deciding);
     // After its last cut the guest stands until it is known who has it. Otherwise it runs on, and
     // its output is held all the same.
@@ -388,8 +399,12 @@ void Primary::claimed(Result<Claim> claim) {
     }
     if (*claim == Claim::lost) {
         finish(ending_.hands_over() ? PrimaryEnd::handed_over : PrimaryEnd::superseded,
-               "the backup has taken over");
+               handed_over_.empty() ? "the backup has taken over" : handed_over_);
         return;
+    }
+    if (!handed_over_.empty()) {
+        log::warning("primary", "the peer said that it had taken over, and had claimed nothing");
+        handed_over_.clear();
     }
     host_.generation_changed(++generation_);
     go_alone();

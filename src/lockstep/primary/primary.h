@@ -92,9 +92,10 @@ class Primary : public ChannelUser {
     void no_backup(const std::string& peer, const std::string& reason);
     void refuse_peer(const std::string& reason);
     void peer_lost(std::string reason);
-    void decide(const std::string& lost_reason);
+    void decide();
     void tell_waiting(const std::optional<std::string>& why) const;
     void go_alone();
+    void drop_peer(const std::string& why);
     void finish(PrimaryEnd end, const std::string& why);
 
     const PrimaryOptions options_;
@@ -110,6 +111,7 @@ class Primary : public ChannelUser {
     Ending ending_;
     EpochPolicy policy_;
     std::optional<Link> link_;
+    std::string handed_over_;  // deciding: to whom, as that peer says
     BackupSearch search_;
 };
 

@@ -22,6 +22,8 @@ struct PrimaryOptions {
     std::chrono::milliseconds heartbeat{20};
     std::chrono::milliseconds lost_after{200};
     EpochPolicyOptions policy;
+    // An arbiter knows who took over; without one (--arbiter none) a backup's word has to do.
+    bool has_arbiter = true;
     OnBackupLost on_backup_lost = OnBackupLost::continue_alone;
 };
 

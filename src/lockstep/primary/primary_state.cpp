@@ -23,8 +23,8 @@ constexpr Transition<PrimaryState> transitions[] = {
     {following, deciding},      // the peer is lost
     {following, alone},         // the peer is lost, and no commit was sent to it yet
     {following, finished},      // the last epoch is acknowledged; superseded; stop; a cut failed
-    {handing_over, deciding},   // the peer is lost, or does not take over in time
-    {handing_over, finished},   // switched; stop
+    {handing_over, deciding},   // switched; the peer is lost, or does not take over in time
+    {handing_over, finished},   // switched, and there is no arbiter; stop
     {deciding, alone},          // the claim is won
     {deciding, finished},       // the claim is lost; or it is won, but the guest has ended
 };

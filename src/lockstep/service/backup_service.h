@@ -25,6 +25,8 @@ class Standby {
     virtual ShadowDisks* disks() = 0;
     // Whether run() could restore a guest in this state. Asked before each epoch is acknowledged.
     virtual Result<void> check(std::span<const std::uint8_t> state) = 0;
+    // Remembers durably whose backup this side is.
+    virtual Result<void> accept() = 0;
     // Takes the disks that the guest needs, for this generation. False: not yet, call again soon;
     // does not wait.
     virtual Result<bool> take_disks(Generation generation) = 0;
@@ -71,6 +73,7 @@ class BackupService : public BackupHost {
     Result<void> check(std::span<const std::uint8_t> state) override {
         return standby_->check(state);
     }
+    Result<void> accept() override { return standby_->accept(); }
     void discard() override;
     void claim(Generation generation) override;
     Result<bool> take_disks(Generation generation) override {

@@ -33,6 +33,7 @@ lockstep::PrimaryServiceOptions service_options(const ProtectedRun::Guest& guest
     service.primary.generation = *guest.generation;
     service.primary.shape = machine.shape();
     service.primary.block = guest.block;
+    service.primary.has_arbiter = guest.has_arbiter;
     service.primary.durable = options.durable;
     service.primary.heartbeat = options.heartbeat;
     service.primary.lost_after = options.lost_after;

@@ -53,6 +53,7 @@ class ProtectedRun {
         lockstep::VmId vm{};
         SharedGeneration generation;  // under which it runs here; follows what becomes of it
         lockstep::BlockMode block = lockstep::BlockMode::none;
+        bool has_arbiter = true;  // false: --arbiter none
     };
     // The process around a run. Loop and stop request outlive it.
     struct Surroundings {

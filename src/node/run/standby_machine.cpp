@@ -44,9 +44,6 @@ Result<void> StandbyMachine::check(std::span<const std::uint8_t> state) {
     if (!fits.ok()) {
         return make_error("the guest cannot run on the backup's host: {}", fits.error().message());
     }
-    if (accepted_) return {};
-    FMVM_TRY(accept_());
-    accepted_ = true;
     return {};
 }
 

@@ -33,7 +33,7 @@ class MachineRam : public lockstep::ShadowRam {
 
 class StandbyMachine : public lockstep::Standby {
   public:
-    // Remembers durably that this side is that guest's backup. Called before the first commit.
+    // Remembers durably that this side is that guest's backup.
     using Accept = std::function<Result<void>()>;
     // hello: of the primary whose guest the machine waits for. lost_after: the silence after which
     // the next backup will take this side for lost. control: where the guest's end is told.
@@ -44,6 +44,7 @@ class StandbyMachine : public lockstep::Standby {
     lockstep::ShadowRam& ram() override { return ram_; }
     lockstep::ShadowDisks* disks() override { return own_disks_.get(); }
     Result<void> check(std::span<const std::uint8_t> state) override;
+    Result<void> accept() override { return accept_(); }
     Result<bool> take_disks(lockstep::Generation generation) override;
     Result<void> run(const lockstep::Shadow& shadow, lockstep::Generation generation,
                      std::shared_ptr<lockstep::Arbiter> arbiter) override;
@@ -68,7 +69,6 @@ class StandbyMachine : public lockstep::Standby {
     const GuestEnding ending_ = std::make_shared<Occurrence<GuestEnd>>();
     MachineRam ram_;
     std::unique_ptr<lockstep::StandbyDisks> own_disks_;
-    bool accepted_ = false;
     std::size_t disks_locked_ = 0;
     Trouble waiting_;  // for a disk
 };

@@ -219,15 +219,54 @@ TEST_CASE("backup: nothing is committed before the disks are equal") {
     CHECK(bench.backup.state() == State::listening);
 }
 
-TEST_CASE("backup: a guest's end gives the disks back, if this side followed it") {
+TEST_CASE("backup: the end of the guest that it follows gives the disks back") {
     BackupBench bench;
-    const bool followed = GENERATE(true, false);
-    bench.bring_to(followed ? State::following : State::receiving);
+    bench.bring_to(State::following);
     bench.say(EndedMessage{"powered off"});
     CHECK(bench.ended);
-    CHECK(bench.disks.released == followed);
+    CHECK(bench.disks.released);
     CHECK(bench.backup.state() == State::finished);
     CHECK(bench.connect()->refusal != "");
+}
+
+TEST_CASE("backup: the end of a guest that it does not follow ends nothing here") {
+    BackupBench bench;
+    bench.bring_to(GENERATE(State::greeting, State::receiving));
+    bench.say(EndedMessage{"powered off"});
+    CHECK_FALSE(bench.ended);
+    CHECK_FALSE(bench.disks.released);
+    CHECK(bench.backup.state() == State::listening);
+    bench.bring_to(State::following);
+}
+
+TEST_CASE("backup: whose backup it is, it remembers once the first epoch has proved to be whole") {
+    BackupBench bench;
+    bench.bring_to(State::receiving);
+    SECTION("and before that epoch is acknowledged") {
+        bench.commit(1);
+        bench.commit(2);
+        CHECK(std::ranges::count(bench.events, "accept") == 1);
+        const auto accepted = std::ranges::find(bench.events, "accept");
+        const auto acknowledged = std::ranges::find(bench.events, name_of(FrameType::ack));
+        CHECK(accepted < acknowledged);
+    }
+    SECTION("not for a commit that it refuses") {
+        const StateMessage state{1, StateEncoding::whole, {1, 2, 3}};
+        bench.say(state);
+        CommitMessage commit;
+        commit.epoch = 2;
+        bench.say(commit);
+        CHECK(bench.primary->refusal != "");
+        CHECK(std::ranges::count(bench.events, "accept") == 0);
+        CHECK(bench.backup.state() == State::listening);
+    }
+    SECTION("and if it cannot, it follows nobody") {
+        bench.cannot_accept = true;
+        bench.commit(1);
+        CHECK(bench.primary->refusal == "no room to remember it");
+        CHECK_FALSE(got(*bench.primary, FrameType::ack));
+        CHECK(bench.backup.state() == State::listening);
+    }
 }
 
 TEST_CASE("backup: a stranger has a second to say who it is, however lively") {

@@ -168,14 +168,65 @@ TEST_CASE("primary: a connection begins with nothing of the one before", "[prima
     CHECK(bench.primary.state() == State::following);
 }
 
-TEST_CASE("primary: a switchover ends with the backup's word", "[primary]") {
+TEST_CASE("primary: a backup that says it has taken over is believed when the arbiter says so",
+          "[primary]") {
+    Reached bench(State::handing_over);
+    bench.receive(SwitchedMessage{2});
+    CHECK(bench.primary.state() == State::deciding);
+    CHECK(bench.claims == std::vector<Generation>{2});
+    CHECK_FALSE(bench.end);
+    CHECK(bench.source.stands);
+    SECTION("it has claimed the generation") {
+        bench.primary.claimed(Claim::lost);
+        CHECK(bench.end == PrimaryEnd::handed_over);
+        CHECK(bench.why == "the guest runs on the peer; it stood for 0.0 ms");
+    }
+    SECTION("nobody has, and the guest goes on here") {
+        bench.emit("held");
+        bench.primary.claimed(Claim::won);
+        CHECK(bench.primary.state() == State::alone);
+        CHECK_FALSE(bench.source.stands);
+        CHECK_FALSE(bench.end);
+        CHECK(bench.sink.shown == "held");
+        // Nothing of that is left for the next one.
+        bench.connect();
+        bench.receive(WelcomeMessage{});
+        bench.acknowledge(1);
+        bench.primary.channel_lost("it is gone");
+        bench.primary.claimed(Claim::lost);
+        CHECK(bench.end == PrimaryEnd::superseded);
+    }
+    SECTION("the arbiter does not answer, and the guest is nobody's until it does") {
+        bench.primary.claimed(Error("the mount hangs"));
+        CHECK(bench.primary.state() == State::deciding);
+        CHECK(bench.source.stands);
+    }
+}
+
+TEST_CASE("primary: without an arbiter a backup that has taken over is believed", "[primary]") {
+    PrimaryOptions options = Bench::default_options();
+    options.has_arbiter = false;
+    Reached bench(State::handing_over, options);
+    bench.receive(SwitchedMessage{2});
+    CHECK(bench.end == PrimaryEnd::handed_over);
+    CHECK(bench.claims.empty());
+}
+
+TEST_CASE("primary: a comparison under way ends when the backup says that it has taken over",
+          "[primary]") {
+    Reached bench(State::following);
+    REQUIRE(bench.primary.verify({.memory = true, .disks = false}).ok());
+    bench.primary.switch_over();
+    bench.acknowledge(2);
+    REQUIRE(bench.primary.state() == State::handing_over);
+    bench.receive(SwitchedMessage{2});
+    CHECK(bench.verified_as->kind == Kind::unfinished);
+}
+
+TEST_CASE("primary: a switchover ends with the backup's word, or with a claim", "[primary]") {
     Reached bench(State::handing_over);
     CHECK(bench.source.stands);
-    SECTION("for a newer generation") {
-        bench.receive(SwitchedMessage{2});
-        CHECK(bench.end == PrimaryEnd::handed_over);
-    }
-    SECTION("not for its old one") {
+    SECTION("not for its old generation") {
         bench.receive(SwitchedMessage{1});
         CHECK(bench.refusal() == "it took over out of turn");
         CHECK(bench.primary.state() == State::deciding);
@@ -236,7 +287,9 @@ TEST_CASE("primary: a guest that ends has ended at once where nobody could take 
     bench.primary.guest_ended("it powered off");
     CHECK(bench.end == PrimaryEnd::guest_ended);
     CHECK(bench.why == "it powered off");
-    if (bench.wire) CHECK(bench.wire->count(FrameType::ended) == 1);
+    // Whoever does not follow the guest is not told that it may end itself.
+    if (bench.wire) CHECK(bench.wire->count(FrameType::ended) == 0);
+    if (bench.wire) CHECK(bench.refusal() == "the guest has ended: it powered off");
 }
 
 TEST_CASE("primary: a guest's end is told when its last epoch is acknowledged", "[primary]") {
