@@ -61,7 +61,8 @@ std::optional<std::string> Trouble::look(TimePoint now) {
         repeat_at_ = next_repeat(first_since_, now);
         tellings_ = 0;
         reasons_told_.clear();
-        return tell(fmt::format("{} (first seen {} ago)", reason_, rough_words(now - first_since_)));
+        return tell(
+            fmt::format("{} (first seen {} ago)", reason_, rough_words(now - first_since_)));
     }
     if (!may_tell()) return std::nullopt;
     return tell(reason_);
@@ -73,7 +74,8 @@ Trouble::TimePoint Trouble::due() const {
 }
 
 std::optional<std::string> Trouble::over(TimePoint now) {
-    if (!std::exchange(lasts_, false)) return std::nullopt;
+    const bool too_short = now < since_ + patience_;  // nobody would have been told of it
+    if (!std::exchange(lasts_, false) || too_short) return std::nullopt;
     ended_ = now;
     if (!told_) return std::nullopt;
     return rough_words(now - since_);

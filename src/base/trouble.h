@@ -8,9 +8,9 @@
 //     for another reason  told at once, each reason once between two of those moments
 //     it is over          told, with how long it lasted, if its beginning was
 //
-// What comes and goes is one trouble: when it is back within `quiet`, those moments stay where they
-// are. Between two of them no more than `tellings_max` beginnings and reasons are told. What is
-// told is always the newest reason.
+// What comes and goes is one trouble: when it was told and is back within `quiet`, those moments
+// stay where they are. Between two of them no more than `tellings_max` beginnings and reasons are
+// told. What is told is always the newest reason.
 //
 // Pure: time comes in as arguments. Threads: none; a trouble belongs to whoever drives it.
 #pragma once
@@ -48,10 +48,10 @@ class Trouble {
     bool may_tell() const;
     std::optional<std::string> tell(std::string text);
 
-    const Duration patience_;
+    Duration patience_;
     bool lasts_ = false;
-    bool told_ = false;    // people know that it lasts
-    TimePoint since_{};    // when it began, if it lasts
+    bool told_ = false;  // people know that it lasts
+    TimePoint since_{};  // when it began, if it lasts
     TimePoint ended_ = TimePoint::min();
     std::string reason_;
     // Shared by all that is one trouble:

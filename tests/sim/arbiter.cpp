@@ -24,6 +24,7 @@ void SimArbiter::claim(Process& process, Generation generation,
 
 Result<Claim> SimArbiter::decide(const Process& process, Generation generation) {
     if (!reachable(process.side())) return Error("the arbiter cannot be reached");
+    if (!writable_) return Error("the arbiter cannot be written");
     const bool errs = errors_ != 0 && timeline_.rng().one_in(errors_);
     if (errs && timeline_.rng().one_in(2)) return Error("the arbiter fails before");
     if (generation > newest() + 1) timeline_.broken("a claim of {} skips one", generation);

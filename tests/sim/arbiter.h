@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The arbiter of the simulation, as arbiter.h describes one: slow, sometimes wrong about having
-// failed, sometimes out of one side's reach.
+// failed, sometimes read-only, sometimes out of one side's reach.
 #pragma once
 
 #include <array>
@@ -33,6 +33,8 @@ class SimArbiter {
         reachable_[static_cast<std::size_t>(side)] = reachable;
     }
     bool reachable(int side) const { return reachable_[static_cast<std::size_t>(side)]; }
+    // It answers who has claimed what, and takes no claim: its medium is read-only, or full.
+    void set_writable(bool writable) { writable_ = writable; }
     void set_delay(Duration least, Duration most) { least_ = least, most_ = most; }
     // One claim in `n` is answered with an error, before or after it was carried out; 0: none.
     void set_errors(unsigned n) { errors_ = n; }
@@ -46,6 +48,7 @@ class SimArbiter {
     Duration least_ = 200us;
     Duration most_ = 2ms;
     unsigned errors_ = 0;
+    bool writable_ = true;
     bool ended_ = false;
     std::function<void()> on_won_;
 };

@@ -49,7 +49,7 @@ class Planner {
     }
 
     void add_fault() {
-        switch (rng_.below(12)) {
+        switch (rng_.below(14)) {
             case 0:
                 return kill_primary();
             case 1:
@@ -68,6 +68,10 @@ class Planner {
                 return stall_console();
             case 9:
                 return lie();
+            case 11:
+                return take_no_claims();
+            case 12:
+                return be_slow();
             case 10:
                 return end_untruly();
             default:
@@ -110,6 +114,19 @@ class Planner {
             world_.arbiter().set_reachable(of, false);
             world_.timeline().after(length,
                                     [this, of] { world_.arbiter().set_reachable(of, true); });
+        });
+    }
+    void take_no_claims() {
+        at_some_point([this, length = rng_.between(1ms, outage_max)] {
+            world_.timeline().note("the arbiter cannot be written");
+            world_.arbiter().set_writable(false);
+            world_.timeline().after(length, [this] { world_.arbiter().set_writable(true); });
+        });
+    }
+    void be_slow() {
+        at_some_point([this] {
+            world_.timeline().note("the arbiter is slow from now on");
+            world_.arbiter().set_delay(100ms, outage_max);
         });
     }
     // Words of a peer that are not true, and out of turn.

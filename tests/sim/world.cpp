@@ -206,6 +206,7 @@ void World::settle() {
         network_.thaw(side);
     }
     arbiter_.set_errors(0);
+    arbiter_.set_writable(true);
     arbiter_.set_delay(200us, 2ms);
     primary_->process().wake();
     for (const auto& backup : backups_)

@@ -13,6 +13,11 @@ class FakeArbiter : public lockstep::Arbiter {
   public:
     Result<lockstep::Generation> newest() override { return lockstep::Generation{1}; }
     Result<lockstep::Claim> claim(lockstep::Generation) override { return lockstep::Claim::won; }
+    Result<void> could_claim() override {
+        const std::lock_guard lock(mutex_);
+        if (read_only_) return Error("the mount is read-only");
+        return {};
+    }
     Result<void> mark_ended(lockstep::Generation) override { return {}; }
     Result<bool> has_ended(lockstep::Generation) override { return false; }
     Result<bool> is_newest(lockstep::Generation) override {
@@ -30,6 +35,9 @@ class FakeArbiter : public lockstep::Arbiter {
     }
     void fail(bool fails) {
         set([&] { fails_ = fails; });
+    }
+    void make_read_only(bool read_only) {
+        set([&] { read_only_ = read_only; });
     }
     void supersede() {
         set([&] { newest_ = false; });
@@ -52,6 +60,7 @@ class FakeArbiter : public lockstep::Arbiter {
     bool hangs_ = false;
     bool fails_ = false;
     bool newest_ = true;
+    bool read_only_ = false;
     unsigned asked_ = 0;
 };
 

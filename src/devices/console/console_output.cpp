@@ -71,7 +71,8 @@ struct ConsoleOutput::Shared {
     std::vector<std::uint8_t> outgoing;
     std::size_t outgoing_done = 0;
     bool reported = false;
-    bool broken = false;  // the reader has gone away, at least once
+    bool broken = false;    // the reader has gone away, at least once
+    bool withheld = false;  // the last piece had no permit
 
     TaskScope tasks;  // last: its tasks use the rest
 };
@@ -83,6 +84,13 @@ ConsoleOutput::ConsoleOutput(EventLoop& loop, UniqueFd fd)
 ConsoleOutput::~ConsoleOutput() {
     const bool all = drain(last_wait_);
     if (all || shared_->broken) return;
+    if (shared_->withheld) {
+        log::warning("console",
+                     "the last {} bytes of output were withheld to the end, as nobody could say "
+                     "that no other side shows them; they are lost",
+                     pending_bytes_.load());
+        return;
+    }
     log::warning("console",
                  "the reader of the console did not take the last {} bytes; they are lost",
                  pending_bytes_.load());
@@ -161,7 +169,9 @@ bool ConsoleOutput::Shared::collect() {
 Readiness ConsoleOutput::Shared::permitted(Readiness readiness,
                                            std::chrono::milliseconds patience) {
     if (readiness != Readiness::ready || !permit) return readiness;
-    switch (permit(patience)) {
+    const Permit answer = permit(patience);
+    withheld = answer == Permit::withheld;
+    switch (answer) {
         case Permit::granted:
             return readiness;
         case Permit::withheld:

@@ -30,6 +30,9 @@ class Arbiter {
     // Claims `generation`. An error means: not known; the caller must not run alone, and may ask
     // again (a claim that was won before, by the same side, is won again).
     virtual Result<Claim> claim(Generation generation) = 0;
+    // Whether a claim could be made now: what it takes is tried out, and then taken away. An error
+    // says what is in the way.
+    virtual Result<void> could_claim() = 0;
     // False when somebody else has won a newer generation than `own`. A newer one of our own, of
     // which we may not have heard yet, is no reason to be silent. Cheap: asked before every output.
     virtual Result<bool> is_newest(Generation own) = 0;

@@ -11,6 +11,7 @@
 
 #include "base/durable_file.h"
 #include "base/file_io.h"
+#include "base/random.h"
 #include "base/unique_fd.h"
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/arbiter/arbiter_record.h"
@@ -67,6 +68,7 @@ class FileArbiter : public Arbiter {
 
     Result<Generation> newest() override;
     Result<Claim> claim(Generation generation) override;
+    Result<void> could_claim() override;
     Result<bool> is_newest(Generation own) override;
     Result<void> mark_ended(Generation own) override;
     Result<bool> has_ended(Generation generation) override;
@@ -84,6 +86,7 @@ class FileArbiter : public Arbiter {
     Result<Generation> find_newest() const;
     Result<ArbiterRecord> read_any(ArbiterRecord::Kind kind, Generation generation) const;
     Result<ArbiterRecord> read(ArbiterRecord::Kind kind, Generation generation) const;
+    Result<bool> place(const std::string& path, const ArbiterRecord& record) const;
     Result<bool> place(ArbiterRecord::Kind kind, Generation generation) const;
 
     std::string path_;
@@ -130,9 +133,12 @@ Result<ArbiterRecord> FileArbiter::read(ArbiterRecord::Kind kind, Generation gen
 
 // Makes the file, whole and durable; false when there already is one, which stays.
 Result<bool> FileArbiter::place(ArbiterRecord::Kind kind, Generation generation) const {
-    const ArbiterRecord record{kind, vm_, generation, side_, std::time(nullptr)};
-    const std::string path =
-        kind == ArbiterRecord::Kind::claim ? claim_path(generation) : ended_path(generation);
+    return place(
+        kind == ArbiterRecord::Kind::claim ? claim_path(generation) : ended_path(generation),
+        {kind, vm_, generation, side_, std::time(nullptr)});
+}
+
+Result<bool> FileArbiter::place(const std::string& path, const ArbiterRecord& record) const {
     DurableFile file =
         FMVM_TRY(DurableFile::create(path, DurableFile::Draft::unique, 0644, file_error));
     const std::string text = record.text();
@@ -175,6 +181,15 @@ Result<Claim> FileArbiter::claim(Generation generation) {
     // An old claim of our own counts only as long as nobody has gone on from it.
     const bool won = winner.side == side_ && FMVM_TRY(is_newest(generation));
     return won ? Claim::won : Claim::lost;
+}
+
+// Beside the claims, under a name that none has, exactly as a claim is made.
+Result<void> FileArbiter::could_claim() {
+    const Generation next = FMVM_TRY(newest()) + 1;
+    const std::string path = fmt::format("{}.trial-{:016x}", path_, random_value<std::uint64_t>());
+    FMVM_TRY(place(path, {ArbiterRecord::Kind::claim, vm_, next, side_, std::time(nullptr)}));
+    if (::unlink(path.c_str()) == 0) return {};
+    return file_error(errno, path, "cannot be removed");
 }
 
 Result<bool> FileArbiter::is_newest(Generation own) {

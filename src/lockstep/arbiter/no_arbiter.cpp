@@ -20,6 +20,7 @@ class NoArbiter : public Arbiter {
         newest_ = std::max(newest_, generation);
         return Claim::won;
     }
+    Result<void> could_claim() override { return {}; }
     Result<bool> is_newest(Generation) override { return true; }
     Result<void> mark_ended(Generation own) override {
         const Lock lock(mutex_);

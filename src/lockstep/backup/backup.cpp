@@ -12,8 +12,8 @@ namespace fmvm::lockstep {
 namespace {
 
 constexpr std::chrono::milliseconds claim_retry{500};
-// An arbiter that takes longer to answer is told of.
-constexpr std::chrono::milliseconds claim_patience{500};
+// An arbiter that takes so long, or has failed for so long, is told of.
+constexpr std::chrono::milliseconds claim_patience{400};
 constexpr std::chrono::milliseconds disk_retry{2};
 
 }  // namespace
@@ -51,7 +51,8 @@ void Backup::check_invariants() const {
         FMVM_CHECK(guest_->shadow().committed() != 0);
     }
     FMVM_CHECK(timers_.is_set(Timer::look_at_flush) == (now == awaiting_flush));
-    FMVM_CHECK(now == deciding || !timers_.is_set(Timer::claim_again));
+    FMVM_CHECK(now == deciding ||
+               !(timers_.is_set(Timer::claim_again) || timers_.is_set(Timer::answer_due)));
     FMVM_CHECK(timers_.is_set(Timer::take_disks) == (now == awaiting_disks));
     FMVM_CHECK(timers_.is_set(Timer::look_at_copy) == (now == discarding));
 }
@@ -77,6 +78,8 @@ void Backup::tick() {
     const TimePoint now = host_.now();
     if (timers_.expired(Timer::look_at_flush, now)) look_at_flush();
     if (timers_.expired(Timer::claim_again, now)) claim();
+    if (timers_.expired(Timer::answer_due, now))
+        tell_waiting(waiting_.is("the arbiter does not answer", now));
     tell_waiting(waiting_.look(now));
     if (timers_.expired(Timer::take_disks, now)) take_over();
     if (timers_.expired(Timer::look_at_copy, now)) look_at_copy();
@@ -267,7 +270,6 @@ void Backup::look_at_flush() {
 
 void Backup::decide() {
     enter(State::deciding);
-    tell_waiting(waiting_.is("the arbiter does not answer", host_.now()));
     claim();
 }
 
@@ -278,7 +280,10 @@ void Backup::tell_waiting(const std::optional<std::string>& why) const {
 // Not while a disk is known to have failed.
 void Backup::claim() {
     const Result<bool> idle = guest_->disks_idle();
-    if (idle.ok()) return host_.claim(guest_->next_generation());
+    if (idle.ok()) {
+        set_timer(Timer::answer_due, claim_patience);
+        return host_.claim(guest_->next_generation());
+    }
     tell_unfit(idle.error().message());
     discard();
 }
@@ -286,6 +291,7 @@ void Backup::claim() {
 void Backup::claimed(Result<Claim> claim) {
     const Checked checked(*this);
     FMVM_CHECK(state_.is(State::deciding) && !timers_.is_set(Timer::claim_again));
+    timers_.clear(Timer::answer_due);
     if (!claim.ok()) {
         tell_waiting(waiting_.is(claim.error().message(), host_.now()));
         set_timer(Timer::claim_again, claim_retry);

@@ -57,6 +57,7 @@ class Backup : public ChannelUser {
     enum class Timer : std::uint8_t {
         look_at_flush,  // awaiting_flush
         claim_again,    // deciding: the arbiter could not answer
+        answer_due,     // deciding: the arbiter takes long to answer, which is told
         take_disks,     // awaiting_disks
         look_at_copy,   // discarding
     };
@@ -90,7 +91,7 @@ class Backup : public ChannelUser {
 
     BackupHost& host_;
     StateMachine<State> state_;
-    Timers<Timer, 4> timers_;
+    Timers<Timer, 5> timers_;
     Trouble no_primary_;  // those who connect are none, or are lost before this side is in step
     Trouble waiting_;     // deciding: the arbiter gives no answer
     std::optional<PrimaryLink> link_;

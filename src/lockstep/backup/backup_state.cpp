@@ -8,11 +8,11 @@ namespace {
 using enum BackupState;
 
 constexpr Transition<BackupState> transitions[] = {
-    {listening, greeting},       {greeting, listening},      {greeting, receiving},
-    {receiving, following},      {receiving, discarding},    {following, awaiting_flush},
-    {following, deciding},       {following, discarding},    {following, finished},
-    {awaiting_flush, deciding},  {deciding, awaiting_disks}, {deciding, discarding},
-    {awaiting_disks, running},   {awaiting_disks, finished}, {discarding, listening},
+    {listening, greeting},      {greeting, listening},      {greeting, receiving},
+    {receiving, following},     {receiving, discarding},    {following, awaiting_flush},
+    {following, deciding},      {following, discarding},    {following, finished},
+    {awaiting_flush, deciding}, {deciding, awaiting_disks}, {deciding, discarding},
+    {awaiting_disks, running},  {awaiting_disks, finished}, {discarding, listening},
 };
 
 constexpr StateSet<BackupState> copying{receiving, following};

@@ -11,6 +11,8 @@
 // lost-after is short enough: a side that could ask was not silent, and in the half that is left
 // nobody takes it for lost. An arbiter that takes longer than that to answer permits nothing.
 //
+// Output that is withheld for half a second is told of, and why.
+//
 // Threads: the loop; any thread while the loop stands.
 #pragma once
 
@@ -19,8 +21,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "base/mutex.h"
+#include "base/trouble.h"
 #include "devices/console/console_output.h"
 #include "lockstep/arbiter/arbiter_thread.h"
 #include "vmm/loop/event_loop.h"
@@ -37,7 +41,7 @@ class OutputPermit {
     OutputPermit(EventLoop& loop, std::shared_ptr<Arbiter> arbiter,
                  std::function<Generation()> generation, std::chrono::milliseconds valid_for,
                  Now now = time_since_boot);
-    ~OutputPermit() { thread_.stop(); }
+    ~OutputPermit();
     OutputPermit(const OutputPermit&) = delete;
     OutputPermit& operator=(const OutputPermit&) = delete;
 
@@ -58,6 +62,11 @@ class OutputPermit {
         std::chrono::nanoseconds asked_at;
         Permit permit;
     };
+    void drop_old_answer() FMVM_REQUIRES(mutex_);
+    Permit use_answer(bool used_up) FMVM_REQUIRES(mutex_);
+    void withhold() FMVM_REQUIRES(mutex_);
+    void look_at_wait();
+    std::string reason() const FMVM_REQUIRES(mutex_);
     void put_question() FMVM_REQUIRES(mutex_);
     void answered(std::chrono::nanoseconds asked_at, const Result<bool>& newest);
     void tell(std::uint64_t number);
@@ -72,9 +81,19 @@ class OutputPermit {
     Mutex mutex_;
     Condition arrived_;
     bool asking_ FMVM_GUARDED_BY(mutex_) = false;
+    Trouble::TimePoint asked_since_ FMVM_GUARDED_BY(mutex_){};  // while it is asked
     std::uint64_t answers_ FMVM_GUARDED_BY(mutex_) = 0;
     std::optional<Answer> answer_ FMVM_GUARDED_BY(mutex_);
-    ArbiterThread thread_;  // last: it uses all of the above
+    std::string no_answer_
+        FMVM_GUARDED_BY(mutex_);  // why the arbiter could not tell, if it said so
+    // Since when output is withheld, if it is.
+    std::optional<Trouble::TimePoint> waiting_since_ FMVM_GUARDED_BY(mutex_);
+    Trouble waiting_ FMVM_GUARDED_BY(mutex_);
+    bool looks_ FMVM_GUARDED_BY(mutex_) = false;  // look_at_wait() is due
+
+    struct Timer;  // keeps Asio's header out of this one
+    const std::unique_ptr<Timer> timer_;
+    ArbiterThread thread_;  // it uses all of the above
 };
 
 }  // namespace fmvm::lockstep

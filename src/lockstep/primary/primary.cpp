@@ -21,8 +21,8 @@ constexpr std::chrono::seconds greeting_max{5};
 constexpr std::chrono::seconds handing_over_max{2};
 // An arbiter that gave no answer is asked again after this time.
 constexpr std::chrono::milliseconds claim_retry{500};
-// One that takes longer is told of.
-constexpr std::chrono::milliseconds claim_patience{500};
+// One that takes so long, or has failed for so long, is told of.
+constexpr std::chrono::milliseconds claim_patience{400};
 
 }  // namespace
 
@@ -169,7 +169,9 @@ Primary::TimePoint Primary::deadline() const {
 
 void Primary::tick() {
     const TimePoint now = host_.now();
-    if (timers_.expired(PrimaryTimer::claim_again, now)) host_.claim(generation_ + 1);
+    if (timers_.expired(PrimaryTimer::claim_again, now)) claim();
+    if (timers_.expired(PrimaryTimer::answer_due, now))
+        tell_waiting(waiting_.is("the arbiter does not answer", now));
     tell_waiting(waiting_.look(now));
     if (!link_) return;
     if (link_->detector.is_lost(now, link_->channel->last_heard())) {
@@ -300,8 +302,8 @@ void Primary::end_with_last_epoch() {
     timers_.set(PrimaryTimer::take_over_limit, host_.now() + handing_over_max);
 }
 
-// Whoever claims to have taken over has claimed the next generation. That is not believed but asked:
-// this side claims it, too, and loses.
+// Whoever claims to have taken over has claimed the next generation. That is not believed but
+// asked: this side claims it, too, and loses.
 Result<void> Primary::handle_switched(const Frame& frame) {
     const SwitchedMessage switched = FMVM_TRY(SwitchedMessage::decode(frame.body));
     if (switched.generation <= generation_) return Error("it took over out of turn");
@@ -381,7 +383,11 @@ void Primary::decide() {
     // After its last cut the guest stands until it is known who has it. Otherwise it runs on, and
     // its output is held all the same.
     if (!ending_.last_cut_made()) source_.resume();
-    tell_waiting(waiting_.is("the arbiter does not answer", host_.now()));
+    claim();
+}
+
+void Primary::claim() {
+    timers_.set(PrimaryTimer::answer_due, host_.now() + claim_patience);
     host_.claim(generation_ + 1);
 }
 
@@ -391,6 +397,7 @@ void Primary::tell_waiting(const std::optional<std::string>& why) const {
 
 void Primary::claimed(Result<Claim> claim) {
     FMVM_CHECK(state_.is(State::deciding) && !timers_.is_set(PrimaryTimer::claim_again));
+    timers_.clear(PrimaryTimer::answer_due);
     if (!claim.ok()) {
         const TimePoint now = host_.now();
         tell_waiting(waiting_.is(claim.error().message(), now));

@@ -93,6 +93,7 @@ class Primary : public ChannelUser {
     void refuse_peer(const std::string& reason);
     void peer_lost(std::string reason);
     void decide();
+    void claim();
     void tell_waiting(const std::optional<std::string>& why) const;
     void go_alone();
     void drop_peer(const std::string& why);

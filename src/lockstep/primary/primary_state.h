@@ -38,7 +38,8 @@ enum class PrimaryTimer {
     next_slice,       // copying, following: work is left, and others have their turn
     take_over_limit,  // handing over: the guest stands no longer than this
     claim_again,      // deciding: the arbiter gave no answer
+    answer_due,       // deciding: the arbiter takes long to answer, which is told
 };
-using PrimaryTimers = Timers<PrimaryTimer, 3>;
+using PrimaryTimers = Timers<PrimaryTimer, 4>;
 
 }  // namespace fmvm::lockstep

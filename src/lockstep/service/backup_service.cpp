@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/service/backup_service.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lockstep/arbiter/arbiter_thread.h"
@@ -24,11 +25,19 @@ Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& lis
 }
 
 BackupService::BackupService(BackupUser& user) : user_(user), backup_(*this) {
-    thread_.set_timer([this] { return backup_.deadline(); }, [this] { backup_.tick(); });
+    thread_.set_timer([this] { return std::min(backup_.deadline(), arbiter_watch_.deadline()); },
+                      [this] { tick(); });
 }
 
 BackupService::~BackupService() {
     thread_.stop();
+}
+
+void BackupService::tick() {
+    backup_.tick();
+    if (!arbiter_watch_.tick(now())) return;
+    thread_.try_claim(arbiter_,
+                      [this](const Result<void>& tried) { arbiter_watch_.answered(tried, now()); });
 }
 
 void BackupService::start() {
@@ -55,9 +64,12 @@ Result<std::shared_ptr<Arbiter>> BackupService::ask_arbiter(const HelloMessage& 
     const auto question = [open = user_.arbiter(hello), generation = hello.generation,
                            asked]() -> Answer {
         std::shared_ptr<Arbiter> arbiter = FMVM_TRY(open());
-        if (FMVM_TRY(arbiter->is_newest(generation))) return arbiter;
-        return make_error("generation {} is not the newest any more: this guest runs elsewhere",
-                          generation);
+        if (!FMVM_TRY(arbiter->is_newest(generation))) {
+            return make_error("generation {} is not the newest any more: this guest runs elsewhere",
+                              generation);
+        }
+        FMVM_TRY(arbiter->could_claim());  // else this side could never take over
+        return arbiter;
     };
     std::optional<Answer> answer = ask_for<Answer>(arbiter_limit, question);
     if (!answer) return Error("the arbiter does not answer; look at the path of --arbiter");
@@ -68,11 +80,13 @@ Result<BackupHost::Prepared> BackupService::prepare(const HelloMessage& hello) {
     std::shared_ptr<Arbiter> arbiter = FMVM_TRY(ask_arbiter(hello));
     standby_ = FMVM_TRY(user_.build(hello));
     arbiter_ = std::move(arbiter);
+    arbiter_watch_.begin(now());
     return Prepared{&standby_->ram(), standby_->disks()};
 }
 
 void BackupService::discard() {
     FMVM_CHECK(standby_->disks() == nullptr || standby_->disks()->at_rest());
+    arbiter_watch_.end();
     standby_.reset();
     if (const Stays stays = std::exchange(stays_, nullptr))
         stays("the primary was lost meanwhile, and its guest does not run here");
@@ -85,6 +99,7 @@ void BackupService::claim(Generation generation) {
 
 Result<void> BackupService::take_over(const Shadow& shadow, Generation generation) {
     FMVM_TRY(standby_->run(shadow, generation, arbiter_));
+    arbiter_watch_.end();
     stays_ = nullptr;
     user_.took_over(std::move(standby_), std::move(arbiter_), generation);
     return {};

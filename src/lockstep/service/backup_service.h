@@ -10,6 +10,7 @@
 #include <string>
 
 #include "lockstep/arbiter/arbiter.h"
+#include "lockstep/arbiter/arbiter_watch.h"
 #include "lockstep/backup/backup.h"
 #include "lockstep/channel/tcp_connect.h"
 #include "lockstep/service/replication_thread.h"
@@ -85,12 +86,14 @@ class BackupService : public BackupHost {
 
   private:
     explicit BackupService(BackupUser& user);
+    void tick();
     Result<std::shared_ptr<Arbiter>> ask_arbiter(const HelloMessage& hello);
 
     ReplicationThread thread_;  // first: sockets must go before its context
     BackupUser& user_;
     std::shared_ptr<Arbiter> arbiter_;
-    std::weak_ptr<bool> asked_;  // lives as long as a question to an arbiter does
+    std::weak_ptr<bool> asked_;             // lives as long as a question to an arbiter does
+    ArbiterWatch arbiter_watch_{"backup"};  // while there is a standby machine
     std::unique_ptr<Standby> standby_;
     Backup backup_;
     std::unique_ptr<Listener> listener_;

@@ -42,15 +42,7 @@ Result<void> PrimaryService::set_up() {
                                       guest_.write_gates, disks_, options_.checkpointer));
     primary_ =
         std::make_unique<Primary>(options_.primary, *checkpointer_, guest_.gate, stats_, *this);
-    thread_.set_timer(
-        [this] {
-            const TimePoint due = primary_->deadline();
-            return connect_at_ ? std::min(due, *connect_at_) : due;
-        },
-        [this] {
-            if (connect_at_ && now() >= *connect_at_) connect();
-            primary_->tick();
-        });
+    thread_.set_timer([this] { return deadline(); }, [this] { tick(); });
     // A guest that came here by a takeover runs already; handlers are set while it stands.
     const QuiesceGuard standing(guest_.machine);
     const auto tell = tasks_.bind([this] { output_waits(); });
@@ -59,6 +51,19 @@ Result<void> PrimaryService::set_up() {
         gate->on_waiting(tell);
     disks_.on_pressure(tell);
     return {};
+}
+
+PrimaryService::TimePoint PrimaryService::deadline() const {
+    const TimePoint due = std::min(primary_->deadline(), arbiter_watch_.deadline());
+    return connect_at_ ? std::min(due, *connect_at_) : due;
+}
+
+void PrimaryService::tick() {
+    if (connect_at_ && now() >= *connect_at_) connect();
+    primary_->tick();
+    if (!arbiter_watch_.tick(now())) return;
+    thread_.try_claim(arbiter_,
+                      [this](const Result<void>& tried) { arbiter_watch_.answered(tried, now()); });
 }
 
 // A burst posts once.
@@ -80,6 +85,7 @@ void PrimaryService::stop() {
 
 void PrimaryService::start() {
     want_connection_at(now());
+    arbiter_watch_.begin(now());  // the guest's generation was won just now
     thread_.start();
 }
 
@@ -153,19 +159,19 @@ void PrimaryService::want_connection_at(TimePoint when) {
 
 void PrimaryService::connect() {
     connect_at_.reset();
-    connector_ =
-        Connector::connect(thread_.channel_threads(), *options_.backup, connect_limit_ms,
-                           [this](Result<std::unique_ptr<Channel>> channel) {
-                               if (channel.ok()) {
-                                   primary_->connected(std::move(channel).value());
-                               } else {
-                                   primary_->not_connected(options_.backup->text(),
-                                                           channel.error().message());
-                               }
-                           });
+    connector_ = Connector::connect(thread_.channel_threads(), *options_.backup, connect_limit_ms,
+                                    [this](Result<std::unique_ptr<Channel>> channel) {
+                                        if (channel.ok()) {
+                                            primary_->connected(std::move(channel).value());
+                                        } else {
+                                            primary_->not_connected(options_.backup->text(),
+                                                                    channel.error().message());
+                                        }
+                                    });
 }
 
 void PrimaryService::finished(PrimaryEnd end, const std::string& why) {
+    arbiter_watch_.end();
     guest_.machine.request_end(GuestEnd::stopped);  // the end of a guard must not let it run again
     on_end_(end, why);
 }

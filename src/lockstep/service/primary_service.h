@@ -12,6 +12,7 @@
 #include <string>
 
 #include "lockstep/arbiter/arbiter.h"
+#include "lockstep/arbiter/arbiter_watch.h"
 #include "lockstep/channel/tcp_connect.h"
 #include "lockstep/checkpoint/checkpointer.h"
 #include "lockstep/disks/no_disks.h"
@@ -94,6 +95,8 @@ class PrimaryService : public PrimaryHost {
                    std::shared_ptr<std::atomic<Generation>> generation,
                    PrimaryServiceOptions options, Drain drain, EndHandler on_end);
     Result<void> set_up();
+    TimePoint deadline() const;
+    void tick();
     // Gates and disks, which outlive this, tell from any thread that something waits for an epoch.
     void output_waits();
     void want_connection_at(TimePoint when);
@@ -111,6 +114,7 @@ class PrimaryService : public PrimaryHost {
     EpochStats stats_;
     std::unique_ptr<Checkpointer> checkpointer_;
     std::unique_ptr<Primary> primary_;
+    ArbiterWatch arbiter_watch_{"primary"};
     std::unique_ptr<Connector> connector_;
     std::optional<TimePoint> connect_at_;
     Stays stays_;        // set while a switchover is under way

@@ -24,6 +24,7 @@ struct ReplicationThread::Parts {
     asio::io_context context{1};
     asio::steady_timer timer{context};
     ArbiterThread helper;
+    ArbiterThread trial_helper;
     std::function<TimePoint()> deadline;
     std::function<void()> tick;
     TimePoint armed = TimePoint::max();
@@ -56,6 +57,7 @@ void ReplicationThread::start() {
 
 void ReplicationThread::stop() {
     parts_->helper.stop();
+    parts_->trial_helper.stop();
     parts_->context.stop();
     if (parts_->thread.joinable()) parts_->thread.join();
     stop_network();
@@ -103,6 +105,14 @@ void ReplicationThread::claim(std::shared_ptr<Arbiter> arbiter, Generation gener
             const Result<Claim> claim = arbiter->claim(generation);
             return [this, answer, claim] { post([answer, claim] { answer(claim); }); };
         });
+}
+
+void ReplicationThread::try_claim(std::shared_ptr<Arbiter> arbiter,
+                                  std::function<void(Result<void>)> answer) {
+    parts_->trial_helper.ask([this, arbiter = std::move(arbiter), answer = std::move(answer)] {
+        const Result<void> tried = arbiter->could_claim();
+        return [this, answer, tried] { post([answer, tried] { answer(tried); }); };
+    });
 }
 
 }  // namespace fmvm::lockstep

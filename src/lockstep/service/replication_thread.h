@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread on which a primary's or backup's state machine lives: an Asio loop and one timer; with
-// it a network thread for its channels, and a helper thread for questions to the arbiter, which may
+// it a network thread for its channels, and helper threads for questions to the arbiter, which may
 // take as long as a shared mount takes.
 #pragma once
 
@@ -38,6 +38,9 @@ class ReplicationThread {
     // Claims on the helper thread; the answer comes on this one.
     void claim(std::shared_ptr<Arbiter> arbiter, Generation generation,
                std::function<void(Result<Claim>)> answer);
+
+    // Has the arbiter try out a claim, on a thread of its own: no claim waits for that.
+    void try_claim(std::shared_ptr<Arbiter> arbiter, std::function<void(Result<void>)> answer);
 
   private:
     struct Parts;

@@ -25,8 +25,7 @@ void TrackingBackend::submit(BlockOperation& operation) {
     const Result<void> marked =
         changes_disk(operation.op) ? map_.mark(operation.offset, operation.length) : Result<void>();
     if (!marked.ok()) {
-        const auto told =
-            failing_.is(marked.error().message(), std::chrono::steady_clock::now());
+        const auto told = failing_.is(marked.error().message(), std::chrono::steady_clock::now());
         if (told) log::error("disk", "writes fail: {}", *told);
         operation.complete(BlockStatus::io_error);
         return;

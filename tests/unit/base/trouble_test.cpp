@@ -27,14 +27,15 @@ Texts told_between(Trouble& trouble, const std::string& reason, Trouble::Duratio
 
 }  // namespace
 
-TEST_CASE("trouble: what lasts is told at once, after 1, 10 and 60 minutes, and each hour from "
-          "then on",
-          "[trouble]") {
+TEST_CASE(
+    "trouble: what lasts is told at once, after 1, 10 and 60 minutes, and each hour from "
+    "then on",
+    "[trouble]") {
     Trouble trouble;
     CHECK(told_between(trouble, "it is gone", 0s, 3h + 1s) ==
-          Texts{"it is gone", "it is gone (first seen 60 s ago)", "it is gone (first seen 10 min ago)",
-                "it is gone (first seen 60 min ago)", "it is gone (first seen 2 h ago)",
-                "it is gone (first seen 3 h ago)"});
+          Texts{"it is gone", "it is gone (first seen 60 s ago)",
+                "it is gone (first seen 10 min ago)", "it is gone (first seen 60 min ago)",
+                "it is gone (first seen 2 h ago)", "it is gone (first seen 3 h ago)"});
 }
 
 TEST_CASE("trouble: its end is told with how long it lasted, if its beginning was", "[trouble]") {
@@ -85,6 +86,16 @@ TEST_CASE("trouble: one that comes and goes is one trouble, and does not fill th
     CHECK(ended == begun);
     // After some quiet it is a new one.
     CHECK(trouble.is("it is gone", at(700s)) == "it is gone");
+}
+
+TEST_CASE("trouble: what never lasted long enough to be told leaves no trace", "[trouble]") {
+    Trouble trouble(500ms);
+    for (int second = 0; second < 100; ++second) {
+        CHECK_FALSE(trouble.is("it is slow", at(std::chrono::seconds(second))));
+        CHECK_FALSE(trouble.over(at(std::chrono::seconds(second) + 100ms)));
+    }
+    trouble.is("it is slow", at(100s));
+    CHECK(trouble.look(at(101s)) == "it is slow");
 }
 
 TEST_CASE("trouble: it says when it has to be looked at, and never without need", "[trouble]") {

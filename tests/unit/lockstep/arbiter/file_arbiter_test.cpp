@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <array>
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <latch>
@@ -283,4 +285,48 @@ TEST_CASE("no arbiter: every claim is won", "[arbiter]") {
     CHECK_FALSE(arbiter->has_ended(7).value());
     CHECK(arbiter->mark_ended(7).ok());
     CHECK(arbiter->has_ended(7).value());
+}
+
+TEST_CASE("file arbiter: a claim is tried out without changing what was claimed", "[arbiter]") {
+    const Bench bench;
+    const auto files = [&] {
+        std::vector<std::string> names;
+        for (const auto& entry : std::filesystem::directory_iterator(bench.directory.path()))
+            names.push_back(entry.path().filename());
+        std::ranges::sort(names);
+        return names;
+    };
+    CHECK(bench.alpha->could_claim().ok());
+    CHECK(files().empty());
+    REQUIRE(bench.alpha->claim(1).value() == Claim::won);
+    const auto before = files();
+    CHECK(bench.alpha->could_claim().ok());
+    CHECK(bench.beta->could_claim().ok());
+    CHECK(files() == before);
+    CHECK(bench.beta->newest().value() == 1);
+    CHECK(bench.beta->claim(2).value() == Claim::won);
+}
+
+TEST_CASE("file arbiter: a trial says what would be in the way of a claim", "[arbiter]") {
+    const Bench bench;
+    REQUIRE(bench.alpha->claim(1).value() == Claim::won);
+    SECTION("it holds something else") {
+        std::ofstream(bench.directory.file("vm.2")) << "junk";
+        CHECK_THAT(error_of(bench.alpha->could_claim()), Catch::Contains("is not what fmvm wrote"));
+    }
+    SECTION("it is full") {
+        rlimit before{};
+        REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+        const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+        const rlimit none{0, before.rlim_max};
+        REQUIRE(::setrlimit(RLIMIT_FSIZE, &none) == 0);
+        const Result<void> tried = bench.alpha->could_claim();
+        ::setrlimit(RLIMIT_FSIZE, &before);
+        std::signal(SIGXFSZ, handler);
+        CHECK_THAT(error_of(tried), Catch::Contains("make its directory available"));
+    }
+    SECTION("it is away") {
+        std::filesystem::remove_all(bench.directory.path());
+        CHECK_THAT(error_of(bench.alpha->could_claim()), Catch::Contains("cannot be read"));
+    }
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "lockstep/arbiter/arbiter_thread.h"
+#include "support/captured_log.h"
 #include "support/fake_arbiter.h"
 #include "support/pipe.h"
 
@@ -204,4 +205,54 @@ TEST_CASE("console output: withheld, it goes on when asked again; revoked, it is
     loop.stop();
     output.reset();
     CHECK(pipe.read_some(1).empty());  // the end
+}
+
+TEST_CASE("output permit: output that waits for the arbiter is told of, and when it goes on",
+          "[permit]") {
+    const CapturedLog log;
+    Bench bench;
+    SECTION("for an arbiter that hangs") {
+        bench.arbiter->hang(true);
+        bench.emit();
+        REQUIRE(eventually([&] { return log.has("waits for the arbiter: it does not answer"); }));
+        bench.arbiter->hang(false);
+    }
+    SECTION("for one that is away or has junk in it, in its words") {
+        bench.arbiter->fail(true);
+        bench.emit();
+        REQUIRE(eventually([&] { return log.has("waits for the arbiter: the mount is gone"); }));
+        SECTION("and then another reason") {
+            bench.arbiter->hang(true);
+            REQUIRE(eventually([&] { return log.has("for the arbiter: it does not answer"); }));
+            bench.arbiter->hang(false);
+        }
+        bench.arbiter->fail(false);
+    }
+    REQUIRE(eventually([&] { return bench.granted == 1; }));
+    CHECK(eventually([&] { return log.has("output goes on; it waited for"); }));
+    CHECK(log.count("waits for the arbiter: the mount is gone") <= 1);
+}
+
+TEST_CASE("output permit: an arbiter that answers in time is not told of", "[permit]") {
+    const CapturedLog log;
+    Bench bench;
+    for (int i = 1; i <= 5; ++i) {
+        bench.emit();
+        REQUIRE(eventually([&] { return bench.granted == i; }));
+    }
+    CHECK(log.text().empty());
+}
+
+TEST_CASE("console output: at the end of output that was withheld its reader is not blamed",
+          "[permit][console]") {
+    const CapturedLog log;
+    Pipe pipe;
+    EventLoop loop;
+    auto output = std::make_unique<ConsoleOutput>(loop, std::move(pipe.write_end));
+    output->require_permit([](std::chrono::milliseconds) { return Permit::withheld; });
+    output->wait_at_end(20ms);
+    output->write(std::vector<std::uint8_t>{'x'});
+    output.reset();
+    CHECK(eventually([&] { return log.has("the last 1 bytes of output were withheld"); }));
+    CHECK_FALSE(log.has("reader"));
 }

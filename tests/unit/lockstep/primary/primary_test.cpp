@@ -139,7 +139,7 @@ TEST_CASE("primary: a claim without an answer is repeated until there is one", "
     for (std::size_t tries = 1; tries <= 3; ++tries) {
         CHECK(bench.claims.size() == tries);
         bench.primary.claimed(Error("the mount hangs"));
-        CHECK(bench.primary.deadline() == bench.time + 500ms);
+        CHECK(bench.primary.deadline() <= bench.time + 500ms);
         bench.pass(499ms);
         CHECK(bench.claims.size() == tries);
         bench.pass(1ms);
@@ -469,8 +469,10 @@ TEST_CASE("primary: an arbiter that does not answer a claim is told of within a 
           "[primary]") {
     Reached bench(State::deciding);
     CHECK(bench.primary.deadline() <= bench.time + 1s);
-    bench.pass(1s);
-    CHECK(bench.primary.deadline() == bench.time + 59s);
+    bench.pass(400ms);  // it takes long
+    CHECK(bench.primary.deadline() <= bench.time + 400ms);
+    bench.pass(400ms);  // and longer, so it was told
+    CHECK(bench.primary.deadline() == bench.time + 60s - 400ms);
     bench.primary.claimed(Claim::won);
     CHECK(bench.primary.deadline() == Bench::TimePoint::max());
 }
