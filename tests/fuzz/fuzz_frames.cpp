@@ -94,6 +94,12 @@ class Receiver {
                 return check_message<replay::CheckMessage>(frame);
             case FrameType::disk_checked:
                 return check_message<replay::CheckedMessage>(frame);
+            case FrameType::try_claim:
+                return check_message<TryClaimMessage>(frame);
+            case FrameType::claim_tried:
+                return check_message<ClaimTriedMessage>(frame);
+            case FrameType::stays:
+                return check_message<StaysMessage>(frame);
             case FrameType::unfit:
                 return check_message<UnfitMessage>(frame);
             case FrameType::invalid:

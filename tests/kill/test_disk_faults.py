@@ -106,7 +106,7 @@ class OfThePrimary(DiskFaultsTestCase):
         disk.fail(errno.EIO, "read")
         backup = pair.start_backup()
         primary = pair.start_primary()
-        primary.wait_log("cannot be protected")
+        primary.wait_log("no backup at")
         self.wait_told(primary, b"read")
         disk.heal()
         primary.wait_log("protected by")
@@ -172,7 +172,7 @@ class OfTheBackup(DiskFaultsTestCase):
                 self.assert_unfit(pair, primary, backup, "cannot carry out what the primary's did")
                 self.assertIn(f"a {request} fails: {os.strerror(error)}", backup.log())
                 # It tries again meanwhile, with the same result, and ever more rarely.
-                primary.wait_log("the backup is looked for again in 1 s")
+                primary.wait_log("it is tried again in 1 s")
                 disk.heal()
                 self.assert_backup_again(pair, primary, backup)
 

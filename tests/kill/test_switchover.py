@@ -81,7 +81,7 @@ class Switchover(PairTestCase):
                     pair.check()
 
     def test_backup_cannot_reach_the_arbiter(self):
-        """The guest stands for two seconds, then goes on where it was, and is protected again."""
+        """Both sides are asked first: the guest does not stand, and stays protected."""
         pair = self.pair(COUNTER)
         claims = pair.directory / "claims-as-the-backup-sees-them"
         claims.symlink_to(pair.directory)
@@ -91,14 +91,12 @@ class Switchover(PairTestCase):
         primary.wait_lines(10)
         claims.unlink()
         asked = self.switch_over(pair, "primary")
-        backup.wait_log("not taking over yet")
-        primary.wait_log("running unprotected")
         self.assertEqual(asked.wait(30), FAILURE)
-        self.assert_goes_on_alone(pair, primary, backup)
+        primary.wait_log("no switchover: the backup could not claim")
+        primary.wait_lines(20)
+        self.assertNotIn("running unprotected", primary.log())
         self.assertNotIn("took over", backup.log())
         claims.symlink_to(pair.directory)
-        backup.wait_log("goes on alone")
-        primary.wait_log("protected by", 2)
         self.end(pair, primary, backup)
 
     def test_primary_does_not_hear_the_wish(self):

@@ -22,6 +22,18 @@ void SimArbiter::claim(Process& process, Generation generation,
     });
 }
 
+void SimArbiter::try_claim(Process& process, std::function<void(Result<void>)> answer) {
+    if (!process.alive()) return;
+    const auto there = timeline_.rng().between(least_, most_);
+    timeline_.after(there, [this, &process, answer] {
+        Result<void> tried;
+        if (!reachable(process.side())) tried = Error("the arbiter cannot be reached");
+        if (!writable_) tried = Error("the arbiter cannot be written");
+        process.at(timeline_.now() + timeline_.rng().between(least_, most_),
+                   [answer, tried] { answer(tried); });
+    });
+}
+
 Result<Claim> SimArbiter::decide(const Process& process, Generation generation) {
     if (!reachable(process.side())) return Error("the arbiter cannot be reached");
     if (!writable_) return Error("the arbiter cannot be written");

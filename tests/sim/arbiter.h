@@ -17,6 +17,7 @@ class SimArbiter {
 
     void claim(Process& process, lockstep::Generation generation,
                std::function<void(Result<lockstep::Claim>)> answer);
+    void try_claim(Process& process, std::function<void(Result<void>)> answer);
     Result<bool> is_newest(const Process& process, lockstep::Generation own) const;
     // The guest starts: this process wins generation 1.
     void begin(const Process& process) { winners_.push_back(&process); }

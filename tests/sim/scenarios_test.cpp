@@ -34,10 +34,11 @@ class Scenario {
         world.settle();
         CHECK(world.timeline().failure() == "");
     }
-    // Until the guest stands for a backup that cannot reach the arbiter.
+    // Until the guest stands for a backup that could claim when it was asked, and cannot now.
     void begin_hopeless_switch_over() {
         begin();
-        world.arbiter().set_reachable(1, false);
+        world.when(1, Moment::before_receive, FrameType::switch_over,
+                   [this] { world.arbiter().set_reachable(1, false); });
         world.primary().ask_to_switch_over();
         REQUIRE(world.run_until(
             [&] { return world.primary().state() == Primary::State::handing_over; }));
@@ -272,6 +273,46 @@ TEST_CASE("simulation: a switchover that hangs is given up in time, however pati
     CHECK(world.run_until([&] { return world.primary().state() == Primary::State::alone; }, 4s));
 }
 
+TEST_CASE("simulation: a switchover that the arbiter would not answer leaves the guest running",
+          "[scenario]") {
+    const bool reads = GENERATE(true, false);
+    Scenario scenario;
+    scenario.begin();
+    World& world = scenario.world;
+    world.arbiter().set_writable(false);
+    for (const int side : {0, 1})
+        world.arbiter().set_reachable(side, reads);
+    const std::uint64_t steps = world.primary().guest().steps();
+    world.primary().ask_to_switch_over();
+    world.run_for(5s);
+    CHECK(world.primary().guest().steps() > steps + 500);
+    CHECK(world.is_protected());
+    CHECK(world.arbiter().newest() == 1);
+    scenario.settle();
+    CHECK(scenario.primary_runs());
+}
+
+TEST_CASE("simulation: an arbiter that goes away in a switchover holds the guest for two seconds",
+          "[scenario]") {
+    Scenario scenario;
+    scenario.begin();
+    World& world = scenario.world;
+    world.when(1, Moment::before_receive, FrameType::switch_over, [&] {
+        for (const int side : {0, 1})
+            world.arbiter().set_reachable(side, false);
+    });
+    world.primary().ask_to_switch_over();
+    REQUIRE(
+        world.run_until([&] { return world.primary().state() == Primary::State::handing_over; }));
+    world.run_for(2100ms);
+    const std::uint64_t steps = world.primary().guest().steps();
+    world.run_for(1s);
+    CHECK(world.primary().state() == Primary::State::deciding);
+    CHECK(world.primary().guest().steps() > steps);
+    scenario.settle();
+    CHECK(world.running() == 1);
+}
+
 // What it had in flight at the last cut is carried out by the side that goes on, and by no other.
 TEST_CASE("simulation: a guest that is stopped while it is handed over goes on over there",
           "[scenario]") {
@@ -281,7 +322,7 @@ TEST_CASE("simulation: a guest that is stopped while it is handed over goes on o
         scenario.begin();
         World& world = scenario.world;
         world.primary().ask_to_switch_over();
-        world.run_for(std::chrono::microseconds(seed * 50));
+        world.run_for(std::chrono::microseconds(seed * 200));
         const bool last_cut_made = world.primary().guest_stands();
         if (!last_cut_made) continue;
         world.primary().machine().guest_ended("stopped");
@@ -296,7 +337,8 @@ TEST_CASE("simulation: a guest that is stopped while it is handed over goes on o
 
 TEST_CASE("simulation: a switchover to a backup whose arbiter answers late", "[scenario]") {
     expect_either_to_go_on([](World& world) {
-        world.arbiter().set_delay(500ms, 8s);  // on the way there, and on the way back
+        world.when(1, Moment::before_receive, FrameType::switch_over,
+                   [&world] { world.arbiter().set_delay(500ms, 8s); });  // each way
         world.primary().ask_to_switch_over();
         world.run_for(20s);
     });
@@ -439,9 +481,9 @@ TEST_CASE("simulation: a peer that says it has switched, and has claimed nothing
     });
     world.primary().ask_to_switch_over();
     REQUIRE(world.run_until([&] { return world.arbiter().newest() == 2; }));
+    REQUIRE(world.run_until_protected());
     scenario.settle();
     CHECK(scenario.primary_runs());
-    CHECK(world.is_protected());
 }
 
 TEST_CASE("simulation: a backup whose peer says that the guest has ended goes on waiting",

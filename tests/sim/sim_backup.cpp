@@ -54,6 +54,11 @@ void SimBackup::claim(Generation generation) {
                            [this](Result<Claim> claim) { backup_.claimed(std::move(claim)); });
 }
 
+void SimBackup::try_claim() {
+    world_.arbiter().try_claim(process_,
+                               [this](const Result<void>& tried) { backup_.claim_tried(tried); });
+}
+
 Result<void> SimBackup::check(std::span<const std::uint8_t> state) {
     if (state.empty()) world_.timeline().broken("{} is asked about nothing", process_.name());
     if (!world_.settings().backup_fits) return Error("its TSC cannot be scaled");

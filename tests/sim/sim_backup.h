@@ -43,6 +43,8 @@ class SimBackup : public lockstep::BackupHost {
     Result<void> accept() override { return {}; }
     void discard() override { ram_.reset(); }
     void claim(lockstep::Generation generation) override;
+    void try_claim() override;
+    void stays(const std::string&) override {}
     Result<bool> take_disks(lockstep::Generation generation) override;
     Result<void> take_over(const lockstep::Shadow& shadow,
                            lockstep::Generation generation) override;

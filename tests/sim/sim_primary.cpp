@@ -63,14 +63,23 @@ void SimPrimary::ask_to_verify() {
 
 void SimPrimary::ask_to_switch_over() {
     process_.post([this] {
-        const bool begun = primary_.switch_over();
-        world_.timeline().note("switch over: {}", begun ? "begun" : "nobody follows");
+        const Result<void> begun = primary_.switch_over();
+        world_.timeline().note("switch over: {}", begun.ok() ? "begun" : begun.error().message());
     });
 }
 
 void SimPrimary::claim(lockstep::Generation generation) {
     world_.arbiter().claim(process_, generation,
                            [this](Result<Claim> claim) { primary_.claimed(std::move(claim)); });
+}
+
+void SimPrimary::try_claim() {
+    world_.arbiter().try_claim(process_,
+                               [this](const Result<void>& tried) { primary_.claim_tried(tried); });
+}
+
+void SimPrimary::stays(const std::string& why) {
+    world_.timeline().note("no switchover: {}", why);
 }
 
 void SimPrimary::want_connection(TimePoint::duration after) {

@@ -42,6 +42,8 @@ class SimPrimary : public lockstep::PrimaryHost {
 
     TimePoint now() override { return process_.now(); }
     void claim(lockstep::Generation generation) override;
+    void try_claim() override;
+    void stays(const std::string& why) override;
     void generation_changed(lockstep::Generation generation) override { generation_ = generation; }
     void drain_output() override { console_.drain(); }
     void verified(const lockstep::VerifyOutcome& outcome) override { comparison_ = outcome; }

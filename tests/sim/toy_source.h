@@ -37,6 +37,7 @@ class ToySource : public lockstep::CheckpointSource {
     bool finish_last_requests() override { return true; }
     std::optional<TimePoint> waiting_since() const override { return std::nullopt; }
     void resume() override { stands_ = false; }
+    void go_on() override { stands_ = false; }
     void end() override { stands_ = false; }
 
   private:

@@ -99,8 +99,10 @@ TEST_CASE("simulation: a comparison whose backup is lost says so", "[verify]") {
 
 TEST_CASE("simulation: a comparison ends with a switchover", "[verify]") {
     Protected pair;
-    pair.world.primary().ask_to_verify();
+    pair.world.when(1, Moment::before_send, FrameType::claim_tried,
+                    [&] { pair.world.primary().ask_to_verify(); });
     pair.world.primary().ask_to_switch_over();
+    REQUIRE(pair.world.run_until([&] { return pair.world.arbiter().newest() == 2; }));
     CHECK(pair.await_end() == Kind::unfinished);
     pair.settle();
 }

@@ -160,6 +160,8 @@ class BackupBench : public lockstep::BackupHost {
         CHECK(generation == 2);
         ++claims;
     }
+    void try_claim() override { ++trials; }
+    void stays(const std::string& why) override { stayed = why; }
     Result<bool> take_disks(lockstep::Generation) override {
         if (cannot_run) return Error("it cannot run");
         return disks_free;
@@ -177,6 +179,8 @@ class BackupBench : public lockstep::BackupHost {
     bool durable = false;                  // of the next hello
     std::shared_ptr<PrimarySide> primary;  // the last that said hello
     unsigned claims = 0;                   // that were not answered
+    unsigned trials = 0;                   // of claims
+    std::string stayed;
     unsigned discarded = 0;
     bool disks_free = true;
     bool cannot_run = false;

@@ -122,6 +122,7 @@ class ScriptedSource : public lockstep::CheckpointSource {
         return writes_waiting_since;
     }
     void resume() override { stands = false; }
+    void go_on() override { stands = false; }
     void end() override {
         begun = false;
         stands = false;
@@ -232,12 +233,20 @@ class PrimaryBench : public lockstep::PrimaryHost {
             primary.channel_lost("it is gone");
             return;
         }
-        primary.switch_over();
+        begin_switch_over();
         acknowledge(2);
+    }
+    // Both sides could claim.
+    void begin_switch_over() {
+        if (!primary.switch_over().ok()) return;
+        primary.claim_tried({});
+        receive(lockstep::ClaimTriedMessage{});
     }
 
     TimePoint now() override { return time; }
     void claim(lockstep::Generation wanted) override { claims.push_back(wanted); }
+    void try_claim() override { ++trials; }
+    void stays(const std::string& reason) override { stayed = reason; }
     void generation_changed(lockstep::Generation to) override { generation = to; }
     void drain_output() override {}
     void verified(const lockstep::VerifyOutcome& outcome) override { verified_as = outcome; }
@@ -250,6 +259,8 @@ class PrimaryBench : public lockstep::PrimaryHost {
 
     TimePoint time{std::chrono::seconds(1000)};
     std::vector<lockstep::Generation> claims;
+    unsigned trials = 0;  // of claims
+    std::string stayed;   // why a switchover did not come about
     lockstep::Generation generation = 1;
     std::optional<lockstep::VerifyOutcome> verified_as;
     std::optional<Duration> connect_after;

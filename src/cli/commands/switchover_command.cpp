@@ -9,8 +9,8 @@
 namespace fmvm::cli {
 
 int switchover_command(const SwitchoverOptions& options) {
-    const Result<JsonValue> answer =
-        node::control_request(options.control, JsonObject().add("command", "switchover"));
+    const Result<JsonValue> answer = node::control_request(
+        options.control, JsonObject().add("command", "switchover"), {}, options.limit);
     if (!answer.ok()) return report_error(answer.error());
     const JsonValue* const why = find_member(answer.value(), "result");
     return why == nullptr ? to_int(ExitStatus::ok) : print_result(why->text + "\n");

@@ -3,12 +3,14 @@
 // the backup.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 namespace fmvm::cli {
 
 struct SwitchoverOptions {
     std::string control;  // path of the socket
+    std::chrono::milliseconds limit{30'000};
 };
 
 // Returns an ExitStatus as the process's exit status.

@@ -3,6 +3,7 @@
 
 #include "base/units.h"
 #include "cli/options/option_values.h"
+#include "cli/options/protection_values.h"
 
 namespace fmvm::cli {
 
@@ -18,7 +19,9 @@ Exit status: 0 when the snapshot is complete, 1 when there is none, 2 for bad us
 
 constexpr const char* switchover_footer = R"(
 Nothing that the guest shows is lost or repeated. The side that ran the guest ends with status 0
-when the other runs it. It prints for how long the guest stood.
+when the other runs it. It prints for how long the guest stood. Both sides are asked first whether
+they could claim the guest. Until the backup is told to take over, the end of the command, or its
+limit, leaves the guest where it is.
 
 Exit status: 0 when the guest runs on the other side, 1 when it does not, 2 for bad usage.)";
 
@@ -54,6 +57,8 @@ constexpr Option<SnapshotOptions> snapshot_table[] = {
 constexpr Option<SwitchoverOptions> switchover_table[] = {
     {{"--control", "PATH", "The socket that fmvm primary or fmvm backup --control made (needed)"},
      into<as_it_is, &SwitchoverOptions::control>},
+    {{"--limit", "TIME", "Give up after so long (default {})", "30s"},
+     into<parse_milliseconds, &SwitchoverOptions::limit>},
 };
 
 constexpr Option<VerifyCommandOptions> verify_table[] = {

@@ -11,9 +11,6 @@ namespace fmvm::lockstep {
 
 namespace {
 
-constexpr std::chrono::milliseconds claim_retry{500};
-// An arbiter that takes so long, or has failed for so long, is told of.
-constexpr std::chrono::milliseconds claim_patience{400};
 constexpr std::chrono::milliseconds disk_retry{2};
 
 }  // namespace
@@ -30,8 +27,7 @@ class Backup::Checked {
     const Backup& backup_;
 };
 
-Backup::Backup(BackupHost& host)
-    : host_(host), state_(State::listening, backup_transitions()), waiting_(claim_patience) {}
+Backup::Backup(BackupHost& host) : host_(host), state_(State::listening, backup_transitions()) {}
 
 Backup::~Backup() = default;
 
@@ -51,8 +47,6 @@ void Backup::check_invariants() const {
         FMVM_CHECK(guest_->shadow().committed() != 0);
     }
     FMVM_CHECK(timers_.is_set(Timer::look_at_flush) == (now == awaiting_flush));
-    FMVM_CHECK(now == deciding ||
-               !(timers_.is_set(Timer::claim_again) || timers_.is_set(Timer::answer_due)));
     FMVM_CHECK(timers_.is_set(Timer::take_disks) == (now == awaiting_disks));
     FMVM_CHECK(timers_.is_set(Timer::look_at_copy) == (now == discarding));
 }
@@ -60,8 +54,7 @@ void Backup::check_invariants() const {
 void Backup::enter(State next) {
     state_.enter(next);
     timers_.clear();
-    if (const auto lasted = waiting_.over(host_.now()))
-        log::notice("backup", "the wait for the arbiter is over after {}", *lasted);
+    claiming_.over(host_.now());
 }
 
 void Backup::set_timer(Timer timer, std::chrono::milliseconds delay) {
@@ -70,17 +63,14 @@ void Backup::set_timer(Timer timer, std::chrono::milliseconds delay) {
 
 Backup::TimePoint Backup::deadline() const {
     const TimePoint look = link_ ? link_->next_look() : TimePoint::max();
-    return std::min({timers_.earliest(), waiting_.due(), look});
+    return std::min({timers_.earliest(), claiming_.deadline(), look});
 }
 
 void Backup::tick() {
     const Checked checked(*this);
     const TimePoint now = host_.now();
     if (timers_.expired(Timer::look_at_flush, now)) look_at_flush();
-    if (timers_.expired(Timer::claim_again, now)) claim();
-    if (timers_.expired(Timer::answer_due, now))
-        tell_waiting(waiting_.is("the arbiter does not answer", now));
-    tell_waiting(waiting_.look(now));
+    if (claiming_.tick(now)) claim();
     if (timers_.expired(Timer::take_disks, now)) take_over();
     if (timers_.expired(Timer::look_at_copy, now)) look_at_copy();
     if (link_ && link_->is_lost(now)) {
@@ -108,6 +98,13 @@ bool Backup::ask_for_switch_over() {
     if (!state_.is(State::following)) return false;
     link_->send(FrameType::ask_switch_over, {});
     return true;
+}
+
+// The primary asks before it stops the guest for a switchover.
+void Backup::claim_tried(const Result<void>& tried) {
+    const Checked checked(*this);
+    if (!state_.is(State::following)) return;
+    link_->send(ClaimTriedMessage{tried.ok() ? "" : tried.error().message()});
 }
 
 void Backup::channel_lost(const std::string& reason) {
@@ -172,6 +169,13 @@ Result<void> Backup::handle(Frame frame) {
             return handle_switch_over(frame);
         case FrameType::ended:
             return handle_ended(frame);
+        case FrameType::try_claim:
+            FMVM_TRY(TryClaimMessage::decode(frame.body));
+            host_.try_claim();
+            return {};
+        case FrameType::stays:
+            host_.stays(FMVM_TRY(StaysMessage::decode(frame.body)).reason);
+            return {};
         case FrameType::refuse: {
             const RefuseMessage refusal = FMVM_TRY(RefuseMessage::decode(frame.body));
             return make_error("the primary ends the connection: {}", refusal.reason);
@@ -273,15 +277,11 @@ void Backup::decide() {
     claim();
 }
 
-void Backup::tell_waiting(const std::optional<std::string>& why) const {
-    if (why) log::warning("backup", "not taking over yet: {}", *why);
-}
-
 // Not while a disk is known to have failed.
 void Backup::claim() {
     const Result<bool> idle = guest_->disks_idle();
     if (idle.ok()) {
-        set_timer(Timer::answer_due, claim_patience);
+        claiming_.asked(host_.now());
         return host_.claim(guest_->next_generation());
     }
     tell_unfit(idle.error().message());
@@ -290,11 +290,9 @@ void Backup::claim() {
 
 void Backup::claimed(Result<Claim> claim) {
     const Checked checked(*this);
-    FMVM_CHECK(state_.is(State::deciding) && !timers_.is_set(Timer::claim_again));
-    timers_.clear(Timer::answer_due);
+    FMVM_CHECK(state_.is(State::deciding) && claiming_.is_asking());
     if (!claim.ok()) {
-        tell_waiting(waiting_.is(claim.error().message(), host_.now()));
-        set_timer(Timer::claim_again, claim_retry);
+        claiming_.no_answer(claim.error().message(), host_.now());
         return;
     }
     if (*claim == Claim::lost) {

@@ -19,6 +19,7 @@
 #include "base/timers.h"
 #include "base/trouble.h"
 #include "lockstep/arbiter/arbiter.h"
+#include "lockstep/arbiter/claiming.h"
 #include "lockstep/backup/backup_host.h"
 #include "lockstep/backup/backup_state.h"
 #include "lockstep/backup/followed_guest.h"
@@ -42,7 +43,10 @@ class Backup : public ChannelUser {
     void connected(std::unique_ptr<Channel> channel);
     // The answer to BackupHost::claim().
     void claimed(Result<Claim> claim);
+    // The answer to BackupHost::try_claim().
+    void claim_tried(const Result<void>& tried);
     // Asks the primary to move the guest here. False: there is none that this side follows.
+    // BackupHost::stays(), discard() or take_over() tell the outcome.
     bool ask_for_switch_over();
     // At deadline() or later.
     void tick();
@@ -56,8 +60,6 @@ class Backup : public ChannelUser {
     // Each belongs to one state; whatever leaves the state clears it.
     enum class Timer : std::uint8_t {
         look_at_flush,  // awaiting_flush
-        claim_again,    // deciding: the arbiter could not answer
-        answer_due,     // deciding: the arbiter takes long to answer, which is told
         take_disks,     // awaiting_disks
         look_at_copy,   // discarding
     };
@@ -82,7 +84,6 @@ class Backup : public ChannelUser {
     void look_at_flush();
     void decide();
     void claim();
-    void tell_waiting(const std::optional<std::string>& why) const;
     void won();
     void take_over();
     void fail(const Error& why);
@@ -91,9 +92,9 @@ class Backup : public ChannelUser {
 
     BackupHost& host_;
     StateMachine<State> state_;
-    Timers<Timer, 5> timers_;
+    Timers<Timer, 3> timers_;
     Trouble no_primary_;  // those who connect are none, or are lost before this side is in step
-    Trouble waiting_;     // deciding: the arbiter gives no answer
+    Claiming claiming_{"backup", "not taking over yet"};  // deciding
     std::optional<PrimaryLink> link_;
     std::optional<FollowedGuest> guest_;
 };

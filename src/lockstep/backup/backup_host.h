@@ -41,6 +41,10 @@ class BackupHost {
 
     // Claims the generation; Backup::claimed() is called with the answer, later.
     virtual void claim(Generation generation) = 0;
+    // Has the arbiter try a claim out; Backup::claim_tried() is called with the answer, later.
+    virtual void try_claim() = 0;
+    // The switchover that this side has asked for does not come about, for this reason.
+    virtual void stays(const std::string& why) = 0;
     // The generation is won: takes the disks that the guest needs. False: not yet, because somebody
     // still holds them or they are still at work; asked again soon. Does not wait. An error is the
     // end of the guest.

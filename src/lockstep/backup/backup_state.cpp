@@ -33,6 +33,8 @@ constexpr FittingMessage<BackupState> messages[] = {
     {FrameType::disk_digests, {receiving}},
     {FrameType::disk_blocks, {receiving}},
     {FrameType::disk_check, {following}},
+    {FrameType::try_claim, {following}},
+    {FrameType::stays, {following}},
 };
 
 bool is_sent_by_a_primary(FrameType type) {

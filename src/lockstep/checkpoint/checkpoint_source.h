@@ -91,8 +91,11 @@ class CheckpointSource {
     // Since when such output has been waiting that no cut has taken; nothing when there is none.
     virtual std::optional<std::chrono::steady_clock::time_point> waiting_since() const = 0;
 
-    // After a cut with stay_stopped. Without effect when the guest runs.
+    // After a cut with stay_stopped of which everything is sent, or nothing more will be. Without
+    // effect when the guest runs.
     virtual void resume() = 0;
+    // The same while the rest is still to be sent: the guest runs as soon as that allows it.
+    virtual void go_on() = 0;
     // Protection is over: the guest runs on unwatched.
     virtual void end() = 0;
 };

@@ -259,6 +259,12 @@ std::optional<Clock::time_point> Checkpointer::waiting_since() const {
     return earliest;
 }
 
+void Checkpointer::go_on() {
+    cut_.stays_stopped = false;
+    // Pages that did not fit are read from the standing guest, which goes on when they are sent.
+    if (staged_.empty() || staged_.fits()) run_guest();
+}
+
 void Checkpointer::resume() {
     cut_.stays_stopped = false;
     run_guest();

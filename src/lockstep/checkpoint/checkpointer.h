@@ -74,6 +74,7 @@ class Checkpointer : public CheckpointSource {
     bool finish_last_requests() override;
     std::optional<std::chrono::steady_clock::time_point> waiting_since() const override;
     void resume() override;
+    void go_on() override;
     void end() override;
 
   private:

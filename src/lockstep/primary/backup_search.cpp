@@ -10,14 +10,15 @@ void BackupSearch::found(TimePoint now) {
         log::info("primary", "a backup was found after {}", *lasted);
 }
 
-std::optional<std::string> BackupSearch::failed(const std::string& peer, const std::string& reason,
-                                                TimePoint now) {
-    auto told = without_.is(fmt::format("no backup at {}: {}", peer, reason), now);
-    if (told && delay_ > ReconnectDelay::shortest) {
-        *told += fmt::format("; it is tried again in {} s",
-                             std::chrono::duration_cast<std::chrono::seconds>(delay_).count());
+void BackupSearch::failed(const std::string& peer, const std::string& reason, TimePoint now) {
+    const auto told = without_.is(fmt::format("no backup at {}: {}", peer, reason), now);
+    if (!told) return;
+    if (delay_ > ReconnectDelay::shortest) {
+        log::notice("primary", "{}; it is tried again in {} s", *told,
+                    std::chrono::duration_cast<std::chrono::seconds>(delay_).count());
+    } else {
+        log::notice("primary", "{}", *told);
     }
-    return told;
 }
 
 }  // namespace fmvm::lockstep

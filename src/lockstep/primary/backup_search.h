@@ -24,9 +24,8 @@ class BackupSearch {
     void connection_over(Duration in_step, bool unfit) { delay_ = delays_.next(in_step, unfit); }
     // Nobody could be connected to.
     void not_connected() { delay_ = ReconnectDelay::shortest; }
-    // This peer is no backup, for this reason: what people are to be told now, if anything.
-    std::optional<std::string> failed(const std::string& peer, const std::string& reason,
-                                      TimePoint now);
+    // This peer is no backup, for this reason.
+    void failed(const std::string& peer, const std::string& reason, TimePoint now);
     // How long to wait before the next attempt.
     Duration delay() const { return delay_; }
 

@@ -10,6 +10,11 @@ void Ending::begin_switch_over() {
     kind_ = Kind::switch_over;
 }
 
+void Ending::give_up_switch_over() {
+    FMVM_CHECK(kind_ == Kind::switch_over && !guest_end_reason_);
+    *this = {};
+}
+
 void Ending::guest_ended(const std::string& reason, TimePoint now) {
     guest_end_reason_ = reason;
     if (hands_over()) return;

@@ -24,6 +24,8 @@ class Ending {
     bool begun() const { return kind_ != Kind::none; }
     // Not while another end is under way.
     void begin_switch_over();
+    // The guest stays here, and runs on. Not once it has ended.
+    void give_up_switch_over();
     // The guest has ended, for this reason (one sentence). That goes before a switchover, unless
     // its last cut is made: that guest is the backup's, which carries on what it had in flight.
     void guest_ended(const std::string& reason, TimePoint now);

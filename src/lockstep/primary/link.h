@@ -35,6 +35,16 @@ struct Link {
 
     // Without room no bulk data is sent. The channel says when it has drained.
     bool has_room() const { return channel->queued_bytes() < channel_high_water; }
+    // Says why, and nothing more.
+    void refuse(const std::string& reason) {
+        send(RefuseMessage{reason});
+        channel->close();
+    }
+    // It has done what it was for.
+    void end(const std::string& why) {
+        verifier.end({VerifyOutcome::Kind::unfinished, "it ended meanwhile: " + why});
+        channel->close();
+    }
     template <typename Message>
     void send(const Message& message) {
         channel->send(Message::type, message.encode());

@@ -16,13 +16,6 @@ namespace {
 constexpr std::chrono::milliseconds slice{5};
 // A backup builds a whole machine before it says welcome; it gives signs of life meanwhile.
 constexpr std::chrono::seconds greeting_max{5};
-// How long the guest stands for a backup that does not take over, for example because it cannot
-// reach its arbiter.
-constexpr std::chrono::seconds handing_over_max{2};
-// An arbiter that gave no answer is asked again after this time.
-constexpr std::chrono::milliseconds claim_retry{500};
-// One that takes so long, or has failed for so long, is told of.
-constexpr std::chrono::milliseconds claim_patience{400};
 
 }  // namespace
 
@@ -34,16 +27,15 @@ Primary::Primary(const PrimaryOptions& options, CheckpointSource& source, Consol
       stats_(stats),
       host_(host),
       generation_(options.generation),
-      waiting_(claim_patience),
-      policy_(options.policy) {}
+      policy_(options.policy),
+      switch_over_({source, gate, stats, policy_, ending_}, host) {}
 
 Primary::~Primary() = default;
 
 void Primary::enter(State state) {
     state_.enter(state);
     timers_.clear();
-    if (const auto lasted = waiting_.over(host_.now()))
-        log::notice("primary", "the wait for the arbiter is over after {}", *lasted);
+    claiming_.over(host_.now());
     check_state();
 }
 
@@ -61,8 +53,7 @@ void Primary::check_state() const {
             break;
         case State::handing_over:
             // The guest stands, and the backup has all of it.
-            FMVM_CHECK(ending_.hands_over());
-            FMVM_CHECK(link_->epochs.commit_sent() && link_->protection.last_epoch_acknowledged());
+            FMVM_CHECK(ending_.hands_over() && link_->protection.last_epoch_acknowledged());
             break;
         case State::deciding:
         case State::finished:
@@ -70,22 +61,14 @@ void Primary::check_state() const {
     }
 }
 
-// A backup may have committed an epoch, and the guest's end is not under way.
 bool Primary::is_protected() const {
     return state_.is(State::following) && link_->epochs.commit_sent() && !ending_.begun();
 }
 
-// A connection that has done what it was for.
-void Primary::drop_peer(const std::string& why) {
-    link_->verifier.end(
-        {VerifyOutcome::Kind::unfinished, fmt::format("it ended meanwhile: {}", why)});
-    link_->channel->close();
-    link_.reset();
-}
-
 void Primary::finish(PrimaryEnd end, const std::string& why) {
     if (state_.is(State::finished)) return;
-    if (link_) drop_peer(why);
+    if (link_) link_->end(why);
+    link_.reset();
     enter(State::finished);
     host_.finished(end, why);
 }
@@ -105,20 +88,23 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
 void Primary::not_connected(const std::string& peer, const std::string& reason) {
     if (!state_.is(State::alone)) return;
     search_.not_connected();
-    no_backup(peer, reason);
+    search_.failed(peer, reason, host_.now());
     host_.want_connection(search_.delay());
 }
 
-void Primary::no_backup(const std::string& peer, const std::string& reason) {
-    if (const auto told = search_.failed(peer, reason, host_.now()))
-        log::notice("primary", "{}", *told);
+Result<void> Primary::switch_over() {
+    if (!is_protected()) return Error("no backup is in step");
+    return switch_over_.begin(*link_);
 }
 
-bool Primary::switch_over() {
-    if (!is_protected()) return false;
-    ending_.begin_switch_over();
+void Primary::give_up_switch_over(const std::string& why) {
+    if (link_) switch_over_.give_up(*link_, why);
     pump();
-    return true;
+}
+
+void Primary::claim_tried(const Result<void>& tried) {
+    if (link_) switch_over_.arbiter_answered(*link_, tried);
+    pump();
 }
 
 Result<void> Primary::verify(const VerifyOptions& options) {
@@ -160,8 +146,9 @@ void Primary::superseded() {
 }
 
 Primary::TimePoint Primary::deadline() const {
-    TimePoint due = std::min(timers_.earliest(), waiting_.due());
+    TimePoint due = std::min(timers_.earliest(), claiming_.deadline());
     if (!link_) return due;
+    due = std::min(due, switch_over_.deadline());
     due = std::min(due, link_->detector.next_look(link_->channel->last_heard()));
     // With a full queue pump() waits for it to drain, whatever is due.
     return link_->has_room() ? std::min(due, link_->protection.next_work()) : due;
@@ -169,20 +156,14 @@ Primary::TimePoint Primary::deadline() const {
 
 void Primary::tick() {
     const TimePoint now = host_.now();
-    if (timers_.expired(PrimaryTimer::claim_again, now)) claim();
-    if (timers_.expired(PrimaryTimer::answer_due, now))
-        tell_waiting(waiting_.is("the arbiter does not answer", now));
-    tell_waiting(waiting_.look(now));
+    if (claiming_.tick(now)) claim();
     if (!link_) return;
-    if (link_->detector.is_lost(now, link_->channel->last_heard())) {
-        refuse_peer("nothing was heard of it for too long");
-        return;
-    }
+    if (link_->detector.is_lost(now, link_->channel->last_heard()))
+        return refuse_peer("nothing was heard of it for too long");
     // It may win yet, or have won; so it is not asked to give up: both claim.
-    if (timers_.expired(PrimaryTimer::take_over_limit, now)) {
-        refuse_peer("it was asked to take over and did not in time");
-        return;
-    }
+    if (timers_.expired(PrimaryTimer::take_over_limit, now))
+        return refuse_peer("it was asked to take over and did not in time");
+    switch_over_.tick(*link_);
     pump();
     if (link_) link_->verifier.look();
 }
@@ -217,20 +198,14 @@ Result<bool> Primary::copy() {
 // A backup that has committed an epoch has a machine that is whole. Before that, this one is all
 // there is, and goes on without protection.
 void Primary::host_failed(const std::string& reason) {
-    if (link_->epochs.commit_sent()) {
-        finish(PrimaryEnd::failed, reason);
-        return;
-    }
+    if (link_->epochs.commit_sent()) return finish(PrimaryEnd::failed, reason);
     refuse_peer(reason);
 }
 
 void Primary::frame_received(Frame frame) {
     FMVM_CHECK(link_);
     const Result<void> handled = handle(frame);
-    if (!handled.ok()) {
-        refuse_peer(handled.error().message());
-        return;
-    }
+    if (!handled.ok()) return refuse_peer(handled.error().message());
     if (link_) link_->verifier.look();
     pump();
 }
@@ -258,6 +233,8 @@ Result<void> Primary::handle(const Frame& frame) {
             return handle_unfit(frame);
         case FrameType::ask_switch_over:
             return handle_ask_switch_over(frame);
+        case FrameType::claim_tried:
+            return switch_over_.backup_answered(*link_, frame);
         case FrameType::refuse:
             return handle_refusal(frame);
         default:  // an optional one
@@ -295,11 +272,12 @@ void Primary::end_with_last_epoch() {
         return;
     }
     crash_point("switch-over");
+    switch_over_.handed_over(*link_);
     // The guest stands; what was released has been written: nothing is repeated on the other side.
     link_->send(HeartbeatMessage{gate_.shown()});
     link_->send(SwitchOverMessage{link_->epochs.last_cut()});
     enter(State::handing_over);
-    timers_.set(PrimaryTimer::take_over_limit, host_.now() + handing_over_max);
+    timers_.set(PrimaryTimer::take_over_limit, host_.now() + SwitchOver::taking_over_max);
 }
 
 // Whoever claims to have taken over has claimed the next generation. That is not believed but
@@ -307,23 +285,22 @@ void Primary::end_with_last_epoch() {
 Result<void> Primary::handle_switched(const Frame& frame) {
     const SwitchedMessage switched = FMVM_TRY(SwitchedMessage::decode(frame.body));
     if (switched.generation <= generation_) return Error("it took over out of turn");
-    const std::chrono::duration<double, std::milli> stood =
-        host_.now() - link_->epochs.last_cut_began();
-    handed_over_ =
-        fmt::format("the guest runs on {}; it stood for {:.1f} ms", link_->peer, stood.count());
-    if (!options_.has_arbiter) {
-        finish(PrimaryEnd::handed_over, handed_over_);
-        return {};
+    const std::string& where = switch_over_.taken_over(*link_);
+    if (options_.has_arbiter) {
+        link_->end(where);
+        link_.reset();
+        decide();
+    } else {
+        finish(PrimaryEnd::handed_over, where);
     }
-    drop_peer(handed_over_);
-    decide();
     return {};
 }
 
 Result<void> Primary::handle_ask_switch_over(const Frame& frame) {
     if (!frame.body.empty()) return Error("a malformed wish to switch over");
     log::info("primary", "{} asks to switch over", link_->peer);
-    switch_over();
+    const Result<void> begun = switch_over();
+    if (!begun.ok()) link_->send(StaysMessage{begun.error().message()});
     return {};
 }
 
@@ -348,8 +325,7 @@ void Primary::channel_lost(const std::string& reason) {
 }
 
 void Primary::refuse_peer(const std::string& reason) {
-    link_->send(RefuseMessage{reason});
-    link_->channel->close();
+    link_->refuse(reason);
     peer_lost(reason);
 }
 
@@ -362,19 +338,17 @@ void Primary::peer_lost(std::string reason) {  // a copy: the channel may own it
     const TimePoint now = host_.now();
     search_.connection_over(now - link_->protection.in_step_since().value_or(now), link_->unfit);
     link_.reset();
-    if (could_take_over) {
-        log::warning("primary", "lost the backup {}: {}", peer, reason);
-        search_.found(now);
-        const bool ends = ending_.kind() == Ending::Kind::guest_end;
-        if (options_.on_backup_lost == OnBackupLost::stop && !ends) {
-            finish(PrimaryEnd::backup_lost, reason);
-        } else {
-            decide();
-        }
-    } else {
-        no_backup(peer, reason);
-        go_alone();
+    if (!could_take_over) {
+        search_.failed(peer, reason, now);
+        return go_alone();
     }
+    log::warning("primary", "lost the backup {}: {}", peer, reason);
+    search_.found(now);
+    const bool ends = ending_.kind() == Ending::Kind::guest_end;
+    if (options_.on_backup_lost == OnBackupLost::stop && !ends)
+        return finish(PrimaryEnd::backup_lost, reason);
+    switch_over_.backup_lost(reason);
+    decide();
 }
 
 // The backup may run the guest from a committed epoch on.
@@ -387,32 +361,22 @@ void Primary::decide() {
 }
 
 void Primary::claim() {
-    timers_.set(PrimaryTimer::answer_due, host_.now() + claim_patience);
+    claiming_.asked(host_.now());
     host_.claim(generation_ + 1);
 }
 
-void Primary::tell_waiting(const std::optional<std::string>& why) const {
-    if (why) log::warning("primary", "the guest's output waits: {}", *why);
-}
-
 void Primary::claimed(Result<Claim> claim) {
-    FMVM_CHECK(state_.is(State::deciding) && !timers_.is_set(PrimaryTimer::claim_again));
-    timers_.clear(PrimaryTimer::answer_due);
+    FMVM_CHECK(state_.is(State::deciding) && claiming_.is_asking());
     if (!claim.ok()) {
-        const TimePoint now = host_.now();
-        tell_waiting(waiting_.is(claim.error().message(), now));
-        timers_.set(PrimaryTimer::claim_again, now + claim_retry);
+        claiming_.no_answer(claim.error().message(), host_.now());
         return;
     }
+    const std::optional<std::string> handed_over = switch_over_.decided();
     if (*claim == Claim::lost) {
-        finish(ending_.hands_over() ? PrimaryEnd::handed_over : PrimaryEnd::superseded,
-               handed_over_.empty() ? "the backup has taken over" : handed_over_);
-        return;
+        return finish(handed_over ? PrimaryEnd::handed_over : PrimaryEnd::superseded,
+                      handed_over.value_or("the backup has taken over"));
     }
-    if (!handed_over_.empty()) {
-        log::warning("primary", "the peer said that it had taken over, and had claimed nothing");
-        handed_over_.clear();
-    }
+    if (ending_.hands_over()) host_.stays("the backup said that it had taken over, and had not");
     host_.generation_changed(++generation_);
     go_alone();
     if (state_.is(State::alone))

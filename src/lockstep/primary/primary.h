@@ -16,8 +16,8 @@
 #include <optional>
 #include <string>
 
-#include "base/trouble.h"
 #include "lockstep/arbiter/arbiter.h"
+#include "lockstep/arbiter/claiming.h"
 #include "lockstep/channel/channel.h"
 #include "lockstep/checkpoint/checkpoint_source.h"
 #include "lockstep/primary/backup_search.h"
@@ -27,6 +27,7 @@
 #include "lockstep/primary/primary_host.h"
 #include "lockstep/primary/primary_options.h"
 #include "lockstep/primary/primary_state.h"
+#include "lockstep/primary/switch_over.h"
 #include "lockstep/stats/epoch_stats.h"
 
 namespace fmvm::lockstep {
@@ -47,9 +48,14 @@ class Primary : public ChannelUser {
     void connected(std::unique_ptr<Channel> channel);
     // There is none to this address, for this reason: one sentence.
     void not_connected(const std::string& peer, const std::string& reason);
-    // Moves the guest to the backup on purpose. False: no backup is in step, or the guest's end is
-    // under way.
-    bool switch_over();
+    // Moves the guest to the backup on purpose: when both sides could claim, the guest stands.
+    // Unless this is an error, PrimaryHost::stays() or finished() brings the outcome.
+    Result<void> switch_over();
+    // The guest stays, unless the backup has been told to take over. Without effect when no
+    // switchover is under way.
+    void give_up_switch_over(const std::string& why);
+    // The answer to PrimaryHost::try_claim().
+    void claim_tried(const Result<void>& tried);
     // Compares the two sides. PrimaryHost::verified() brings the outcome, unless this is an error.
     Result<void> verify(const VerifyOptions& options);
     void stop_verifying();
@@ -73,6 +79,7 @@ class Primary : public ChannelUser {
   private:
     void enter(State state);
     void check_state() const;
+    // A backup may have committed an epoch, and the guest's end is not under way.
     bool is_protected() const;
 
     void pump();
@@ -89,14 +96,11 @@ class Primary : public ChannelUser {
     Result<void> handle_switched(const Frame& frame);
     void end_with_last_epoch();
 
-    void no_backup(const std::string& peer, const std::string& reason);
     void refuse_peer(const std::string& reason);
     void peer_lost(std::string reason);
     void decide();
     void claim();
-    void tell_waiting(const std::optional<std::string>& why) const;
     void go_alone();
-    void drop_peer(const std::string& why);
     void finish(PrimaryEnd end, const std::string& why);
 
     const PrimaryOptions options_;
@@ -107,12 +111,12 @@ class Primary : public ChannelUser {
 
     Generation generation_;  // this side's own
     StateMachine<State> state_{State::alone, primary_transitions()};
-    PrimaryTimers timers_;  // of the state
-    Trouble waiting_;       // deciding: the arbiter gives no answer
+    PrimaryTimers timers_;                                      // of the state
+    Claiming claiming_{"primary", "the guest's output waits"};  // deciding
     Ending ending_;
     EpochPolicy policy_;
+    SwitchOver switch_over_;
     std::optional<Link> link_;
-    std::string handed_over_;  // deciding: to whom, as that peer says
     BackupSearch search_;
 };
 

@@ -31,6 +31,10 @@ class PrimaryHost {
     virtual TimePoint now() = 0;
     // Asks the arbiter. Primary::claimed() brings the answer later, once.
     virtual void claim(Generation generation) = 0;
+    // Has the arbiter try a claim out. Primary::claim_tried() brings the answer later, or never.
+    virtual void try_claim() = 0;
+    // A switchover that was asked for does not come about: the guest stays here, for this reason.
+    virtual void stays(const std::string& why) = 0;
     // This side runs under a new generation from now on.
     virtual void generation_changed(Generation generation) = 0;
     // Writes the released console output, and waits a short while for that. The guest stands.

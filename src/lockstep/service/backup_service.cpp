@@ -88,13 +88,20 @@ void BackupService::discard() {
     FMVM_CHECK(standby_->disks() == nullptr || standby_->disks()->at_rest());
     arbiter_watch_.end();
     standby_.reset();
-    if (const Stays stays = std::exchange(stays_, nullptr))
-        stays("the primary was lost meanwhile, and its guest does not run here");
+    stays("the primary was lost meanwhile, and its guest does not run here");
 }
 
 void BackupService::claim(Generation generation) {
     thread_.claim(arbiter_, generation,
                   [this](Result<Claim> claim) { backup_.claimed(std::move(claim)); });
+}
+
+void BackupService::try_claim() {
+    thread_.try_claim(arbiter_, [this](const Result<void>& tried) { backup_.claim_tried(tried); });
+}
+
+void BackupService::stays(const std::string& why) {
+    if (const Stays stays = std::exchange(stays_, nullptr)) stays(why);
 }
 
 Result<void> BackupService::take_over(const Shadow& shadow, Generation generation) {

@@ -77,6 +77,8 @@ class BackupService : public BackupHost {
     Result<void> accept() override { return standby_->accept(); }
     void discard() override;
     void claim(Generation generation) override;
+    void try_claim() override;
+    void stays(const std::string& why) override;
     Result<bool> take_disks(Generation generation) override {
         return standby_->take_disks(generation);
     }

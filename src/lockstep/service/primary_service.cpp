@@ -91,19 +91,29 @@ void PrimaryService::start() {
 
 void PrimaryService::switch_over(Stays stays) {
     thread_.post([this, stays = std::move(stays)] {
-        if (primary_->switch_over()) {
-            stays_ = stays;
-        } else {
-            stays("no backup is in step");
-        }
+        const Result<void> begun = primary_->switch_over();
+        if (!begun.ok()) return stays(begun.error().message());
+        stays_ = stays;
     });
+}
+
+void PrimaryService::give_up_switch_over(const std::string& why) {
+    thread_.post([this, why] { primary_->give_up_switch_over(why); });
+}
+
+void PrimaryService::try_claim() {
+    thread_.try_claim(arbiter_,
+                      [this](const Result<void>& tried) { primary_->claim_tried(tried); });
+}
+
+void PrimaryService::stays(const std::string& why) {
+    if (const Stays stays = std::exchange(stays_, nullptr)) stays(why);
 }
 
 void PrimaryService::generation_changed(Generation generation) {
     *generation_ = generation;
     disks_.generation_changed(generation);
-    if (const Stays stays = std::exchange(stays_, nullptr))
-        stays("the backup was lost meanwhile, and the guest goes on without one");
+    stays("the backup was lost meanwhile, and the guest goes on without one");
 }
 
 void PrimaryService::guest_ended(const std::string& reason) {

@@ -63,6 +63,8 @@ class PrimaryService : public PrimaryHost {
     // replication thread, and the guest runs on here, or it calls the EndHandler. Not while another
     // move is under way.
     void switch_over(Stays stays);
+    // Any thread. Gives the move up, unless the backup has been told to take over already.
+    void give_up_switch_over(const std::string& why);
     // Any thread. The guest has ended, for this reason.
     void guest_ended(const std::string& reason);
     // Any thread. The arbiter knows a newer generation: halts the guest here, unless this side is
@@ -82,6 +84,8 @@ class PrimaryService : public PrimaryHost {
 
     TimePoint now() override { return std::chrono::steady_clock::now(); }
     void claim(Generation generation) override;
+    void try_claim() override;
+    void stays(const std::string& why) override;
     void generation_changed(Generation generation) override;
     void drain_output() override { drain_(); }
     void copying(const std::string& progress) override;

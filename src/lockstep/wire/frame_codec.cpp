@@ -91,6 +91,12 @@ const char* name_of(FrameType type) {
             return "disk checked";
         case FrameType::unfit:
             return "unfit";
+        case FrameType::try_claim:
+            return "try claim";
+        case FrameType::claim_tried:
+            return "claim tried";
+        case FrameType::stays:
+            return "stays";
     }
     return "unknown";
 }

@@ -28,10 +28,10 @@
 namespace fmvm::lockstep {
 
 inline constexpr std::uint16_t protocol_version = 2;
+inline constexpr std::uint16_t optional_frame_bit = 0x8000;
 inline constexpr std::size_t frame_header_size = 40;
 // Room for the largest state image: 64 vCPUs and 15 disks with all requests in flight (12 MiB).
 inline constexpr std::size_t frame_body_max = 16 * mib;
-inline constexpr std::uint16_t optional_frame_bit = 0x8000;
 
 enum class FrameType : std::uint16_t {
     invalid = 0,
@@ -60,6 +60,10 @@ enum class FrameType : std::uint16_t {
     disk_check = 23,       // primary: digests of blocks as they were at the last cut
     disk_checked = 24,     // backup: its own are the same
     unfit = 25,            // backup: I am not equal any more, and why; a refusal follows
+    // A peer that does not know these skips them.
+    try_claim = 26 | optional_frame_bit,    // primary: could you claim? before the guest stands
+    claim_tried = 27 | optional_frame_bit,  // backup: whether it could, or why not
+    stays = 28 | optional_frame_bit,        // primary: the guest stays here, and why
 };
 
 // As docs/protocol.md names it; "unknown" for a type that this side does not know.

@@ -98,6 +98,16 @@ void fields(auto& archive, FieldsOf<UnfitMessage> auto& unfit) {
     archive.readable_text(unfit.reason, reason_bytes_max);
 }
 
+void fields(auto& /*archive*/, FieldsOf<TryClaimMessage> auto& /*question*/) {}
+
+void fields(auto& archive, FieldsOf<ClaimTriedMessage> auto& tried) {
+    archive.readable_text(tried.why_not, reason_bytes_max);
+}
+
+void fields(auto& archive, FieldsOf<StaysMessage> auto& stays) {
+    archive.readable_text(stays.reason, reason_bytes_max);
+}
+
 FMVM_CODEC_BY_FIELDS(HelloMessage, "hello")
 FMVM_CODEC_BY_FIELDS(WelcomeMessage, "welcome")
 FMVM_CODEC_BY_FIELDS(RefuseMessage, "refuse")
@@ -111,6 +121,9 @@ FMVM_CODEC_BY_FIELDS(SwitchOverMessage, "switch-over")
 FMVM_CODEC_BY_FIELDS(SwitchedMessage, "switched")
 FMVM_CODEC_BY_FIELDS(EndedMessage, "ended")
 FMVM_CODEC_BY_FIELDS(UnfitMessage, "unfit")
+FMVM_CODEC_BY_FIELDS(TryClaimMessage, "try claim")
+FMVM_CODEC_BY_FIELDS(ClaimTriedMessage, "claim tried")
+FMVM_CODEC_BY_FIELDS(StaysMessage, "stays")
 
 bool is_sign_of_life(const Frame& frame) {
     if (frame.type != FrameType::heartbeat) return false;

@@ -157,6 +157,29 @@ struct UnfitMessage {
     static Result<UnfitMessage> decode(std::span<const std::uint8_t> body);
 };
 
+// Before the guest stands for a switchover.
+struct TryClaimMessage {
+    static constexpr FrameType type = FrameType::try_claim;
+    Body encode() const;
+    static Result<TryClaimMessage> decode(std::span<const std::uint8_t> body);
+};
+
+// Whether the backup could claim the next generation now.
+struct ClaimTriedMessage {
+    std::string why_not;  // one sentence; empty if it could
+    static constexpr FrameType type = FrameType::claim_tried;
+    Body encode() const;
+    static Result<ClaimTriedMessage> decode(std::span<const std::uint8_t> body);
+};
+
+// The guest is not moved to the backup after all.
+struct StaysMessage {
+    std::string reason;  // one sentence
+    static constexpr FrameType type = FrameType::stays;
+    Body encode() const;
+    static Result<StaysMessage> decode(std::span<const std::uint8_t> body);
+};
+
 inline constexpr std::size_t reason_bytes_max = 1024;
 inline constexpr std::size_t output_bytes_max = 256 * kib;  // of one output frame
 

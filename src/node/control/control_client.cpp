@@ -2,6 +2,7 @@
 #include "node/control/control_client.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include "base/unique_fd.h"
@@ -38,12 +39,21 @@ Result<void> send_all(int fd, std::string_view left) {
     return {};
 }
 
+// From now on nobody waits longer for more of the answer.
+Result<void> set_limit(int fd, std::chrono::milliseconds limit) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit);
+    const timeval time{seconds.count(), std::chrono::microseconds(limit - seconds).count()};
+    if (::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time) == 0) return {};
+    return errno_error(errno, "a socket takes no time limit");
+}
+
 // More of the answer, behind what there is; false at its end.
 Result<bool> receive(int fd, std::string& answer) {
     char buffer[4096];
     while (true) {
         const ssize_t got = ::recv(fd, buffer, sizeof buffer, 0);
         if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && errno == EAGAIN) return Error("no answer came in time; it is given up");
         if (got < 0 && errno != ECONNRESET) return errno_error(errno, "no answer came");
         if (got <= 0) return false;
         answer.append(buffer, static_cast<std::size_t>(got));
@@ -55,8 +65,10 @@ Result<bool> receive(int fd, std::string& answer) {
 }  // namespace
 
 Result<JsonValue> control_request(const std::string& path, const JsonObject& request,
-                                  const std::function<void(const JsonValue&)>& on_line) {
+                                  const std::function<void(const JsonValue&)>& on_line,
+                                  std::optional<std::chrono::milliseconds> limit) {
     const UniqueFd fd = FMVM_TRY(connect_to(path));
+    if (limit) FMVM_TRY(set_limit(fd.get(), *limit));
     FMVM_TRY(send_all(fd.get(), request.line() + '\n'));
     std::string answer;
     JsonValue last;

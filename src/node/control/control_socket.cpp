@@ -108,6 +108,19 @@ bool ControlReply::line(const JsonObject& object) const {
     return connection_->send(object.line());
 }
 
+// A client that says more is not gone; nobody listens to it.
+void ControlReply::on_gone(std::function<void()> handler) const {
+    Protocol::socket& socket = connection_->socket;
+    socket.async_wait(
+        Protocol::socket::wait_read,
+        connection_->tasks.bind([&socket, handler = std::move(handler)](
+                                    const boost::system::error_code& error) {
+            char byte = 0;
+            if (!error && ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+                handler();
+        }));
+}
+
 struct ControlSocket::Parts {
     Parts(boost::asio::io_context& context, UniqueFd listener)
         : acceptor(context, Protocol(), listener.release()), pause(context) {}

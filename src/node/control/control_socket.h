@@ -35,6 +35,9 @@ class ControlReply {
     void error(std::string_view message) const;
     // Sends a line before the end. Returns false when the client is gone or does not read.
     bool line(const JsonObject& object) const;
+    // Called, once, when the client ends the connection before its answer has ended. It does not
+    // keep the connection.
+    void on_gone(std::function<void()> handler) const;
 
   private:
     friend class ControlSocket;

@@ -115,6 +115,8 @@ void ProtectedRun::serve(ControlSocket& socket) {
     socket.add("switchover", [this](const JsonValue&, const ControlReply& reply) {
         if (switchover_) return reply.error("a switchover is under way");
         switchover_ = reply;
+        reply.on_gone(
+            tasks_.bind([this] { service_->give_up_switch_over("its operator has given it up"); }));
         service_->switch_over([this](const std::string& why) {
             boost::asio::post(around_.control,
                               tasks_.bind([this, why] { answer_switchover(false, why); }));

@@ -310,3 +310,29 @@ TEST_CASE(
     bench.answer(Claim::lost);
     CHECK(bench.backup.deadline() == BackupHost::TimePoint::max());
 }
+
+TEST_CASE("backup: it says whether it could claim when its primary asks") {
+    BackupBench bench;
+    bench.bring_to(State::following);
+    bench.say(TryClaimMessage{});
+    CHECK(bench.trials == 1);
+    CHECK_FALSE(got(*bench.primary, FrameType::claim_tried));
+    SECTION("while it follows") {
+        bench.backup.claim_tried(Error("the mount is read-only"));
+        CHECK(got(*bench.primary, FrameType::claim_tried));
+    }
+    SECTION("and not when the primary is gone meanwhile") {
+        bench.backup.channel_lost("the line is cut");
+        bench.backup.claim_tried({});
+        CHECK_FALSE(got(*bench.primary, FrameType::claim_tried));
+    }
+}
+
+TEST_CASE("backup: whoever asked it for a switchover is told why there is none") {
+    BackupBench bench;
+    bench.bring_to(State::following);
+    CHECK(bench.backup.ask_for_switch_over());
+    bench.say(StaysMessage{"the backup could not claim"});
+    CHECK(bench.stayed == "the backup could not claim");
+    CHECK(bench.backup.state() == State::following);
+}

@@ -216,7 +216,7 @@ TEST_CASE("primary: a comparison under way ends when the backup says that it has
           "[primary]") {
     Reached bench(State::following);
     REQUIRE(bench.primary.verify({.memory = true, .disks = false}).ok());
-    bench.primary.switch_over();
+    bench.begin_switch_over();
     bench.acknowledge(2);
     REQUIRE(bench.primary.state() == State::handing_over);
     bench.receive(SwitchedMessage{2});
@@ -238,18 +238,121 @@ TEST_CASE("primary: a switchover ends with the backup's word, or with a claim", 
         CHECK(bench.primary.state() == State::handing_over);
         bench.pass(10ms);
         CHECK(bench.primary.state() == State::deciding);
-        CHECK(bench.source.stands);
-        bench.primary.claimed(Claim::won);
-        CHECK(bench.primary.state() == State::alone);
+        CHECK(bench.stayed != "");
+        // The guest does not stand for the arbiter: it goes on, and what it emits is held.
         CHECK_FALSE(bench.source.stands);
-        CHECK_FALSE(bench.end);
+        bench.emit("held");
+        bench.primary.claimed(Error("the mount hangs"));
+        bench.pass(500ms);
+        CHECK(bench.sink.shown == "");
+        const bool won = GENERATE(true, false);
+        bench.primary.claimed(won ? Claim::won : Claim::lost);
+        CHECK(bench.sink.shown == (won ? "held" : ""));
+        if (won) CHECK_FALSE(bench.end);
+        if (!won) CHECK(bench.end == PrimaryEnd::handed_over);
     }
+}
+
+TEST_CASE("primary: both sides are asked whether they could claim before the guest stands",
+          "[primary]") {
+    Reached bench(State::following);
+    REQUIRE(bench.primary.switch_over().ok());
+    CHECK(bench.trials == 1);
+    CHECK(bench.wire->count(FrameType::try_claim) == 1);
+    CHECK_FALSE(bench.primary.switch_over().ok());  // one at a time
+    SECTION("this side could not") {
+        bench.receive(ClaimTriedMessage{});
+        bench.primary.claim_tried(Error("the mount is read-only"));
+        CHECK(bench.stayed == "this side could not claim: the mount is read-only");
+    }
+    SECTION("the backup could not") {
+        bench.primary.claim_tried({});
+        bench.receive(ClaimTriedMessage{"the mount is gone"});
+        CHECK(bench.stayed == "the backup could not claim: the mount is gone");
+    }
+    SECTION("neither answers in time") {
+        for (int i = 0; i < 30; ++i)
+            bench.pass(100ms);
+        CHECK(bench.stayed == "the arbiter does not answer this side");
+    }
+    SECTION("the backup does not answer in time") {
+        bench.primary.claim_tried({});
+        for (int i = 0; i < 30; ++i)
+            bench.pass(100ms);
+        CHECK(bench.stayed == "the backup does not say whether it could claim");
+    }
+    SECTION("the operator gives it up") {
+        bench.primary.give_up_switch_over("given up");
+        CHECK(bench.stayed == "given up");
+    }
+    CHECK(bench.wire->count(FrameType::stays) == 1);
+    CHECK(bench.primary.state() == State::following);
+    CHECK_FALSE(bench.source.stands);
+    // Late answers are no offence, and mean nothing.
+    bench.primary.claim_tried({});
+    bench.receive(ClaimTriedMessage{});
+    CHECK(bench.wire->count(FrameType::switch_over) == 0);
+    bench.one_epoch();
+    CHECK(bench.primary.state() == State::following);
+    CHECK(bench.primary.switch_over().ok());  // it can be tried again
+}
+
+TEST_CASE(
+    "primary: a switchover is given up until the backup is told to take over, and the guest "
+    "goes on",
+    "[primary]") {
+    Reached bench(State::following);
+    bench.begin_switch_over();
+    REQUIRE(bench.source.stands);
+    const bool by_operator = GENERATE(true, false);
+    if (by_operator) bench.primary.give_up_switch_over("given up");
+    for (int i = 0; i < 50 && !by_operator; ++i)
+        bench.pass(100ms);
+    CHECK(bench.stayed != "");
+    CHECK_FALSE(bench.source.stands);
+    bench.acknowledge(2);
+    CHECK(bench.primary.state() == State::following);
+    CHECK(bench.wire->count(FrameType::switch_over) == 0);
+    bench.emit("shown");
+    bench.pass(60ms);
+    bench.acknowledge(3);
+    CHECK(bench.sink.shown == "shown");
+}
+
+TEST_CASE("primary: a switchover that the backup was told of is not given up", "[primary]") {
+    Reached bench(State::handing_over);
+    bench.primary.give_up_switch_over("given up");
+    CHECK(bench.primary.state() == State::handing_over);
+    CHECK(bench.source.stands);
+    CHECK(bench.stayed == "");
+}
+
+TEST_CASE("primary: a guest that ends while it stands for a switchover is not kept from that",
+          "[primary]") {
+    Reached bench(State::following);
+    bench.begin_switch_over();
+    bench.primary.guest_ended("stopped");
+    for (int i = 0; i < 50; ++i)
+        bench.pass(100ms);
+    bench.acknowledge(2);
+    CHECK(bench.primary.state() == State::handing_over);
+    bench.receive(SwitchedMessage{2});
+    bench.primary.claimed(Claim::lost);
+    CHECK(bench.end == PrimaryEnd::handed_over);
+}
+
+TEST_CASE("primary: a backup that asks for a switchover is told why there is none", "[primary]") {
+    Reached bench(State::following);
+    REQUIRE(bench.primary.switch_over().ok());
+    bench.receive(FrameType::ask_switch_over);
+    const auto told = StaysMessage::decode(bench.wire->last(FrameType::stays).body).value();
+    CHECK(told.reason == "a switchover is under way");
 }
 
 TEST_CASE("primary: a switchover waits for its last epoch, not for one before", "[primary]") {
     Reached bench(State::following);
     bench.pass(60ms);
-    REQUIRE(bench.primary.switch_over());
+    bench.begin_switch_over();
     REQUIRE(bench.source.cuts == 3);
     bench.acknowledge(2);
     CHECK(bench.primary.state() == State::following);
@@ -275,7 +378,7 @@ TEST_CASE("primary: nobody switches over to a backup that is not in step", "[pri
     const State state = GENERATE(State::alone, State::greeting, State::copying, State::handing_over,
                                  State::deciding, State::finished);
     Reached bench(state);
-    CHECK_FALSE(bench.primary.switch_over());
+    CHECK_FALSE(bench.primary.switch_over().ok());
     CHECK_FALSE(bench.primary.verify({}).ok());
     CHECK(bench.primary.state() == state);
 }

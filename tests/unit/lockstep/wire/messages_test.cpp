@@ -86,6 +86,9 @@ TEST_CASE("messages keep their form on the wire", "[protocol]") {
     check_wire_form(SwitchedMessage{8}, "0800000000000000");
     check_wire_form(EndedMessage{"done"}, "04000000 646f6e65");
     check_wire_form(UnfitMessage{"RAM differs"}, "0b000000 52414d2064696666657273");
+    check_wire_form(TryClaimMessage{}, "");
+    check_wire_form(ClaimTriedMessage{}, "00000000");
+    check_wire_form(StaysMessage{"done"}, "04000000 646f6e65");
 }
 
 TEST_CASE("protocol: hello", "[protocol]") {
@@ -139,6 +142,7 @@ TEST_CASE("protocol: messages with numbers only", "[protocol]") {
     CHECK(check_round_trip(HeartbeatMessage{123456789}).output_shown == 123456789);
     CHECK(check_round_trip(SwitchOverMessage{42}).epoch == 42);
     CHECK(check_round_trip(SwitchedMessage{8}).generation == 8);
+    check_round_trip(TryClaimMessage{});
 }
 
 TEST_CASE("protocol: commit", "[protocol]") {
