@@ -5,13 +5,16 @@
 // Threads: the replication thread.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "lockstep/channel/channel.h"
 #include "lockstep/channel/failure_detector.h"
+#include "lockstep/primary/copy_progress.h"
 #include "lockstep/primary/epoch_sender.h"
 #include "lockstep/primary/protection.h"
 #include "lockstep/primary/verifier.h"
@@ -35,6 +38,19 @@ struct Link {
 
     // Without room no bulk data is sent. The channel says when it has drained.
     bool has_room() const { return channel->queued_bytes() < channel_high_water; }
+    // Why the peer counts as lost now, if it does: one sentence.
+    std::optional<std::string> lost(TimePoint now) {
+        if (detector.is_lost(now, channel->last_heard()))
+            return "nothing was heard of it for too long";
+        if (protection.in_step_since()) return std::nullopt;
+        if (!progress.stalls(now, channel->queued_bytes(), !has_room())) return std::nullopt;
+        unfit = true;
+        return "it takes nothing of the initial copy";
+    }
+    // When lost() is to be asked next.
+    TimePoint next_look() const {
+        return std::min(detector.next_look(channel->last_heard()), progress.deadline());
+    }
     // Says why, and nothing more.
     void refuse(const std::string& reason) {
         send(RefuseMessage{reason});
@@ -53,6 +69,7 @@ struct Link {
     std::unique_ptr<Channel> channel;
     std::string peer;  // for messages
     FailureDetector detector;
+    CopyProgress progress;
     EpochSender epochs;
     Verifier verifier;
     Protection protection;

@@ -149,7 +149,7 @@ Primary::TimePoint Primary::deadline() const {
     TimePoint due = std::min(timers_.earliest(), claiming_.deadline());
     if (!link_) return due;
     due = std::min(due, switch_over_.deadline());
-    due = std::min(due, link_->detector.next_look(link_->channel->last_heard()));
+    due = std::min(due, link_->next_look());
     // With a full queue pump() waits for it to drain, whatever is due.
     return link_->has_room() ? std::min(due, link_->protection.next_work()) : due;
 }
@@ -158,8 +158,7 @@ void Primary::tick() {
     const TimePoint now = host_.now();
     if (claiming_.tick(now)) claim();
     if (!link_) return;
-    if (link_->detector.is_lost(now, link_->channel->last_heard()))
-        return refuse_peer("nothing was heard of it for too long");
+    if (const auto why = link_->lost(now)) return refuse_peer(*why);
     // It may win yet, or have won; so it is not asked to give up: both claim.
     if (timers_.expired(PrimaryTimer::take_over_limit, now))
         return refuse_peer("it was asked to take over and did not in time");

@@ -589,3 +589,38 @@ TEST_CASE("primary: where nobody can be connected to, it tries again", "[primary
     bench.primary.not_connected("a:1", "timed out");
     CHECK_FALSE(bench.connect_after);
 }
+
+TEST_CASE("primary: a peer that is sent the initial copy and reads nothing is given up",
+          "[primary]") {
+    Reached bench(State::copying);
+    bench.wire->queued_bytes = channel_high_water;
+    for (int i = 0; i < 49; ++i)
+        bench.pass(100ms);  // it gives signs of life
+    CHECK(bench.primary.state() == State::copying);
+    for (int i = 0; i < 3; ++i)
+        bench.pass(100ms);
+    CHECK(bench.refusal() == "it takes nothing of the initial copy");
+    CHECK(bench.primary.state() == State::alone);
+    CHECK_FALSE(bench.source.begun);
+    CHECK(bench.claims.empty());
+    // The next attempt comes later each time, because each holds the guest for a while.
+    CHECK(bench.connect_after == Bench::Duration(500ms));
+    bench.connect();
+    bench.receive(WelcomeMessage{});
+    bench.wire->queued_bytes = channel_high_water;
+    for (int i = 0; i < 60; ++i)
+        bench.pass(100ms);
+    CHECK(bench.connect_after == Bench::Duration(1000ms));
+}
+
+TEST_CASE("primary: a peer that reads slowly is not given up", "[primary]") {
+    Reached bench(State::copying);
+    for (int i = 0; i < 20; ++i) {
+        bench.wire->queued_bytes = channel_high_water;
+        for (int j = 0; j < 30; ++j)
+            bench.pass(100ms);
+        bench.wire->queued_bytes = 0;
+        bench.primary.channel_drained();
+    }
+    CHECK(bench.primary.state() == State::copying);
+}
