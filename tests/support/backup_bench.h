@@ -20,6 +20,7 @@ namespace fmvm::test {
 struct PrimarySide {
     std::vector<std::string>& events;
     std::vector<lockstep::FrameType> got;
+    std::string address;
     std::string refusal;  // the last
     bool closed = false;
     std::size_t unread = 0;  // bytes
@@ -45,7 +46,7 @@ class BenchChannel : public lockstep::Channel {
     lockstep::BackupHost::TimePoint last_heard() const override { return now_; }  // it is lively
     std::size_t queued_bytes() const override { return primary_->unread; }
     void close() override { primary_->closed = true; }
-    std::string peer() const override { return "the primary"; }
+    std::string peer() const override { return primary_->address + ":1"; }
 
   private:
     const std::shared_ptr<PrimarySide> primary_;
@@ -113,8 +114,8 @@ class BackupBench : public lockstep::BackupHost {
     BackupBench() { log::set_level(log::Level::error); }
 
     // Somebody connects.
-    std::shared_ptr<PrimarySide> connect() {
-        auto side = std::make_shared<PrimarySide>(PrimarySide{events, {}, "", false, 0});
+    std::shared_ptr<PrimarySide> connect(const std::string& address = "the primary") {
+        auto side = std::make_shared<PrimarySide>(PrimarySide{events, {}, address, "", false, 0});
         backup.connected(std::make_unique<BenchChannel>(side, now_));
         return side;
     }

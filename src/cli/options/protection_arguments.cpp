@@ -6,6 +6,7 @@
 
 #include "cli/commands/backup_command.h"
 #include "cli/commands/primary_command.h"
+#include "cli/options/option_values.h"
 #include "cli/options/protection_table.h"
 #include "cli/options/protection_values.h"
 #include "cli/options/run_arguments.h"
@@ -42,6 +43,8 @@ Exit status: as fmvm run once the guest runs here; before that
 struct GivenProtection {
     std::optional<lockstep::Endpoint> backup, listen;
     std::optional<std::string> directory;
+    std::optional<std::uint64_t> memory_max;
+    std::chrono::milliseconds lost_after_max = node::BackupCommandOptions().lost_after_max;
     std::optional<node::ArbiterOptions> arbiter;
     lockstep::BlockMode block = lockstep::BlockMode::replay;  // of a guest with disks
     bool insecure_plaintext = false;
@@ -60,6 +63,11 @@ constexpr Option<G> of_the_backup[] = {
     {{"--backup", "ADDR:PORT",
       "Who protects the guest once it runs here: a backup that listens there, or will"},
      into<parse_endpoint, &G::backup>},
+    {{"--max-memory", "SIZE", "Refuse a guest with more memory (default: what this host has)"},
+     into<parse_size, &G::memory_max>},
+    {{"--max-lost-after", "TIME", "Refuse a primary with a longer --lost-after (default {})",
+      "60s"},
+     into<parse_milliseconds, &G::lost_after_max>},
 };
 
 constexpr Option<G> of_both[] = {
@@ -210,6 +218,8 @@ Result<node::BackupCommandOptions> backup_options(const Arguments& arguments) {
     options.arbiter = FMVM_TRY(needed_arbiter(given));
     options.block = block_mode(given, options.machine);
     FMVM_TRY(check_plaintext("--listen", options.listen, given.insecure_plaintext));
+    options.memory_max = given.memory_max;
+    options.lost_after_max = given.lost_after_max;
     options.next_backup = given.backup;
     if (options.next_backup)
         FMVM_TRY(check_plaintext("--backup", *options.next_backup, given.insecure_plaintext));

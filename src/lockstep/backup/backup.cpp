@@ -83,11 +83,17 @@ void Backup::tick() {
 
 void Backup::connected(std::unique_ptr<Channel> channel) {
     const Checked checked(*this);
-    if (!state_.is(State::listening)) {
-        channel->send(FrameType::refuse, RefuseMessage{why_not_listening(state())}.encode());
-        channel->close();
-        return;
-    }
+    const bool may_wait = state_.is(State::listening) || state_.is(State::greeting);
+    if (!may_wait) return lockstep::refuse(*channel, why_not_listening(state()));
+    callers_.add(std::move(channel));
+    greet_next();
+}
+
+// One at a time: each has a second to say who it is.
+void Backup::greet_next() {
+    if (!state_.is(State::listening)) return;
+    std::unique_ptr<Channel> channel = callers_.next();
+    if (!channel) return;
     link_.emplace(std::move(channel), host_.now());
     enter(State::greeting);
     link_->start(*this);
@@ -119,6 +125,7 @@ void Backup::primary_lost(const std::string& reason) {
         case State::greeting:
             no_primary(fmt::format("refused {}: {}", address_in(peer), reason));
             enter(State::listening);
+            greet_next();
             break;
         case State::receiving:
             no_primary(
@@ -193,6 +200,7 @@ Result<void> Backup::handle_hello(const Frame& frame) {
     const BackupHost::Prepared prepared = FMVM_TRY(host_.prepare(hello));
     guest_.emplace(hello, link_->peer(), prepared);
     enter(State::receiving);
+    callers_.refuse_all(why_not_listening(state()));
     link_->send(WelcomeMessage{});
     link_->send(guest_->known_disks());
     link_->accept(std::chrono::milliseconds(hello.lost_after_ms), host_.now());

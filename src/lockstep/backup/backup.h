@@ -22,6 +22,7 @@
 #include "lockstep/arbiter/claiming.h"
 #include "lockstep/backup/backup_host.h"
 #include "lockstep/backup/backup_state.h"
+#include "lockstep/backup/callers.h"
 #include "lockstep/backup/followed_guest.h"
 #include "lockstep/backup/primary_link.h"
 #include "lockstep/channel/channel.h"
@@ -66,6 +67,7 @@ class Backup : public ChannelUser {
     class Checked;
 
     void check_invariants() const;
+    void greet_next();
     void enter(State next);
     void set_timer(Timer timer, std::chrono::milliseconds delay);
 
@@ -95,6 +97,7 @@ class Backup : public ChannelUser {
     Timers<Timer, 3> timers_;
     Trouble no_primary_;  // those who connect are none, or are lost before this side is in step
     Claiming claiming_{"backup", "not taking over yet"};  // deciding
+    Callers callers_;                                     // greeting: who waits for that
     std::optional<PrimaryLink> link_;
     std::optional<FollowedGuest> guest_;
 };

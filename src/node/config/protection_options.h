@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -48,6 +49,9 @@ struct BackupCommandOptions {
     std::string directory;
     ArbiterOptions arbiter;
     lockstep::BlockMode block = lockstep::BlockMode::none;
+    // What a primary may ask of this side.
+    std::optional<std::uint64_t> memory_max;  // bytes; none: what the host has
+    std::chrono::milliseconds lost_after_max{60'000};
     // Who protects the guest once it runs here; none: nobody.
     std::optional<lockstep::Endpoint> next_backup;
     ReplicationOptions replication;

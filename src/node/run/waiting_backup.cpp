@@ -9,6 +9,7 @@
 #include "lockstep/stats/epoch_stats.h"
 #include "node/build/host_facts.h"
 #include "node/run/arbiter_access.h"
+#include "node/run/hello_limits.h"
 #include "vmm/cpu/cpu_comparison.h"
 
 namespace fmvm::node {
@@ -139,6 +140,7 @@ Result<void> WaitingBackup::check_hello(const HelloMessage& hello) const {
             "both sides",
             name_of(hello.block), name_of(options_.block));
     }
+    FMVM_TRY(check_limits(hello, options_));
     const std::uint64_t host = FMVM_TRY(host_memory_bytes());
     if (hello.shape.memory_bytes > host) {
         return make_error("the guest has {} MiB of memory, the backup's host {}",

@@ -105,4 +105,10 @@ TEST_CASE("a backup needs an address, a directory and an arbiter") {
     CHECK(options.arbiter.path == "/shared/vm1");
     CHECK(options.block == lockstep::BlockMode::none);
     CHECK_FALSE(options.next_backup);
+    CHECK_FALSE(options.memory_max);
+    CHECK(options.lost_after_max == std::chrono::minutes(1));
+    arguments.behind("--max-memory") = {"2G"};
+    arguments.behind("--max-lost-after") = {"5s"};
+    CHECK(backup_options(arguments).value().memory_max == 2 * gib);
+    CHECK(backup_options(arguments).value().lost_after_max == std::chrono::seconds(5));
 }

@@ -6,7 +6,9 @@
 #include <catch2/catch.hpp>
 
 #include "support/backup_bench.h"
+#include "support/captured_log.h"
 #include "support/death.h"
+#include "support/fake_lines.h"
 
 using namespace fmvm;
 using namespace fmvm::lockstep;
@@ -335,4 +337,56 @@ TEST_CASE("backup: whoever asked it for a switchover is told why there is none")
     bench.say(StaysMessage{"the backup could not claim"});
     CHECK(bench.stayed == "the backup could not claim");
     CHECK(bench.backup.state() == State::following);
+}
+
+TEST_CASE("backup: one who connects every second and says nothing does not keep the primary out") {
+    BackupBench bench;
+    bench.connect("a stranger");
+    for (int second = 0; second < 3; ++second) {
+        bench.pass(500ms);
+        bench.connect("a stranger");
+        bench.pass(500ms);
+    }
+    REQUIRE(bench.backup.state() == State::greeting);
+    const auto primary = bench.connect("the primary");
+    CHECK(primary->refusal == "");
+    bench.pass(500ms);
+    bench.pass(500ms);  // those before it have had their second
+    HelloMessage hello;
+    hello.generation = 1;
+    hello.heartbeat_ms = 50;
+    hello.lost_after_ms = 200;
+    hello.shape.memory_bytes = 8 * mib;
+    hello.shape.vcpus = 1;
+    bench.say(hello);
+    CHECK(bench.backup.state() == State::receiving);
+    CHECK(got(*primary, FrameType::welcome));
+}
+
+TEST_CASE("backup: who waits to be greeted is told when another one is the primary") {
+    BackupBench bench;
+    bench.bring_to(State::greeting);
+    const auto other = bench.connect("another");
+    CHECK(other->refusal == "");
+    HelloMessage hello;
+    hello.generation = 1;
+    hello.heartbeat_ms = 50;
+    hello.lost_after_ms = 200;
+    hello.shape.memory_bytes = 8 * mib;
+    hello.shape.vcpus = 1;
+    bench.say(hello);
+    CHECK(other->refusal == "another primary is connected");
+    CHECK(other->closed);
+}
+
+TEST_CASE("backup: health checks of its port do not fill the log") {
+    BackupBench bench;
+    const CapturedLog log;
+    for (int second = 0; second < 3600; second += 2) {
+        bench.connect("10.0.0.1");
+        bench.backup.channel_lost("the connection was closed");
+        bench.pass(2s);
+    }
+    CHECK(eventually([&] { return log.has("refused 10.0.0.1: the connection was closed"); }));
+    CHECK(log.count("refused") <= 4);
 }
