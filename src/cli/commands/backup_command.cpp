@@ -14,6 +14,7 @@
 #include "node/console/terminal.h"
 #include "node/control/control_socket.h"
 #include "node/run/arbiter_access.h"
+#include "node/run/process_signals.h"
 #include "node/run/protected_run.h"
 #include "node/run/unprotected_run.h"
 #include "node/run/waiting_backup.h"
@@ -50,7 +51,6 @@ node::Outcome run_unprotected(node::TakenOver& taken, const Process& process, co
     Machine& machine = *taken.standby->built().machine;
     const GuestEnd end = node::run_until_end(machine, process.control, process.stop,
                                              *taken.standby->ending(), "backup");
-    process.stop.release();
     if (end != GuestEnd::unsupported)
         node::mark_ended(taken.arbiter, taken.standby->generation()->load(), "backup");
     return {end, lockstep::PrimaryEnd::guest_ended, {}};
@@ -92,12 +92,13 @@ int backup_command(const node::BackupCommandOptions& options) {
     Result<node::StateDirectory> directory = node::StateDirectory::open(options.directory);
     if (!directory.ok()) return report_bad_usage(directory.error());
     boost::asio::io_context control(1);
-    node::StopRequest stop(control);
+    Result<std::unique_ptr<node::StopRequest>> stop = node::StopRequest::take(control);
+    if (!stop.ok()) return report_error(stop.error());
     Result<std::unique_ptr<node::ControlSocket>> control_socket =
         node::open_control(control, options.machine.control);
     if (!control_socket.ok()) return report_error(control_socket.error());
     Result<std::unique_ptr<node::WaitingBackup>> waiting =
-        node::WaitingBackup::create(*kvm, options, *directory, control, stop);
+        node::WaitingBackup::create(*kvm, options, *directory, control, **stop);
     if (!waiting.ok()) return report_bad_usage(waiting.error());
     if (*control_socket) (*waiting)->serve(**control_socket);
 
@@ -105,7 +106,8 @@ int backup_command(const node::BackupCommandOptions& options) {
     if (const auto* const without = std::get_if<node::NotTakenOver>(&result))
         return report_wait(*without);
     auto& taken = std::get<node::TakenOver>(result);
-    const node::Outcome outcome = run_guest(taken, {options, control, stop, control_socket->get()});
+    const node::Outcome outcome =
+        run_guest(taken, {options, control, **stop, control_socket->get()});
     waiting->reset();
     const std::string report = taken.standby->built().machine->report();
     taken.standby.reset();  // writes what is left of the console

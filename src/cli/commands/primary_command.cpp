@@ -14,6 +14,7 @@
 #include "node/run/arbiter_access.h"
 #include "node/run/output_guard.h"
 #include "node/run/primary_start.h"
+#include "node/run/process_signals.h"
 #include "node/run/protected_run.h"
 #include "node/run/recording.h"
 
@@ -60,17 +61,19 @@ int primary_command(const node::PrimaryCommandOptions& options) {
     Result<std::unique_ptr<node::ControlSocket>> control_socket =
         node::open_control(control, options.machine.control);
     if (!control_socket.ok()) return report_error(control_socket.error());
+    // Before a generation is claimed, which no signal may leave behind.
+    Result<std::unique_ptr<node::StopRequest>> stop = node::StopRequest::take(control);
+    if (!stop.ok()) return report_error(stop.error());
     Result<node::PrimaryStart> start = node::start_primary(*kvm, options);
     if (!start.ok()) return report_error(start.error());
 
     node::BuiltMachine& built = start->built;
-    node::StopRequest stop(control);
     const auto ending = std::make_shared<node::Occurrence<GuestEnd>>();
     built.machine->on_end(node::tell_on(control, ending));
     node::Outcome outcome;
     std::string report;
     {
-        node::ProtectedRun run(built, start->arbiter, {control, stop, ending, watch_on_stderr()},
+        node::ProtectedRun run(built, start->arbiter, {control, **stop, ending, watch_on_stderr()},
                                "primary");
         const Result<void> prepared = prepare(run, *start, options);
         if (!prepared.ok()) {

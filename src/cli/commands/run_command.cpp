@@ -15,6 +15,7 @@
 #include "node/console/terminal.h"
 #include "node/control/control_socket.h"
 #include "node/control/snapshot_requests.h"
+#include "node/run/process_signals.h"
 #include "node/run/recording.h"
 #include "node/run/unprotected_run.h"
 
@@ -49,12 +50,13 @@ int run_command(const node::MachineOptions& options) {
         const Result<void> connected = node::connect_input(*built, show_console_help);
         if (!connected.ok()) return report_error(connected.error());
     }
+    // From here on stop signals end all this in an orderly way.
+    Result<std::unique_ptr<node::StopRequest>> stop = node::StopRequest::take(control);
+    if (!stop.ok()) return report_error(stop.error());
     const Result<void> begun = begin(*built, options);
     if (!begun.ok()) return report_error(begun.error());
     tell_quirks(*built);
 
-    // Before the terminal is changed: from here on stop signals end the guest in an orderly way.
-    node::StopRequest stop(control);
     std::optional<node::RawTerminal> terminal;
     if (on_terminal) terminal.emplace(STDIN_FILENO);
     node::begin_console(options);
@@ -62,14 +64,15 @@ int run_command(const node::MachineOptions& options) {
     const auto ending = std::make_shared<node::Occurrence<GuestEnd>>();
     machine.on_end(node::tell_on(control, ending));
     machine.start();
-    const GuestEnd end = node::run_until_end(machine, control, stop, *ending, "run");
+    const GuestEnd end = node::run_until_end(machine, control, **stop, *ending, "run");
     terminal.reset();
-    stop.release();
     control_socket->reset();
     node::end_recording(*built, node::Uncommitted::counts);
     const std::string report = machine.report();
     // What a guest has said before its own end waits for its reader, as that of any program does.
-    if (end != GuestEnd::stopped) built->console->wait_at_end(std::chrono::hours(24));
+    if (end != GuestEnd::stopped && !(*stop)->came()) {
+        built->console->wait_at_end(std::chrono::hours(24), [&stop] { return (*stop)->came(); });
+    }
     built->machine.reset();  // writes what is left of the console
     return report_end(end, report);
 }

@@ -96,9 +96,14 @@ ConsoleOutput::~ConsoleOutput() {
                  pending_bytes_.load());
 }
 
+void ConsoleOutput::wait_at_end(std::chrono::milliseconds limit, std::function<bool()> give_up) {
+    last_wait_ = limit;
+    give_up_ = std::move(give_up);
+}
+
 bool ConsoleOutput::drain(std::chrono::milliseconds limit) {
     const auto began = std::chrono::steady_clock::now();
-    while (std::chrono::steady_clock::now() - began < limit && shared_->collect()) {
+    while (std::chrono::steady_clock::now() - began < limit && !give_up_() && shared_->collect()) {
         if (shared_->write_collected(retry_interval) == Readiness::broken) break;
     }
     return pending_bytes_ == 0;

@@ -26,9 +26,10 @@ class ConsoleOutput : public OutputSink {
   public:
     ConsoleOutput(EventLoop& loop, UniqueFd fd);
     // After the loop has stopped: writes what is left, waiting for a slow reader for a second, or
-    // as long as wait_at_end() says; a warning tells what is lost.
+    // as wait_at_end() says; a warning tells what is lost.
     ~ConsoleOutput() override;
-    void wait_at_end(std::chrono::milliseconds limit) { last_wait_ = limit; }
+    // give_up: asked again and again; true ends the wait.
+    void wait_at_end(std::chrono::milliseconds limit, std::function<bool()> give_up);
 
     void write(std::span<const std::uint8_t> bytes) override;
     bool has_room() const override { return pending_bytes_ < room_limit; }
@@ -59,6 +60,7 @@ class ConsoleOutput : public OutputSink {
     const std::unique_ptr<Shared> shared_;
     std::atomic<std::size_t>& pending_bytes_;
     std::chrono::milliseconds last_wait_{1000};
+    std::function<bool()> give_up_ = [] { return false; };
 };
 
 }  // namespace fmvm

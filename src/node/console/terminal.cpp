@@ -38,8 +38,10 @@ std::array<bool, ending_signals.size()> caught;
 std::atomic<int> raw_fd{-1};
 static_assert(std::atomic<int>::is_always_lock_free, "used in a signal handler");
 
-// Async-signal-safe; only the first of several callers restores.
-void restore_mode() {
+}  // namespace
+
+// Only the first of several callers restores.
+void restore_terminal() {
     const int fd = raw_fd.exchange(-1);
     if (fd < 0) return;
     // From the background tcsetattr would stop the process with SIGTTOU, unless that is blocked.
@@ -53,10 +55,12 @@ void restore_mode() {
     pthread_sigmask(SIG_SETMASK, &old_mask, nullptr);
 }
 
+namespace {
+
 // Restores the terminal and the earlier action, which the signal then meets: the default, or a
 // sanitizer's report. The signal is blocked until this returns.
 void on_ending_signal(int number) {
-    restore_mode();
+    restore_terminal();
     for (std::size_t i = 0; i < ending_signals.size(); ++i) {
         if (ending_signals[i].number == number) ::sigaction(number, &saved_actions[i], nullptr);
     }
@@ -100,7 +104,7 @@ RawTerminal::RawTerminal(int fd) {
     if (in_background_of(fd)) return;
     if (::tcgetattr(fd, &saved_mode) != 0) return;  // not a terminal
     static const bool registered =
-        std::atexit(restore_mode) == 0 && std::at_quick_exit(restore_mode) == 0;
+        std::atexit(restore_terminal) == 0 && std::at_quick_exit(restore_terminal) == 0;
     static_cast<void>(registered);
     catch_ending_signals();
     raw_fd.store(fd);
@@ -111,7 +115,7 @@ RawTerminal::RawTerminal(int fd) {
 
 RawTerminal::~RawTerminal() {
     if (raw_fd.load() < 0) return;
-    restore_mode();
+    restore_terminal();
     release_ending_signals();
 }
 

@@ -6,8 +6,8 @@
 //
 // Restored on every way out: by the destructor (return, exception), by atexit (exit from anywhere),
 // and by handlers of the signals that end a process, which restore and let the signal do what it
-// did before. SIGTERM, SIGINT and SIGHUP are among them only until the run loop takes them over, to
-// stop the machine in an orderly way.
+// did before. SIGTERM, SIGINT and SIGHUP are among them unless they are handled already, to stop
+// the machine in an orderly way (node/run/stop_request.h).
 #pragma once
 
 namespace fmvm::node {
@@ -15,6 +15,9 @@ namespace fmvm::node {
 // Whether fd is a terminal whose foreground belongs to another job: reading from it would stop this
 // process (SIGTTIN), and its mode is that job's.
 bool in_background_of(int fd);
+
+// Takes raw mode back, if there is one. Async-signal-safe; the RawTerminal may still live.
+void restore_terminal();
 
 class RawTerminal {
   public:

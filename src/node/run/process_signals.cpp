@@ -3,9 +3,6 @@
 
 #include <signal.h>
 
-#include <utility>
-
-#include "node/run/stop_signals.h"
 #include "vmm/cpu/vcpu_thread.h"
 
 namespace fmvm::node {
@@ -16,31 +13,6 @@ void prepare_signals() {
     ::signal(SIGTTOU, SIG_IGN);  // a job in the background may show its console,
     ::signal(SIGTTIN, SIG_IGN);  // and is not stopped because it was reading when it became one
     prepare_kick_signal();
-}
-
-StopRequest::StopRequest(boost::asio::io_context& control) : signals_(control) {
-    take();
-    signals_.async_wait([number = number_](const boost::system::error_code& error, int came) {
-        if (!error) number->happen(came);
-    });
-}
-
-StopRequest::~StopRequest() {
-    stop_listening();
-}
-
-void StopRequest::take() {
-    for (const int number : stop_signals())
-        signals_.add(number);
-}
-
-void StopRequest::listen(std::function<void(int)> listener) {
-    take();
-    number_->listen(std::move(listener));
-}
-
-void StopRequest::release() {
-    signals_.clear();
 }
 
 }  // namespace fmvm::node

@@ -132,7 +132,6 @@ Outcome ProtectedRun::run(const std::function<void()>& guest_gone) {
     const auto work = boost::asio::make_work_guard(around_.control);
     around_.control.run();
     guest_gone();
-    around_.stop.release();
     const Generation generation = service_->generation();
     service_->stop();
     built_.machine->halt_vcpus();

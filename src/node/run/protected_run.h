@@ -23,7 +23,7 @@
 #include "node/control/control_socket.h"
 #include "node/control/verify_requests.h"
 #include "node/run/guest_end.h"
-#include "node/run/process_signals.h"
+#include "node/run/stop_request.h"
 #include "vmm/loop/task_scope.h"
 
 namespace fmvm::node {
@@ -80,8 +80,7 @@ class ProtectedRun {
     // Offers the commands of a running guest.
     void serve(ControlSocket& socket);
     // The machine runs, or is about to. Returns when the guest does not run here any more.
-    // guest_gone: called as soon as that is so, before anything is waited for. From there on a
-    // second signal ends the process at once, should a disk never answer.
+    // guest_gone: called as soon as that is so, before anything is waited for.
     Outcome run(const std::function<void()>& guest_gone);
 
   private:

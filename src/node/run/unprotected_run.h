@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "node/run/guest_end.h"
-#include "node/run/process_signals.h"
+#include "node/run/stop_request.h"
 
 namespace fmvm::node {
 

@@ -79,7 +79,6 @@ WaitingBackup::WaitingBackup(const Kvm& kvm, const BackupCommandOptions& options
 
 WaitingBackup::~WaitingBackup() {
     stop_.stop_listening();
-    stop_.release();
     service_.reset();
 }
 
@@ -115,7 +114,6 @@ WaitResult WaitingBackup::wait() {
     }
     const auto* const without = std::get_if<NotTakenOver>(&*result_);
     if (without != nullptr && without->reason == Reason::stopped) {
-        stop_.release();
         service_.reset();
         // A takeover may have come together with the signal; that guest is then ended here.
         control_.restart();

@@ -17,9 +17,9 @@
 #include "lockstep/service/backup_service.h"
 #include "node/config/protection_options.h"
 #include "node/control/control_socket.h"
-#include "node/run/process_signals.h"
 #include "node/run/standby_machine.h"
 #include "node/run/state_directory.h"
+#include "node/run/stop_request.h"
 #include "vmm/loop/task_scope.h"
 
 namespace fmvm::node {

@@ -183,7 +183,7 @@ TEST_CASE("console output: a reader that comes late gets all, if it is waited fo
     EventLoop loop;
     pipe.resize(4096);
     auto output = std::make_unique<ConsoleOutput>(loop, std::move(pipe.write_end));
-    output->wait_at_end(std::chrono::hours(1));
+    output->wait_at_end(std::chrono::hours(1), [] { return false; });
     const std::string text = numbered_lines(20000);
     output->write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
     loop.stop();
@@ -191,6 +191,21 @@ TEST_CASE("console output: a reader that comes late gets all, if it is waited fo
     std::this_thread::sleep_for(std::chrono::milliseconds(1200));
     CHECK((pipe.read_exactly(text.size()) == text));
     end.join();
+}
+
+TEST_CASE("console output: whoever waits for a late reader may give up", "[console]") {
+    Pipe pipe;
+    EventLoop loop;
+    pipe.resize(4096);
+    auto output = std::make_unique<ConsoleOutput>(loop, std::move(pipe.write_end));
+    int asked = 0;
+    output->wait_at_end(std::chrono::hours(1), [&asked] { return ++asked == 3; });
+    const std::string text = numbered_lines(20000);
+    output->write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+    loop.stop();
+    output.reset();
+    CHECK(asked == 3);
+    CHECK((pipe.read_exactly(4096) == text.substr(0, 4096)));
 }
 
 TEST_CASE("console output: several writers, whole pieces", "[console][threads]") {
