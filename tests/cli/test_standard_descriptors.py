@@ -38,6 +38,15 @@ class ClosedDescriptors(unittest.TestCase):
                 self.assertEqual(done.returncode, USAGE)
                 self.assertEqual(image.read_bytes(), bytes(2 * MIB))
 
+    def test_a_message_that_comes_while_images_are_open_is_not_written_into_one(self):
+        run(settings.fmvm.parent / "tests" / "make_log", self.directory / "other.log", MIB, "mismatch")
+        for redirections in ("2>&-", "0<&- 2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"):
+            with self.subTest(redirections):
+                image = self.image()
+                done = self.fmvm(redirections, "replay", "other.log", "--disk", image)
+                self.assertEqual(image.read_bytes(), bytes(MIB))
+                self.assertEqual(done.returncode, FAILURE)
+
     def test_a_report_is_not_written_into_an_image(self):
         for redirections in ("1>&-", "0<&- 1>&-"):
             with self.subTest(redirections):
