@@ -30,8 +30,11 @@ namespace {
 // The output of a restored guest goes on where the console file ends; for others see
 // begin_console().
 Result<UniqueFd> open_console(const ConsoleOptions& console, bool restored) {
-    if (console.kind == ConsoleKind::stdio)
-        return UniqueFd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
+    if (console.kind == ConsoleKind::stdio) {
+        UniqueFd fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
+        if (!fd) return errno_error(errno, "console: standard output cannot be used as one");
+        return fd;
+    }
     const bool file = console.kind == ConsoleKind::file;
     const std::string path = file ? console.path : "/dev/null";
     const int for_file = O_CREAT | (restored ? O_APPEND : 0);
