@@ -128,7 +128,7 @@ TEST_CASE("output permit: an arbiter that fails is asked again, not all the time
     Bench bench;
     bench.arbiter->fail(true);
     bench.emit();
-    REQUIRE(eventually([&] { return bench.arbiter->asked() == 3; }));
+    REQUIRE(eventually([&] { return bench.arbiter->asked() >= 3; }));
     CHECK(bench.granted == 0);
     const auto before = std::chrono::steady_clock::now();
     REQUIRE(eventually([&] { return bench.arbiter->asked() >= 6; }));
