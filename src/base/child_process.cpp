@@ -75,6 +75,7 @@ void limit(int resource, std::uint64_t value) {
                          const ChildLimits& limits, pid_t parent, int output, int errors) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(cannot_execute);  // it died before that
+    ::umask(0077);  // what it makes is for its owner only, as what fmvm makes
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_AS, limits.memory_bytes);
     limit(RLIMIT_FSIZE, limits.file_bytes);

@@ -20,19 +20,43 @@ std::string draft_name(const std::string& path, DurableFile::Draft draft) {
     return fmt::format("{}.draft-{:016x}", path, random_value<std::uint64_t>());
 }
 
+// In its directory.
+std::string name_of(const std::string& path) {
+    return std::filesystem::path(path).filename().string();
+}
+
 }  // namespace
 
 Result<DurableFile> DurableFile::create(const std::string& path, Draft draft, mode_t mode,
                                         Describe describe) {
-    const std::string name = draft_name(path, draft);
-    const int old = draft == Draft::fixed ? O_TRUNC : O_EXCL;
-    UniqueFd fd(::open(name.c_str(), O_RDWR | O_CREAT | old | O_CLOEXEC | O_NOFOLLOW, mode));
-    if (!fd) return describe(errno, name, "cannot be created");
-    return DurableFile(path, name, std::move(fd), describe);
+    const std::string parent = std::filesystem::path(path).parent_path().string();
+    UniqueFd directory(
+        ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) return describe(errno, draft_name(path, draft), "cannot be created");
+    return make(std::move(directory), path, draft, mode, describe);
+}
+
+Result<DurableFile> DurableFile::create_in(int directory, const std::string& path, Draft draft,
+                                           mode_t mode, Describe describe) {
+    UniqueFd own(::fcntl(directory, F_DUPFD_CLOEXEC, 0));
+    if (!own) return describe(errno, draft_name(path, draft), "cannot be created");
+    return make(std::move(own), path, draft, mode, describe);
+}
+
+Result<DurableFile> DurableFile::make(UniqueFd directory, const std::string& path, Draft draft,
+                                      mode_t mode, Describe describe) {
+    const std::string drafted = draft_name(path, draft);
+    const std::string name = name_of(drafted);
+    if (draft == Draft::fixed) ::unlinkat(directory.get(), name.c_str(), 0);
+    UniqueFd fd(
+        ::openat(directory.get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+    if (!fd) return describe(errno, drafted, "cannot be created");
+    return DurableFile(std::move(directory), path, drafted, std::move(fd), describe);
 }
 
 DurableFile::DurableFile(DurableFile&& other) noexcept
-    : path_(std::move(other.path_)),
+    : directory_(std::move(other.directory_)),
+      path_(std::move(other.path_)),
       draft_(std::exchange(other.draft_, {})),
       fd_(std::move(other.fd_)),
       describe_(other.describe_) {}
@@ -42,7 +66,8 @@ DurableFile::~DurableFile() {
 }
 
 void DurableFile::remove_draft() {
-    if (!draft_.empty()) ::unlink(std::exchange(draft_, {}).c_str());
+    if (draft_.empty()) return;
+    ::unlinkat(directory_.get(), name_of(std::exchange(draft_, {})).c_str(), 0);
 }
 
 Result<void> DurableFile::write(std::span<const std::uint8_t> bytes) {
@@ -59,15 +84,14 @@ Result<void> DurableFile::sync() {
 }
 
 Result<void> DurableFile::sync_parent() const {
-    const std::string parent = std::filesystem::path(path_).parent_path().string();
-    if (const int failure = sync_directory(parent.empty() ? "." : parent); failure != 0)
-        return describe_(failure, path_, "cannot be made durable");
-    return {};
+    if (::fsync(directory_.get()) == 0) return {};
+    return describe_(errno, path_, "cannot be made durable");
 }
 
 Result<void> DurableFile::replace() {
     FMVM_TRY(sync());
-    if (::rename(draft_.c_str(), path_.c_str()) != 0)
+    const int directory = directory_.get();
+    if (::renameat(directory, name_of(draft_).c_str(), directory, name_of(path_).c_str()) != 0)
         return describe_(errno, path_, "cannot be replaced");
     draft_.clear();
     return sync_parent();
@@ -75,7 +99,10 @@ Result<void> DurableFile::replace() {
 
 Result<bool> DurableFile::place_if_absent() {
     FMVM_TRY(sync());
-    const int failure = ::link(draft_.c_str(), path_.c_str()) == 0 ? 0 : errno;
+    const int directory = directory_.get();
+    const int linked =
+        ::linkat(directory, name_of(draft_).c_str(), directory, name_of(path_).c_str(), 0);
+    const int failure = linked == 0 ? 0 : errno;
     if (failure == EPERM || failure == EOPNOTSUPP) return describe_(failure, path_, no_hard_links);
     if (failure != 0 && failure != EEXIST) return describe_(failure, path_, "cannot be created");
     remove_draft();

@@ -5,6 +5,9 @@
 // before or the whole new file, and nothing else. The draft goes away with a DurableFile that was
 // not placed.
 //
+// The draft is always a new file, whatever lies at its name, so that neither links nor an old mode
+// are taken over. The directory is held open: it stays the same, whoever renames it meanwhile.
+//
 // Threads: one at a time.
 #pragma once
 
@@ -27,11 +30,14 @@ class DurableFile {
     using Describe = Error (*)(int error_number, const std::string& path, std::string_view what);
 
     enum class Draft {
-        fixed,   // PATH.new. It overwrites what a crash has left there, so only one may write it
+        fixed,   // PATH.new. It replaces what a crash has left there, so only one may write it
         unique,  // PATH.draft- and a random number, for a path that several processes may write
     };
     static Result<DurableFile> create(const std::string& path, Draft draft, mode_t mode,
                                       Describe describe);
+    // The same in a directory that is open already, and that `path` leads to.
+    static Result<DurableFile> create_in(int directory, const std::string& path, Draft draft,
+                                         mode_t mode, Describe describe);
     DurableFile(DurableFile&& other) noexcept;
     DurableFile& operator=(DurableFile&&) = delete;
     ~DurableFile();
@@ -52,15 +58,20 @@ class DurableFile {
     static constexpr std::string_view no_hard_links = "is on a file system without hard links";
 
   private:
-    DurableFile(std::string path, std::string draft, UniqueFd fd, Describe describe)
-        : path_(std::move(path)),
+    DurableFile(UniqueFd directory, std::string path, std::string draft, UniqueFd fd,
+                Describe describe)
+        : directory_(std::move(directory)),
+          path_(std::move(path)),
           draft_(std::move(draft)),
           fd_(std::move(fd)),
           describe_(describe) {}
+    static Result<DurableFile> make(UniqueFd directory, const std::string& path, Draft draft,
+                                    mode_t mode, Describe describe);
     Result<void> sync();
     Result<void> sync_parent() const;
     void remove_draft();
 
+    UniqueFd directory_;
     std::string path_;
     std::string draft_;  // empty when it is placed or removed
     UniqueFd fd_;

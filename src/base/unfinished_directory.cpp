@@ -9,19 +9,9 @@
 #include <filesystem>
 
 #include "base/file_io.h"
+#include "base/ownership.h"
 
 namespace fmvm {
-
-namespace {
-
-Result<void> sync_names(const std::string& directory) {
-    const int failure = sync_directory(directory);
-    if (failure != 0)
-        return errno_error(failure, fmt::format("{} cannot be made durable", directory));
-    return {};
-}
-
-}  // namespace
 
 Result<UnfinishedDirectory> UnfinishedDirectory::make(const std::string& target) {
     std::error_code ignored;
@@ -30,7 +20,11 @@ Result<UnfinishedDirectory> UnfinishedDirectory::make(const std::string& target)
     std::string path = fmt::format("{}.unfinished-{}", target, ::getpid());
     if (::mkdir(path.c_str(), 0700) != 0)
         return errno_error(errno, fmt::format("{} cannot be made", path));
-    return UnfinishedDirectory(target, std::move(path));
+    UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!directory) return errno_error(errno, fmt::format("{} cannot be opened", path));
+    UnfinishedDirectory made(target, std::move(path), std::move(directory));
+    FMVM_TRY(about(made.path_, check_directory(made.directory_.get())));
+    return made;
 }
 
 UnfinishedDirectory::~UnfinishedDirectory() {
@@ -39,9 +33,9 @@ UnfinishedDirectory::~UnfinishedDirectory() {
 }
 
 Result<int> UnfinishedDirectory::create_file(const std::string& name) {
-    const std::string path = path_ + "/" + name;
-    UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!fd) return errno_error(errno, fmt::format("{} cannot be created", path));
+    UniqueFd fd(::openat(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+                         0600));
+    if (!fd) return errno_error(errno, fmt::format("{}/{} cannot be created", path_, name));
     files_.push_back(std::move(fd));
     return files_.back().get();
 }
@@ -52,7 +46,8 @@ Result<void> UnfinishedDirectory::rename_into_place() {
         if (::fsync(file.get()) != 0) return errno_error(errno, "it cannot be written to the disk");
     }
     files_.clear();
-    FMVM_TRY(sync_names(path_));
+    if (::fsync(directory_.get()) != 0)
+        return errno_error(errno, fmt::format("{} cannot be made durable", path_));
     if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target_.c_str(), RENAME_NOREPLACE) != 0)
         return errno_error(errno, "it cannot be renamed into place");
     path_.clear();
@@ -61,7 +56,9 @@ Result<void> UnfinishedDirectory::rename_into_place() {
 
 Result<void> UnfinishedDirectory::make_name_durable() const {
     const std::string parent = std::filesystem::path(target_).parent_path().string();
-    return sync_names(parent.empty() ? "." : parent);
+    const int failure = sync_directory(parent.empty() ? "." : parent);
+    if (failure != 0) return errno_error(failure, fmt::format("{} cannot be made durable", parent));
+    return {};
 }
 
 }  // namespace fmvm

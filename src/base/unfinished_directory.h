@@ -14,12 +14,13 @@ namespace fmvm {
 
 class UnfinishedDirectory {
   public:
-    // Made beside `target`, which must not exist, and open to its owner only. Errors do not name
-    // the target: "it exists already ...".
+    // Made beside `target`, which must not exist, and open to its owner only. It is held open, so
+    // that files go into it and nowhere else. Errors do not name the target: "it exists already ...".
     static Result<UnfinishedDirectory> make(const std::string& target);
     UnfinishedDirectory(UnfinishedDirectory&& other) noexcept
         : target_(std::move(other.target_)),
           path_(std::exchange(other.path_, {})),
+          directory_(std::move(other.directory_)),
           files_(std::move(other.files_)) {}
     UnfinishedDirectory& operator=(UnfinishedDirectory&&) = delete;
     ~UnfinishedDirectory();
@@ -35,11 +36,12 @@ class UnfinishedDirectory {
     Result<void> make_name_durable() const;
 
   private:
-    UnfinishedDirectory(std::string target, std::string path)
-        : target_(std::move(target)), path_(std::move(path)) {}
+    UnfinishedDirectory(std::string target, std::string path, UniqueFd directory)
+        : target_(std::move(target)), path_(std::move(path)), directory_(std::move(directory)) {}
 
     std::string target_;
     std::string path_;  // empty when it is in place
+    UniqueFd directory_;
     std::vector<UniqueFd> files_;
 };
 

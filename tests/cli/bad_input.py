@@ -164,6 +164,10 @@ def option_cases(suite, kernel):
                ["/nonexistent", "does not exist"])
     suite.case("console is a directory", run + ["--console", f"file:{suite.directory}"],
                [suite.directory, "directory"])
+    victim = suite.write("victim", b"precious")
+    os.symlink(victim, suite.path("planted"))
+    suite.case("console is a link to a file", run + ["--console", f"file:{suite.path('planted')}"],
+               [suite.path("planted"), "symbolic link"])
     suite.case("console is the kernel", run + ["--console", f"file:{kernel}"],
                [kernel, "same file as kernel"])
 
@@ -187,6 +191,10 @@ def config_cases(suite, kernel):
                ["/nonexistent/m.json"])
     suite.case("configuration: a directory", ["run", "--config", suite.directory],
                [suite.directory])
+    os.mkfifo(suite.path("fifo"))
+    suite.case("configuration: a FIFO", ["run", "--config", suite.path("fifo")],
+               [suite.path("fifo"), "FIFO"])
+    os.remove(suite.path("fifo"))
     suite.case("configuration: twice", ["run", "--config", "a", "--config", "b"], ["--config"])
     path = suite.write("machine.json", json.dumps({"kernel": kernel, "memory": 64}).encode())
     suite.case("configuration: the command line wins",

@@ -92,9 +92,9 @@ class Refusals(ImportTestCase):
 
     def test_what_is_no_file(self):
         self.refused("cannot be opened", self.directory / "absent.raw", "--to", "vm")
-        self.refused("is not a regular file", self.directory, "--format", "raw", "--to", "vm")
+        self.refused("is a directory, not a file", self.directory, "--format", "raw", "--to", "vm")
         os.mkfifo(self.directory / "fifo.raw")
-        self.refused("is not a regular file", self.directory / "fifo.raw", "--to", "vm")
+        self.refused("is a FIFO, not a file", self.directory / "fifo.raw", "--to", "vm")
 
     def test_a_name_that_looks_like_a_protocol(self):
         odd = self.disk.rename(self.directory / "nbd:unix:x,file.raw")

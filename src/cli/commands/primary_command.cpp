@@ -43,7 +43,7 @@ node::Outcome run_guest(node::ProtectedRun& run, node::BuiltMachine& built,
                         node::ControlSocket* control_socket) {
     std::optional<node::RawTerminal> terminal;
     if (is_on_terminal(options)) terminal.emplace(STDIN_FILENO);
-    node::begin_console(options.machine);
+    node::begin_console(built, options.machine);
     tell_quirks(built);
     if (control_socket != nullptr) run.serve(*control_socket);
     built.machine->start();

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/options/config_file.h"
 
-#include <fcntl.h>
-
 #include "base/file_io.h"
 #include "base/json.h"
-#include "base/unique_fd.h"
+#include "base/open_file.h"
 #include "cli/options/json_values.h"
 #include "cli/options/machine_table.h"
 
@@ -40,15 +38,14 @@ Result<GivenOptions> interpret(const JsonValue& root) {
 }
 
 Result<std::string> read_text(const std::string& path) {
-    const std::string what = "cannot read the configuration file " + path;
-    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) return errno_error(errno, what);
+    const std::string what = "configuration file " + path;
+    const RegularFile file = FMVM_TRY(about(what, open_regular_file(path)));
     std::string text(config_size_max + 1, '\0');
     std::size_t size = 0;
-    if (const int failure = read_up_to(fd.get(), std::as_writable_bytes(std::span(text)), size);
+    if (const int failure = read_up_to(file.fd.get(), std::as_writable_bytes(std::span(text)), size);
         failure != 0)
-        return errno_error(failure, what);
-    if (size > config_size_max) return make_error("{}: it is larger than 1 MiB", what);
+        return errno_error(failure, what + ": cannot be read");
+    if (size > config_size_max) return make_error("{}: is larger than 1 MiB", what);
     text.resize(size);
     return text;
 }

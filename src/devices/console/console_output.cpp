@@ -101,6 +101,11 @@ void ConsoleOutput::wait_at_end(std::chrono::milliseconds limit, std::function<b
     give_up_ = std::move(give_up);
 }
 
+void ConsoleOutput::empty_file() {
+    // This fails if it is no regular file; then there is nothing to empty.
+    static_cast<void>(::ftruncate(shared_->fd.get(), 0));
+}
+
 bool ConsoleOutput::drain(std::chrono::milliseconds limit) {
     const auto began = std::chrono::steady_clock::now();
     while (std::chrono::steady_clock::now() - began < limit && !give_up_() && shared_->collect()) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,8 +10,8 @@
 
 #include "base/durable_file.h"
 #include "base/file_io.h"
+#include "base/open_file.h"
 #include "base/random.h"
-#include "base/unique_fd.h"
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/arbiter/arbiter_record.h"
 
@@ -40,17 +39,15 @@ Error gone_error(const std::string& path) {
                       path);
 }
 
-// At most a little more than a record may be long. O_NONBLOCK: whatever lies there, nobody waits.
+// At most a little more than a record may be long.
 Result<std::string> read_file(const std::string& path) {
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
-    if (!fd && errno == ENOENT) return gone_error(path);
-    struct stat info {};
-    if (!fd || ::fstat(fd.get(), &info) != 0) return file_error(errno, path, "cannot be read");
-    if (!S_ISREG(info.st_mode))
-        return make_error("arbiter {}: is not a file; choose another --arbiter path", path);
+    const std::optional<RegularFile> file =
+        FMVM_TRY(about("arbiter " + path, find_regular_file(AT_FDCWD, path)));
+    if (!file) return gone_error(path);
     std::string text(ArbiterRecord::bytes_max + 1, '\0');
     std::size_t length = 0;
-    if (const int failure = read_up_to(fd.get(), std::as_writable_bytes(std::span(text)), length);
+    if (const int failure =
+            read_up_to(file->fd.get(), std::as_writable_bytes(std::span(text)), length);
         failure != 0)
         return file_error(failure, path, "cannot be read");
     text.resize(length);
@@ -140,7 +137,7 @@ Result<bool> FileArbiter::place(ArbiterRecord::Kind kind, Generation generation)
 
 Result<bool> FileArbiter::place(const std::string& path, const ArbiterRecord& record) const {
     DurableFile file =
-        FMVM_TRY(DurableFile::create(path, DurableFile::Draft::unique, 0644, file_error));
+        FMVM_TRY(DurableFile::create(path, DurableFile::Draft::unique, 0600, file_error));
     const std::string text = record.text();
     FMVM_TRY(file.write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}));
     return file.place_if_absent();

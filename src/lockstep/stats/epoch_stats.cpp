@@ -12,6 +12,7 @@
 
 #include "base/json_writer.h"
 #include "base/log.h"
+#include "base/open_file.h"
 
 namespace fmvm::lockstep {
 
@@ -92,13 +93,11 @@ std::string percentiles(const std::deque<EpochRecord>& records, const Figure& fi
 }  // namespace
 
 Result<UniqueFd> open_trace(const std::string& path) {
-    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666));
-    if (!fd) {
-        return errno_error(errno,
-                           fmt::format("--trace {}: cannot be written; name another file", path));
-    }
+    Result<UniqueFd> fd = open_private_file(path, O_RDWR | O_APPEND);
+    if (!fd.ok())
+        return make_error("--trace {}: {}; name another file", path, fd.error().message());
     std::array<char, trace_start.size()> start{};
-    const ssize_t count = ::pread(fd.get(), start.data(), start.size(), 0);  // < 0: a pipe
+    const ssize_t count = ::pread(fd->get(), start.data(), start.size(), 0);  // < 0: a pipe
     if (count > 0 &&
         std::string_view(start.data(), static_cast<std::size_t>(count)) != trace_start) {
         return make_error(

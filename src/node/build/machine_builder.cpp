@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "base/open_file.h"
 #include "devices/block/block_device.h"
 #include "devices/console/console_output.h"
 #include "devices/power.h"
@@ -27,24 +28,37 @@ namespace fmvm::node {
 
 namespace {
 
+Result<UniqueFd> open_stdout() {
+    UniqueFd fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
+    if (!fd) return errno_error(errno, "console: standard output cannot be used as one");
+    return fd;
+}
+
+Result<UniqueFd> open_null() {
+    UniqueFd fd(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    if (!fd) return errno_error(errno, "console null: /dev/null cannot be opened");
+    return fd;
+}
+
 // The output of a restored guest goes on where the console file ends; for others see
 // begin_console().
+Result<UniqueFd> open_console_file(const std::string& path, bool restored) {
+    Result<UniqueFd> fd = open_private_file(path, O_WRONLY | (restored ? O_APPEND : 0));
+    if (fd.ok()) return fd;
+    return make_error("console file:{}: {}; name another file, or null", path,
+                      fd.error().message());
+}
+
 Result<UniqueFd> open_console(const ConsoleOptions& console, bool restored) {
-    if (console.kind == ConsoleKind::stdio) {
-        UniqueFd fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
-        if (!fd) return errno_error(errno, "console: standard output cannot be used as one");
-        return fd;
+    switch (console.kind) {
+        case ConsoleKind::stdio:
+            return open_stdout();
+        case ConsoleKind::null:
+            return open_null();
+        case ConsoleKind::file:
+            break;
     }
-    const bool file = console.kind == ConsoleKind::file;
-    const std::string path = file ? console.path : "/dev/null";
-    const int for_file = O_CREAT | (restored ? O_APPEND : 0);
-    UniqueFd fd(
-        ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | (file ? for_file : 0), 0644));
-    if (!fd) {
-        return errno_error(
-            errno, fmt::format("console {}: cannot be opened; name another file, or null", path));
-    }
-    return fd;
+    return open_console_file(console.path, restored);
 }
 
 // Builds one machine step by step; each step adds to the last.
@@ -294,10 +308,14 @@ Result<BuiltMachine> build_guest(const Kvm& kvm, const MachineOptions& options,
     return built;
 }
 
-void begin_console(const MachineOptions& options) {
-    if (options.console.kind != ConsoleKind::file || !options.restore.empty()) return;
-    // This fails if it is no regular file; then there is nothing to empty.
-    static_cast<void>(::truncate(options.console.path.c_str(), 0));
+void begin_console(const BuiltMachine& built, const MachineOptions& options) {
+    if (options.console.kind == ConsoleKind::file && options.restore.empty())
+        built.console->empty_file();
+}
+
+Result<void> check_console(const ConsoleOptions& console) {
+    if (console.kind == ConsoleKind::file) FMVM_TRY(open_console_file(console.path, true));
+    return {};
 }
 
 }  // namespace fmvm::node

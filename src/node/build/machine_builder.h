@@ -72,6 +72,10 @@ Result<BuiltMachine> build_guest(const Kvm& kvm, const MachineOptions& options,
 
 // Empties the console file of a guest that boots; that of a restored guest goes on. To be called
 // right before the guest runs, so that a start that is refused has changed nothing.
-void begin_console(const MachineOptions& options);
+void begin_console(const BuiltMachine& built, const MachineOptions& options);
+
+// That a console file cannot be written to is better known before the machine is built. Makes the
+// file.
+Result<void> check_console(const ConsoleOptions& console);
 
 }  // namespace fmvm::node

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/build/snapshot.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <chrono>
 #include <optional>
 
 #include "base/file_io.h"
+#include "base/open_file.h"
 #include "base/unfinished_directory.h"
 #include "vmm/memory/ram_file.h"
 
@@ -42,18 +40,14 @@ Result<void> write_snapshot(Machine& machine, const std::string& directory, Afte
 }
 
 Result<std::vector<std::uint8_t>> read_state(const std::string& path) {
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) return errno_error(errno, "its file `state` cannot be opened");
-    struct stat status {};
-    if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
-        static_cast<std::uint64_t>(status.st_size) > state_bytes_max) {
-        return Error("its file `state` is not a state image of fmvm");
-    }
-    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(status.st_size));
+    const RegularFile file = FMVM_TRY(open_regular_file(path));
+    if (file.size > state_bytes_max) return Error("is not a state image of fmvm");
+    std::vector<std::uint8_t> bytes(file.size);
     std::size_t size = 0;
-    if (const int failure = read_up_to(fd.get(), std::as_writable_bytes(std::span(bytes)), size);
+    if (const int failure =
+            read_up_to(file.fd.get(), std::as_writable_bytes(std::span(bytes)), size);
         failure != 0)
-        return errno_error(failure, "its file `state` cannot be read");
+        return errno_error(failure, "cannot be read");
     bytes.resize(size);
     return bytes;
 }
@@ -61,7 +55,8 @@ Result<std::vector<std::uint8_t>> read_state(const std::string& path) {
 Result<Snapshot> read_snapshot(const std::string& directory) {
     Snapshot snapshot;
     snapshot.directory = directory;
-    const std::vector<std::uint8_t> state = FMVM_TRY(read_state(directory + "/state"));
+    const std::vector<std::uint8_t> state = 
+        FMVM_TRY(about("its file `state`", read_state(directory + "/state")));
     snapshot.state = FMVM_TRY(StateImage::decode(state));
     snapshot.size = FMVM_TRY(machine_size(snapshot.state));
     const StateSection about_ram = snapshot.state.take(ram_section);
@@ -71,8 +66,8 @@ Result<Snapshot> read_snapshot(const std::string& directory) {
     if (about_ram.version != ram_version || !in.done() || ram_bytes != snapshot.size.memory_bytes) {
         return Error("what its state says about guest memory is malformed");
     }
-    snapshot.ram = UniqueFd(::open((directory + "/ram").c_str(), O_RDONLY | O_CLOEXEC));
-    if (!snapshot.ram) return errno_error(errno, "its file `ram` cannot be opened");
+    snapshot.ram =
+        FMVM_TRY(about("its file `ram`", open_regular_file(directory + "/ram"))).fd;
     return snapshot;
 }
 

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/import/image_convert.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <array>
 #include <charconv>
 #include <filesystem>
@@ -12,7 +8,7 @@
 #include "base/durable_file.h"
 #include "base/file_io.h"
 #include "base/json.h"
-#include "base/unique_fd.h"
+#include "base/open_file.h"
 #include "base/units.h"
 
 namespace fmvm::node {
@@ -30,19 +26,15 @@ std::chrono::seconds time_to_read(std::uint64_t bytes) {
 }
 
 Result<void> check_start(const std::string& path, ImageFormat format) {
-    // O_NONBLOCK: a FIFO must be refused, not waited for.
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!fd) return errno_error(errno, "cannot be opened");
-    struct stat status {};
-    if (::fstat(fd.get(), &status) != 0) return errno_error(errno, "cannot be looked at");
-    if (!S_ISREG(status.st_mode)) return Error("is not a regular file; give the path of one");
-    if (status.st_size == 0) return Error("is empty; copy it again");
+    const RegularFile file = FMVM_TRY(open_regular_file(path));
+    if (file.size == 0) return Error("is empty; copy it again");
     std::vector<std::uint8_t> start(sector_size);
     std::size_t count = 0;
-    const int failure = read_up_to_at(fd.get(), std::as_writable_bytes(std::span(start)), 0, count);
+    const int failure =
+        read_up_to_at(file.fd.get(), std::as_writable_bytes(std::span(start)), 0, count);
     if (failure != 0) return errno_error(failure, "cannot be read");
     start.resize(count);
-    return check_image_start(format, start, static_cast<std::uint64_t>(status.st_size));
+    return check_image_start(format, start, file.size);
 }
 
 bool has_text(const JsonValue& object, std::string_view key) {

@@ -9,6 +9,9 @@
 #include "base/byte_codec.h"
 #include "base/digest.h"
 #include "base/durable_file.h"
+#include "base/file_io.h"
+#include "base/open_file.h"
+#include "base/ownership.h"
 
 namespace fmvm::node {
 
@@ -21,35 +24,51 @@ Error directory_error(int error_number, const std::string& path, std::string_vie
     return errno_error(error_number, fmt::format("--dir {}: {}", path, what));
 }
 
-}  // namespace
-
-Result<StateDirectory> StateDirectory::open(const std::string& path) {
+// A link is not followed: whoever may plant one there would choose which directory is written to.
+Result<UniqueFd> make_and_open(const std::string& path) {
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
         if (errno == ENOENT)
             return make_error("--dir {}: there is nothing to make it in; make that first", path);
         return directory_error(errno, path, "cannot be made");
     }
-    UniqueFd lock(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!lock) return directory_error(errno, path, "cannot be opened");
+    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd && (errno == ELOOP || errno == ENOTDIR))
+        return make_error("--dir {}: is a symbolic link or a file; give a directory itself", path);
+    if (!fd) return directory_error(errno, path, "cannot be opened");
+    return fd;
+}
+
+}  // namespace
+
+Result<StateDirectory> StateDirectory::open(std::string path) {
+    while (path.size() > 1 && path.back() == '/')
+        path.pop_back();  // a slash at the end would follow a link
+    UniqueFd lock = FMVM_TRY(make_and_open(path));
+    const Result<void> ours = check_directory(lock.get());
+    if (!ours.ok()) {
+        return make_error("--dir {}: {}; give a directory that only fmvm's user may write to", path,
+                          ours.error().message());
+    }
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
         return make_error("--dir {}: is in use by another backup; give each its own", path);
     }
     if (::faccessat(lock.get(), ".", W_OK, AT_EACCESS) != 0)
         return directory_error(errno, path, "cannot be written");
-    StateDirectory directory(path, std::move(lock));
-    FMVM_TRY(directory.read());
+    StateDirectory directory(std::move(path), std::move(lock));
+    FMVM_TRY(about("--dir " + directory.path_ + record_name, directory.read()));
     return directory;
 }
 
 Result<void> StateDirectory::read() {
-    const std::string path = path_ + record_name;
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!fd && errno == ENOENT) return {};
-    if (!fd) return directory_error(errno, path, "cannot be read");
+    const std::optional<RegularFile> file =
+        FMVM_TRY(find_regular_file(lock_.get(), record_name + 1));
+    if (!file) return {};
     std::vector<std::uint8_t> bytes(record_size + 1);
-    const ssize_t length = ::read(fd.get(), bytes.data(), bytes.size());
-    if (length < 0) return directory_error(errno, path, "cannot be read");
-    bytes.resize(static_cast<std::size_t>(length));
+    std::size_t length = 0;
+    const int failure =
+        read_up_to(file->fd.get(), std::as_writable_bytes(std::span(bytes)), length);
+    if (failure != 0) return errno_error(failure, "cannot be read");
+    bytes.resize(length);
     ByteReader in(bytes);
     Known known;
     const auto vm = in.raw(known.vm.size());
@@ -57,8 +76,7 @@ Result<void> StateDirectory::read() {
     known.generation = in.u64();
     const std::uint64_t digest = in.u64();
     if (!in.done() || digest != digest_of(std::span(bytes).first(record_size - 8)))
-        return make_error("--dir {}: its file 'generation' is damaged; give an empty directory",
-                          path_);
+        return Error("is damaged; give an empty directory");
     known_ = known;
     return {};
 }
@@ -85,7 +103,8 @@ Result<void> StateDirectory::record(const lockstep::VmId& vm, lockstep::Generati
     out.u64(digest_of(out.bytes()));
     const std::string path = path_ + record_name;
     DurableFile file =
-        FMVM_TRY(DurableFile::create(path, DurableFile::Draft::fixed, 0600, directory_error));
+        FMVM_TRY(DurableFile::create_in(lock_.get(), path, DurableFile::Draft::fixed, 0600,
+                                        directory_error));
     FMVM_TRY(file.write(out.bytes()));
     FMVM_TRY(file.replace());
     known_ = Known{vm, generation};

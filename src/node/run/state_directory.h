@@ -14,8 +14,9 @@ namespace fmvm::node {
 
 class StateDirectory {
   public:
-    // Makes the directory if need be, locks it and reads what it holds.
-    static Result<StateDirectory> open(const std::string& path);
+    // Makes the directory if need be, locks it and reads what it holds. It must be a directory
+    // that nobody else may write to (base/ownership.h), and no link to one.
+    static Result<StateDirectory> open(std::string path);
 
     // Refuses another VM than the one this directory is for, and a generation that was overtaken.
     Result<void> check(const lockstep::VmId& vm, lockstep::Generation generation) const;

@@ -22,10 +22,11 @@ using lockstep::HelloMessage;
 using lockstep::Standby;
 using Reason = NotTakenOver::Reason;
 
-// The trace is written from the takeover on; that it cannot be written is better known now.
-Result<void> check_trace(const std::string& path) {
-    if (!path.empty()) FMVM_TRY(lockstep::open_trace(path));
-    return {};
+// Console and trace are written from the takeover on; that they cannot be is better known now.
+Result<void> check_outputs(const BackupCommandOptions& options) {
+    const std::string& trace = options.replication.trace;
+    if (!trace.empty()) FMVM_TRY(lockstep::open_trace(trace));
+    return check_console(options.machine.console);
 }
 
 Result<void> compare_disks(const MachineShape& theirs, const MachineShape& ours) {
@@ -59,7 +60,7 @@ Result<std::unique_ptr<WaitingBackup>> WaitingBackup::create(const Kvm& kvm,
                                                              StateDirectory& directory,
                                                              boost::asio::io_context& control,
                                                              StopRequest& stop) {
-    FMVM_TRY(check_trace(options.replication.trace));
+    FMVM_TRY(check_outputs(options));
     std::unique_ptr<WaitingBackup> backup(
         new WaitingBackup(kvm, options, directory, control, stop));
     backup->service_ = FMVM_TRY(lockstep::BackupService::create(options.listen, *backup));

@@ -2,13 +2,13 @@
 #include "replay/archive/epoch_log.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "base/digest.h"
 #include "base/file_io.h"
+#include "base/open_file.h"
 
 namespace fmvm::replay {
 
@@ -42,13 +42,11 @@ std::vector<std::uint8_t> encode_header(const EpochLogHeader& header) {
 
 Result<std::unique_ptr<EpochLogWriter>> EpochLogWriter::create(const std::string& path,
                                                                const EpochLogHeader& header) {
-    UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (!fd && errno == EEXIST) {
-        return make_error(
-            "log {}: exists already; remove it, or let --record name a file that does not", path);
+    Result<UniqueFd> fd = open_private_file(path, O_WRONLY | O_EXCL);
+    if (!fd.ok()) {
+        return make_error("log {}: {}; let --record name a new file", path, fd.error().message());
     }
-    if (!fd) return errno_error(errno, fmt::format("log {}: cannot be created", path));
-    std::unique_ptr<EpochLogWriter> writer(new EpochLogWriter(path, std::move(fd)));
+    std::unique_ptr<EpochLogWriter> writer(new EpochLogWriter(path, std::move(*fd)));
     FMVM_TRY(writer->write(encode_header(header)));
     return writer;
 }
@@ -86,15 +84,9 @@ Result<void> EpochLogWriter::write(std::span<const std::uint8_t> bytes) {
 }
 
 Result<std::unique_ptr<EpochLogReader>> EpochLogReader::open(const std::string& path) {
-    // O_NONBLOCK keeps a FIFO from hanging us; it means nothing to files.
-    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!fd) return errno_error(errno, fmt::format("log {}: cannot be opened", path));
-    struct stat info {};
-    if (::fstat(fd.get(), &info) != 0)
-        return errno_error(errno, fmt::format("log {}: cannot be examined", path));
-    if (!S_ISREG(info.st_mode)) return make_error("log {}: is not a file", path);
-    std::unique_ptr<EpochLogReader> reader(new EpochLogReader(path, std::move(fd)));
-    reader->left_ = static_cast<std::uint64_t>(info.st_size);
+    RegularFile file = FMVM_TRY(about("log " + path, open_regular_file(path)));
+    std::unique_ptr<EpochLogReader> reader(new EpochLogReader(path, std::move(file.fd)));
+    reader->left_ = file.size;
     FMVM_TRY(reader->read_header());
     return reader;
 }

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/boot/image_source.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "base/file_io.h"
+#include "base/open_file.h"
 
 namespace fmvm::boot {
 
@@ -30,24 +28,10 @@ Result<void> ImageSource::read_to_guest(std::uint64_t offset, std::uint64_t leng
 
 Result<FileSource> FileSource::open(std::string_view role, const std::string& path) {
     const std::string name = fmt::format("{} {}", role, path);
-    // O_NONBLOCK: a FIFO given by mistake must be refused, not waited for.
-    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!fd) {
-        const int cause = errno;
-        return make_error("{}: cannot be opened: {}; check --{}", name, std::strerror(cause), role);
-    }
-    struct stat status {};
-    if (::fstat(fd.get(), &status) != 0) return errno_error(errno, name);
-    if (S_ISDIR(status.st_mode)) {
-        return make_error("{}: is a directory; give --{} the path of a file", name, role);
-    }
-    if (!S_ISREG(status.st_mode)) {
-        return make_error("{}: is not a regular file; give --{} the path of one", name, role);
-    }
-    if (status.st_size == 0) {
-        return make_error("{}: is empty; give --{} a complete file", name, role);
-    }
-    return FileSource(name, static_cast<std::uint64_t>(status.st_size), std::move(fd));
+    Result<RegularFile> file = open_regular_file(path);
+    if (!file.ok()) return make_error("{}: {}; check --{}", name, file.error().message(), role);
+    if (file->size == 0) return make_error("{}: is empty; give --{} a complete file", name, role);
+    return FileSource(name, file->size, std::move(file->fd));
 }
 
 Result<void> FileSource::fetch(std::uint64_t offset, std::span<std::uint8_t> out) const {

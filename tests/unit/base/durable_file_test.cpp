@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "support/pipe.h"
 #include "support/temp_file.h"
 
 using namespace fmvm;
@@ -145,12 +146,41 @@ TEST_CASE("a draft that cannot be made is told by the caller's words", "[base]")
     const auto nowhere =
         DurableFile::create(place.path("none/file"), DurableFile::Draft::fixed, 0600, complain);
     CHECK(nowhere.error().message() == "file.new cannot be created (No such file or directory)");
-    // Nobody gets another file overwritten by a link that lies in the way.
+}
+
+TEST_CASE("a draft is a new file, whatever was planted in its place", "[base]") {
+    const Place place;
     place.put("other", "untouched");
+    const auto replaced = [&] {
+        DurableFile file = place.create().value();
+        REQUIRE(file.write(bytes("new")).ok());
+        REQUIRE(file.replace().ok());
+        struct stat info {};
+        REQUIRE(::lstat(place.path().c_str(), &info) == 0);
+        return place.text() == "new" && place.text("other") == "untouched" &&
+               info.st_mode == (S_IFREG | 0600);
+    };
     fs::create_symlink(place.path("other"), place.path("file.new"));
-    CHECK(place.create().error().message() ==
-          "file.new cannot be created (Too many levels of symbolic links)");
-    CHECK(place.text("other") == "untouched");
+    CHECK(replaced());
+    fs::create_hard_link(place.path("other"), place.path("file.new"));
+    CHECK(replaced());
+    place.put("file.new", "what a crash has left");
+    fs::permissions(place.path("file.new"), fs::perms::all);
+    CHECK(replaced());
+    REQUIRE(::mkfifo(place.path("file.new").c_str(), 0600) == 0);
+    CHECK(replaced());
+}
+
+TEST_CASE("a durable file stays in its directory when that gets another name", "[base]") {
+    const Place place;
+    const std::string elsewhere = place.directory + ".elsewhere";
+    DurableFile file = place.create().value();
+    fs::rename(place.directory, elsewhere);
+    fs::create_directory(place.directory);
+    CHECK(file.replace().ok());
+    CHECK(fs::exists(elsewhere + "/file"));
+    CHECK(place.count() == 0);
+    fs::remove_all(elsewhere);
 }
 
 TEST_CASE("a draft that cannot be written leaves the old file", "[base]") {
@@ -168,10 +198,10 @@ TEST_CASE("a draft that cannot be written leaves the old file", "[base]") {
 
 TEST_CASE("a draft that cannot be synchronised is not placed", "[base]") {
     const Place place;
-    // The kernel refuses fsync for a FIFO.
-    REQUIRE(::mkfifo(place.path("file.new").c_str(), 0600) == 0);
     {
         DurableFile file = place.create().value();
+        const Pipe pipe;  // the kernel refuses fsync for one
+        REQUIRE(::dup2(pipe.write_end.get(), file.fd()) == file.fd());
         CHECK(complaint(file.replace()) == "file.new cannot be made durable (Invalid argument)");
     }
     CHECK(place.count() == 0);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/options/config_file.h"
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 
 #include "base/json.h"
+#include "support/temp_directory.h"
 
 using namespace fmvm;
 using namespace fmvm::cli;
@@ -104,9 +107,18 @@ TEST_CASE("configuration: malformed JSON") {
     }
 }
 
+TEST_CASE("configuration: a FIFO is refused and not waited for") {
+    const test::TempDirectory directory;
+    REQUIRE(::mkfifo(directory.file("fifo").c_str(), 0600) == 0);
+    CHECK(read_config_file(directory.file("fifo")).error().message() ==
+          fmt::format("configuration file {}: is a FIFO, not a file", directory.file("fifo")));
+}
+
 TEST_CASE("configuration: a file that cannot be read is named") {
     CHECK(read_config_file("/nonexistent/vm.json").error().message().find("/nonexistent/vm.json") !=
           std::string::npos);
-    CHECK_FALSE(read_config_file("/").ok());
-    CHECK_FALSE(read_config_file("/dev/zero").ok());
+    CHECK(read_config_file("/").error().message() ==
+          "configuration file /: is a directory, not a file");
+    CHECK(read_config_file("/dev/zero").error().message() ==
+          "configuration file /dev/zero: is a device, not a file");
 }

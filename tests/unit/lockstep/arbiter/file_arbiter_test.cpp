@@ -54,6 +54,14 @@ std::vector<Generation> race(Arbiter& arbiter, Generation last) {
 
 }  // namespace
 
+TEST_CASE("file arbiter: claims are for their owner only", "[arbiter]") {
+    const Bench bench;
+    REQUIRE(bench.alpha->claim(1).value() == Claim::won);
+    struct stat info {};
+    REQUIRE(::lstat(bench.directory.file("vm.1").c_str(), &info) == 0);
+    CHECK(info.st_mode == (S_IFREG | 0600));
+}
+
 TEST_CASE("file arbiter: first come, only winner", "[arbiter]") {
     const Bench bench;
     CHECK(bench.alpha->newest().value() == 0);
@@ -164,7 +172,7 @@ TEST_CASE("file arbiter: a foreign or damaged file is an error, never a claim", 
 TEST_CASE("file arbiter: nothing that lies there makes anybody wait", "[arbiter]") {
     const Bench bench;
     REQUIRE(::mkfifo(bench.directory.file("vm.1").c_str(), 0600) == 0);
-    CHECK(error_of(bench.alpha->newest()).find("is not a file") != std::string::npos);
+    CHECK(error_of(bench.alpha->newest()).find("is a FIFO, not a file") != std::string::npos);
     CHECK_FALSE(bench.alpha->claim(1).ok());
 }
 

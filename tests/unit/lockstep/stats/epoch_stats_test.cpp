@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/stats/epoch_stats.h"
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
 #include "support/pipe.h"
+#include "support/temp_directory.h"
 #include "support/temp_file.h"
 
 using namespace fmvm;
@@ -95,6 +98,14 @@ TEST_CASE("epoch stats: no trace is written over anything else", "[stats]") {
     std::string kept;
     std::getline(std::ifstream(file.path()) >> std::ws, kept);
     CHECK(kept == "a disk image, say");
+}
+
+TEST_CASE("epoch stats: a trace is made for its owner only", "[stats]") {
+    const fmvm::test::TempDirectory directory;
+    REQUIRE(EpochStats().trace_to(directory.file("trace")).ok());
+    struct stat info {};
+    REQUIRE(::lstat(directory.file("trace").c_str(), &info) == 0);
+    CHECK(info.st_mode == (S_IFREG | 0600));
 }
 
 // A pipe that nobody reads is as full as a disk can be.

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "support/temp_file.h"
 
@@ -73,4 +74,47 @@ TEST_CASE("state directory: a record that is damaged, cut short or too long is r
     }
     CHECK(refused(whole + "x"));
     CHECK_FALSE(refused(whole));
+}
+
+TEST_CASE("state directory: a planted link is not followed, with a slash at its end neither") {
+    const Place place;
+    std::filesystem::create_directory(place.path + ".victim");
+    std::filesystem::create_directory_symlink(place.path + ".victim", place.path);
+    for (const std::string& path : {place.path, place.path + "/"}) {
+        CHECK_THAT(StateDirectory::open(path).error().message(),
+                   Catch::Contains("is a symbolic link"));
+    }
+    std::filesystem::remove_all(place.path + ".victim");
+}
+
+TEST_CASE("state directory: a file that was planted in it is neither read nor overwritten") {
+    const Place place;
+    const TempFile victim;
+    { StateDirectory directory = place.open(); }
+    std::filesystem::create_symlink(victim.path(), place.path + "/generation");
+    CHECK_THAT(StateDirectory::open(place.path).error().message(),
+               Catch::Contains("/generation: is a symbolic link"));
+    std::filesystem::remove(place.path + "/generation");
+    std::filesystem::create_symlink(victim.path(), place.path + "/generation.new");
+    CHECK(place.open().record(vm, 4).ok());
+    CHECK(victim.read_all().empty());
+}
+
+TEST_CASE("state directory: one that everybody may write to is refused") {
+    const Place place;
+    std::filesystem::create_directory(place.path);
+    std::filesystem::permissions(place.path, std::filesystem::perms::all);
+    CHECK_THAT(StateDirectory::open(place.path).error().message(),
+               Catch::Contains("a directory that only fmvm's user may write to"));
+}
+
+TEST_CASE("state directory: records stay in the directory that was opened") {
+    const Place place;
+    StateDirectory directory = place.open();
+    std::filesystem::rename(place.path, place.path + ".moved");
+    std::filesystem::create_directory(place.path);
+    CHECK(directory.record(vm, 4).ok());
+    CHECK(std::filesystem::exists(place.path + ".moved/generation"));
+    CHECK(std::filesystem::is_empty(place.path));
+    std::filesystem::remove_all(place.path + ".moved");
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/archive/epoch_log.h"
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 
 #include "support/log_bench.h"
+#include "support/temp_directory.h"
 
 using namespace fmvm;
 using namespace fmvm::replay;
@@ -56,6 +59,17 @@ TEST_CASE("epoch log: a file that exists is not replaced") {
     REQUIRE_FALSE(writer.ok());
     CHECK(writer.error().message().find("exists already") != std::string::npos);
     CHECK(file.read_all().size() == 100);
+}
+
+TEST_CASE("epoch log: it is made for its owner only, and follows no planted link") {
+    const TempDirectory directory;
+    REQUIRE(EpochLogWriter::create(directory.file("log"), log_header()).ok());
+    struct stat info {};
+    REQUIRE(::lstat(directory.file("log").c_str(), &info) == 0);
+    CHECK(info.st_mode == (S_IFREG | 0600));
+    std::filesystem::create_symlink(directory.file("victim"), directory.file("planted"));
+    CHECK_FALSE(EpochLogWriter::create(directory.file("planted"), log_header()).ok());
+    CHECK_FALSE(std::filesystem::exists(directory.file("victim")));
 }
 
 TEST_CASE("epoch log: cut off anywhere, the whole epochs before are there") {

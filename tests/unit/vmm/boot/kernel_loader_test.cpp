@@ -51,10 +51,10 @@ TEST_CASE("every wrong path has its sentence") {
     CHECK_THAT(refusal({"", "", "", {}}), Contains("check --kernel"));
     CHECK_THAT(refusal({directory.file("."), "", "", {}}), Contains("is a directory"));
     CHECK_THAT(refusal({directory.write("empty", ""), "", "", {}}), Contains("is empty"));
-    CHECK_THAT(refusal({"/dev/null", "", "", {}}), Contains("is not a regular file"));
+    CHECK_THAT(refusal({"/dev/null", "", "", {}}), Contains("is a device, not a file"));
     const std::string fifo = directory.file("fifo");
     REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
-    CHECK_THAT(refusal({fifo, "", "", {}}), Contains("is not a regular file"));
+    CHECK_THAT(refusal({fifo, "", "", {}}), Contains("is a FIFO, not a file"));
 
     const std::string kernel = directory.write("vmlinux", kernel_bytes);
     CHECK_THAT(refusal({kernel, missing, "", {}}),
