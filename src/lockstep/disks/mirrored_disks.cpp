@@ -30,6 +30,7 @@ Result<void> MirroredDisks::run_under(const VmId& vm, Generation generation) {
         replay::DiskLabel label = disks_[i].map->label();
         label.vm = vm;
         label.disk = static_cast<std::uint32_t>(i);
+        label.disks = static_cast<std::uint32_t>(disks_.size());
         label.generation = generation;
         label.role = replay::DiskRole::running;
         FMVM_TRY(disks_[i].map->set_label(label));

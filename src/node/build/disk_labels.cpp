@@ -10,6 +10,7 @@ namespace fmvm::node {
 using replay::DirtyBlockMap;
 using replay::DiskLabel;
 using replay::DiskRole;
+using replay::FoundLabel;
 using replay::LabelState;
 
 namespace {
@@ -17,6 +18,11 @@ namespace {
 bool is_file(const DiskOptions& disk) {
     std::error_code failed;
     return std::filesystem::is_regular_file(disk.path, failed);
+}
+
+Result<FoundLabel> find_label_of(const DiskOptions& disk) {
+    const std::optional<std::string> path = FMVM_TRY(label_path(disk));
+    return path ? replay::find_label(*path) : FoundLabel{};
 }
 
 }  // namespace
@@ -48,10 +54,21 @@ void point_to_label(const DiskOptions& disk) {
 }
 
 Result<void> check_label(const DiskOptions& disk) {
-    const std::optional<std::string> path = FMVM_TRY(label_path(disk));
-    if (!path) return {};
-    const replay::FoundLabel found = FMVM_TRY(replay::find_label(*path));
-    return may_run(found, disk.path);
+    return may_run(FMVM_TRY(find_label_of(disk)), disk.path);
+}
+
+Result<void> check_label_place(const DiskOptions& disk, const replay::DiskPlace& place) {
+    return may_be_seen(FMVM_TRY(find_label_of(disk)), disk.path, place);
+}
+
+Result<std::optional<replay::LabelId>> labelled_guest(const std::vector<DiskOptions>& disks) {
+    for (const DiskOptions& disk : disks) {
+        if (disk.readonly) continue;  // it may be one that several guests read
+        const FoundLabel found = FMVM_TRY(find_label_of(disk));
+        if (found.state == LabelState::whole && found.label.is_used())
+            return std::optional(found.label.vm);
+    }
+    return std::optional<replay::LabelId>();
 }
 
 Result<void> leave_protection(const std::vector<DiskOptions>& disks,

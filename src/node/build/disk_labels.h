@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "devices/block/disk_image.h"
 #include "node/config/machine_options.h"
+#include "replay/image/label_rules.h"
 
 namespace fmvm::node {
 
@@ -27,8 +28,12 @@ Result<std::string> needed_label_path(const DiskOptions& disk);
 // uses the image without saying where its label is finds it all the same.
 void point_to_label(const DiskOptions& disk);
 
-// Whether the image may run without protection. Changes nothing.
+// Whether the image may run without protection, or be only read, or be shared by two sides. Changes
+// nothing. For a protected guest it must be at the place that its label knows.
 Result<void> check_label(const DiskOptions& disk);
+Result<void> check_label_place(const DiskOptions& disk, const replay::DiskPlace& place);
+// The guest that one of these disks belongs to by its label; nothing: no label says so.
+Result<std::optional<replay::LabelId>> labelled_guest(const std::vector<DiskOptions>& disks);
 
 // Durably, before the guest starts: these images, locked by us, belong to no protected guest any
 // more. An image without a label gets none.

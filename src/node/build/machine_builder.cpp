@@ -147,6 +147,11 @@ class Builder {
     }
 
   private:
+    // Of the disk that is added next.
+    replay::DiskPlace next_place(const Purpose& purpose) const {
+        return {purpose.vm, machine_.shape().disks.size(), options_.disks.size()};
+    }
+
     struct OpenedDisk {
         DiskImage image;
         replay::DirtyBlockMap* map = nullptr;  // of a disk of which the other side has its own
@@ -162,6 +167,8 @@ class Builder {
             opened.map = &machine_.own(FMVM_TRY(open_map(disk, opened.image, purpose)));
         } else if (!options_.force_stale) {
             FMVM_TRY(check_label(disk));  // only now: whoever has the image's lock has the label
+            if (purpose.kind != Purpose::Kind::run)
+                FMVM_TRY(check_label_place(disk, next_place(purpose)));
         }
         return opened;
     }
@@ -175,8 +182,10 @@ class Builder {
         fresh.disk = static_cast<std::uint32_t>(machine_.shape().disks.size());
         fresh.image_bytes = image.size;
         if (image.read_only) {  // the label was decided when the image could be written to
-            if (purpose.kind == Purpose::Kind::protect && !options_.force_stale)
-                FMVM_TRY(check_label(disk));
+            if (!options_.force_stale) {
+                if (purpose.kind == Purpose::Kind::protect) FMVM_TRY(check_label(disk));
+                FMVM_TRY(check_label_place(disk, next_place(purpose)));
+            }
             return replay::DirtyBlockMap::unsaved(fresh);
         }
         const std::string label = FMVM_TRY(needed_label_path(disk));

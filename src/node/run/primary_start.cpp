@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "node/build/disk_labels.h"
 #include "node/run/arbiter_access.h"
+#include "replay/image/label_rules.h"
 
 namespace fmvm::node {
 
@@ -16,11 +17,16 @@ using lockstep::Claim;
 using lockstep::Generation;
 using lockstep::VmId;
 
-// An arbiter's path that was used before belongs to the same guest, started again; otherwise the
-// guest is a new one, and its identity is drawn.
-Result<VmId> choose_vm_id(const ArbiterOptions& arbiter) {
-    if (!arbiter.none) {
-        const std::optional<VmId> known = FMVM_TRY(lockstep::file_arbiter_owner(arbiter.path));
+// An arbiter's path that was used before belongs to the same guest, started again. Otherwise the
+// guest is the one that its disks know; or a new one, and its identity is drawn.
+Result<VmId> choose_vm_id(const PrimaryCommandOptions& options) {
+    if (!options.arbiter.none) {
+        const std::optional<VmId> known =
+            FMVM_TRY(lockstep::file_arbiter_owner(options.arbiter.path));
+        if (known) return *known;
+    }
+    if (lockstep::has_own_disks(options.block)) {
+        const std::optional<VmId> known = FMVM_TRY(labelled_guest(options.machine.disks));
         if (known) return *known;
     }
     return random_value<VmId>();
@@ -28,9 +34,10 @@ Result<VmId> choose_vm_id(const ArbiterOptions& arbiter) {
 
 // No image whose guest went on elsewhere may run it again.
 Result<void> check_labels(const BuiltMachine& built, const VmId& vm, Generation newest) {
-    for (const OwnDisk& disk : built.own_disks) {
-        FMVM_TRY(replay::may_protect({replay::LabelState::whole, disk.map->label()}, disk.path, vm,
-                                     newest));
+    for (std::size_t i = 0; i < built.own_disks.size(); ++i) {
+        const OwnDisk& disk = built.own_disks[i];
+        FMVM_TRY(replay::may_protect({replay::LabelState::whole, disk.map->label()}, disk.path,
+                                     {vm, i, built.own_disks.size()}, newest));
     }
     return {};
 }
@@ -78,7 +85,7 @@ Purpose purpose_of(const PrimaryCommandOptions& options, const VmId& vm) {
 
 Result<PrimaryStart> start_primary(const Kvm& kvm, const PrimaryCommandOptions& options) {
     PrimaryStart start;
-    start.vm = FMVM_TRY(blame_input(choose_vm_id(options.arbiter)));
+    start.vm = FMVM_TRY(blame_input(choose_vm_id(options)));
     start.arbiter =
         FMVM_TRY(blame_input(open_arbiter(options.arbiter, start.vm, make_side_name())));
     start.built = FMVM_TRY(build_guest(kvm, options.machine, purpose_of(options, start.vm)));

@@ -10,6 +10,7 @@
 #include "node/build/host_facts.h"
 #include "node/run/arbiter_access.h"
 #include "node/run/hello_limits.h"
+#include "replay/image/label_rules.h"
 #include "vmm/cpu/cpu_comparison.h"
 
 namespace fmvm::node {
@@ -48,7 +49,7 @@ Result<void> compare_disks(const MachineShape& theirs, const MachineShape& ours)
 Result<void> check_labels(const BuiltMachine& built, const lockstep::VmId& vm) {
     for (std::size_t i = 0; i < built.own_disks.size(); ++i) {
         const OwnDisk& disk = built.own_disks[i];
-        FMVM_TRY(replay::may_follow(disk.map->label(), disk.path, vm, i));
+        FMVM_TRY(replay::may_follow(disk.map->label(), disk.path, {vm, i, built.own_disks.size()}));
     }
     return {};
 }

@@ -63,6 +63,8 @@ Result<std::unique_ptr<DirtyBlockMap>> DirtyBlockMap::open(const std::string& pa
         why = fmt::format("disk label {} is damaged: all of the disk counts as changed", path);
     } else {
         label.vm = found.label.vm;
+        label.disk = found.label.disk;
+        label.disks = found.label.disks;
         label.generation = found.label.generation;
         label.role = found.label.role;
         why = fmt::format(

@@ -37,6 +37,7 @@ const char* name_of(DiskRole role);
 struct DiskLabel {
     LabelId vm{};
     std::uint32_t disk = 0;         // its number, in the order of --disk
+    std::uint32_t disks = 0;        // how many the guest has; 0: not known
     std::uint64_t image_bytes = 0;  // not 0
     std::uint64_t generation = 0;   // under which the image was last used
     LabelId pair{};
@@ -46,13 +47,16 @@ struct DiskLabel {
 
     bool operator==(const DiskLabel&) const = default;
 
+    // A protected guest has used the image: the label says whose it is, and as which disk. One that
+    // was made just now, because there was none, does not.
+    bool is_used() const { return generation != 0; }
     // True when `theirs` is the pair that the other side's label names.
     bool is_paired_by(const LabelId& theirs) const;
 
-    // With a digest behind.
-    static constexpr std::size_t encoded_bytes = 105;
+    // With a digest behind. Version 1 has no `disks`.
+    static constexpr std::size_t encoded_bytes = 109;
     std::vector<std::uint8_t> encode() const;
-    // Nothing unless the bytes are what encode() makes.
+    // Nothing unless the bytes begin with what encode() makes, or made in version 1.
     static std::optional<DiskLabel> decode(std::span<const std::uint8_t> bytes);
 };
 
@@ -70,15 +74,5 @@ struct FoundLabel {
     LabelState state = LabelState::absent;
     DiskLabel label;  // if whole
 };
-
-// Whether `fmvm run` may use an image with this label. If not, one sentence that names the disk.
-Result<void> may_run(const FoundLabel& found, const std::string& image);
-// The same for the primary of a VM whose newest generation, as its arbiter knows it, is `newest`
-// (that which ran it last; 0: none).
-Result<void> may_protect(const FoundLabel& found, const std::string& image, const LabelId& vm,
-                         std::uint64_t newest);
-// Whether a backup of this VM may overwrite the image as that disk.
-Result<void> may_follow(const DiskLabel& label, const std::string& image, const LabelId& vm,
-                        std::size_t disk);
 
 }  // namespace fmvm::replay

@@ -40,6 +40,7 @@ Result<ReadyMessage> ResyncTarget::on_begin(const BeginMessage& begin) {
     label.vm = owner_.vm;
     label.generation = owner_.generation;
     label.disk = disk_;
+    label.disks = owner_.disks;
     label.pair = begin.pair;
     label.offered = {};
     label.role = DiskRole::syncing;

@@ -22,10 +22,11 @@
 
 namespace fmvm::replay {
 
-// For which guest, and in which of its generations, an image is used.
+// For which guest, in which of its generations, and as one of how many disks an image is used.
 struct DiskOwner {
     LabelId vm{};
     std::uint64_t generation = 0;
+    std::uint32_t disks = 1;
 };
 
 class ResyncTarget {

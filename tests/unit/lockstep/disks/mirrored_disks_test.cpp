@@ -94,6 +94,17 @@ using Blocks = std::vector<replay::BlockIndex>;
 
 }  // namespace
 
+TEST_CASE("mirrored disks: their labels say whose they are, and which of how many") {
+    Mirrored mirrored;
+    REQUIRE(mirrored.disks->run_under({7}, 3).ok());
+    const replay::DiskLabel label = mirrored.map->label();
+    CHECK(label.vm == VmId{7});
+    CHECK(label.disk == 0);
+    CHECK(label.disks == 1);
+    CHECK(label.generation == 3);
+    CHECK(label.role == replay::DiskRole::running);
+}
+
 TEST_CASE("mirrored disks: a committed epoch clears what no later one has changed, in any order") {
     Mirrored mirrored;
     mirrored.begin();

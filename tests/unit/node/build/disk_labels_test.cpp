@@ -60,3 +60,20 @@ TEST_CASE("disk labels: one that is elsewhere is found by who does not know of i
     std::filesystem::remove(image.path() + ".fmvm");
     std::filesystem::remove(label);
 }
+
+TEST_CASE("disk labels: they say whose guest's the disks are") {
+    const TempFile image;
+    const std::string path = image.path() + ".fmvm";
+    CHECK(labelled_guest({disk(image.path())}).value() == std::nullopt);
+    replay::DiskLabel label;
+    label.vm = {7};
+    label.image_bytes = mib;
+    std::string why;
+    const auto map = replay::DirtyBlockMap::open(path, label, why).value();
+    CHECK(labelled_guest({disk(image.path())}).value() == std::nullopt);  // no guest used it yet
+    label.generation = 1;
+    REQUIRE(map->set_label(label).ok());
+    CHECK(labelled_guest({disk("/tmp/none"), disk(image.path())}).value() == label.vm);
+    CHECK(labelled_guest({disk(image.path(), {}, true)}).value() == std::nullopt);
+    std::filesystem::remove(path);
+}
