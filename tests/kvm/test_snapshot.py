@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -145,6 +146,33 @@ class Refusals(SnapshotTestCase):
         (saved / "state").unlink()
         self.assert_refused(["--restore", saved], "`state`")
         self.assert_refused(["--restore", self.directory / "nothing"], "nothing")
+
+    def end(self, vm):
+        vm.send_signal(signal.SIGTERM)
+        self.assert_status(vm, STOPPED)
+
+    def test_a_disk_that_went_on(self):
+        """It is refused with the disk's name, however often; a copy that was made in time is not."""
+        disk, copy = self.directory / "disk.img", self.directory / "copy.img"
+        disk.touch()
+        os.truncate(disk, 16 << 20)
+        journal = ("--kernel", guest("journal"), "--cmdline", "rate=150")
+        vm = self.start_controlled(*journal, "--disk", f"path={disk}")
+        vm.wait_for("journal 20 ")
+        saved = self.directory / "saved"
+        self.assertEqual(self.snapshot("saved", "--stop").returncode, OK)
+        self.assert_status(vm, STOPPED)
+        shutil.copyfile(disk, copy)
+        again = self.start_controlled("--restore", saved, "--disk", f"path={disk}")
+        again.wait_for("journal ")
+        self.assertEqual(self.snapshot("later").returncode, OK)  # the guest goes on
+        self.end(again)
+        for name in ("saved", "later"):
+            self.assert_refused(["--restore", self.directory / name, "--disk", f"path={disk}"],
+                                f"disk {disk}", "a guest has run on it since", "without --restore")
+        last = self.start_controlled("--restore", saved, "--disk", f"path={copy}")
+        last.wait_for("journal ")
+        self.end(last)
 
     def test_another_machine(self):
         disk = self.directory / "disk.img"

@@ -60,7 +60,10 @@ int run_command(const node::MachineOptions& options) {
     std::optional<node::RawTerminal> terminal;
     if (on_terminal) terminal.emplace(STDIN_FILENO);
     node::begin_console(*built, options);
-    if (*control_socket) node::serve_snapshots(**control_socket, machine);
+    if (*control_socket) {
+        node::serve_snapshots(**control_socket, machine,
+                              {options.disks, built->disks, built->block_devices});
+    }
     const auto ending = std::make_shared<node::Occurrence<GuestEnd>>();
     machine.on_end(node::tell_on(control, ending));
     machine.start();

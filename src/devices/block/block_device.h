@@ -39,6 +39,8 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
     std::vector<Virtqueue::State> queue_states() const override;
     void save(ByteWriter& out) const override;
     void add_unsettled(PageSet& pages) const override;
+    // While the loop stands: a request in flight may yet change these bytes of the disk.
+    bool is_changing(std::uint64_t offset, std::uint64_t length) const;
     Result<Snapshottable::Apply> decode(VirtioTransport& transport, std::uint64_t driver_features,
                                         const std::vector<Virtqueue::State>& queues,
                                         ByteReader& in) override;

@@ -51,6 +51,13 @@ void BlockDevice::add_unsettled(PageSet& pages) const {
     }
 }
 
+bool BlockDevice::is_changing(std::uint64_t offset, std::uint64_t length) const {
+    return std::ranges::any_of(slots_, [&](const auto& slot) {
+        return slot->busy && changes_disk(slot->op) && slot->offset < offset + length &&
+               offset < slot->offset + slot->length;
+    });
+}
+
 BlockDevice::SavedRequest BlockDevice::read_request(ByteReader& in) const {
     SavedRequest saved;
     const std::uint8_t op = in.u8();

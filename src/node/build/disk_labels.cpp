@@ -71,18 +71,26 @@ Result<std::optional<replay::LabelId>> labelled_guest(const std::vector<DiskOpti
     return std::optional<replay::LabelId>();
 }
 
+Result<std::optional<replay::LabelId>> give_new_pair(const DiskOptions& disk, std::size_t number,
+                                                     std::uint64_t image_bytes) {
+    const std::optional<std::string> path = FMVM_TRY(label_path(disk));
+    if (!path) return std::optional<replay::LabelId>();
+    DiskLabel fresh;
+    fresh.disk = static_cast<std::uint32_t>(number);
+    fresh.image_bytes = image_bytes;
+    std::string lost;  // is of no interest: all of it is given up
+    const auto map = FMVM_TRY(DirtyBlockMap::open(*path, fresh, lost));
+    FMVM_TRY(map->break_lineage(DiskRole::clean));
+    point_to_label(disk);
+    return std::optional(map->label().pair);
+}
+
 Result<void> leave_protection(const std::vector<DiskOptions>& disks,
                               const std::vector<const DiskImage*>& images) {
     for (std::size_t i = 0; i < disks.size(); ++i) {
         if (disks[i].readonly) continue;  // stays what it is
-        const std::optional<std::string> path = FMVM_TRY(label_path(disks[i]));
-        if (!path || FMVM_TRY(replay::find_label(*path)).state == LabelState::absent) continue;
-        DiskLabel fresh;
-        fresh.disk = static_cast<std::uint32_t>(i);
-        fresh.image_bytes = images[i]->size;
-        std::string lost;  // is of no interest: all of it is given up
-        const auto map = FMVM_TRY(DirtyBlockMap::open(*path, fresh, lost));
-        FMVM_TRY(map->break_lineage(DiskRole::clean));
+        if (FMVM_TRY(find_label_of(disks[i])).state == LabelState::absent) continue;
+        FMVM_TRY(give_new_pair(disks[i], i, images[i]->size));
     }
     return {};
 }

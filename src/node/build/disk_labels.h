@@ -35,6 +35,11 @@ Result<void> check_label_place(const DiskOptions& disk, const replay::DiskPlace&
 // The guest that one of these disks belongs to by its label; nothing: no label says so.
 Result<std::optional<replay::LabelId>> labelled_guest(const std::vector<DiskOptions>& disks);
 
+// The image goes its own way from now on: a pair id that nobody else has, durably. Makes a label if
+// there is none. Returns the id; nothing: the disk has no label, as its user says.
+Result<std::optional<replay::LabelId>> give_new_pair(const DiskOptions& disk, std::size_t number,
+                                                     std::uint64_t image_bytes);
+
 // Durably, before the guest starts: these images, locked by us, belong to no protected guest any
 // more. An image without a label gets none.
 Result<void> leave_protection(const std::vector<DiskOptions>& disks,

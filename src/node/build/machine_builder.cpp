@@ -8,7 +8,6 @@
 
 #include "base/log.h"
 #include "base/open_file.h"
-#include "devices/block/block_device.h"
 #include "devices/console/console_output.h"
 #include "devices/power.h"
 #include "devices/rng_device.h"
@@ -122,6 +121,7 @@ class Builder {
         }
         auto& device = machine_.own(std::make_unique<BlockDevice>(
             machine_.memory(), machine_.loop(), std::move(stack).take(), disk.serial));
+        built.block_devices.push_back(&device);
         return add_virtio(fmt::format("disk{}", number), fmt::format("disk {}", disk.path), device);
     }
 
@@ -310,6 +310,7 @@ Result<BuiltMachine> build_guest(const Kvm& kvm, const MachineOptions& options,
     restored.memory_bytes = snapshot.size.memory_bytes;
     restored.cpus = snapshot.size.vcpus;
     BuiltMachine built = FMVM_TRY(build_machine(kvm, restored, purpose));
+    FMVM_TRY(blame_input(check_disks(snapshot, options.disks, built.disks)));
     std::chrono::nanoseconds passed{};
     if (options.guest_time == GuestTime::now)
         passed = FMVM_TRY(blame_input(snapshot_age(snapshot)));

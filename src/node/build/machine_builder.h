@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "devices/block/block_device.h"
 #include "devices/block/disk_image.h"
 #include "devices/console/console_output.h"
 #include "devices/console/serial.h"
@@ -38,7 +39,8 @@ struct BuiltMachine {
     lockstep::ConsoleGate* gate = nullptr;
     std::vector<lockstep::WriteGate*> write_gates;
     std::vector<const DiskImage*> disks;
-    std::vector<OwnDisk> own_disks;             // all of the disks, or none
+    std::vector<const BlockDevice*> block_devices;  // of the disks, in their order
+    std::vector<OwnDisk> own_disks;                 // all of the disks, or none
     replay::BlockLog* block_log = nullptr;      // null unless there are own disks, or a recorder
     replay::EpochRecorder* recorder = nullptr;  // null unless the machine is to be recorded
     std::string quirks;  // what was added to the kernel command line for this host

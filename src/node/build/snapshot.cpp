@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/build/snapshot.h"
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
 #include "base/file_io.h"
+#include "base/log.h"
 #include "base/open_file.h"
 #include "base/unfinished_directory.h"
 #include "vmm/memory/ram_file.h"
@@ -15,9 +19,27 @@ namespace {
 
 constexpr std::string_view ram_section = "ram";
 constexpr std::uint32_t ram_version = 1;
+constexpr std::string_view disks_section = "disks";
+constexpr std::uint32_t disks_version = 1;
 constexpr std::uint64_t state_bytes_max = 64 * mib;
 
-Result<void> write_snapshot(Machine& machine, const std::string& directory, AfterSnapshot after) {
+Result<std::vector<std::uint8_t>> save_disks(const GuestDisks& disks, AfterSnapshot after) {
+    const DiskFuture future =
+        after == AfterSnapshot::stop ? DiskFuture::stays : DiskFuture::goes_on;
+    std::vector<DiskState> states;
+    for (std::size_t i = 0; i < disks.options.size(); ++i) {
+        const auto is_changing = [device = disks.devices[i]](std::uint64_t offset,
+                                                             std::uint64_t length) {
+            return device->is_changing(offset, length);
+        };
+        states.push_back(
+            FMVM_TRY(take_disk_state(disks.options[i], i, *disks.images[i], is_changing, future)));
+    }
+    return encode_disk_states(states);
+}
+
+Result<void> write_snapshot(Machine& machine, const GuestDisks& disks, const std::string& directory,
+                            AfterSnapshot after) {
     UnfinishedDirectory unfinished = FMVM_TRY(UnfinishedDirectory::make(directory));
     const int ram = FMVM_TRY(unfinished.create_file("ram"));
     const int state = FMVM_TRY(unfinished.create_file("state"));
@@ -27,6 +49,7 @@ Result<void> write_snapshot(Machine& machine, const std::string& directory, Afte
     ByteWriter about_ram;
     about_ram.u64(machine.memory().total_bytes());
     about_ram.u64(FMVM_TRY(write_ram_file(machine.memory(), ram)));
+    image.add(disks_section, disks_version, FMVM_TRY(save_disks(disks, after)));
     // Who goes on need not wait for the disk. Who is to stop goes on only if the snapshot fails.
     if (after == AfterSnapshot::go_on) guard.reset();
     image.add(ram_section, ram_version, about_ram.take());
@@ -52,6 +75,15 @@ Result<std::vector<std::uint8_t>> read_state(const std::string& path) {
     return bytes;
 }
 
+Result<std::optional<std::vector<DiskState>>> take_disks(StateImage& image) {
+    const StateSection section = image.take(disks_section);
+    if (section.name.empty()) return std::optional<std::vector<DiskState>>();
+    if (section.version != disks_version)
+        return Error(
+            "what its state says about disks is of a version that this fmvm does not read");
+    return std::optional(FMVM_TRY(decode_disk_states(section.payload)));
+}
+
 Result<Snapshot> read_snapshot(const std::string& directory) {
     Snapshot snapshot;
     snapshot.directory = directory;
@@ -66,6 +98,7 @@ Result<Snapshot> read_snapshot(const std::string& directory) {
     if (about_ram.version != ram_version || !in.done() || ram_bytes != snapshot.size.memory_bytes) {
         return Error("what its state says about guest memory is malformed");
     }
+    snapshot.disks = FMVM_TRY(take_disks(snapshot.state));
     snapshot.ram =
         FMVM_TRY(about("its file `ram`", open_regular_file(directory + "/ram"))).fd;
     return snapshot;
@@ -83,8 +116,9 @@ Error in_snapshot(const std::string& directory, const Error& error) {
 
 }  // namespace
 
-Result<void> take_snapshot(Machine& machine, const std::string& directory, AfterSnapshot after) {
-    const Result<void> written = write_snapshot(machine, directory, after);
+Result<void> take_snapshot(Machine& machine, const GuestDisks& disks, const std::string& directory,
+                           AfterSnapshot after) {
+    const Result<void> written = write_snapshot(machine, disks, directory, after);
     if (!written.ok()) return in_snapshot(directory, written.error());
     return {};
 }
@@ -93,6 +127,25 @@ Result<Snapshot> open_snapshot(const std::string& directory) {
     Result<Snapshot> snapshot = read_snapshot(directory);
     if (!snapshot.ok()) return in_snapshot(directory, snapshot.error());
     return snapshot;
+}
+
+Result<void> check_disks(const Snapshot& snapshot, const std::vector<DiskOptions>& disks,
+                         const std::vector<const DiskImage*>& images) {
+    if (!snapshot.disks) {
+        if (!disks.empty()) {
+            log::warning("run",
+                         "snapshot {}: was taken by an older fmvm, and does not tell whether the "
+                         "disks are as they were",
+                         snapshot.directory);
+        }
+        return {};
+    }
+    const std::size_t count = std::min(disks.size(), snapshot.disks->size());
+    for (std::size_t i = 0; i < count; ++i) {
+        const Result<void> same = check_disk_state((*snapshot.disks)[i], disks[i], *images[i]);
+        if (!same.ok()) return in_snapshot(snapshot.directory, same.error());
+    }
+    return {};
 }
 
 // A clock that has been set back since says nothing.

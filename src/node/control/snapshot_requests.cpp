@@ -2,12 +2,11 @@
 #include "node/control/snapshot_requests.h"
 
 #include "base/log.h"
-#include "node/build/snapshot.h"
 
 namespace fmvm::node {
 
-void serve_snapshots(ControlSocket& socket, Machine& machine) {
-    socket.add("snapshot", [&machine](const JsonValue& request, const ControlReply& reply) {
+void serve_snapshots(ControlSocket& socket, Machine& machine, const GuestDisks& disks) {
+    socket.add("snapshot", [&machine, disks](const JsonValue& request, const ControlReply& reply) {
         const JsonValue* const to = find_member(request, "to");
         const JsonValue* const stop = find_member(request, "stop");
         if (to == nullptr || to->kind != JsonValue::Kind::string || to->text.empty() ||
@@ -17,8 +16,8 @@ void serve_snapshots(ControlSocket& socket, Machine& machine) {
         if (stop != nullptr && stop->kind != JsonValue::Kind::boolean)
             return reply.error("\"stop\" is true or false");
         const bool end = stop != nullptr && stop->boolean;
-        const Result<void> taken =
-            take_snapshot(machine, to->text, end ? AfterSnapshot::stop : AfterSnapshot::go_on);
+        const Result<void> taken = take_snapshot(machine, disks, to->text,
+                                                 end ? AfterSnapshot::stop : AfterSnapshot::go_on);
         if (!taken.ok()) return reply.error(taken.error().message());
         log::info("run", "snapshot taken directory={} stop={}", to->text, end);
         reply.ok();

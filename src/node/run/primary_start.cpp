@@ -67,7 +67,9 @@ Result<Generation> begin_generation(Arbiter& arbiter, const BuiltMachine& built,
 
 // Makes the disks this guest's, once it is certain that the guest begins here.
 Result<void> take_disks(const BuiltMachine& built, const PrimaryCommandOptions& options) {
-    if (options.machine.force_stale) FMVM_TRY(accept_images(built));
+    // A snapshot knows its disks by their pair ids: these are not as they were any more.
+    const bool restored = !options.machine.restore.empty();
+    if (options.machine.force_stale || restored) FMVM_TRY(accept_images(built));
     if (options.block == lockstep::BlockMode::shared)
         FMVM_TRY(leave_protection(options.machine.disks, built.disks));
     return {};

@@ -264,6 +264,21 @@ TEST_CASE("block device: nothing is marked before the backend is done", "[block]
     CHECK_FALSE(bench.ram.take_dirty_pages().empty());
 }
 
+TEST_CASE("block device: a change in flight is known by where it is, a read is none", "[block]") {
+    BlockDeviceBench bench;
+    bench.backend->hold(true);
+    bench.driver.write(8, Bytes(1024, 1));
+    bench.driver.read(100, 512);
+    bench.pump();
+    CHECK(bench.device.is_changing(0, 4097));
+    CHECK(bench.device.is_changing(4096 + 1023, 10));
+    CHECK_FALSE(bench.device.is_changing(0, 4096));
+    CHECK_FALSE(bench.device.is_changing(4096 + 1024, 1 << 19));
+    bench.backend->release_all();
+    bench.run_until_idle();
+    CHECK_FALSE(bench.device.is_changing(0, 1 << 20));
+}
+
 TEST_CASE("block device: completions in another order", "[block]") {
     BlockDeviceBench bench;
     bench.backend->hold(true);
