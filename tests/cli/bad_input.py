@@ -306,7 +306,7 @@ def label_cases(suite, kernel, make_label):
 
     for role in ("running", "following"):
         subprocess.run([make_label, label, str(MIB), role, "7"], check=True)
-        names = [image, "generation 7", "gone on elsewhere", "backup", "--force-stale"]
+        names = [image, "generation 7", "gone on elsewhere", "backup"]
         case(role, names)
         case(role + ", read-only", names, f"path={image},readonly")
     link = suite.path("link.img")
@@ -325,11 +325,11 @@ def label_cases(suite, kernel, make_label):
     primary = ["primary", "--backup", "127.0.0.1:1", "--arbiter", f"file:{suite.path('claims')}",
                *run[1:]]
     suite.case("label: running, read-only, protected",
-               primary + ["--disk", f"path={image},readonly"], [image, "--force-stale"])
+               primary + ["--disk", f"path={image},readonly"], [image, "gone on elsewhere"])
     suite.case("label: none, protected", primary + ["--disk", f"path={image},label=none"],
                [image, "label=PATH"])
     subprocess.run([make_label, label, str(MIB), "syncing", "7"], check=True)
-    case("syncing", [image, "partly", "--force-stale"])
+    case("syncing", [image, "partly", "backup"])
     other = suite.path("other.fmvm")
     os.rename(label, other)
     case("elsewhere", [image, "partly"], f"path={image},label={other}")
@@ -339,7 +339,7 @@ def label_cases(suite, kernel, make_label):
          ["--disk", f"path={suite.path('disk.img')},label={other}"])
     case("a directory", [suite.directory, "label=PATH"], f"path={image},label={suite.directory}")
     suite.write("labelled.img.fmvm", b"no label at all")
-    case("damaged", [image, "damaged", "--force-stale"])
+    case("damaged", [image, "damaged", "whole"])
     os.unlink(label)
     os.unlink(link)
 

@@ -111,7 +111,7 @@ class DuringResync(PairTestCase):
     def test_the_primary_dies(self):
         """There is nothing to take over, and nobody takes that image for a disk."""
         pair = self.pair_
-        backup = pair.start_backup()
+        backup = pair.start_backup("--new-disk")
         primary = pair.start_primary(crash_at="resync-wanted:2")
         check_status(primary, -signal.SIGKILL)
         backup.wait_log("nothing to take over")
@@ -122,7 +122,7 @@ class DuringResync(PairTestCase):
     def test_the_backup_dies(self):
         """The next one goes on with what is left."""
         pair = self.pair_
-        backup = pair.start_backup(crash_at="backup-resync:3")
+        backup = pair.start_backup("--new-disk", crash_at="backup-resync:3")
         primary = pair.start_primary()
         check_status(backup, -signal.SIGKILL)
         again = pair.start_backup()

@@ -2,12 +2,14 @@
 """What the labels of a guest's disks keep from being run, or overwritten, by mistake."""
 
 import pathlib
+import signal
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, STOPPED, USAGE, main  # noqa: E402
+from fmvm_process import OK, STOPPED, USAGE, main, settings  # noqa: E402
 from killing import check_status  # noqa: E402
-from pair import COUNTER, PairTestCase, make_image  # noqa: E402
+from pair import COUNTER, JOURNAL, PairTestCase, make_image  # noqa: E402
 
 
 class Labels(PairTestCase):
@@ -59,6 +61,59 @@ class Places(Labels):
         for name in ("b0", "b1"):
             label = self.images[name].with_suffix(".img.fmvm")
             self.assertEqual(label.read_bytes(), labels[name], name)
+
+
+class Overrides(Labels):
+    """None of them destroys the only good copy."""
+
+    def test_a_side_that_starts_with_an_empty_disk(self):
+        """While the other one runs the guest, it is refused whatever it is given; and when it is not asked
+        any more, its disk overwrites none but by a word on that side."""
+        pair = self.pair(JOURNAL, disk=self.new_disk(), block="replay")
+        primary, backup = pair.start()
+        primary.wait_lines(20)
+        primary.signal(signal.SIGKILL)
+        backup.wait_log("took over: the guest runs here")
+        backup.wait_lines(5)
+        claims = self.claims(pair)
+        for number, options in enumerate(((), ("--restart",), ("--force-stale",),
+                                          ("--restart", "--force-stale"))):
+            said = self.start_refused(pair, *options, name=f"refused-{number}")
+            self.assertIn("this guest runs on", said)
+            self.assertNotIn("give --", said)
+        self.assertEqual(self.claims(pair), claims)
+        backup.wait_lines(20)  # it goes on
+        backup.signal(signal.SIGKILL)
+        check_status(backup, -signal.SIGKILL)
+        said = self.start_refused(pair, "--restart", name="unlabelled")
+        self.assertIn("has no label", said)
+        survivor = pair.disk_of("backup").read_bytes()
+        anew = pair.start_primary("--restart", "--force-stale", name="anew")
+        anew.wait_lines(5)
+        for word in ("--restart: generation 2 is given up", "--force-stale: disk"):
+            self.assertIn(word, anew.log())
+        old = pair.start_backup()
+        for side in (old, anew):
+            side.wait_log("from which the primary's disk does not descend")
+        old.stop()
+        self.assertEqual(pair.disk_of("backup").read_bytes(), survivor)
+        discarding = pair.start_backup("--discard-disk")
+        discarding.wait_log("in step with")
+        self.assertIn("will be overwritten", discarding.log())
+        self.assertEqual(anew.stop(), STOPPED)
+        check_status(discarding, OK)
+
+    def test_a_backup_takes_no_disk_that_nobody_knows(self):
+        pair = self.pair(JOURNAL, disk=self.new_disk(), block="replay")
+        unknown = pair.disk_of("backup")
+        unknown.write_bytes(b"precious" + bytes(unknown.stat().st_size - 8))
+        arguments = ("backup", "--listen", f"127.0.0.1:{pair.port}", "--dir", pair.directory / "b",
+                     "--arbiter", f"file:{pair.directory}/arbiter", "--disk", f"path={unknown}")
+        refused = subprocess.run([settings.fmvm, *map(str, arguments)], capture_output=True, text=True,
+                                 timeout=60)
+        self.assertEqual(refused.returncode, USAGE, refused.stderr)
+        self.assertIn("is not empty", refused.stderr)
+        self.assertEqual(unknown.read_bytes()[:8], b"precious")
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ class StartedAgain(PairTestCase):
         check_status(primary, -signal.SIGKILL)
         refused = pair.start_primary(name="second")
         check_status(refused, USAGE)
-        self.assertIn("give --restart to begin anew", refused.log())
+        self.assertIn("may be running on its backup", refused.log())
         self.assert_protects(pair, "--restart", name="third")
 
     def test_that_another_start_has_taken_the_place_of(self):

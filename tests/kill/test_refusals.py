@@ -38,6 +38,7 @@ def record_hello(pair):
         server.settimeout(20)
         pair.through = server.getsockname()[1]
         primary = pair.start_primary(name="recorded")
+        server.accept()[0].close()  # it asks whether the guest runs there
         connection, _ = server.accept()
         with connection:
             hello = connection.recv(65536)

@@ -22,6 +22,7 @@ struct PrimarySide {
     std::vector<lockstep::FrameType> got;
     std::string address;
     std::string refusal;  // the last
+    std::optional<lockstep::KnownGuestMessage> known;
     bool closed = false;
     std::size_t unread = 0;  // bytes
 };
@@ -37,6 +38,8 @@ class BenchChannel : public lockstep::Channel {
         primary_->events.push_back(name_of(type));
         if (type == lockstep::FrameType::refuse)
             primary_->refusal = lockstep::RefuseMessage::decode(body.flat()).value().reason;
+        if (type == lockstep::FrameType::known_guest)
+            primary_->known = lockstep::KnownGuestMessage::decode(body.flat()).value();
         return 0;
     }
     std::uint64_t send_with_next(lockstep::FrameType type, lockstep::GatheredBody body) override {
@@ -115,7 +118,8 @@ class BackupBench : public lockstep::BackupHost {
 
     // Somebody connects.
     std::shared_ptr<PrimarySide> connect(const std::string& address = "the primary") {
-        auto side = std::make_shared<PrimarySide>(PrimarySide{events, {}, address, "", false, 0});
+        auto side =
+            std::make_shared<PrimarySide>(PrimarySide{events, {}, address, "", {}, false, 0});
         backup.connected(std::make_unique<BenchChannel>(side, now_));
         return side;
     }

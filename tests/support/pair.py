@@ -417,7 +417,7 @@ class PairTestCase(VmTestCase):
             [settings.fmvm, "run", "--kernel", guest("journal"), "--disk", f"path={disk}"],
             capture_output=True, text=True, timeout=60)
         self.assertEqual(refused.returncode, USAGE, refused.stderr)
-        self.assertIn("--force-stale", refused.stderr)
+        self.assertIn("is only partly the disk of a protected guest", refused.stderr)
 
     def end(self, pair, running, *others):
         """Stops the side that runs the guest, then the others, and checks what always holds."""

@@ -159,7 +159,9 @@ constexpr MachineOption disk_start_options[] = {
      is_given<&G::record>,
      replace<&G::record>,
      finish<&G::record, &M::record>},
-    {{{"--force-stale", "", "Use disks of a protected guest that may have gone on elsewhere"},
+    {{{"--force-stale", "",
+       "Use disks of a protected guest that may have gone on elsewhere; what it wrote there is "
+       "given up"},
       turn_on<&G::force_stale>},
      Part::start,
      "",

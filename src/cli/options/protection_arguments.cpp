@@ -49,6 +49,8 @@ struct GivenProtection {
     lockstep::BlockMode block = lockstep::BlockMode::replay;  // of a guest with disks
     bool insecure_plaintext = false;
     bool restart = false;
+    bool new_disks = false;
+    bool discard_disks = false;
 };
 
 using G = GivenProtection;
@@ -68,6 +70,11 @@ constexpr Option<G> of_the_backup[] = {
     {{"--max-lost-after", "TIME", "Refuse a primary with a longer --lost-after (default {})",
       "60s"},
      into<parse_milliseconds, &G::lost_after_max>},
+    {{"--new-disk", "", "Overwrite disks without a label, whatever is on them"},
+     turn_on<&G::new_disks>},
+    {{"--discard-disk", "",
+      "Overwrite disks that hold what the primary's do not descend from, or another guest's"},
+     turn_on<&G::discard_disks>},
 };
 
 constexpr Option<G> of_both[] = {
@@ -84,7 +91,9 @@ constexpr Option<G> of_both[] = {
 };
 
 constexpr Option<G> of_the_start[] = {
-    {{"--restart", "", "Begin anew although the last run did not end in an orderly way"},
+    {{"--restart", "",
+      "Begin anew although the last run did not end in an orderly way; what the guest did where it "
+      "ran last is given up"},
      turn_on<&G::restart>},
 };
 
@@ -220,6 +229,8 @@ Result<node::BackupCommandOptions> backup_options(const Arguments& arguments) {
     FMVM_TRY(check_plaintext("--listen", options.listen, given.insecure_plaintext));
     options.memory_max = given.memory_max;
     options.lost_after_max = given.lost_after_max;
+    options.new_disks = given.new_disks;
+    options.discard_disks = given.discard_disks;
     options.next_backup = given.backup;
     if (options.next_backup)
         FMVM_TRY(check_plaintext("--backup", *options.next_backup, given.insecure_plaintext));

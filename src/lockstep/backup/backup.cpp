@@ -84,7 +84,10 @@ void Backup::tick() {
 void Backup::connected(std::unique_ptr<Channel> channel) {
     const Checked checked(*this);
     const bool may_wait = state_.is(State::listening) || state_.is(State::greeting);
-    if (!may_wait) return lockstep::refuse(*channel, why_not_listening(state()));
+    if (!may_wait) {
+        channel->send(FrameType::known_guest, known_guest().encode());
+        return lockstep::refuse(*channel, why_not_listening(state()));
+    }
     callers_.add(std::move(channel));
     greet_next();
 }
@@ -168,6 +171,8 @@ Result<void> Backup::handle(Frame frame) {
     switch (frame.type) {
         case FrameType::hello:
             return handle_hello(frame);
+        case FrameType::ask_guest:
+            return handle_ask_guest(frame);
         case FrameType::commit:
             return handle_commit(frame);
         case FrameType::heartbeat:
@@ -207,6 +212,32 @@ Result<void> Backup::handle_hello(const Frame& frame) {
     log::info("backup", "receiving the guest of {} generation={}", guest_->primary(),
               guest_->generation());
     return {};
+}
+
+// Who only asks is gone after the answer.
+Result<void> Backup::handle_ask_guest(const Frame& frame) {
+    FMVM_TRY(AskGuestMessage::decode(frame.body));
+    link_->send(known_guest());
+    link_->close();
+    link_.reset();
+    enter(State::listening);
+    return {};
+}
+
+KnownGuestMessage Backup::known_guest() const {
+    switch (state()) {
+        case State::running:
+            return taken_over_;
+        case State::receiving:
+        case State::following:
+        case State::awaiting_flush:
+            return {GuestPlace::followed, guest_->vm(), guest_->generation()};
+        case State::deciding:
+        case State::awaiting_disks:
+            return {GuestPlace::here, guest_->vm(), guest_->next_generation()};
+        default:
+            return {};
+    }
 }
 
 Result<void> Backup::handle_commit(const Frame& frame) {
@@ -331,6 +362,7 @@ void Backup::take_over() {
     if (!taken.value()) return set_timer(Timer::take_disks, disk_retry);
     const Result<void> runs = host_.take_over(guest_->shadow(), generation);
     if (!runs.ok()) return fail(runs.error());
+    taken_over_ = {GuestPlace::here, guest_->vm(), generation};
     enter(State::running);
     guest_.reset();
 }

@@ -73,11 +73,13 @@ class Backup : public ChannelUser {
 
     Result<void> handle(Frame frame);
     Result<void> handle_hello(const Frame& frame);
+    Result<void> handle_ask_guest(const Frame& frame);
     Result<void> handle_commit(const Frame& frame);
     Result<void> handle_heartbeat(const Frame& frame);
     Result<void> handle_switch_over(const Frame& frame);
     Result<void> handle_ended(const Frame& frame);
 
+    KnownGuestMessage known_guest() const;
     void refuse(const std::string& reason);
     void tell_unfit(const std::string& why);
     void primary_lost(const std::string& reason);
@@ -100,6 +102,7 @@ class Backup : public ChannelUser {
     Callers callers_;                                     // greeting: who waits for that
     std::optional<PrimaryLink> link_;
     std::optional<FollowedGuest> guest_;
+    KnownGuestMessage taken_over_;  // which guest runs here
 };
 
 }  // namespace fmvm::lockstep

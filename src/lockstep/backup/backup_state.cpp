@@ -19,6 +19,7 @@ constexpr StateSet<BackupState> copying{receiving, following};
 
 constexpr FittingMessage<BackupState> messages[] = {
     {FrameType::hello, {greeting}},
+    {FrameType::ask_guest, {greeting}},
     {FrameType::refuse, {receiving, following, awaiting_flush, deciding}},
     {FrameType::pages, copying},
     {FrameType::state, copying},

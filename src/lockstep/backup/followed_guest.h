@@ -28,6 +28,7 @@ class FollowedGuest {
     FollowedGuest(HelloMessage hello, std::string primary, const BackupHost::Prepared& prepared);
 
     const std::string& primary() const { return primary_; }  // for messages
+    const VmId& vm() const { return hello_.vm; }
     Generation generation() const { return hello_.generation; }
     // That of the side which goes on without the other.
     Generation next_generation() const { return hello_.generation + 1; }

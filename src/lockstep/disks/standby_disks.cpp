@@ -27,8 +27,9 @@ StandbyDisks::StandbyDisks(GuestMemory& memory, std::vector<Disk> disks, const V
       vm_(vm),
       generation_(generation),
       replayer_(&memory, backends_of(disks_), answer_limit) {
-    const replay::DiskOwner owner{vm, generation, static_cast<std::uint32_t>(disks_.size())};
+    const auto count = static_cast<std::uint32_t>(disks_.size());
     for (std::size_t i = 0; i < disks_.size(); ++i) {
+        const replay::DiskOwner owner{vm, generation, count, disks_[i].origin};
         targets_.emplace_back(static_cast<std::uint8_t>(i), owner, *disks_[i].map, *disks_[i].image,
                               disks_[i].name);
     }

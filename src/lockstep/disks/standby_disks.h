@@ -29,6 +29,7 @@ class StandbyDisks : public ShadowDisks {
         BlockBackend* backend = nullptr;       // outlives this; nobody else uses it meanwhile
         replay::DirtyBlockMap* map = nullptr;  // outlives this
         std::unique_ptr<replay::ImageBlocks> image;
+        replay::LabelId origin{};  // of the primary's image
     };
     // `disks` in the order of --disk; `vm` and `generation` of the guest on the primary.
     // `answer_limit`: how long a disk may take to answer.

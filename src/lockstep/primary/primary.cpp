@@ -236,7 +236,7 @@ Result<void> Primary::handle(const Frame& frame) {
             return switch_over_.backup_answered(*link_, frame);
         case FrameType::refuse:
             return handle_refusal(frame);
-        default:  // an optional one
+        default:  // one that says nothing to this side
             return {};
     }
 }

@@ -12,6 +12,7 @@ HelloMessage hello_of(const PrimaryOptions& options, Generation generation) {
     hello.shape = options.shape;
     hello.block = options.block;
     hello.durable = options.durable;
+    hello.origins = options.origins;
     hello.heartbeat_ms = static_cast<std::uint32_t>(options.heartbeat.count());
     hello.lost_after_ms = static_cast<std::uint32_t>(options.lost_after.count());
     return hello;

@@ -18,6 +18,7 @@ struct PrimaryOptions {
     Generation generation = 0;  // won before the guest started
     MachineShape shape;
     BlockMode block = BlockMode::none;
+    std::vector<replay::LabelId> origins;  // of each disk, where each side has its own
     bool durable = false;  // the backup acknowledges an epoch when its disks hold it for good
     std::chrono::milliseconds heartbeat{20};
     std::chrono::milliseconds lost_after{200};

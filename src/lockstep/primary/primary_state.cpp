@@ -35,6 +35,7 @@ constexpr StateSet<PrimaryState> in_step{following, handing_over};
 
 constexpr FittingMessage<PrimaryState> messages[] = {
     {FrameType::welcome, {greeting}},
+    {FrameType::known_guest, {greeting}},  // a refusal follows
     {FrameType::ack, {following}},
     {FrameType::heartbeat, linked},
     {FrameType::refuse, linked},

@@ -33,6 +33,9 @@ void fields(auto& archive, FieldsOf<HelloMessage> auto& hello) {
     archive.u32(hello.lost_after_ms);
     archive.enumeration(hello.block, BlockMode::copy);
     archive.flag(hello.durable);
+    archive.list(hello.origins, {.element_bytes_min = sizeof(replay::LabelId)},
+                 [](auto& element, auto& origin) { element.raw(origin); });
+    archive.check(hello.origins.empty() || hello.origins.size() == hello.shape.disks.size());
     archive.check(hello.heartbeat_ms != 0 && hello.lost_after_ms > hello.heartbeat_ms &&
                   hello.lost_after_ms <= interval_ms_max);
 }
@@ -94,6 +97,14 @@ void fields(auto& archive, FieldsOf<EndedMessage> auto& ended) {
     archive.readable_text(ended.reason, reason_bytes_max);
 }
 
+void fields(auto& /*archive*/, FieldsOf<AskGuestMessage> auto& /*ask*/) {}
+
+void fields(auto& archive, FieldsOf<KnownGuestMessage> auto& known) {
+    archive.enumeration(known.place, GuestPlace::followed);
+    archive.raw(known.vm);
+    archive.u64(known.generation);
+}
+
 void fields(auto& archive, FieldsOf<UnfitMessage> auto& unfit) {
     archive.readable_text(unfit.reason, reason_bytes_max);
 }
@@ -124,6 +135,8 @@ FMVM_CODEC_BY_FIELDS(UnfitMessage, "unfit")
 FMVM_CODEC_BY_FIELDS(TryClaimMessage, "try claim")
 FMVM_CODEC_BY_FIELDS(ClaimTriedMessage, "claim tried")
 FMVM_CODEC_BY_FIELDS(StaysMessage, "stays")
+FMVM_CODEC_BY_FIELDS(AskGuestMessage, "ask-guest")
+FMVM_CODEC_BY_FIELDS(KnownGuestMessage, "known-guest")
 
 bool is_sign_of_life(const Frame& frame) {
     if (frame.type != FrameType::heartbeat) return false;

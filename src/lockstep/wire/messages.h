@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "lockstep/arbiter/generation.h"
 #include "lockstep/wire/frame_codec.h"
+#include "replay/image/disk_label.h"
 #include "vmm/machine/machine_shape.h"
 
 namespace fmvm::lockstep {
@@ -46,6 +47,11 @@ struct HelloMessage {
     std::uint32_t lost_after_ms = 0;
     BlockMode block = BlockMode::none;
     bool durable = false;  // an epoch is acknowledged once it is on the disks' stable storage
+    // What each of the disks descends from, by its label; empty unless each side has its own.
+    std::vector<replay::LabelId> origins;
+    replay::LabelId origin_of(std::size_t disk) const {
+        return disk < origins.size() ? origins[disk] : replay::LabelId{};
+    }
 
     static constexpr FrameType type = FrameType::hello;
     Body encode() const;
@@ -147,6 +153,29 @@ struct EndedMessage {
     static constexpr FrameType type = FrameType::ended;
     Body encode() const;
     static Result<EndedMessage> decode(std::span<const std::uint8_t> body);
+};
+
+// Before it claims a generation, a side that starts asks its peer whether it runs the guest.
+struct AskGuestMessage {
+    static constexpr FrameType type = FrameType::ask_guest;
+    Body encode() const;
+    static Result<AskGuestMessage> decode(std::span<const std::uint8_t> body);
+};
+
+// Where the guest runs that a backup knows of.
+enum class GuestPlace : std::uint8_t {
+    nowhere = 0,  // it waits for a primary, or its guest has ended
+    here = 1,     // on the backup's side, or it is about to
+    followed = 2  // on a primary, whom the backup follows
+};
+
+struct KnownGuestMessage {
+    GuestPlace place = GuestPlace::nowhere;
+    VmId vm{};
+    Generation generation = 0;
+    static constexpr FrameType type = FrameType::known_guest;
+    Body encode() const;
+    static Result<KnownGuestMessage> decode(std::span<const std::uint8_t> body);
 };
 
 // The backup has found that it is not equal to the primary: it does not take over.

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "base/log.h"
 #include "replay/image/dirty_block_map.h"
 
 namespace fmvm::node {
@@ -18,11 +19,6 @@ namespace {
 bool is_file(const DiskOptions& disk) {
     std::error_code failed;
     return std::filesystem::is_regular_file(disk.path, failed);
-}
-
-Result<FoundLabel> find_label_of(const DiskOptions& disk) {
-    const std::optional<std::string> path = FMVM_TRY(label_path(disk));
-    return path ? replay::find_label(*path) : FoundLabel{};
 }
 
 }  // namespace
@@ -51,6 +47,11 @@ void point_to_label(const DiskOptions& disk) {
     std::error_code ignored;
     std::filesystem::create_symlink(std::filesystem::absolute(disk.label, ignored),
                                     replay::default_label_path(disk.path), ignored);
+}
+
+Result<FoundLabel> find_label_of(const DiskOptions& disk) {
+    const std::optional<std::string> path = FMVM_TRY(label_path(disk));
+    return path ? replay::find_label(*path) : FoundLabel{};
 }
 
 Result<void> check_label(const DiskOptions& disk) {
@@ -89,7 +90,14 @@ Result<void> leave_protection(const std::vector<DiskOptions>& disks,
                               const std::vector<const DiskImage*>& images) {
     for (std::size_t i = 0; i < disks.size(); ++i) {
         if (disks[i].readonly) continue;  // stays what it is
-        if (FMVM_TRY(find_label_of(disks[i])).state == LabelState::absent) continue;
+        const FoundLabel found = FMVM_TRY(find_label_of(disks[i]));
+        if (found.state == LabelState::absent) continue;
+        if (!may_run(found, disks[i].path).ok()) {
+            log::warning("disk",
+                         "--force-stale: disk {} is used as it is; what its guest has written "
+                         "elsewhere is given up",
+                         disks[i].path);
+        }
         FMVM_TRY(give_new_pair(disks[i], i, images[i]->size));
     }
     return {};

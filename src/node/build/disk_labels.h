@@ -28,6 +28,9 @@ Result<std::string> needed_label_path(const DiskOptions& disk);
 // uses the image without saying where its label is finds it all the same.
 void point_to_label(const DiskOptions& disk);
 
+// What there is where the label of this disk should be; absent if it has none.
+Result<replay::FoundLabel> find_label_of(const DiskOptions& disk);
+
 // Whether the image may run without protection, or be only read, or be shared by two sides. Changes
 // nothing. For a protected guest it must be at the place that its label knows.
 Result<void> check_label(const DiskOptions& disk);
@@ -41,7 +44,8 @@ Result<std::optional<replay::LabelId>> give_new_pair(const DiskOptions& disk, st
                                                      std::uint64_t image_bytes);
 
 // Durably, before the guest starts: these images, locked by us, belong to no protected guest any
-// more. An image without a label gets none.
+// more. An image without a label gets none. Of one that only --force-stale lets run, the log says
+// first what is given up.
 Result<void> leave_protection(const std::vector<DiskOptions>& disks,
                               const std::vector<const DiskImage*>& images);
 

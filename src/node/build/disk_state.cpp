@@ -8,7 +8,6 @@
 #include "base/random.h"
 #include "node/build/disk_labels.h"
 #include "replay/image/image_blocks.h"
-#include "replay/image/label_file.h"
 
 namespace fmvm::node {
 
@@ -108,9 +107,8 @@ Result<DiskState> take_disk_state(const DiskOptions& disk, std::size_t number,
 Result<void> check_disk_state(const DiskState& state, const DiskOptions& disk,
                               const DiskImage& image) {
     if (image.size != state.image_bytes) return {};
-    const std::optional<std::string> path = FMVM_TRY(label_path(disk));
-    if (path && !disk.readonly && state.pair != replay::LabelId{}) {
-        const replay::FoundLabel found = FMVM_TRY(replay::find_label(*path));
+    if (!disk.readonly && state.pair != replay::LabelId{}) {
+        const replay::FoundLabel found = FMVM_TRY(find_label_of(disk));
         const bool has_pair =
             found.state == replay::LabelState::whole && found.label.pair != replay::LabelId{};
         if (has_pair && found.label.pair != state.pair)

@@ -165,8 +165,9 @@ class Builder {
                                         .lock = own || purpose.kind != Purpose::Kind::stand_by}))};
         if (own) {
             opened.map = &machine_.own(FMVM_TRY(open_map(disk, opened.image, purpose)));
-        } else if (!options_.force_stale) {
-            FMVM_TRY(check_label(disk));  // only now: whoever has the image's lock has the label
+        } else {
+            // Only now: whoever has the image's lock has the label.
+            if (!options_.force_stale) FMVM_TRY(check_label(disk));
             if (purpose.kind != Purpose::Kind::run)
                 FMVM_TRY(check_label_place(disk, next_place(purpose)));
         }
@@ -182,10 +183,9 @@ class Builder {
         fresh.disk = static_cast<std::uint32_t>(machine_.shape().disks.size());
         fresh.image_bytes = image.size;
         if (image.read_only) {  // the label was decided when the image could be written to
-            if (!options_.force_stale) {
-                if (purpose.kind == Purpose::Kind::protect) FMVM_TRY(check_label(disk));
-                FMVM_TRY(check_label_place(disk, next_place(purpose)));
-            }
+            if (purpose.kind == Purpose::Kind::protect && !options_.force_stale)
+                FMVM_TRY(check_label(disk));
+            FMVM_TRY(check_label_place(disk, next_place(purpose)));
             return replay::DirtyBlockMap::unsaved(fresh);
         }
         const std::string label = FMVM_TRY(needed_label_path(disk));

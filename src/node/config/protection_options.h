@@ -52,6 +52,8 @@ struct BackupCommandOptions {
     // What a primary may ask of this side.
     std::optional<std::uint64_t> memory_max;  // bytes; none: what the host has
     std::chrono::milliseconds lost_after_max{60'000};
+    bool new_disks = false;      // overwrite disks without a label, whatever is on them
+    bool discard_disks = false;  // overwrite disks whose label says that they may be needed
     // Who protects the guest once it runs here; none: nobody.
     std::optional<lockstep::Endpoint> next_backup;
     ReplicationOptions replication;

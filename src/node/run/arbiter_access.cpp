@@ -37,7 +37,9 @@ void mark_ended(const std::shared_ptr<lockstep::Arbiter>& arbiter, lockstep::Gen
     const auto marked = lockstep::ask_for<Result<void>>(
         mark_limit, [arbiter, generation] { return arbiter->mark_ended(generation); });
     if (!marked) {
-        log::warning(component, "the arbiter does not answer; the next start needs --restart");
+        log::warning(component,
+                     "the arbiter does not answer, and does not know that the guest has ended: the "
+                     "next start will be refused");
     } else if (!marked->ok()) {
         log::warning(component, "{}", marked->error().message());
     }

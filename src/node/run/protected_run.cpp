@@ -23,7 +23,7 @@ using lockstep::PrimaryService;
 constexpr std::chrono::milliseconds drain_limit{1000};
 
 lockstep::PrimaryServiceOptions service_options(const ProtectedRun::Guest& guest,
-                                                const Machine& machine,
+                                                const BuiltMachine& built,
                                                 const std::optional<lockstep::Endpoint>& backup,
                                                 const ReplicationOptions& options,
                                                 const Watcher& watcher) {
@@ -31,9 +31,11 @@ lockstep::PrimaryServiceOptions service_options(const ProtectedRun::Guest& guest
     service.on_copying = watcher.progress;
     service.primary.vm = guest.vm;
     service.primary.generation = *guest.generation;
-    service.primary.shape = machine.shape();
+    service.primary.shape = built.machine->shape();
     service.primary.block = guest.block;
     service.primary.has_arbiter = guest.has_arbiter;
+    for (const OwnDisk& disk : built.own_disks)
+        service.primary.origins.push_back(disk.map->label().origin);
     service.primary.durable = options.durable;
     service.primary.heartbeat = options.heartbeat;
     service.primary.lost_after = options.lost_after;
@@ -84,7 +86,7 @@ Result<void> ProtectedRun::prepare(const Guest& guest,
     FMVM_TRY(prepare_disks(guest));
     service_ = FMVM_TRY(PrimaryService::create(
         {*built_.machine, *built_.gate, built_.write_gates, disks_.get()}, arbiter_,
-        guest.generation, service_options(guest, *built_.machine, backup, options, around_.watcher),
+        guest.generation, service_options(guest, built_, backup, options, around_.watcher),
         [this] { built_.console->drain(drain_limit); },
         [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
     verify_ = std::make_unique<VerifyRequests>(around_.control, *service_);

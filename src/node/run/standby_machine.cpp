@@ -25,17 +25,18 @@ StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disk
       ram_(built_.machine->memory()),
       waiting_(disk_patience) {
     built_.machine->on_end(tell_on(control, ending_));
-    if (!built_.own_disks.empty()) make_own_disks(hello.generation);
+    if (!built_.own_disks.empty()) make_own_disks(hello);
 }
 
-void StandbyMachine::make_own_disks(lockstep::Generation generation) {
+void StandbyMachine::make_own_disks(const lockstep::HelloMessage& hello) {
     std::vector<lockstep::StandbyDisks::Disk> disks;
     for (const OwnDisk& disk : built_.own_disks) {
-        disks.push_back(
-            {disk.path, disk.backend, disk.map, replay::open_image_blocks(*disk.image, disk.path)});
+        disks.push_back({disk.path, disk.backend, disk.map,
+                         replay::open_image_blocks(*disk.image, disk.path),
+                         hello.origin_of(disks.size())});
     }
     own_disks_ = std::make_unique<lockstep::StandbyDisks>(built_.machine->memory(),
-                                                          std::move(disks), vm_, generation);
+                                                          std::move(disks), vm_, hello.generation);
 }
 
 Result<void> StandbyMachine::check(std::span<const std::uint8_t> state) {

@@ -56,7 +56,7 @@ class StandbyMachine : public lockstep::Standby {
     const lockstep::VmId& vm() const { return vm_; }
 
   private:
-    void make_own_disks(lockstep::Generation generation);
+    void make_own_disks(const lockstep::HelloMessage& hello);
     Result<bool> lock_disks();
     void tell_waiting(const std::string& disk, const std::string& why);
 

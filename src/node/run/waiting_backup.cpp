@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "lockstep/stats/epoch_stats.h"
 #include "node/build/host_facts.h"
+#include "node/build/new_disks.h"
 #include "node/run/arbiter_access.h"
 #include "node/run/hello_limits.h"
 #include "replay/image/label_rules.h"
@@ -46,10 +47,19 @@ Result<void> compare_disks(const MachineShape& theirs, const MachineShape& ours)
     return {};
 }
 
-Result<void> check_labels(const BuiltMachine& built, const lockstep::VmId& vm) {
+// Nothing is overwritten that may be needed, unless this side's operator says so.
+Result<void> check_labels(const BuiltMachine& built, const HelloMessage& hello, bool discard) {
     for (std::size_t i = 0; i < built.own_disks.size(); ++i) {
         const OwnDisk& disk = built.own_disks[i];
-        FMVM_TRY(replay::may_follow(disk.map->label(), disk.path, {vm, i, built.own_disks.size()}));
+        const replay::DiskLabel label = disk.map->label();
+        const Result<void> allowed = replay::may_follow(
+            label, disk.path, {hello.vm, i, built.own_disks.size()}, hello.origin_of(i));
+        if (allowed.ok()) continue;
+        if (!discard) return allowed;
+        log::warning("backup",
+                     "--discard-disk: all that is on disk {} will be overwritten (disk {} of a "
+                     "guest, {} in generation {})",
+                     disk.path, label.disk, name_of(label.role), label.generation);
     }
     return {};
 }
@@ -62,6 +72,8 @@ Result<std::unique_ptr<WaitingBackup>> WaitingBackup::create(const Kvm& kvm,
                                                              boost::asio::io_context& control,
                                                              StopRequest& stop) {
     FMVM_TRY(check_outputs(options));
+    if (lockstep::has_own_disks(options.block))
+        FMVM_TRY(check_new_disks(options.machine.disks, options.new_disks));
     std::unique_ptr<WaitingBackup> backup(
         new WaitingBackup(kvm, options, directory, control, stop));
     backup->service_ = FMVM_TRY(lockstep::BackupService::create(options.listen, *backup));
@@ -166,7 +178,7 @@ Result<std::unique_ptr<Standby>> WaitingBackup::build(const HelloMessage& hello)
     machine.cpus = hello.shape.vcpus;
     BuiltMachine built = FMVM_TRY(build_machine(kvm_, machine, purpose_for(hello)));
     FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
-    FMVM_TRY(check_labels(built, hello.vm));
+    FMVM_TRY(check_labels(built, hello, options_.discard_disks));
     const auto accept = [this, vm = hello.vm, generation = hello.generation] {
         return directory_.record(vm, generation);
     };

@@ -51,6 +51,7 @@ Result<std::unique_ptr<DirtyBlockMap>> DirtyBlockMap::open(const std::string& pa
     DiskLabel label = fresh;
     label.pair = label.offered = {};
     label.boot = this_boot();
+    label.origin = random_value<LabelId>();
     if (found.state == LabelState::whole && found.label.image_bytes == fresh.image_bytes) {
         auto map = std::make_unique<DirtyBlockMap>(FMVM_TRY(LabelFile::open(path)));
         FMVM_TRY(map->load());
@@ -66,6 +67,7 @@ Result<std::unique_ptr<DirtyBlockMap>> DirtyBlockMap::open(const std::string& pa
         label.disk = found.label.disk;
         label.disks = found.label.disks;
         label.generation = found.label.generation;
+        label.origin = found.label.origin;
         label.role = found.label.role;
         why = fmt::format(
             "disk label {} is of a disk of {} bytes, which now has {}: all of it counts as changed",
@@ -132,6 +134,13 @@ Result<void> DirtyBlockMap::break_lineage(DiskRole role) {
     changed.pair = random_value<LabelId>();
     changed.offered = {};
     changed.role = role;
+    return set_label(changed);
+}
+
+Result<void> DirtyBlockMap::begin_anew() {
+    FMVM_TRY(break_lineage(DiskRole::clean));
+    DiskLabel changed = label();
+    changed.origin = random_value<LabelId>();
     return set_label(changed);
 }
 

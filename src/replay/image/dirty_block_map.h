@@ -57,6 +57,10 @@ class DirtyBlockMap {
     // Durable when it returns.
     Result<void> break_lineage(DiskRole role);
 
+    // The same, and the image descends from none that others have: whatever they hold, it is not
+    // this image's past.
+    Result<void> begin_anew();
+
     BlockSet dirty() const;
 
     // Before a change of [offset, offset + length), within the image, goes to the disk. On an error

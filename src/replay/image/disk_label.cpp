@@ -22,8 +22,8 @@ constexpr const char* boot_id_path = "/proc/sys/kernel/random/boot_id";
 
 // How many bytes a label of a version has; 0: not a version that this fmvm reads.
 std::size_t encoded_size(std::uint32_t of_version) {
-    constexpr std::size_t without_disks = DiskLabel::encoded_bytes - sizeof(std::uint32_t);
-    if (of_version == 1) return without_disks;
+    constexpr std::size_t added = sizeof(std::uint32_t) + LabelId().size();
+    if (of_version == 1) return DiskLabel::encoded_bytes - added;
     return of_version == version ? DiskLabel::encoded_bytes : 0;
 }
 
@@ -66,6 +66,7 @@ std::vector<std::uint8_t> DiskLabel::encode() const {
     out.u8(static_cast<std::uint8_t>(role));
     out.raw(boot);
     out.u32(disks);
+    out.raw(origin);
     out.u64(digest_of(out.bytes()));
     return out.take();
 }
@@ -86,7 +87,10 @@ std::optional<DiskLabel> DiskLabel::decode(std::span<const std::uint8_t> bytes) 
     label.offered = take_id(in);
     const std::uint8_t role = in.u8();
     label.boot = take_id(in);
-    if (found_version > 1) label.disks = in.u32();
+    if (found_version > 1) {
+        label.disks = in.u32();
+        label.origin = take_id(in);
+    }
     const std::uint64_t digest = in.u64();
     if (digest != digest_of(bytes.first(size - sizeof digest))) return std::nullopt;
     if (role > static_cast<std::uint8_t>(DiskRole::syncing) || label.image_bytes == 0)

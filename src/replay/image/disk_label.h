@@ -8,6 +8,9 @@
 // disk equal. It becomes the pair of the backup's label first, then of the primary's; in between
 // the primary has it as `offered`, and either counts. An image that runs without protection breaks
 // the lineage: it gets a pair id that nobody else has.
+//
+// Descent: the origin is random, too, and drawn when an image begins anew. An image that is made
+// equal to another one gets that one's, so that images of one origin are states of one disk.
 #pragma once
 
 #include <array>
@@ -43,7 +46,8 @@ struct DiskLabel {
     LabelId pair{};
     LabelId offered{};
     DiskRole role = DiskRole::clean;
-    LabelId boot{};  // of the host's run (this_boot()) since which the map is exact
+    LabelId boot{};    // of the host's run (this_boot()) since which the map is exact
+    LabelId origin{};  // none: not known
 
     bool operator==(const DiskLabel&) const = default;
 
@@ -53,8 +57,8 @@ struct DiskLabel {
     // True when `theirs` is the pair that the other side's label names.
     bool is_paired_by(const LabelId& theirs) const;
 
-    // With a digest behind. Version 1 has no `disks`.
-    static constexpr std::size_t encoded_bytes = 109;
+    // With a digest behind. Version 1 has neither `disks` nor `origin`.
+    static constexpr std::size_t encoded_bytes = 125;
     std::vector<std::uint8_t> encode() const;
     // Nothing unless the bytes begin with what encode() makes, or made in version 1.
     static std::optional<DiskLabel> decode(std::span<const std::uint8_t> bytes);

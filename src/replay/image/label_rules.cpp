@@ -8,7 +8,7 @@ namespace {
 Error stale_error(const std::string& image, std::uint64_t generation) {
     return make_error(
         "disk {}: belongs to a protected guest (generation {}) that may have gone on elsewhere; "
-        "join it as a backup to bring it up to date, or give --force-stale to use it as it is",
+        "join it as a backup to bring it up to date",
         image, generation);
 }
 
@@ -17,14 +17,13 @@ Result<void> check_whole(const FoundLabel& found, const std::string& image) {
     if (found.state == LabelState::damaged) {
         return make_error(
             "disk {}: its label is damaged, so that nobody knows whether a protected guest has "
-            "gone on elsewhere; join it as a backup to bring it up to date, or give --force-stale "
-            "to use it as it is",
+            "gone on elsewhere; let the guest go on where a label is whole",
             image);
     }
     if (found.state == LabelState::whole && found.label.role == DiskRole::syncing) {
         return make_error(
             "disk {}: is only partly the disk of a protected guest (generation {}); let a backup "
-            "finish copying it, or give --force-stale to use it as it is",
+            "finish copying it",
             image, found.label.generation);
     }
     return {};
@@ -61,7 +60,14 @@ Result<void> may_run(const FoundLabel& found, const std::string& image) {
 Result<void> may_protect(const FoundLabel& found, const std::string& image, const DiskPlace& place,
                          std::uint64_t newest) {
     FMVM_TRY(check_whole(found, image));
-    if (found.state == LabelState::absent || !found.label.is_used()) return {};
+    if (found.state == LabelState::absent || !found.label.is_used()) {
+        if (newest == 0 || place.is_added) return {};
+        return make_error(
+            "disk {}: has no label, but this guest has run before (generation {}), so that its "
+            "disk "
+            "is another one; give that, or join as a backup to get a copy of it",
+            image, newest);
+    }
     const DiskLabel& label = found.label;
     FMVM_TRY(check_owner(label, image, place));
     if (label.disks > place.disks) {
@@ -79,8 +85,16 @@ Result<void> may_protect(const FoundLabel& found, const std::string& image, cons
     return stale_error(image, label.generation);
 }
 
-Result<void> may_follow(const DiskLabel& label, const std::string& image, const DiskPlace& place) {
-    return check_owner(label, image, place);
+Result<void> may_follow(const DiskLabel& label, const std::string& image, const DiskPlace& place,
+                        const LabelId& origin) {
+    FMVM_TRY(check_owner(label, image, place));
+    const bool holds_a_state = label.is_used() && label.role != DiskRole::syncing;
+    if (!holds_a_state || label.origin == origin) return {};
+    return make_error(
+        "disk {}: holds what this guest wrote up to generation {} ({}), from which the primary's "
+        "disk does not descend; let the guest go on from here if that is the better one, or give "
+        "this backup another image",
+        image, label.generation, name_of(label.role));
 }
 
 Result<void> may_be_seen(const FoundLabel& found, const std::string& image,

@@ -18,6 +18,7 @@ struct DiskPlace {
     LabelId vm{};
     std::size_t disk = 0;
     std::size_t disks = 0;
+    bool is_added = false;  // to those that the guest had, behind them
 };
 
 // Whether `fmvm run` may use an image with this label.
@@ -26,8 +27,10 @@ Result<void> may_run(const FoundLabel& found, const std::string& image);
 // (that which ran it last; 0: none).
 Result<void> may_protect(const FoundLabel& found, const std::string& image, const DiskPlace& place,
                          std::uint64_t newest);
-// Whether a backup may overwrite the image as that disk.
-Result<void> may_follow(const DiskLabel& label, const std::string& image, const DiskPlace& place);
+// Whether a backup may overwrite the image as that disk, with one of that origin. What a label says
+// that a guest has used is overwritten only by what descends from it.
+Result<void> may_follow(const DiskLabel& label, const std::string& image, const DiskPlace& place,
+                        const LabelId& origin);
 // Whether an image that is only read, or that both sides share, is at the place that its label
 // knows. One of another guest may be anywhere: nothing changes it, or it has left its pair.
 Result<void> may_be_seen(const FoundLabel& found, const std::string& image, const DiskPlace& place);

@@ -41,6 +41,7 @@ Result<ReadyMessage> ResyncTarget::on_begin(const BeginMessage& begin) {
     label.generation = owner_.generation;
     label.disk = disk_;
     label.disks = owner_.disks;
+    label.origin = owner_.origin;
     label.pair = begin.pair;
     label.offered = {};
     label.role = DiskRole::syncing;

@@ -22,11 +22,13 @@
 
 namespace fmvm::replay {
 
-// For which guest, in which of its generations, and as one of how many disks an image is used.
+// For which guest, in which of its generations, and as one of how many disks an image is used; and
+// what it will descend from.
 struct DiskOwner {
     LabelId vm{};
     std::uint64_t generation = 0;
     std::uint32_t disks = 1;
+    LabelId origin{};
 };
 
 class ResyncTarget {

@@ -41,6 +41,34 @@ TEST_CASE("backup: it takes over from a primary that hands over") {
     CHECK(bench.primary->closed);
 }
 
+TEST_CASE("backup: whoever connects is told where the guest runs that it knows of") {
+    const auto place_in = [](State state) {
+        BackupBench bench;
+        bench.bring_to(state);
+        const auto asking = bench.connect();
+        REQUIRE(asking->known.has_value());
+        CHECK(asking->closed);
+        return asking->known->place;
+    };
+    for (const State state : {State::receiving, State::following, State::awaiting_flush})
+        CHECK(place_in(state) == GuestPlace::followed);
+    for (const State state : {State::deciding, State::awaiting_disks, State::running})
+        CHECK(place_in(state) == GuestPlace::here);
+    CHECK(place_in(State::finished) == GuestPlace::nowhere);
+}
+
+TEST_CASE("backup: who only asks gets an answer, and the next one is greeted") {
+    BackupBench bench;
+    const auto asking = bench.connect();
+    bench.say(AskGuestMessage{});
+    REQUIRE(asking->known.has_value());
+    CHECK(asking->known->place == GuestPlace::nowhere);
+    CHECK(asking->closed);
+    CHECK(asking->refusal.empty());
+    CHECK(bench.backup.state() == State::listening);
+    bench.bring_to(State::following);
+}
+
 TEST_CASE("backup: a message that does not fit refuses the primary, and nothing else happens") {
     constexpr State with_primary[] = {State::greeting, State::receiving, State::following,
                                       State::awaiting_flush, State::deciding};

@@ -156,8 +156,8 @@ TEST_CASE("frames: a frame lost, repeated or out of turn is noticed", "[frames]"
 TEST_CASE("frames: headers that are whole and wrong", "[frames]") {
     CHECK(error_of(forged_header<std::uint32_t>(0, 0x4c564d47)).find("does not speak fmvm's") !=
           std::string::npos);
-    CHECK(error_of(forged_header<std::uint16_t>(4, 3)) ==
-          "it speaks protocol version 3, this fmvm speaks 2");
+    CHECK(error_of(forged_header<std::uint16_t>(4, 4)) ==
+          "it speaks protocol version 4, this fmvm speaks 3");
     CHECK(error_of(forged_header<std::uint16_t>(4, 0)).find("version 0") != std::string::npos);
     CHECK(error_of(forged_header<std::uint16_t>(6, 0)) == "a frame header is malformed");
     CHECK(error_of(forged_header<std::uint32_t>(12, 1)) == "a frame header is malformed");

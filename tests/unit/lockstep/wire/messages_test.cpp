@@ -89,6 +89,9 @@ TEST_CASE("messages keep their form on the wire", "[protocol]") {
     check_wire_form(TryClaimMessage{}, "");
     check_wire_form(ClaimTriedMessage{}, "00000000");
     check_wire_form(StaysMessage{"done"}, "04000000 646f6e65");
+    check_wire_form(AskGuestMessage{}, "");
+    check_wire_form(KnownGuestMessage{GuestPlace::followed, VmId{7}, 9},
+                    "02 07000000000000000000000000000000 0900000000000000");
 }
 
 TEST_CASE("protocol: hello", "[protocol]") {
@@ -103,6 +106,11 @@ TEST_CASE("protocol: hello", "[protocol]") {
     CHECK(back.shape.cpuid[1].edx == 0xdeadbeef);
     CHECK(back.heartbeat_ms == 100);
     CHECK(back.lost_after_ms == 1000);
+    CHECK(back.origins.empty());
+    HelloMessage own_disks = hello;
+    own_disks.origins.assign(hello.shape.disks.size(), {3});
+    CHECK(check_round_trip(own_disks).origin_of(0) == replay::LabelId{3});
+    CHECK(own_disks.origin_of(hello.shape.disks.size()) == replay::LabelId{});
 }
 
 TEST_CASE("protocol: hello with values that cannot be", "[protocol]") {
@@ -122,6 +130,10 @@ TEST_CASE("protocol: hello with values that cannot be", "[protocol]") {
     CHECK(refused([](HelloMessage& m) { m.heartbeat_ms = 0; }));
     CHECK(refused([](HelloMessage& m) { m.lost_after_ms = m.heartbeat_ms; }));
     CHECK(refused([](HelloMessage& m) { m.lost_after_ms = 3'600'001; }));
+    CHECK(refused([](HelloMessage& m) { m.origins.resize(m.shape.disks.size() + 1); }));
+    Body place = KnownGuestMessage{}.encode();
+    place[0] = 3;
+    CHECK_FALSE(KnownGuestMessage::decode(place).ok());
 }
 
 TEST_CASE("protocol: counts larger than the body allocate nothing", "[protocol]") {

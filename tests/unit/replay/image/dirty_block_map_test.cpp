@@ -300,12 +300,31 @@ TEST_CASE("a damaged label means that nothing is known") {
     CHECK(fixture.map->label().role == DiskRole::syncing);
 }
 
+TEST_CASE("an image keeps what it descends from, until it begins anew") {
+    Fixture fixture;
+    const DiskLabel first = fixture.map->label();
+    CHECK(first.origin != LabelId{});
+    REQUIRE(fixture.map->break_lineage(DiskRole::clean).ok());
+    const DiskLabel broken = fixture.open().label();
+    CHECK(broken.origin == first.origin);
+    REQUIRE(fixture.map->begin_anew().ok());
+    const DiskLabel anew = fixture.open().label();
+    CHECK(anew.origin != first.origin);
+    CHECK(anew.origin != LabelId{});
+    CHECK(anew.pair != broken.pair);
+    CHECK(fixture.map->dirty().size() == block_count);
+    Fixture other;
+    CHECK(other.map->label().origin != first.origin);
+}
+
 TEST_CASE("the label of an image that has another size now keeps whose it is") {
     Fixture fixture;
     DiskLabel label = fixture.map->label();
     label.pair[0] = 5;
     label.role = DiskRole::following;
     label.vm[1] = 8;
+    label.disk = 2;
+    label.disks = 3;
     REQUIRE(fixture.map->set_label(label).ok());
     fixture.map.reset();
     fixture.map = DirtyBlockMap::open(fixture.path, fresh_label(64 * mib), fixture.why).value();
@@ -313,6 +332,9 @@ TEST_CASE("the label of an image that has another size now keeps whose it is") {
     CHECK(fixture.map->dirty().size() == 1024);
     CHECK(fixture.map->label().role == DiskRole::following);
     CHECK(fixture.map->label().vm == label.vm);
+    CHECK(fixture.map->label().disk == 2);
+    CHECK(fixture.map->label().disks == 3);
+    CHECK(fixture.map->label().origin == label.origin);
     CHECK(fixture.map->label().pair == LabelId{});
 }
 

@@ -46,32 +46,64 @@ TEST_CASE("fmvm run takes images without a label or with a clean one") {
     CHECK(may_run(found(some_label(DiskRole::clean)), "a.img").ok());
     for (const DiskRole role : {DiskRole::running, DiskRole::following}) {
         CHECK(message_names(may_run(found(some_label(role)), "a.img"),
-                            {"disk a.img", "generation 7", "gone on elsewhere", "--force-stale"}));
+                            {"disk a.img", "generation 7", "gone on elsewhere", "backup"}));
     }
     CHECK(message_names(may_run(found(some_label(DiskRole::syncing)), "a.img"),
-                        {"disk a.img", "partly", "--force-stale"}));
+                        {"disk a.img", "partly", "backup"}));
     CHECK(message_names(may_run({LabelState::damaged, {}}, "a.img"),
-                        {"disk a.img", "damaged", "--force-stale"}));
+                        {"disk a.img", "damaged", "whole"}));
 }
 
 TEST_CASE("a backup overwrites no other guest's image, nor another disk's, whatever its role") {
     for (const DiskRole role : all_roles) {
         DiskLabel label = some_label(role);
-        CHECK(may_follow(label, "b.img", {our_vm, 1, 3}).ok());
+        CHECK(may_follow(label, "b.img", {our_vm, 1, 3}, {}).ok());
         // The primary may have been given fewer disks, or more, on purpose.
-        CHECK(may_follow(label, "b.img", {our_vm, 1, 2}).ok());
-        CHECK(message_names(may_follow(label, "b.img", {our_vm, 0, 3}),
+        CHECK(may_follow(label, "b.img", {our_vm, 1, 2}, {}).ok());
+        CHECK(message_names(may_follow(label, "b.img", {our_vm, 0, 3}, {}),
                             {"disk b.img", "disk 1 of this guest, not 0", "order"}));
-        CHECK(message_names(may_follow(label, "b.img", {other_vm, 1, 3}),
+        CHECK(message_names(may_follow(label, "b.img", {other_vm, 1, 3}, {}),
                             {"disk b.img", "another guest's", "own"}));
         label.generation = 0;  // made just now, because there was none
-        CHECK(may_follow(label, "b.img", {other_vm, 0, 3}).ok());
+        CHECK(may_follow(label, "b.img", {other_vm, 0, 3}, {}).ok());
     }
+}
+
+TEST_CASE(
+    "a backup overwrites no state of its guest from which the primary's disk does not descend") {
+    const DiskPlace place{our_vm, 1, 3};
+    for (const DiskRole role : all_roles) {
+        DiskLabel label = some_label(role);
+        label.origin = {5};
+        CHECK(may_follow(label, "b.img", place, {5}).ok());
+        const Result<void> other = may_follow(label, "b.img", place, {6});
+        if (role == DiskRole::syncing) {  // no state that any guest ever saw
+            CHECK(other.ok());
+        } else {
+            CHECK(message_names(other, {"disk b.img", "generation 7", name_of(role), "descend"}));
+            CHECK(other.error().message().find("--") == std::string::npos);
+        }
+        label.generation = 0;
+        CHECK(may_follow(label, "b.img", place, {6}).ok());
+    }
+}
+
+TEST_CASE("a primary takes no disk without a label once its guest has run, but for an added one") {
+    DiskLabel fresh;
+    fresh.image_bytes = 1;
+    const auto why = [&](bool is_added, std::uint64_t newest) {
+        return may_protect(found(fresh), "a.img", {our_vm, 1, 3, is_added}, newest);
+    };
+    CHECK(why(false, 0).ok());
+    CHECK(why(true, 7).ok());
+    CHECK(message_names(why(false, 7), {"disk a.img", "no label", "generation 7"}));
+    CHECK(message_names(may_protect({LabelState::absent, {}}, "a.img", {our_vm, 1, 3}, 7),
+                        {"disk a.img", "no label"}));
 }
 
 TEST_CASE("a primary takes what its arbiter knows nothing newer than") {
     const DiskPlace place{our_vm, 1, 3};
-    CHECK(may_protect({LabelState::absent, {}}, "a.img", place, 7).ok());
+    CHECK(may_protect({LabelState::absent, {}}, "a.img", place, 0).ok());
     CHECK_FALSE(may_protect({LabelState::damaged, {}}, "a.img", place, 7).ok());
     const auto allowed = [&](DiskRole role, std::uint64_t newest) {
         return may_protect(found(some_label(role)), "a.img", place, newest).ok();
@@ -90,9 +122,9 @@ TEST_CASE("a primary takes what its arbiter knows nothing newer than") {
     // Made just now, because there was none.
     FoundLabel fresh = found(some_label(DiskRole::clean));
     fresh.label.generation = 0;
-    CHECK(may_protect(fresh, "a.img", {other_vm, 0, 1}, 7).ok());
+    CHECK(may_protect(fresh, "a.img", {other_vm, 0, 1}, 0).ok());
     fresh.label.role = DiskRole::syncing;  // or because it was damaged
-    CHECK_FALSE(may_protect(fresh, "a.img", place, 7).ok());
+    CHECK_FALSE(may_protect(fresh, "a.img", place, 0).ok());
 }
 
 TEST_CASE("a primary takes its guest's disks only, all of them, and in their order") {

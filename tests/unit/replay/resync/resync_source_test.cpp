@@ -37,7 +37,7 @@ struct Pair {
     Pair() { restart(); }
     void restart() {
         source.emplace(2, *source_map, source_image);
-        target.emplace(2, DiskOwner{{1}, 5, 3}, *target_map, target_image, "b.img");
+        target.emplace(2, DiskOwner{{1}, 5, 3, {4}}, *target_map, target_image, "b.img");
     }
     void scribble(MemoryBlocks& image, BlockIndex block) { *image.at(block) ^= 0x55; }
     void begin() {
@@ -105,6 +105,7 @@ TEST_CASE("two disks that never met are compared as a whole; only what differs i
     CHECK(label.generation == 5);
     CHECK(label.disk == 2);
     CHECK(label.disks == 3);
+    CHECK(label.origin == LabelId{4});
     CHECK(label.pair == pair.source_map->label().pair);
     CHECK(label.pair != LabelId{});
     CHECK(pair.source_map->label().offered == LabelId{});
