@@ -247,6 +247,8 @@ def disk_cases(suite, kernel):
     case("flag with a value", f"path={image},readonly=no", ["--disk", "'readonly=no'"])
     case("serial too long", f"path={image},serial=123456789012345678901", [image, "serial", "20"])
     case("serial not printable", f"path={image},serial=a\tb", [image, "serial"])
+    case("another format", "path=" + suite.write("cloud.img", b"QFI\xfb\0\0\0\3".ljust(MIB, b"\0")),
+         ["looks like a qcow2 image", "qemu-img convert", "format=raw"])
     suite.case("disk: same image twice", run + ["--disk", f"path={image}", "--disk",
                f"path={suite.directory}/./disk.img,readonly"], [image, "the same image"])
     suite.case("disk: is the kernel", run + ["--disk", f"path={kernel}"],

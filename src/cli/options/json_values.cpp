@@ -31,13 +31,20 @@ Result<node::DiskOptions> disk_of_object(const JsonValue& object) {
         } else if (member.key == "label") {
             FMVM_TRY(assign(disk.label, string_of(member), member));
             if (disk.label.empty()) return located(member, Error("is empty; give a path"));
+        } else if (member.key == "format") {
+            std::string format;
+            FMVM_TRY(assign(format, string_of(member), member));
+            const Result<void> raw = check_disk_format(format);
+            if (!raw.ok()) return located(member, raw.error());
+            disk.raw = true;
         } else if (member.key == "readonly") {
             FMVM_TRY(assign(disk.readonly, boolean_of(member), member));
         } else if (member.key == "direct") {
             FMVM_TRY(assign(disk.direct, boolean_of(member), member));
         } else {
             return located(member,
-                           Error("is not a disk key; path, readonly, direct, serial, label are"));
+                           Error("is not a disk key; path, readonly, direct, serial, label, format "
+                                 "are"));
         }
     }
     if (disk.path.empty()) return located(object, Error("a disk needs a \"path\""));

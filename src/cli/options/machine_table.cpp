@@ -113,7 +113,7 @@ constexpr MachineOption machine_options[] = {
          "host"},
         Part::guest, "cpu"),
     {{{.flag = "--disk",
-       .type = "path=PATH[,readonly][,direct][,serial=TEXT][,label=PATH]",
+       .type = "path=PATH[,readonly][,direct][,serial=TEXT][,label=PATH][,format=raw]",
        .help = "A virtio disk: raw image file or block device; repeatable",
        .repeatable = true},
       add_disk},

@@ -53,14 +53,17 @@ Result<std::string_view> apply_disk_item(node::DiskOptions& disk, std::string_vi
         disk.serial = value;
     } else if (key == "label" && !value.empty()) {
         disk.label = value;
+    } else if (key == "format" && has_value) {
+        FMVM_TRY(check_disk_format(value));
+        disk.raw = true;
     } else if (key == "readonly" && !has_value) {
         disk.readonly = true;
     } else if (key == "direct" && !has_value) {
         disk.direct = true;
     } else {
         return make_error(
-            "'{}' is not a disk key; give path=PATH[,readonly][,direct][,serial=TEXT][,label=PATH] "
-            "(a path with a comma only through --config)",
+            "'{}' is not a disk key; give path=PATH[,readonly][,direct][,serial=TEXT][,label=PATH]"
+            "[,format=raw] (a path with a comma only through --config)",
             item);
     }
     return key;
@@ -97,6 +100,11 @@ Result<unsigned> parse_count(std::string_view text) {
         return make_error("'{}' is not a number; give a plain decimal one", text);
     }
     return count;
+}
+
+Result<void> check_disk_format(std::string_view format) {
+    if (format == "raw") return {};
+    return make_error("'{}': disks are raw; convert others (qemu-img convert -O raw)", format);
 }
 
 Result<node::DiskOptions> parse_disk(std::string_view text) {

@@ -24,7 +24,10 @@ Result<std::uint64_t> size_from_mib(std::uint64_t count);
 // A plain decimal number; the range is checked where all options come together.
 Result<unsigned> parse_count(std::string_view text);
 
-// path=PATH[,readonly][,direct][,serial=TEXT][,label=PATH]
+// What format= of a disk says: raw, and nothing else.
+Result<void> check_disk_format(std::string_view format);
+
+// path=PATH[,readonly][,direct][,serial=TEXT][,label=PATH][,format=raw]
 Result<node::DiskOptions> parse_disk(std::string_view text);
 
 // stdio | null | file:PATH

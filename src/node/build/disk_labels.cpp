@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "node/build/raw_disks.h"
 #include "replay/image/dirty_block_map.h"
 
 namespace fmvm::node {
@@ -91,7 +92,10 @@ Result<void> leave_protection(const std::vector<DiskOptions>& disks,
     for (std::size_t i = 0; i < disks.size(); ++i) {
         if (disks[i].readonly) continue;  // stays what it is
         const FoundLabel found = FMVM_TRY(find_label_of(disks[i]));
-        if (found.state == LabelState::absent) continue;
+        if (found.state == LabelState::absent) {
+            mark_raw(*images[i]);
+            continue;
+        }
         if (!may_run(found, disks[i].path).ok()) {
             log::warning("disk",
                          "--force-stale: disk {} is used as it is; what its guest has written "

@@ -44,8 +44,8 @@ Result<std::optional<replay::LabelId>> give_new_pair(const DiskOptions& disk, st
                                                      std::uint64_t image_bytes);
 
 // Durably, before the guest starts: these images, locked by us, belong to no protected guest any
-// more. An image without a label gets none. Of one that only --force-stale lets run, the log says
-// first what is given up.
+// more. An image without a label gets none, but the mark that it is raw (raw_disks.h). Of one that
+// only --force-stale lets run, the log says first what is given up.
 Result<void> leave_protection(const std::vector<DiskOptions>& disks,
                               const std::vector<const DiskImage*>& images);
 

@@ -15,6 +15,7 @@
 #include "node/build/disk_labels.h"
 #include "node/build/disk_stack.h"
 #include "node/build/host_facts.h"
+#include "node/build/raw_disks.h"
 #include "node/build/snapshot.h"
 #include "vmm/board/layout.h"
 #include "vmm/boot/kernel_loader.h"
@@ -163,6 +164,8 @@ class Builder {
             DiskImage::open(disk.path, {.read_only = disk.readonly,
                                         .direct = disk.direct,
                                         .lock = own || purpose.kind != Purpose::Kind::stand_by}))};
+        // Whoever runs the guest has looked at a shared disk; now its guest may have written to it.
+        if (own || purpose.kind != Purpose::Kind::stand_by) FMVM_TRY(check_raw(disk, opened.image));
         if (own) {
             opened.map = &machine_.own(FMVM_TRY(open_map(disk, opened.image, purpose)));
         } else {

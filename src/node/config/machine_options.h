@@ -17,6 +17,7 @@ struct DiskOptions {
     bool direct = false;  // O_DIRECT: past the host's page cache
     std::string serial;   // the virtio-blk device ID; empty: none
     std::string label{};  // path of its label file; empty: beside the image
+    bool raw = false;     // its user says so, whatever it looks like
     bool operator==(const DiskOptions&) const = default;
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/little_endian.h"
 #include "base/units.h"
+#include "devices/block/image_container.h"
 
 namespace fmvm::node {
 
@@ -17,14 +18,13 @@ struct Known {
     ImageFormat format;
     std::string_view name;
     std::string_view suffix;
-    std::string_view magic;  // at the start of each such image
 };
 
 constexpr std::array known_formats{
-    Known{ImageFormat::raw, "raw", ".raw", ""},
-    Known{ImageFormat::qcow2, "qcow2", ".qcow2", "QFI\xfb"},
-    Known{ImageFormat::vmdk, "vmdk", ".vmdk", "KDMV"},
-    Known{ImageFormat::vhdx, "vhdx", ".vhdx", "vhdxfile"},
+    Known{ImageFormat::raw, "raw", ".raw"},
+    Known{ImageFormat::qcow2, "qcow2", ".qcow2"},
+    Known{ImageFormat::vmdk, "vmdk", ".vmdk"},
+    Known{ImageFormat::vhdx, "vhdx", ".vhdx"},
 };
 
 const Known& about(ImageFormat format) {
@@ -106,7 +106,7 @@ Result<void> check_image_start(ImageFormat format, std::span<const std::uint8_t>
     if (starts_with(start, "# Disk DescriptorFile"sv) && format == ImageFormat::vmdk)
         return Error(
             "describes a disk that is in other files; export it as one file (OVF) instead");
-    if (!starts_with(start, known.magic))
+    if (format != ImageFormat::raw && container_format(start, {}) != known.name)
         return make_error("is not a {} image; check --format, or copy it again", known.name);
     if (format == ImageFormat::qcow2) return check_qcow2(start);
     if (format == ImageFormat::vmdk) return check_vmdk(start);

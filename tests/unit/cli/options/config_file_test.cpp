@@ -39,7 +39,7 @@ TEST_CASE("configuration: every key") {
         "control": "vm.sock", "restore": "saved",
         "disks": [{"path": "a,b.img", "readonly": true, "direct": true, "serial": "s",
                    "label": "l.fmvm"},
-                  "path=c.img,readonly", {"path": "d.img"}]
+                  "path=c.img,readonly", {"path": "d.img", "format": "raw"}]
     })",
                                             "vm.json")
                                    .value();
@@ -56,7 +56,7 @@ TEST_CASE("configuration: every key") {
     REQUIRE(given.disks->size() == 3);
     CHECK(given.disks->at(0) == DiskOptions{"a,b.img", true, true, "s", "l.fmvm"});
     CHECK(given.disks->at(1) == DiskOptions{"c.img", true, false, ""});
-    CHECK(given.disks->at(2) == DiskOptions{"d.img", false, false, ""});
+    CHECK(given.disks->at(2) == DiskOptions{"d.img", false, false, "", "", true});
 }
 
 TEST_CASE("configuration: what is absent stays absent, and a number of memory is MiB") {
@@ -71,6 +71,7 @@ TEST_CASE("configuration: what is absent stays absent, and a number of memory is
 TEST_CASE("configuration: errors name line, column and key") {
     check_error("{\n  \"cpus\": 1,\n  \"memroy\": 5\n}", 3, 3, "'memroy': unknown key");
     check_error("{\n  \"cpus\": \"two\"\n}", 2, 3, "'cpus': a whole number is expected");
+    check_error(R"({"disks": [{"path": "a", "format": "qcow2"}]})", 1, 27, "disks are raw");
     check_error("{\"cpus\": -1}", 1, 2, "'cpus': a whole number");
     check_error("{\"cpus\": 1.5}", 1, 2, "'cpus': a whole number");
     check_error("{\"cpus\": 4294967297}", 1, 2, "'cpus': the number is too large");

@@ -57,17 +57,22 @@ TEST_CASE("disks: every key, in any order") {
     CHECK(disk == DiskOptions{"/x y.img", true, true, "a=b", "l=m"});
     CHECK(parse_disk("path=a").value() == DiskOptions{"a", false, false, ""});
     CHECK(parse_disk("path=").value().path.empty());  // complete() names it
+    CHECK(parse_disk("path=a,format=raw").value().raw);
+    CHECK_FALSE(parse_disk("path=a").value().raw);
 }
 
 TEST_CASE("disks: unknown, repeated, missing and malformed keys are refused") {
     for (const char* text :
          {"", "a.img", "readonly", "path", "path=a,ro", "path=a,", ",path=a", "path=a,path=b",
           "path=a,readonly,readonly", "path=a,readonly=yes", "path=a,direct=1", "path=a,serial",
-          "PATH=a", "path=a,b.img", "path=a,label", "path=a,label="}) {
+          "PATH=a", "path=a,b.img", "path=a,label", "path=a,label=", "path=a,format",
+          "path=a,format=", "path=a,format=raw,format=raw"}) {
         INFO(text);
         CHECK_FALSE(parse_disk(text).ok());
     }
     CHECK(parse_disk("path=a,ro").error().message().find("'ro'") != std::string::npos);
+    CHECK_THAT(parse_disk("path=a,format=qcow2").error().message(),
+               Catch::Contains("disks are raw; convert others"));
 }
 
 TEST_CASE("consoles and quirks") {
