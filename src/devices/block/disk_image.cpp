@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/units.h"
+#include "devices/block/loop_devices.h"
 
 namespace fmvm {
 
@@ -71,6 +72,17 @@ Result<void> wait_for_lock(const DiskImage& image, std::chrono::milliseconds lim
     return {};
 }
 
+// A file has no O_EXCL as block devices have: whoever mounts it has it through a loop device.
+Result<void> check_unused(const DiskImage& image, const struct stat& info) {
+    if (image.read_only) return {};
+    const std::optional<std::string> device = loop_device_on(info);
+    if (!device) return {};
+    return make_error(
+        "disk {}: {} stands on this file, and may be mounted or a part of something else; unmount "
+        "and detach it (losetup -d {}), or add readonly",
+        image.path, *device, *device);
+}
+
 Result<void> measure_file(DiskImage& image, bool direct) {
     if (!direct) return {};
     // What direct I/O asks of this file (Linux 6.1: STATX_DIOALIGN); a page satisfies all others.
@@ -121,6 +133,7 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
     }
     if (S_ISREG(info.st_mode)) {
         image.size = static_cast<std::uint64_t>(info.st_size);
+        FMVM_TRY(check_unused(image, info));
         FMVM_TRY(measure_file(image, options.direct));
     } else if (S_ISBLK(info.st_mode)) {
         FMVM_TRY(measure_device(image, options.direct));
