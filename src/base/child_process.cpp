@@ -220,7 +220,7 @@ std::string ChildResult::complaint(std::string_view program) const {
     const std::string prefix = std::string(program) + ": ";
     if (line.starts_with(prefix)) line.erase(0, prefix.size());
     if (line.size() > length_max) line.resize(length_max);
-    return without_controls(std::move(line));
+    return printable_ascii(std::move(line));
 }
 
 Result<ChildResult> run_child(const HelperProgram& program,

@@ -58,10 +58,10 @@ class FieldWriter {
         out_.blob(bytes);
     }
     void text(const std::string& text, std::size_t /*bytes_max*/) { out_.text(text); }
-    // Text for people. It leaves cut to `bytes_max` and without control characters, and is refused
-    // otherwise, so that it neither floods a log nor drives a terminal.
+    // Text for people. It leaves cut to `bytes_max` and as printable ASCII, and is refused
+    // otherwise: this is where a peer's text enters.
     void readable_text(const std::string& text, std::size_t bytes_max) {
-        out_.text(without_controls(text.substr(0, bytes_max)));
+        out_.text(printable_ascii(text.substr(0, bytes_max)));
     }
     template <typename T>
     void abi_struct(const T& value) {
@@ -108,7 +108,7 @@ class FieldReader {
     void text(std::string& text, std::size_t bytes_max) { text = in_.text(bytes_max); }
     void readable_text(std::string& text, std::size_t bytes_max) {
         text = in_.text(bytes_max);
-        check(std::ranges::none_of(text, is_control));
+        check(is_printable_ascii(text));
     }
     template <typename T>
     void abi_struct(T& value) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "base/text.h"
 #include "cli/options/machine_table.h"
 #include "vmm/board/layout.h"
 
@@ -19,10 +20,6 @@ constexpr std::size_t serial_size_max = 20;
 
 // The entropy device takes one of the places for virtio devices.
 constexpr std::size_t disk_count_max = layout::virtio_device_count_max - 1;
-
-bool is_printable_ascii(char c) {
-    return c >= 0x20 && c < 0x7f;
-}
 
 std::string size_text(std::uint64_t bytes) {
     if (bytes == 0) return "0";
@@ -103,8 +100,7 @@ Result<void> check_disks(const std::vector<node::DiskOptions>& disks) {
     for (const node::DiskOptions& disk : disks) {
         FMVM_TRY(check_path("disk", disk.path));
         if (!disk.label.empty()) FMVM_TRY(check_path("disk label", disk.label));
-        if (disk.serial.size() > serial_size_max ||
-            !std::ranges::all_of(disk.serial, is_printable_ascii)) {
+        if (disk.serial.size() > serial_size_max || !is_printable_ascii(disk.serial)) {
             return make_error(
                 "disk {}: the serial must be at most {} printable ASCII characters; shorten it",
                 disk.path, serial_size_max);

@@ -3,16 +3,13 @@
 
 #include <fmt/format.h>
 
-#include <utility>
-
 #include "base/standard_error.h"
 #include "base/text.h"
 
 namespace fmvm::cli {
 
-int report_error(std::string message, ExitStatus status) {
-    standard_error().write_above_limit(
-        fmt::format("fmvm: {}\n", without_controls(std::move(message))));
+int report_error(std::string_view message, ExitStatus status) {
+    standard_error().write_above_limit(fmt::format("fmvm: {}\n", without_controls(message)));
     return to_int(status);
 }
 

@@ -2,7 +2,7 @@
 // The one line on stderr that ends a command.
 #pragma once
 
-#include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "cli/report/exit_status.h"
@@ -10,7 +10,7 @@
 namespace fmvm::cli {
 
 // Prints "fmvm: <message>" as one line, whatever file names are in it, and returns the exit status.
-int report_error(std::string message, ExitStatus status);
+int report_error(std::string_view message, ExitStatus status);
 
 // The same, with the status that tells whose fault the error is.
 int report_error(const Error& error);

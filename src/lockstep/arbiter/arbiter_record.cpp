@@ -42,7 +42,7 @@ bool parse_vm(std::string_view text, VmId& vm) {
 }  // namespace
 
 bool ArbiterRecord::is_valid_side(std::string_view side) {
-    return !side.empty() && side.size() <= side_bytes_max && std::ranges::none_of(side, is_control);
+    return !side.empty() && side.size() <= side_bytes_max && is_printable_ascii(side);
 }
 
 std::string ArbiterRecord::text() const {

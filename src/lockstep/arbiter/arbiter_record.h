@@ -32,7 +32,7 @@ struct ArbiterRecord {
     // Nothing unless `text` is exactly what text() makes.
     static std::optional<ArbiterRecord> parse(std::string_view text);
 
-    // One line without control characters.
+    // One line of printable ASCII.
     static bool is_valid_side(std::string_view side);
     static constexpr std::size_t side_bytes_max = 200;
     static constexpr std::size_t bytes_max = 512;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace fmvm::node {
 
 namespace {
@@ -40,9 +42,7 @@ std::string system_name(std::string_view os_release) {
     if (name.empty()) name = value_of(os_release, "NAME") + " " + value_of(os_release, "VERSION");
     if (name == " ") return "an unnamed system";
     if (name.size() > name_length_max) name.resize(name_length_max);
-    std::ranges::replace_if(
-        name, [](char c) { return c < ' ' || c > '~'; }, '?');
-    return name;
+    return printable_ascii(std::move(name));
 }
 
 }  // namespace fmvm::node

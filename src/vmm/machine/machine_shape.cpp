@@ -14,7 +14,7 @@ void disk_fields(auto& archive, FieldsOf<DiskShape> auto& disk) {
     archive.u64(disk.capacity);
     archive.u32(disk.block_size);
     archive.flag(disk.read_only);
-    archive.text(disk.serial, serial_bytes_max);
+    archive.readable_text(disk.serial, serial_bytes_max);
 }
 
 void all_fields(auto& archive, FieldsOf<MachineShape> auto& shape) {

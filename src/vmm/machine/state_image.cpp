@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/digest.h"
+#include "base/text.h"
 
 namespace fmvm {
 
@@ -80,7 +81,7 @@ Result<StateImage> StateImage::decode(std::span<const std::uint8_t> bytes) {
         std::string name = in.text(name_bytes_max);
         const std::uint32_t section_version = in.u32();
         const auto payload = in.blob();
-        if (!in.ok() || image.find(name) != nullptr) {
+        if (!in.ok() || !is_printable_ascii(name) || image.find(name) != nullptr) {
             in.fail();
             break;
         }

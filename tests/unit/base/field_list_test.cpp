@@ -107,8 +107,10 @@ TEST_CASE("text for people is cut and cleaned when it leaves, and checked when i
     CHECK(Everything::decode(body).value().reason == "?[2J a");
     const auto escape = std::find(body.begin(), body.end(), '?');
     REQUIRE(escape != body.end());
-    *escape = 0x1b;
-    CHECK_FALSE(Everything::decode(body).ok());
+    for (const std::uint8_t byte : {0x1b, 0x7f, 0x80, 0x9b, 0xe2, 0xff}) {
+        *escape = byte;
+        CHECK_FALSE(Everything::decode(body).ok());
+    }
 }
 
 }  // namespace fmvm::example
