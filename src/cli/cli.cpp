@@ -34,8 +34,8 @@ Examples:
   fmvm run --help, fmvm primary --help, ...)";
 
 // One line, whatever the message holds (a path may hold a newline, or worse).
-int usage_error(std::string message) {
-    return report_error(std::move(message), ExitStatus::usage);
+int usage_error(std::string_view message) {
+    return report_error(message, ExitStatus::usage);
 }
 
 // CLI11's own finding; help and version come as "errors" with status 0.

@@ -10,9 +10,12 @@ namespace fmvm::cli {
 Result<node::ArbiterOptions> parse_arbiter(std::string_view text) {
     constexpr std::string_view file = "file:";
     if (text == "none") return node::ArbiterOptions{true, {}};
-    if (text.starts_with(file) && text.size() > file.size())
-        return node::ArbiterOptions{false, std::string(text.substr(file.size()))};
-    return make_error("'{}' is not file:PATH or none", text);
+    if (!text.starts_with(file)) return make_error("'{}' is not file:PATH or none", text);
+    text.remove_prefix(file.size());
+    if (text.starts_with('/')) return node::ArbiterOptions{false, std::string(text)};
+    return make_error(
+        "'{}' is not an absolute path; begin it with /, so that it means the same to every start",
+        text);
 }
 
 Result<lockstep::SyncMode> parse_sync(std::string_view text) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "lockstep/arbiter/generation.h"
@@ -49,6 +50,8 @@ class Arbiter {
 // written into the file). Claims are never removed while the VM lives: a chain with a link missing,
 // like a directory that is gone or an empty mount point, is an error.
 //
+// A directory that others may write to (base/ownership.h) is refused.
+//
 // On NFS mount with lookupcache=positive: else the absence of a newer claim may be remembered for
 // up to half a minute, and is_newest() would answer from that.
 Result<std::unique_ptr<Arbiter>> create_file_arbiter(const std::string& path, const VmId& vm,
@@ -57,6 +60,9 @@ Result<std::unique_ptr<Arbiter>> create_file_arbiter(const std::string& path, co
 // The VM whose claims lie beside `path`; nothing when there are none yet. A VM keeps its identity
 // from one start to the next by this.
 Result<std::optional<VmId>> file_arbiter_owner(const std::string& path);
+
+// Names of files that lie among the claims, and are nothing that fmvm writes there.
+Result<std::vector<std::string>> file_arbiter_junk(const std::string& path);
 
 // --arbiter none: every claim is won. A cut link can leave two running.
 std::unique_ptr<Arbiter> create_no_arbiter();

@@ -6,18 +6,25 @@
 #include <algorithm>
 #include <charconv>
 #include <ctime>
+#include <functional>
 #include <optional>
+#include <vector>
 
 #include "base/durable_file.h"
 #include "base/file_io.h"
 #include "base/open_file.h"
+#include "base/ownership.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/arbiter/arbiter_record.h"
 
 namespace fmvm::lockstep {
 
 namespace {
+
+constexpr std::string_view ended_suffix = ".ended";
+constexpr std::string_view trial_prefix = "trial-";
 
 Error file_error(int error_number, const std::string& path, std::string_view what) {
     if (what == DurableFile::no_hard_links) {
@@ -39,6 +46,24 @@ Error gone_error(const std::string& path) {
                       path);
 }
 
+// The generation that the end of a claim's file name tells; none for other files.
+std::optional<Generation> parse_generation(std::string_view ending) {
+    if (ending.starts_with('0')) return std::nullopt;
+    Generation generation = 0;
+    const char* const end = ending.data() + ending.size();
+    const auto [last, error] = std::from_chars(ending.data(), end, generation);
+    if (error != std::errc() || last != end) return std::nullopt;
+    return generation;
+}
+
+// Claims, marks of an orderly end, and what a crash leaves: trials, and drafts of all of them.
+bool is_ours(std::string_view ending) {
+    if (ending.starts_with(trial_prefix)) return true;
+    ending = ending.substr(0, ending.find(".draft-"));
+    if (ending.ends_with(ended_suffix)) ending.remove_suffix(ended_suffix.size());
+    return parse_generation(ending).has_value();
+}
+
 // At most a little more than a record may be long.
 Result<std::string> read_file(const std::string& path) {
     const std::optional<RegularFile> file =
@@ -54,6 +79,18 @@ Result<std::string> read_file(const std::string& path) {
     return text;
 }
 
+// Whoever may write there decides who runs the guest.
+Result<void> check_keepers(const std::string& directory) {
+    const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return file_error(errno, directory, "directory cannot be read");
+    const Result<void> ours = check_directory(fd.get());
+    if (ours.ok()) return {};
+    return make_error(
+        "arbiter {}: {}, and whoever may do that decides who runs the guest; choose a directory "
+        "that only fmvm's user may write to",
+        directory, ours.error().message());
+}
+
 class FileArbiter : public Arbiter {
   public:
     FileArbiter(const std::string& path, const VmId& vm, const std::string& side)
@@ -63,6 +100,8 @@ class FileArbiter : public Arbiter {
         base_ = slash == std::string::npos ? path : path.substr(slash + 1);
     }
 
+    const std::string& directory() const { return directory_; }
+
     Result<Generation> newest() override;
     Result<Claim> claim(Generation generation) override;
     Result<void> could_claim() override;
@@ -71,15 +110,19 @@ class FileArbiter : public Arbiter {
     Result<bool> has_ended(Generation generation) override;
     // Whose newest claim it is; nothing without claims.
     Result<std::optional<VmId>> owner() const;
+    // What could be taken for claims, and fmvm did not write.
+    Result<std::vector<std::string>> junk() const;
 
   private:
     std::string claim_path(Generation generation) const {
         return fmt::format("{}.{}", path_, generation);
     }
     std::string ended_path(Generation generation) const {
-        return claim_path(generation) + ".ended";
+        return fmt::format("{}{}", claim_path(generation), ended_suffix);
     }
-    std::optional<Generation> generation_of(std::string_view name) const;
+    // What a file's name has behind PATH and a dot; nothing if it begins otherwise.
+    std::optional<std::string_view> ending_of(std::string_view name) const;
+    Result<void> look_through(const std::function<void(std::string_view name)>& take) const;
     Result<Generation> find_newest() const;
     Result<ArbiterRecord> read_any(ArbiterRecord::Kind kind, Generation generation) const;
     Result<ArbiterRecord> read(ArbiterRecord::Kind kind, Generation generation) const;
@@ -93,16 +136,9 @@ class FileArbiter : public Arbiter {
     std::string side_;
 };
 
-// The generation that a claim's file name tells; none for other files.
-std::optional<Generation> FileArbiter::generation_of(std::string_view name) const {
-    if (!name.starts_with(base_)) return std::nullopt;
-    name.remove_prefix(base_.size());
-    if (name.size() < 2 || name[0] != '.' || name[1] == '0') return std::nullopt;
-    Generation generation = 0;
-    const char* const end = name.data() + name.size();
-    const auto [last, error] = std::from_chars(name.data() + 1, end, generation);
-    if (error != std::errc() || last != end) return std::nullopt;
-    return generation;
+std::optional<std::string_view> FileArbiter::ending_of(std::string_view name) const {
+    if (!name.starts_with(base_ + ".")) return std::nullopt;
+    return name.substr(base_.size() + 1);
 }
 
 // Whichever VM's it is.
@@ -155,17 +191,35 @@ Result<std::optional<VmId>> FileArbiter::owner() const {
     return std::optional<VmId>{FMVM_TRY(read_any(ArbiterRecord::Kind::claim, found)).vm};
 }
 
-Result<Generation> FileArbiter::find_newest() const {
+Result<void> FileArbiter::look_through(
+    const std::function<void(std::string_view name)>& take) const {
     DIR* const directory = ::opendir(directory_.c_str());
     if (directory == nullptr) return file_error(errno, directory_, "directory cannot be read");
-    Generation found = 0;
     errno = 0;
     while (const dirent* entry = ::readdir(directory))
-        found = std::max(found, generation_of(entry->d_name).value_or(0));
+        take(entry->d_name);
     const int error_number = errno;
     ::closedir(directory);
     if (error_number != 0) return file_error(error_number, directory_, "directory cannot be read");
+    return {};
+}
+
+Result<Generation> FileArbiter::find_newest() const {
+    Generation found = 0;
+    FMVM_TRY(look_through([&](std::string_view name) {
+        if (const auto ending = ending_of(name))
+            found = std::max(found, parse_generation(*ending).value_or(0));
+    }));
     return found;
+}
+
+Result<std::vector<std::string>> FileArbiter::junk() const {
+    std::vector<std::string> names;
+    FMVM_TRY(look_through([&](std::string_view name) {
+        const auto ending = ending_of(name);
+        if (ending && !is_ours(*ending)) names.push_back(printable_ascii(std::string(name)));
+    }));
+    return names;
 }
 
 Result<Claim> FileArbiter::claim(Generation generation) {
@@ -183,7 +237,8 @@ Result<Claim> FileArbiter::claim(Generation generation) {
 // Beside the claims, under a name that none has, exactly as a claim is made.
 Result<void> FileArbiter::could_claim() {
     const Generation next = FMVM_TRY(newest()) + 1;
-    const std::string path = fmt::format("{}.trial-{:016x}", path_, random_value<std::uint64_t>());
+    const std::string path =
+        fmt::format("{}.{}{:016x}", path_, trial_prefix, random_value<std::uint64_t>());
     FMVM_TRY(place(path, {ArbiterRecord::Kind::claim, vm_, next, side_, std::time(nullptr)}));
     if (::unlink(path.c_str()) == 0) return {};
     return file_error(errno, path, "cannot be removed");
@@ -221,6 +276,10 @@ Result<std::optional<VmId>> file_arbiter_owner(const std::string& path) {
     return FileArbiter(path, VmId{}, "reader").owner();
 }
 
+Result<std::vector<std::string>> file_arbiter_junk(const std::string& path) {
+    return FileArbiter(path, VmId{}, "reader").junk();
+}
+
 Result<std::unique_ptr<Arbiter>> create_file_arbiter(const std::string& path, const VmId& vm,
                                                      const std::string& side) {
     if (path.empty() || path.back() == '/')
@@ -229,9 +288,10 @@ Result<std::unique_ptr<Arbiter>> create_file_arbiter(const std::string& path, co
         return make_error("arbiter {}: the side's name must have 1 to {} printable characters",
                           path, ArbiterRecord::side_bytes_max);
     }
-    std::unique_ptr<Arbiter> arbiter = std::make_unique<FileArbiter>(path, vm, side);
+    auto arbiter = std::make_unique<FileArbiter>(path, vm, side);
+    FMVM_TRY(check_keepers(arbiter->directory()));
     FMVM_TRY(arbiter->newest());
-    return arbiter;
+    return std::unique_ptr<Arbiter>(std::move(arbiter));
 }
 
 }  // namespace fmvm::lockstep

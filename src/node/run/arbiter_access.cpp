@@ -25,8 +25,14 @@ Result<std::shared_ptr<lockstep::Arbiter>> open_arbiter(const ArbiterOptions& op
                                                         const lockstep::VmId& vm,
                                                         const std::string& side) {
     if (!options.none) {
-        return std::shared_ptr<lockstep::Arbiter>(
-            FMVM_TRY(lockstep::create_file_arbiter(options.path, vm, side)));
+        std::shared_ptr<lockstep::Arbiter> arbiter =
+            FMVM_TRY(lockstep::create_file_arbiter(options.path, vm, side));
+        for (const std::string& name : FMVM_TRY(lockstep::file_arbiter_junk(options.path))) {
+            log::warning("arbiter",
+                         "{}: beside it lies '{}', which fmvm did not write; see who did",
+                         options.path, name);
+        }
+        return arbiter;
     }
     log::notice("arbiter", "none: after a cut link two sides may run this guest at once");
     return std::shared_ptr<lockstep::Arbiter>(lockstep::create_no_arbiter());

@@ -99,6 +99,8 @@ TEST_CASE("a backup needs an address, a directory and an arbiter") {
     CHECK(missing().find("--dir") != std::string::npos);
     arguments.behind("--dir") = {"b"};
     CHECK(missing().find("--arbiter") != std::string::npos);
+    arguments.behind("--arbiter") = {"file:shared/vm1"};
+    CHECK(missing().find("'shared/vm1' is not an absolute path") != std::string::npos);
     arguments.behind("--arbiter") = {"file:/shared/vm1"};
     const BackupCommandOptions options = backup_options(arguments).value();
     CHECK(options.directory == "b");

@@ -186,6 +186,34 @@ TEST_CASE("file arbiter: other names are not claims", "[arbiter]") {
     CHECK(bench.alpha->claim(1).value() == Claim::won);
 }
 
+TEST_CASE("file arbiter: a directory that others may write to is refused", "[arbiter]") {
+    const test::TempDirectory directory;
+    const auto refusal = [&](std::filesystem::perms perms) {
+        std::filesystem::permissions(directory.path(), perms);
+        return error_of(create_file_arbiter(directory.file("vm"), vm_a, "alpha"));
+    };
+    using std::filesystem::perms;
+    CHECK_THAT(refusal(perms::all), Catch::Contains("a directory that everybody may write to"));
+    CHECK_THAT(refusal(perms::all | perms::sticky_bit),
+               Catch::Contains("decides who runs the guest"));
+    CHECK(refusal(perms::owner_all) == "no error");
+}
+
+TEST_CASE("file arbiter: junk among the claims is told, in printable ASCII", "[arbiter]") {
+    const test::TempDirectory directory;
+    for (const char* name : {"vm.1.draft-00", "vm.1.ended", "vm.1.ended.draft-00", "other.x",
+                             "vm.trial-00", "vm.trial-00.draft-00"})
+        directory.write(name, "x");
+    CHECK(file_arbiter_junk(directory.file("vm")).value().empty());
+    for (const char* name : {"vm.99999999999999999999\xc2\x9b", "vm.01", "vm.2.draft", "vm."})
+        directory.write(name, "x");
+    std::vector<std::string> junk = file_arbiter_junk(directory.file("vm")).value();
+    std::ranges::sort(junk);
+    CHECK(junk ==
+          std::vector<std::string>{"vm.", "vm.01", "vm.2.draft", "vm.99999999999999999999??"});
+    CHECK_FALSE(file_arbiter_junk(directory.file("no/vm")).ok());
+}
+
 TEST_CASE("file arbiter: a medium that is gone is not consent", "[arbiter]") {
     const Bench bench;
     CHECK(bench.alpha->claim(1).ok());
