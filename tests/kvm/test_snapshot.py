@@ -185,7 +185,7 @@ class Refusals(SnapshotTestCase):
         self.assert_refused(restore, "disk0")
         self.assert_refused([*restore, "--disk", f"path={smaller},serial=one"], "disk0")
         self.assert_refused([*restore, "--disk", f"path={disk},serial=one,readonly"], "disk0")
-        self.assert_refused([*restore, "--disk", f"path={disk},serial=two"], "disk0", "options")
+        self.assert_refused([*restore, "--disk", f"path={disk},serial=two"], "disk0", "serial 'one'")
         self.assert_refused([*restore, "--disk", f"path={disk},serial=one",
                              "--disk", f"path={smaller}"], "disk1")
         for option, value in (("--memory", "256M"), ("--cpus", 1), ("--kernel", guest("counter")),

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/text.h"
 #include "devices/virtio/mmio_transport.h"
 
 namespace fmvm {
@@ -100,13 +101,15 @@ Result<void> MmioTransport::check_description(ByteReader& in) const {
     const auto config = in.blob();
     const std::string identity = in.text(identity_bytes_max);
     if (!in.ok()) return malformed();
-    if (id != device_.device_id() || features != device_features_ ||
-        !std::ranges::equal(config, device_.config()) || identity != device_.identity()) {
-        return make_error(
-            "the guest knows another {}; give it the one that it had, with the same size and "
-            "options",
-            name_);
-    }
+    const auto other = [this](std::string_view what) {
+        return make_error("the guest knows another {}: with {}; give it the one that it had", name_,
+                          what);
+    };
+    if (id != device_.device_id()) return other("another kind");
+    if (!std::ranges::equal(config, device_.config())) return other("another size or block size");
+    if (identity != device_.identity())
+        return other(fmt::format("the serial '{}'", printable_ascii(identity)));
+    if (features != device_features_) return other("other features (readonly, say)");
     return {};
 }
 

@@ -10,6 +10,7 @@
 #include "node/build/host_facts.h"
 #include "node/build/new_disks.h"
 #include "node/run/arbiter_access.h"
+#include "node/run/disk_comparison.h"
 #include "node/run/hello_limits.h"
 #include "replay/image/label_rules.h"
 #include "vmm/cpu/cpu_comparison.h"
@@ -29,22 +30,6 @@ Result<void> check_outputs(const BackupCommandOptions& options) {
     const std::string& trace = options.replication.trace;
     if (!trace.empty()) FMVM_TRY(lockstep::open_trace(trace));
     return check_console(options.machine.console);
-}
-
-Result<void> compare_disks(const MachineShape& theirs, const MachineShape& ours) {
-    if (theirs.disks.size() != ours.disks.size()) {
-        return make_error(
-            "the primary has {} disks, this backup {}; give --disk for each, in order",
-            theirs.disks.size(), ours.disks.size());
-    }
-    for (std::size_t i = 0; i < ours.disks.size(); ++i) {
-        if (theirs.disks[i] == ours.disks[i]) continue;
-        return make_error(
-            "disk {} differs: {} bytes on the primary, {} here, or its kind; give "
-            "the same on both sides",
-            i, theirs.disks[i].capacity, ours.disks[i].capacity);
-    }
-    return {};
 }
 
 // Nothing is overwritten that may be needed, unless this side's operator says so.
@@ -177,7 +162,7 @@ Result<std::unique_ptr<Standby>> WaitingBackup::build(const HelloMessage& hello)
     machine.memory_bytes = hello.shape.memory_bytes;
     machine.cpus = hello.shape.vcpus;
     BuiltMachine built = FMVM_TRY(build_machine(kvm_, machine, purpose_for(hello)));
-    FMVM_TRY(compare_disks(hello.shape, built.machine->shape()));
+    FMVM_TRY(compare_disks(hello.shape.disks, built.machine->shape().disks));
     FMVM_TRY(check_labels(built, hello, options_.discard_disks));
     const auto accept = [this, vm = hello.vm, generation = hello.generation] {
         return directory_.record(vm, generation);
