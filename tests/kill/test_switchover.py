@@ -33,7 +33,7 @@ class Switchover(PairTestCase):
     def switch_over(self, pair, side):
         return subprocess.Popen(
             [str(settings.fmvm), "switchover", "--control", pair.directory / f"{side}.control"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def test_asked_of_either_side(self):
         for workload in (COUNTER, DIRTY_4, SMP):
@@ -43,6 +43,8 @@ class Switchover(PairTestCase):
                     asked = self.switch_over(pair, side)
                     check_status(primary, OK)
                     self.assertEqual(asked.wait(30), OK)
+                    self.assertRegex(asked.stdout.read(),
+                                     r"^the guest runs (here|on \S+); it stood for [0-9.]+ ms\n$")
                     joined = self.assert_took_over(pair, primary, backup)
                     self.assertEqual(joined.repeated, 0, pair.description())
                     self.end(pair, backup)

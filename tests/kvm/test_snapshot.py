@@ -73,7 +73,8 @@ class Snapshots(SnapshotTestCase):
         vm = self.start_controlled("--kernel", guest("counter"), "--cmdline", "count=600 rate=400")
         vm.wait_for("counter 50 ")
         done = self.snapshot("saved")
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (OK, "", ""))
+        saved = f"the guest is saved in {self.directory / 'saved'}, and goes on\n"
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (OK, saved, ""))
         self.assert_status(vm, OK)
         self.assertFalse(self.socket.exists(), "the control socket was left behind")
         again = self.start("--restore", self.directory / "saved")
@@ -241,7 +242,8 @@ class ControlSocket(SnapshotTestCase):
         self.assertEqual(os.stat(self.socket).st_mode & 0o777, 0o600)
         for content in (b"\n", b"{}\n", b"[]\n", b'{"command": 1}\n', b'{"command": "fly"}\n',
                         b'{"command": "snapshot"}\n', b'{"command": "snapshot", "to": ""}\n',
-                        b'{"command": "snapshot", "to": "/x", "stop": 1}\n', b"\0" * 100 + b"\n",
+                        b'{"command": "snapshot", "to": "/x", "stop": 1}\n',
+                        b'{"command": "snapshot", "to": "relative"}\n', b"\0" * 100 + b"\n",
                         b"[" * 1000 + b"\n", b"\xff\xfe\n"):
             with self.subTest(content=content):
                 self.assertIn("error", self.ask(content))

@@ -3,8 +3,7 @@
 
 #include <filesystem>
 
-#include "cli/report/exit_status.h"
-#include "cli/report/report_error.h"
+#include "cli/report/report_answer.h"
 #include "node/control/control_client.h"
 
 namespace fmvm::cli {
@@ -26,8 +25,7 @@ int snapshot_command(const SnapshotOptions& options) {
     request.add("command", "snapshot")
         .add("to", absolute_path(options.to))
         .add("stop", options.stop);
-    const Result<JsonValue> answer = node::control_request(options.control, request);
-    return answer.ok() ? to_int(ExitStatus::ok) : report_error(answer.error());
+    return report_answer(node::control_request(options.control, request));
 }
 
 }  // namespace fmvm::cli

@@ -13,6 +13,8 @@ void serve_snapshots(ControlSocket& socket, Machine& machine, const GuestDisks& 
             to->text.find('\0') != std::string::npos) {
             return reply.error("snapshot needs \"to\", the directory to be made");
         }
+        // Whoever asks may stand in another directory than this process does.
+        if (!to->text.starts_with('/')) return reply.error("\"to\" is an absolute path");
         if (stop != nullptr && stop->kind != JsonValue::Kind::boolean)
             return reply.error("\"stop\" is true or false");
         const bool end = stop != nullptr && stop->boolean;
@@ -20,7 +22,9 @@ void serve_snapshots(ControlSocket& socket, Machine& machine, const GuestDisks& 
                                                  end ? AfterSnapshot::stop : AfterSnapshot::go_on);
         if (!taken.ok()) return reply.error(taken.error().message());
         log::info("run", "snapshot taken directory={} stop={}", to->text, end);
-        reply.ok();
+        reply.ok(
+            JsonObject().add("result", fmt::format("the guest is saved in {}, and {}", to->text,
+                                                   end ? "has ended here" : "goes on")));
     });
 }
 

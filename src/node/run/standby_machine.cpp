@@ -71,6 +71,7 @@ Result<void> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
     built_.gate->begin_at(shadow.tail().position);
     built_.gate->write(shadow.tail().bytes);
     built_.machine->start();
+    stood_ = std::chrono::steady_clock::now() - shadow.state_received();
     return {};
 }
 

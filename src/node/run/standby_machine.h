@@ -54,6 +54,9 @@ class StandbyMachine : public lockstep::Standby {
     const std::shared_ptr<std::atomic<lockstep::Generation>>& generation() { return generation_; }
     const GuestEnding& ending() const { return ending_; }
     const lockstep::VmId& vm() const { return vm_; }
+    // How long the guest stood before it ran here: from when its state began to arrive, by this
+    // host's clock.
+    std::chrono::nanoseconds stood() const { return stood_; }
 
   private:
     void make_own_disks(const lockstep::HelloMessage& hello);
@@ -70,6 +73,7 @@ class StandbyMachine : public lockstep::Standby {
     MachineRam ram_;
     std::unique_ptr<lockstep::StandbyDisks> own_disks_;
     std::size_t disks_locked_ = 0;
+    std::chrono::nanoseconds stood_{};
     Trouble waiting_;  // for a disk
 };
 

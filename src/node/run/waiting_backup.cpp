@@ -184,10 +184,17 @@ void WaitingBackup::took_over(std::unique_ptr<Standby> standby, std::shared_ptr<
     std::unique_ptr<StandbyMachine> machine(static_cast<StandbyMachine*>(standby.release()));
     boost::asio::post(control_, tasks_.bind([this, machine = std::move(machine),
                                              arbiter = std::move(arbiter)]() mutable {
-        if (switchover_) switchover_->ok(JsonObject().add("result", "the guest runs here"));
-        switchover_.reset();
+        answer_switchover(machine->stood());
         finish(TakenOver{std::move(machine), std::move(arbiter)});
     }));
+}
+
+void WaitingBackup::answer_switchover(std::chrono::duration<double, std::milli> stood) {
+    const std::optional<ControlReply> reply = std::exchange(switchover_, std::nullopt);
+    if (!reply) return;
+    const std::string result =
+        fmt::format("the guest runs here; it stood for {:.1f} ms", stood.count());
+    reply->ok(JsonObject().add("result", result));
 }
 
 void WaitingBackup::guest_ended(const std::string& reason) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,6 +74,7 @@ class WaitingBackup : private lockstep::BackupUser {
 
     Result<void> check_hello(const lockstep::HelloMessage& hello) const;
     Purpose purpose_for(const lockstep::HelloMessage& hello) const;
+    void answer_switchover(std::chrono::duration<double, std::milli> stood);
     void begin_switchover(const ControlReply& reply);
     void finish(WaitResult result);
 
