@@ -246,10 +246,10 @@ class World {
         if (connected_) REQUIRE(backup_->map->set_label(label).ok());
     }
     void cut() {
-        const std::vector<BlockIndex> touched = primary_->map->take_touched();
+        const BlockRuns touched = primary_->map->take_touched();
         for (const Message& write : std::exchange(log_, {}))
             receive(std::get<Write>(write));
-        const std::vector<BlockIndex> applied = backup_->map->take_touched();
+        const BlockRuns applied = backup_->map->take_touched();
         check();
         backup_->map->clear(applied);
         check();

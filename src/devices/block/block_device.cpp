@@ -30,7 +30,9 @@ constexpr std::size_t config_max_write_zeroes_sectors = 48;
 constexpr std::size_t config_max_write_zeroes_seg = 52;
 constexpr std::size_t config_write_zeroes_may_unmap = 56;
 
-constexpr std::uint64_t discard_bytes_max = 1 * gib;
+// Also of a zeroing. The guest cuts larger ones into pieces, which are carried out, logged and
+// marked one by one, while other requests come between them.
+constexpr std::uint64_t discard_bytes_max = 16 * mib;
 constexpr std::uint32_t segment_bytes_max = 64 * kib;
 
 VirtioBlkStatus to_virtio(BlockStatus status) {

@@ -9,17 +9,6 @@
 
 namespace fmvm::lockstep {
 
-namespace {
-
-std::vector<replay::BlockIndex> without(const std::vector<replay::BlockIndex>& blocks,
-                                        const std::vector<replay::BlockIndex>& others) {
-    std::vector<replay::BlockIndex> rest;
-    std::ranges::set_difference(blocks, others, std::back_inserter(rest));
-    return rest;
-}
-
-}  // namespace
-
 MirroredDisks::MirroredDisks(replay::BlockLog& log, const GuestMemory& memory,
                              std::vector<Disk> disks, replay::PayloadMode mode,
                              replay::EpochRecorder* recorder)
@@ -151,7 +140,7 @@ void MirroredDisks::committed(EpochId epoch) {
 void MirroredDisks::clear_committed(EpochChanges changes) {
     for (std::size_t i = 0; i < disks_.size(); ++i) {
         for (const EpochChanges& later : uncommitted_)
-            changes.blocks[i] = without(changes.blocks[i], later.blocks[i]);
+            changes.blocks[i] = replay::without(changes.blocks[i], later.blocks[i]);
         disks_[i].map->clear(changes.blocks[i]);
     }
 }

@@ -67,7 +67,7 @@ class MirroredDisks : public PrimaryDisks {
   private:
     struct EpochChanges {
         EpochId epoch = 0;
-        std::vector<std::vector<replay::BlockIndex>> blocks;  // of each disk, ascending
+        std::vector<replay::BlockRuns> blocks;  // of each disk
     };
     Result<OutgoingMessage> next_digests();
     OutgoingMessage next_mirrored();

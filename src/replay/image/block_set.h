@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "base/bit_set.h"
 #include "base/units.h"
@@ -13,6 +14,18 @@ namespace fmvm::replay {
 
 using BlockIndex = std::uint64_t;
 using BlockSet = BitSet<BlockIndex>;
+
+// Blocks that follow one another: `first` and those after it, up to below `end`.
+struct BlockRun {
+    BlockIndex first = 0;
+    BlockIndex end = 0;
+    auto operator<=>(const BlockRun&) const = default;
+};
+// Of blocks of one disk, ascending, and none touches the next.
+using BlockRuns = std::vector<BlockRun>;
+
+// What of `runs` is not in `others`. Both ascend.
+BlockRuns without(const BlockRuns& runs, const BlockRuns& others);
 
 inline constexpr std::uint64_t disk_block_bytes = 64 * kib;
 

@@ -22,6 +22,23 @@ void reset(std::span<std::uint64_t> words, BlockIndex index) {
     words[index / 64] &= ~(std::uint64_t{1} << (index % 64));
 }
 
+// The blocks of a change of at least one byte.
+BlockRun run_of(std::uint64_t offset, std::uint64_t length) {
+    return {offset / disk_block_bytes, (offset + length - 1) / disk_block_bytes + 1};
+}
+
+// Those that meet made one; `ascending` may overlap.
+BlockRuns merged(const auto& ascending) {
+    BlockRuns result;
+    for (const BlockRun& run : ascending) {
+        if (!result.empty() && run.first <= result.back().end)
+            result.back().end = std::max(result.back().end, run.end);
+        else
+            result.push_back(run);
+    }
+    return result;
+}
+
 BlockSet to_set(std::span<const std::uint64_t> words, std::uint64_t bound) {
     BlockSet result(bound);
     std::copy_n(words.begin(), result.words().size(), result.words().begin());
@@ -152,15 +169,13 @@ BlockSet DirtyBlockMap::dirty() const {
 Result<void> DirtyBlockMap::mark(std::uint64_t offset, std::uint64_t length) {
     FMVM_CHECK(range_fits(offset, length, image_bytes_));
     if (length == 0) return {};
-    const BlockIndex first = offset / disk_block_bytes;
-    const BlockIndex last = (offset + length - 1) / disk_block_bytes;
+    const BlockRun run = run_of(offset, length);
     const Lock lock(mutex_);
-    FMVM_TRY(activate(region_of(first), region_of(last)));
-    for (BlockIndex block = first; block <= last; ++block) {
-        set(file_.blocks(), block);
-        touch(block);
-        ++in_flight_[block];
-    }
+    FMVM_TRY(activate(region_of(run.first), region_of(run.end - 1)));
+    for_each_word(run.first, run.end,
+                  [words = file_.blocks()](auto i, auto bits) { words[i] |= bits; });
+    touch(run);
+    in_flight_.insert(run);
     return {};
 }
 
@@ -181,22 +196,25 @@ Result<void> DirtyBlockMap::activate(BlockIndex first, BlockIndex last) {
     return {};
 }
 
-void DirtyBlockMap::touch(BlockIndex block) {
-    if (touched_.contains(block)) return;
-    touched_.insert(block);
-    touched_list_.push_back(block);
+void DirtyBlockMap::touch(BlockRun run) {
+    while (true) {
+        const BlockIndex first = touched_.next_absent(run.first);
+        if (first >= run.end) break;
+        const BlockIndex end = std::min(run.end, touched_.next(first));
+        touched_runs_.push_back({first, end});
+        run.first = end;
+        touched_.insert_range(first, end);
+    }
 }
 
 void DirtyBlockMap::end_change(std::uint64_t offset, std::uint64_t length, bool failed) {
     if (length == 0) return;
+    const BlockRun run = run_of(offset, length);
     const Lock lock(mutex_);
-    for (BlockIndex block = offset / disk_block_bytes;
-         block <= (offset + length - 1) / disk_block_bytes; ++block) {
-        const auto change = in_flight_.find(block);
-        FMVM_CHECK(change != in_flight_.end());
-        if (--change->second == 0) in_flight_.erase(change);
-        if (failed) failed_.insert(block);
-    }
+    const auto change = in_flight_.find(run);
+    FMVM_CHECK(change != in_flight_.end());
+    in_flight_.erase(change);
+    if (failed) failed_.insert_range(run.first, run.end);
 }
 
 Result<void> DirtyBlockMap::flush_failed() {
@@ -223,25 +241,25 @@ Result<void> DirtyBlockMap::add(const BlockSet& blocks) {
     return {};
 }
 
-std::vector<BlockIndex> DirtyBlockMap::take_touched() {
+BlockRuns DirtyBlockMap::take_touched() {
     const Lock lock(mutex_);
-    std::vector<BlockIndex> taken;
-    std::vector<BlockIndex> in_flight;
-    for (const BlockIndex block : touched_list_) {
-        const bool stays = in_flight_.contains(block);
-        (stays ? in_flight : taken).push_back(block);
-        if (!stays) touched_.erase(block);
-    }
-    touched_list_ = std::move(in_flight);
-    std::ranges::sort(taken);
+    std::ranges::sort(touched_runs_);
+    const BlockRuns touched = merged(touched_runs_);
+    BlockRuns taken = without(touched, merged(in_flight_));
+    touched_runs_ = without(touched, taken);
+    for (const BlockRun& run : taken)
+        touched_.erase_range(run.first, run.end);
     return taken;
 }
 
-void DirtyBlockMap::clear(std::span<const BlockIndex> blocks) {
+void DirtyBlockMap::clear(const BlockRuns& blocks) {
     const Lock lock(mutex_);
-    for (const BlockIndex block : blocks) {
-        if (!touched_.contains(block) && !failed_.contains(block)) reset(file_.blocks(), block);
-    }
+    const auto forget = [words = file_.blocks(), touched = std::as_const(touched_).words(),
+                         failed = std::as_const(failed_).words()](auto i, auto bits) {
+        words[i] &= ~(bits & ~touched[i] & ~failed[i]);
+    };
+    for (const BlockRun& run : blocks)
+        for_each_word(run.first, run.end, forget);
 }
 
 void DirtyBlockMap::resynced(BlockIndex block) {

@@ -24,9 +24,8 @@
 
 #include <memory>
 #include <optional>
-#include <span>
+#include <set>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/mutex.h"
@@ -75,10 +74,10 @@ class DirtyBlockMap {
     // Sets bits; durable when it returns. Not a change of the disk: nothing is touched.
     Result<void> add(const BlockSet& blocks);
 
-    // What was marked since the last call, ascending, without blocks of which a change is in
+    // What was marked since the last call, without blocks of which a change is in
     // flight: a later call hands those out.
-    std::vector<BlockIndex> take_touched();
-    void clear(std::span<const BlockIndex> blocks);
+    BlockRuns take_touched();
+    void clear(const BlockRuns& blocks);
     // This block was found equal to, or became, the other side's.
     void resynced(BlockIndex block);
 
@@ -99,7 +98,7 @@ class DirtyBlockMap {
     Result<void> load();
     void trim() FMVM_REQUIRES(mutex_);
     Result<void> activate(BlockIndex first, BlockIndex last) FMVM_REQUIRES(mutex_);
-    void touch(BlockIndex block) FMVM_REQUIRES(mutex_);
+    void touch(BlockRun run) FMVM_REQUIRES(mutex_);
 
     const std::uint64_t image_bytes_;
     const std::uint64_t block_count_;
@@ -114,10 +113,11 @@ class DirtyBlockMap {
     bool pruning_ FMVM_GUARDED_BY(mutex_) = false;
     // Blocks that were marked since take_touched(), or in flight then.
     BlockSet touched_ FMVM_GUARDED_BY(mutex_);
-    std::vector<BlockIndex> touched_list_ FMVM_GUARDED_BY(mutex_);
+    // The same as runs, in the order of their marking; none overlaps another.
+    std::vector<BlockRun> touched_runs_ FMVM_GUARDED_BY(mutex_);
     BlockSet failed_ FMVM_GUARDED_BY(mutex_);
-    // How many changes of each block are under way.
-    std::unordered_map<BlockIndex, std::uint32_t> in_flight_ FMVM_GUARDED_BY(mutex_);
+    // The blocks of each change that is under way.
+    std::multiset<BlockRun> in_flight_ FMVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace fmvm::replay

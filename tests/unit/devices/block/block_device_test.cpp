@@ -65,11 +65,12 @@ TEST_CASE("block device: what it tells about itself", "[block]") {
     BlockDeviceBench bench({.serial = "x"}, {.block_size = 4096});
     const auto config = bench.device.config();
     CHECK(bench.device.device_id() == 2);
-    CHECK(load_le<std::uint64_t>(config, 0) == 2048);   // capacity
-    CHECK(load_le<std::uint32_t>(config, 12) == 254);   // seg_max
-    CHECK(load_le<std::uint32_t>(config, 20) == 4096);  // blk_size
-    CHECK(load_le<std::uint32_t>(config, 40) == 1);     // max_discard_seg
-    CHECK(load_le<std::uint32_t>(config, 44) == 8);     // discard_sector_alignment
+    CHECK(load_le<std::uint64_t>(config, 0) == 2048);             // capacity
+    CHECK(load_le<std::uint32_t>(config, 12) == 254);             // seg_max
+    CHECK(load_le<std::uint32_t>(config, 20) == 4096);            // blk_size
+    CHECK(load_le<std::uint32_t>(config, 36) == 16 * mib / 512);  // max_discard_sectors
+    CHECK(load_le<std::uint32_t>(config, 40) == 1);               // max_discard_seg
+    CHECK(load_le<std::uint32_t>(config, 44) == 8);               // discard_sector_alignment
     CHECK((bench.device.features() & blk_f_discard) != 0);
     CHECK((bench.device.features() & blk_f_read_only) == 0);
 

@@ -22,7 +22,7 @@ struct Mirrored {
         replay::DiskLabel label;
         label.image_bytes = blocks * replay::disk_block_bytes;
         map = replay::DirtyBlockMap::unsaved(label).value();
-        map->clear(every_block());
+        map->clear({{0, blocks}});
         std::vector<MirroredDisks::Disk> list;
         list.push_back({map.get(), std::make_unique<MemoryBlocks>(label.image_bytes)});
         disks.emplace(log, ram.memory(), std::move(list), replay::PayloadMode::by_reference,
@@ -59,12 +59,6 @@ struct Mirrored {
         disks->close(epoch);
         disks->apply_reference_rule(no_pages);
         REQUIRE(disks->next_message(epoch).empty());
-    }
-    static std::vector<replay::BlockIndex> every_block() {
-        std::vector<replay::BlockIndex> all(blocks);
-        for (std::size_t i = 0; i < all.size(); ++i)
-            all[i] = i;
-        return all;
     }
     // Of the guest, carried out at once.
     void change(std::initializer_list<replay::BlockIndex> changed) {

@@ -78,10 +78,8 @@ struct Fixture {
     }
     Blocks dirty() const { return list(map->dirty()); }
     void clear_all() {
-        Blocks all(block_count);
-        std::iota(all.begin(), all.end(), 0);
         map->take_touched();
-        map->clear(all);
+        map->clear({{0, block_count}});
         REQUIRE(dirty().empty());
     }
     void write(BlockIndex block, std::uint64_t blocks = 1, bool failed = false) {
@@ -127,13 +125,13 @@ TEST_CASE("an epoch's blocks are cleared, but not what was marked since") {
     fixture.clear_all();
     fixture.write(3);
     fixture.write(4);
-    const Blocks epoch = fixture.map->take_touched();
-    CHECK(epoch == Blocks{3, 4});
+    const BlockRuns epoch = fixture.map->take_touched();
+    CHECK(epoch == BlockRuns{{3, 5}});
     fixture.write(4);
     fixture.map->clear(epoch);
     CHECK(fixture.dirty() == Blocks{4});
     CHECK(fixture.dirty_after_kill() == Blocks{4});
-    CHECK(fixture.map->take_touched() == Blocks{4});
+    CHECK(fixture.map->take_touched() == BlockRuns{{4, 5}});
     CHECK(fixture.map->take_touched().empty());
 }
 
@@ -145,12 +143,12 @@ TEST_CASE("a change in flight at a cut belongs to the epoch in which it settles"
     CHECK(fixture.map->take_touched().empty());
     fixture.map->end_change(0, 512, false);
     CHECK(fixture.map->take_touched().empty());  // one more is in flight
-    fixture.map->clear(Blocks{0});
+    fixture.map->clear({{0, 1}});
     fixture.map->resynced(0);
     CHECK(fixture.dirty() == Blocks{0});
     fixture.map->end_change(0, 512, false);
-    const Blocks epoch = fixture.map->take_touched();
-    CHECK(epoch == Blocks{0});
+    const BlockRuns epoch = fixture.map->take_touched();
+    CHECK(epoch == BlockRuns{{0, 1}});
     fixture.map->clear(epoch);
     CHECK(fixture.dirty().empty());
 }
@@ -360,7 +358,7 @@ TEST_CASE("maps of every size around their words are whole and can be cleared") 
             const auto map = DirtyBlockMap::unsaved(fresh_label(bytes)).value();
             CHECK(map->dirty().size() == blocks);
             CHECK_FALSE(map->begin_prune(DirtyBlockMap::Prune::all));
-            map->clear(range(0, blocks));
+            map->clear({{0, blocks}});
             const auto prune = map->begin_prune(DirtyBlockMap::Prune::all);
             REQUIRE(prune);
             map->end_prune(*prune, true);
@@ -395,9 +393,42 @@ TEST_CASE("marks of several threads all arrive") {
     for (std::thread& thread : threads)
         thread.join();
     CHECK(fixture.dirty() == range(0, block_count));
-    Blocks touched = fixture.map->take_touched();
-    std::ranges::sort(touched);
-    CHECK(touched == range(0, block_count));
+    CHECK(fixture.map->take_touched() == BlockRuns{{0, block_count}});
+}
+
+TEST_CASE("a change costs the map by its ends, and not by the blocks between them") {
+    constexpr std::uint64_t disk_bytes = 64 * gib;
+    constexpr std::uint64_t blocks = disk_bytes / disk_block_bytes;
+    const auto map = DirtyBlockMap::unsaved(fresh_label(disk_bytes)).value();
+    map->clear({{0, blocks}});
+    for (int change = 0; change < 80; ++change)
+        REQUIRE(map->mark(0, disk_bytes).ok());
+    REQUIRE(map->mark(3 * disk_block_bytes, 512).ok());
+    CHECK(map->take_touched().empty());
+    for (int change = 0; change < 80; ++change)
+        map->end_change(0, disk_bytes, false);
+    // The small one is still in flight.
+    CHECK(map->take_touched() == BlockRuns{{0, 3}, {4, blocks}});
+    map->end_change(3 * disk_block_bytes, 512, false);
+    map->clear({{0, 3}, {4, blocks}});
+    CHECK(Fixture::list(map->dirty()) == Blocks{3});
+    CHECK(map->take_touched() == BlockRuns{{3, 4}});
+}
+
+TEST_CASE("changes that overlap in flight are told apart, whatever their order") {
+    Fixture fixture;
+    fixture.clear_all();
+    const auto bytes = [](BlockIndex blocks) { return blocks * disk_block_bytes; };
+    REQUIRE(fixture.map->mark(bytes(60), bytes(10)).ok());
+    REQUIRE(fixture.map->mark(bytes(65), bytes(70)).ok());
+    fixture.map->end_change(bytes(60), bytes(10), false);
+    CHECK(fixture.map->take_touched() == BlockRuns{{60, 65}});
+    fixture.write(100, 50);
+    CHECK(fixture.map->take_touched() == BlockRuns{{135, 150}});
+    fixture.map->end_change(bytes(65), bytes(70), true);
+    CHECK(fixture.map->take_touched() == BlockRuns{{65, 135}});
+    fixture.map->clear({{0, block_count}});
+    CHECK(fixture.dirty() == range(65, 135));  // failed
 }
 
 namespace {
@@ -452,7 +483,7 @@ TEST_CASE("the tracking backend marks changes before they go, and nothing else")
     }
     CHECK(disk.owner.results == std::vector<BlockStatus>(5, BlockStatus::ok));
     CHECK(disk.fixture.dirty() == Blocks{1, 2, 3});
-    CHECK(disk.fixture.map->take_touched() == Blocks{1, 2, 3});
+    CHECK(disk.fixture.map->take_touched() == BlockRuns{{1, 4}});
     CHECK((*disk.image)[disk_block_bytes] == 0x5a);
 }
 
@@ -471,8 +502,8 @@ TEST_CASE("changes in flight are known to the map, failed ones stay") {
     disk.faulty->release_all_reversed();
     disk.backend->poll_completions();
     CHECK(disk.owner.results == std::vector{BlockStatus::ok, BlockStatus::io_error});
-    const Blocks touched = disk.fixture.map->take_touched();
-    CHECK(touched == Blocks{1, 2});
+    const BlockRuns touched = disk.fixture.map->take_touched();
+    CHECK(touched == BlockRuns{{1, 3}});
     disk.fixture.map->clear(touched);
     CHECK(disk.fixture.dirty() == Blocks{1});
 }

@@ -24,8 +24,7 @@ struct Disk : BlockOperationOwner {
             std::make_shared<std::vector<std::uint8_t>>(label.image_bytes)));
         faulty = owned.get();
         backend.emplace(std::move(owned), *map, period);
-        for (BlockIndex block = 0; block < 3 * blocks_per_region; ++block)
-            map->clear(std::span(&block, 1));
+        map->clear({{0, 3 * blocks_per_region}});
     }
     void complete(BlockOperation&, BlockStatus status) override { results.push_back(status); }
     // Written, and the same on the other side.
