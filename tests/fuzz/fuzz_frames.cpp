@@ -118,16 +118,16 @@ class Receiver {
     }
 
     void take_pages(std::span<const std::uint8_t> body) {
-        const Result<PagesBody> pages = parse_pages_body(body, page_count);
-        if (!pages.ok()) return;
-        for (const PageRecord& record : pages.value().records) {
+        if (!check_pages_body(body, page_count).ok()) return;
+        for_each_page(body, [this](const PageRecord& record) {
             // On the heap and alone, so that AddressSanitizer sees a byte too far.
             auto page = std::make_unique<Page>(pages_[record.page]);
             const bool whole = apply_page(record, *page);
             FMVM_CHECK(whole || record.encoding == PageEncoding::lz4);
             send_on(record.page, *page);
             pages_[record.page] = *page;
-        }
+            return true;
+        });
     }
 
     void send_on(PageIndex index, const Page& now) const {
@@ -135,9 +135,10 @@ class Receiver {
             Bytes body = begin_pages_body(1);
             append_page(body, index, now, known ? pages_[index].data() : nullptr, {true, true});
             FMVM_CHECK(body.size() <= begin_pages_body(1).size() + page_record_max);
-            const PagesBody parsed = parse_pages_body(body, page_count).value();
+            FMVM_CHECK(check_pages_body(body, page_count).value().records == 1);
             Page copy = pages_[index];
-            FMVM_CHECK(parsed.records.size() == 1 && apply_page(parsed.records[0], copy));
+            FMVM_CHECK(for_each_page(
+                body, [&copy](const PageRecord& record) { return apply_page(record, copy); }));
             FMVM_CHECK(copy == now);
         }
     }

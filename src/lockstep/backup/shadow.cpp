@@ -12,11 +12,14 @@ namespace fmvm::lockstep {
 
 namespace {
 
-Result<void> apply_records(ShadowRam& ram, const PagesBody& pages, CopyBytes copy = copy_bytes) {
-    for (const PageRecord& record : pages.records) {
-        if (!apply_page(record, ram.page(record.page), copy))
-            return make_error("page {} cannot be unpacked", record.page);
-    }
+Result<void> apply_records(ShadowRam& ram, std::span<const std::uint8_t> body,
+                           CopyBytes copy = copy_bytes) {
+    PageIndex failed = 0;
+    const bool applied = for_each_page(body, [&](const PageRecord& record) {
+        failed = record.page;
+        return apply_page(record, ram.page(record.page), copy);
+    });
+    if (!applied) return make_error("page {} cannot be unpacked", failed);
     return {};
 }
 
@@ -24,7 +27,7 @@ Result<void> apply_records(ShadowRam& ram, const PagesBody& pages, CopyBytes cop
 CopyBytes copy_for_pages(const std::vector<ReceivedPages>& messages) {
     std::size_t records = 0;
     for (const ReceivedPages& pages : messages)
-        records += pages.content.records.size();
+        records += pages.records;
     return copy_for(records * page_size);
 }
 
@@ -56,23 +59,23 @@ std::span<const std::uint8_t> Shadow::staged_state() const {
 }
 
 Result<void> Shadow::stage_pages(Frame frame) {
-    PagesBody pages = FMVM_TRY(parse_pages_body(frame.body, ram_.page_count()));
+    const PagesBody pages = FMVM_TRY(check_pages_body(frame.body, ram_.page_count()));
     FMVM_TRY(check_epoch(pages.epoch));
-    if (pages.records.empty()) return Error("it sent a pages message without pages");
-    if (committed_ == 0) return apply_records(ram_, pages);
-    FMVM_TRY(staged_.add(ReceivedPages{std::move(frame.body), std::move(pages)}));
+    if (pages.records == 0) return Error("it sent a pages message without pages");
+    if (committed_ == 0) return apply_records(ram_, frame.body);
+    FMVM_TRY(staged_.add(ReceivedPages{std::move(frame.body), pages.records}));
     staged_.account(frame.digest);
     return {};
 }
 
 Result<void> Shadow::stage_block_log(Frame frame) {
     if (disks_ == nullptr) return Error("it sent a block log, but there are no disks to replay");
-    BlockLogBody log = FMVM_TRY(parse_block_log_body(frame.body));
+    const BlockLogBody log = FMVM_TRY(parse_block_log_body(frame.body));
     FMVM_TRY(check_epoch(log.epoch));
     for (const replay::BlockRecord& record : log.records)
         FMVM_TRY(disks_->check(record));
     if (committed_ == 0) return disks_->replay(log.records);
-    FMVM_TRY(staged_.add(ReceivedLog{std::move(frame.body), std::move(log)}));
+    FMVM_TRY(staged_.add(ReceivedLog{std::move(frame.body)}));
     staged_.account(frame.digest);
     return {};
 }
@@ -140,7 +143,7 @@ Result<void> Shadow::prepare_disks() {
         FMVM_TRY(disks_->follow());
     }
     for (const ReceivedLog& log : staged_.logs()) {
-        const Result<void> marked = disks_->mark(log.content.records);
+        const Result<void> marked = disks_->mark(FMVM_TRY(parse_block_log_body(log.body)).records);
         disks_failed_ = !marked.ok();
         FMVM_TRY(marked);
     }
@@ -156,9 +159,11 @@ Result<void> Shadow::apply() {
     FMVM_CHECK(unapplied_);
     const CopyBytes copy = copy_for_pages(unapplied_->pages());
     for (const ReceivedPages& pages : unapplied_->pages())
-        FMVM_TRY(apply_records(ram_, pages.content, copy));
-    for (const ReceivedLog& log : unapplied_->logs())
-        FMVM_TRY(disks_->replay(log.content.records));
+        FMVM_TRY(apply_records(ram_, pages.body, copy));
+    for (const ReceivedLog& log : unapplied_->logs()) {
+        const BlockLogBody body = FMVM_TRY(parse_block_log_body(log.body));
+        FMVM_TRY(disks_->replay(body.records));
+    }
     // Without records nobody else looks whether a flush has failed.
     if (unapplied_->logs().empty()) FMVM_TRY(disks_idle());
     FMVM_TRY(verify(unapplied_->digests()));

@@ -3,18 +3,27 @@
 
 namespace fmvm::lockstep {
 
+namespace {
+
+// Of a body beside its bytes: its place in a list, which may have room for as many again, and what
+// its allocation costs.
+constexpr std::size_t body_cost = 2 * sizeof(ReceivedLog) + 64;
+
+}  // namespace
+
 Result<void> StagedEpoch::add(ReceivedPages pages) {
-    const std::size_t records = pages.content.records.size();
-    if (records > page_count_ - page_records_) return Error("it sent more pages than there are");
-    page_records_ += records;
+    if (pages.records > page_count_ - page_records_)
+        return Error("it sent more pages than there are");
+    page_records_ += pages.records;
     pages_.push_back(std::move(pages));
     return {};
 }
 
 Result<void> StagedEpoch::add(ReceivedLog log) {
-    if (log.body.size() > block_log_bytes_max - log_bytes_)
+    const std::size_t held = log.body.capacity() + body_cost;
+    if (held > block_log_bytes_max - log_bytes_)
         return Error("its block log of an epoch is too long");
-    log_bytes_ += log.body.size();
+    log_bytes_ += held;
     logs_.push_back(std::move(log));
     return {};
 }

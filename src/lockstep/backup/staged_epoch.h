@@ -2,7 +2,9 @@
 // The messages of one epoch as they come in: kept whole and in memory until its commit shows that
 // nothing is missing.
 //
-// Bounded: there are no more page records than pages, and the block log has a limit.
+// Bounded: there are no more page records than pages, and the block log has a limit. Bodies are
+// kept as they came, and read again when they are used: a record takes several times as much room
+// when it is taken apart.
 //
 // Threads: the replication thread.
 #pragma once
@@ -20,14 +22,13 @@
 
 namespace fmvm::lockstep {
 
-// A body that was checked, and its records, which point into it.
+// Bodies that were checked.
 struct ReceivedPages {
     Buffer body;
-    PagesBody content;
+    std::size_t records = 0;
 };
 struct ReceivedLog {
     Buffer body;
-    BlockLogBody content;
 };
 
 // A guest's state image. It began to arrive at `received`; the guest stood a little earlier.
@@ -72,6 +73,7 @@ class StagedEpoch {
     // What has become the committed state moves out; once.
     std::vector<std::uint8_t> take_state_image() { return std::move(state_.value().image); }
 
+    // As it is held.
     static constexpr std::size_t block_log_bytes_max = 256 * mib;
 
   private:

@@ -5,7 +5,6 @@
 
 #include <cstring>
 
-#include "base/byte_codec.h"
 #include "base/bytes.h"
 #include "lockstep/wire/delta.h"
 
@@ -113,21 +112,22 @@ std::vector<std::uint8_t> begin_pages_body(EpochId epoch) {
     return out.take();
 }
 
-Result<PagesBody> parse_pages_body(std::span<const std::uint8_t> body, std::uint64_t page_count) {
+PageRecord read_page_record(ByteReader& in) {
+    PageRecord record;
+    record.page = in.u32();
+    record.encoding = static_cast<PageEncoding>(in.u8());
+    record.payload = in.raw(in.u16());
+    return record;
+}
+
+Result<PagesBody> check_pages_body(std::span<const std::uint8_t> body, std::uint64_t page_count) {
     ByteReader in(body);
     PagesBody pages;
     pages.epoch = in.u64();
     while (in.ok() && in.remaining() != 0) {
-        PageRecord record;
-        record.page = in.u32();
-        const std::uint8_t encoding = in.u8();
-        record.encoding = static_cast<PageEncoding>(encoding);
-        record.payload = in.raw(in.u16());
-        if (encoding > static_cast<std::uint8_t>(PageEncoding::lz4) || record.page >= page_count ||
-            !payload_fits(record)) {
-            in.fail();
-        }
-        pages.records.push_back(record);
+        const PageRecord record = read_page_record(in);
+        if (record.page >= page_count || !payload_fits(record)) in.fail();
+        ++pages.records;
     }
     if (!in.done()) return Error("a malformed pages message");
     return pages;

@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "base/byte_codec.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "lockstep/wire/gathered_body.h"
@@ -53,14 +54,29 @@ struct PageRecord {
     std::span<const std::uint8_t> payload;
 };
 
+// The next record, whatever it says.
+PageRecord read_page_record(ByteReader& in);
+
 struct PagesBody {
     EpochId epoch = 0;
-    std::vector<PageRecord> records;  // point into the body
+    std::size_t records = 0;
 };
 
 std::vector<std::uint8_t> begin_pages_body(EpochId epoch);
 // Checks all of a body: indices below page_count, payloads that fit their encoding.
-Result<PagesBody> parse_pages_body(std::span<const std::uint8_t> body, std::uint64_t page_count);
+Result<PagesBody> check_pages_body(std::span<const std::uint8_t> body, std::uint64_t page_count);
+
+// Calls visit(PageRecord), whose payload points into `body`, for each record of a body that was
+// checked, until it answers false: then the answer is false.
+template <typename Visit>
+bool for_each_page(std::span<const std::uint8_t> body, Visit visit) {
+    ByteReader in(body);
+    in.u64();  // the epoch
+    while (in.remaining() != 0) {
+        if (!visit(read_page_record(in))) return false;
+    }
+    return true;
+}
 
 // Writes the record's content over what the page held. The payload has been checked, except that
 // an LZ4 block can still turn out to be damaged: then the page is undefined and the answer is

@@ -11,9 +11,7 @@ namespace {
 constexpr std::uint64_t page_count = 4;
 
 ReceivedPages pages_of(std::size_t records) {
-    ReceivedPages pages;
-    pages.content.records.resize(records);
-    return pages;
+    return {{}, records};
 }
 
 ReceivedState some_state() {
@@ -94,6 +92,31 @@ TEST_CASE("staged epoch: what is too much is refused, and not taken") {
     REQUIRE(epoch.add(output_at(10, 5), 4, 10).ok());
     CHECK_FALSE(epoch.add(output_at(15, 2), 4, 10).ok());
     CHECK(epoch.output().bytes.size() == 5);
+}
+
+TEST_CASE("staged epoch: a block log's limit counts what is held, and not what was sent") {
+    const auto body_of = [](std::size_t size, std::size_t capacity) {
+        ReceivedLog log;
+        log.body.reserve(capacity);
+        log.body.resize(size);
+        return log;
+    };
+    constexpr std::size_t limit = StagedEpoch::block_log_bytes_max;
+    SECTION("room that a body has beyond its bytes") {
+        Epoch epoch;
+        CHECK(epoch.add(body_of(100, limit / 2)).ok());
+        CHECK_FALSE(epoch.add(body_of(100, limit / 2)).ok());
+        CHECK(epoch.logs().size() == 1);
+    }
+    SECTION("what many small bodies cost beside their bytes") {
+        constexpr std::size_t flush_body = 8 + 37;
+        Epoch epoch;
+        std::size_t count = 0;
+        while (epoch.add(body_of(flush_body, flush_body)).ok())
+            ++count;
+        CHECK(count * (flush_body + sizeof(ReceivedLog)) <= limit);
+        CHECK(count < limit / flush_body / 2);
+    }
 }
 
 TEST_CASE("staged epoch: a state without an image is refused") {

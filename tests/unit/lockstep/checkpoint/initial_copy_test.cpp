@@ -25,9 +25,11 @@ struct Bench {
         const std::vector<std::uint8_t> body = copy->next().value().flat();
         std::vector<PageIndex> pages;
         if (body.empty()) return pages;
-        const PagesBody parsed = parse_pages_body(body, machine.memory().page_count()).value();
-        for (const PageRecord& record : parsed.records)
+        REQUIRE(check_pages_body(body, machine.memory().page_count()).ok());
+        for_each_page(body, [&pages](const PageRecord& record) {
             pages.push_back(record.page);
+            return true;
+        });
         return pages;
     }
 

@@ -66,6 +66,18 @@ Bytes make_body(PageIndex page, std::uint8_t encoding, const Bytes& payload) {
     return body;
 }
 
+// Of a body that must be in order.
+std::vector<PageRecord> records_of(const Bytes& body, std::uint64_t page_count) {
+    const PagesBody checked = check_pages_body(body, page_count).value();
+    std::vector<PageRecord> records;
+    for_each_page(body, [&records](const PageRecord& record) {
+        records.push_back(record);
+        return true;
+    });
+    CHECK(records.size() == checked.records);
+    return records;
+}
+
 // Sends one page and says how it went.
 PageEncoding check_transfer(const Page& before, const Page& now, const PageCompression& how,
                             bool receiver_known = true) {
@@ -73,13 +85,13 @@ PageEncoding check_transfer(const Page& before, const Page& now, const PageCompr
     const PageEncoding encoding =
         append_page(body, 9, now, receiver_known ? before.data() : nullptr, how);
     REQUIRE(body.size() <= 8 + page_record_max);
-    const PagesBody parsed = parse_pages_body(body, 10).value();
-    CHECK(parsed.epoch == 5);
-    REQUIRE(parsed.records.size() == 1);
-    CHECK(parsed.records[0].page == 9);
-    CHECK(parsed.records[0].encoding == encoding);
+    CHECK(check_pages_body(body, 10).value().epoch == 5);
+    const std::vector<PageRecord> records = records_of(body, 10);
+    REQUIRE(records.size() == 1);
+    CHECK(records[0].page == 9);
+    CHECK(records[0].encoding == encoding);
     Page target = before;
-    REQUIRE(apply_page(parsed.records[0], target));
+    REQUIRE(apply_page(records[0], target));
     REQUIRE((target == now));
     return encoding;
 }
@@ -226,14 +238,14 @@ TEST_CASE("pages: many records in one body, later ones over earlier ones", "[pag
         if (i % 4 != 0) fill_random(random, pages[i]);
         append_page(body, static_cast<PageIndex>(i % 32), pages[i], nullptr, all_compression);
     }
-    const PagesBody parsed = parse_pages_body(body, 32).value();
-    REQUIRE(parsed.records.size() == 40);
+    const std::vector<PageRecord> records = records_of(body, 32);
+    REQUIRE(records.size() == 40);
     std::vector<Page> received(32);
-    for (const PageRecord& record : parsed.records)
+    for (const PageRecord& record : records)
         REQUIRE(apply_page(record, received[record.page]));
     for (std::size_t i = 0; i < received.size(); ++i)
         REQUIRE((received[i] == pages[i < 8 ? i + 32 : i]));
-    CHECK_FALSE(parse_pages_body(body, 31).ok());
+    CHECK_FALSE(check_pages_body(body, 31).ok());
 }
 
 TEST_CASE("pages: a body cut short anywhere is refused, unless between records", "[pages]") {
@@ -247,12 +259,12 @@ TEST_CASE("pages: a body cut short anywhere is refused, unless between records",
     }
     for (std::size_t length = 0; length <= body.size(); ++length) {
         const bool expected = std::find(ends.begin(), ends.end(), length) != ends.end();
-        REQUIRE(parse_pages_body(std::span(body).first(length), 3).ok() == expected);
+        REQUIRE(check_pages_body(std::span(body).first(length), 3).ok() == expected);
     }
 }
 
 TEST_CASE("pages: malformed records are refused", "[pages]") {
-    const auto accepted = [](const Bytes& body) { return parse_pages_body(body, 16).ok(); };
+    const auto accepted = [](const Bytes& body) { return check_pages_body(body, 16).ok(); };
     const auto raw = static_cast<std::uint8_t>(PageEncoding::raw);
     CHECK(accepted(make_body(15, raw, Bytes(page_size))));
     CHECK_FALSE(accepted(make_body(16, raw, Bytes(page_size))));
@@ -296,9 +308,8 @@ TEST_CASE("pages: hostile LZ4 blocks never write outside", "[pages]") {
             if (i % 4 == 1) block.resize(1 + random() % block.size());
         }
         const Bytes body = make_body(0, 3, block);
-        const PagesBody parsed = parse_pages_body(body, 1).value();
         GuardedPage target;
-        survived += apply_page(parsed.records[0], target.page()) ? 1 : 0;
+        survived += apply_page(records_of(body, 1)[0], target.page()) ? 1 : 0;
         REQUIRE(target.guards_hold());
     }
     CHECK(survived < 50'000);
@@ -309,5 +320,5 @@ TEST_CASE("pages: hostile LZ4 blocks never write outside", "[pages]") {
                                reinterpret_cast<char*>(less.data()), page_size - 1, 8192)));
     GuardedPage target;
     const Bytes body = make_body(0, 3, less);
-    CHECK_FALSE(apply_page(parse_pages_body(body, 1).value().records[0], target.page()));
+    CHECK_FALSE(apply_page(records_of(body, 1)[0], target.page()));
 }
