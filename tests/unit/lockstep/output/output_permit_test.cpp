@@ -250,7 +250,7 @@ TEST_CASE("console output: at the end of output that was withheld its reader is 
     EventLoop loop;
     auto output = std::make_unique<ConsoleOutput>(loop, std::move(pipe.write_end));
     output->require_permit([](std::chrono::milliseconds) { return Permit::withheld; });
-    output->wait_at_end(20ms);
+    output->wait_at_end(20ms, [] { return false; });
     output->write(std::vector<std::uint8_t>{'x'});
     output.reset();
     CHECK(eventually([&] { return log.has("the last 1 bytes of output were withheld"); }));
