@@ -2,6 +2,7 @@
 // A Backup on the workbench: its primary, clock, machine, disks and arbiter do what the test says.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <memory>
@@ -26,6 +27,10 @@ struct PrimarySide {
     bool closed = false;
     std::size_t unread = 0;  // bytes
 };
+
+inline bool got(const PrimarySide& primary, lockstep::FrameType type) {
+    return std::ranges::count(primary.got, type) != 0;
+}
 
 class BenchChannel : public lockstep::Channel {
   public:

@@ -6,7 +6,6 @@
 #include <catch2/catch.hpp>
 
 #include "support/backup_bench.h"
-#include "support/captured_log.h"
 #include "support/death.h"
 #include "support/fake_lines.h"
 
@@ -16,14 +15,6 @@ using namespace fmvm::test;
 using namespace std::chrono_literals;
 
 using State = BackupState;
-
-namespace {
-
-bool got(const PrimarySide& primary, FrameType type) {
-    return std::ranges::count(primary.got, type) != 0;
-}
-
-}  // namespace
 
 TEST_CASE("backup: it takes over from a primary that hands over") {
     BackupBench bench;
@@ -39,34 +30,6 @@ TEST_CASE("backup: it takes over from a primary that hands over") {
     CHECK(got(*bench.primary, FrameType::ack));
     CHECK(got(*bench.primary, FrameType::switched));
     CHECK(bench.primary->closed);
-}
-
-TEST_CASE("backup: whoever connects is told where the guest runs that it knows of") {
-    const auto place_in = [](State state) {
-        BackupBench bench;
-        bench.bring_to(state);
-        const auto asking = bench.connect();
-        REQUIRE(asking->known.has_value());
-        CHECK(asking->closed);
-        return asking->known->place;
-    };
-    for (const State state : {State::receiving, State::following, State::awaiting_flush})
-        CHECK(place_in(state) == GuestPlace::followed);
-    for (const State state : {State::deciding, State::awaiting_disks, State::running})
-        CHECK(place_in(state) == GuestPlace::here);
-    CHECK(place_in(State::finished) == GuestPlace::nowhere);
-}
-
-TEST_CASE("backup: who only asks gets an answer, and the next one is greeted") {
-    BackupBench bench;
-    const auto asking = bench.connect();
-    bench.say(AskGuestMessage{});
-    REQUIRE(asking->known.has_value());
-    CHECK(asking->known->place == GuestPlace::nowhere);
-    CHECK(asking->closed);
-    CHECK(asking->refusal.empty());
-    CHECK(bench.backup.state() == State::listening);
-    bench.bring_to(State::following);
 }
 
 TEST_CASE("backup: a message that does not fit refuses the primary, and nothing else happens") {
@@ -299,24 +262,6 @@ TEST_CASE("backup: whose backup it is, it remembers once the first epoch has pro
     }
 }
 
-TEST_CASE("backup: a stranger has a second to say who it is, however lively") {
-    BackupBench bench;
-    bench.bring_to(State::greeting);
-    for (unsigned i = 0; i < 9; ++i)
-        bench.pass(100ms);
-    CHECK(bench.backup.state() == State::greeting);
-    bench.pass(100ms);
-    CHECK(bench.backup.state() == State::listening);
-}
-
-TEST_CASE("backup: a primary that reads nothing is refused") {
-    BackupBench bench;
-    bench.bring_to(State::following);
-    bench.primary->unread = channel_high_water + 1;
-    bench.say(HeartbeatMessage{});
-    CHECK(bench.primary->refusal == "it does not read what it is told");
-}
-
 TEST_CASE("backup: an answer of the arbiter that nobody asked for is a fault of our own") {
     for (const State state : {State::listening, State::following, State::awaiting_disks}) {
         CHECK(aborts([state] {
@@ -365,56 +310,4 @@ TEST_CASE("backup: whoever asked it for a switchover is told why there is none")
     bench.say(StaysMessage{"the backup could not claim"});
     CHECK(bench.stayed == "the backup could not claim");
     CHECK(bench.backup.state() == State::following);
-}
-
-TEST_CASE("backup: one who connects every second and says nothing does not keep the primary out") {
-    BackupBench bench;
-    bench.connect("a stranger");
-    for (int second = 0; second < 3; ++second) {
-        bench.pass(500ms);
-        bench.connect("a stranger");
-        bench.pass(500ms);
-    }
-    REQUIRE(bench.backup.state() == State::greeting);
-    const auto primary = bench.connect("the primary");
-    CHECK(primary->refusal == "");
-    bench.pass(500ms);
-    bench.pass(500ms);  // those before it have had their second
-    HelloMessage hello;
-    hello.generation = 1;
-    hello.heartbeat_ms = 50;
-    hello.lost_after_ms = 200;
-    hello.shape.memory_bytes = 8 * mib;
-    hello.shape.vcpus = 1;
-    bench.say(hello);
-    CHECK(bench.backup.state() == State::receiving);
-    CHECK(got(*primary, FrameType::welcome));
-}
-
-TEST_CASE("backup: who waits to be greeted is told when another one is the primary") {
-    BackupBench bench;
-    bench.bring_to(State::greeting);
-    const auto other = bench.connect("another");
-    CHECK(other->refusal == "");
-    HelloMessage hello;
-    hello.generation = 1;
-    hello.heartbeat_ms = 50;
-    hello.lost_after_ms = 200;
-    hello.shape.memory_bytes = 8 * mib;
-    hello.shape.vcpus = 1;
-    bench.say(hello);
-    CHECK(other->refusal == "another primary is connected");
-    CHECK(other->closed);
-}
-
-TEST_CASE("backup: health checks of its port do not fill the log") {
-    BackupBench bench;
-    const CapturedLog log;
-    for (int second = 0; second < 3600; second += 2) {
-        bench.connect("10.0.0.1");
-        bench.backup.channel_lost("the connection was closed");
-        bench.pass(2s);
-    }
-    CHECK(eventually([&] { return log.has("refused 10.0.0.1: the connection was closed"); }));
-    CHECK(log.count("refused") <= 4);
 }
