@@ -87,7 +87,7 @@ Result<std::optional<std::vector<DiskState>>> take_disks(StateImage& image) {
 Result<Snapshot> read_snapshot(const std::string& directory) {
     Snapshot snapshot;
     snapshot.directory = directory;
-    const std::vector<std::uint8_t> state = 
+    const std::vector<std::uint8_t> state =
         FMVM_TRY(about("its file `state`", read_state(directory + "/state")));
     snapshot.state = FMVM_TRY(StateImage::decode(state));
     snapshot.size = FMVM_TRY(machine_size(snapshot.state));
@@ -99,8 +99,7 @@ Result<Snapshot> read_snapshot(const std::string& directory) {
         return Error("what its state says about guest memory is malformed");
     }
     snapshot.disks = FMVM_TRY(take_disks(snapshot.state));
-    snapshot.ram =
-        FMVM_TRY(about("its file `ram`", open_regular_file(directory + "/ram"))).fd;
+    snapshot.ram = FMVM_TRY(about("its file `ram`", open_regular_file(directory + "/ram"))).fd;
     return snapshot;
 }
 

@@ -107,8 +107,8 @@ TEST_CASE("text for people is cut and cleaned when it leaves, and checked when i
     CHECK(Everything::decode(body).value().reason == "?[2J a");
     const auto escape = std::find(body.begin(), body.end(), '?');
     REQUIRE(escape != body.end());
-    for (const std::uint8_t byte : {0x1b, 0x7f, 0x80, 0x9b, 0xe2, 0xff}) {
-        *escape = byte;
+    for (const unsigned byte : {0x1bU, 0x7fU, 0x80U, 0x9bU, 0xe2U, 0xffU}) {
+        *escape = static_cast<std::uint8_t>(byte);
         CHECK_FALSE(Everything::decode(body).ok());
     }
 }
