@@ -62,9 +62,9 @@ Bytes forged_header(std::size_t offset, T value) {
 TEST_CASE("a frame header keeps its form on the wire") {
     const FrameHeader header = make_frame_header(FrameType::commit, 5, Bytes{1, 2, 3});
     CHECK(fmt::format("{:02x}", fmt::join(header, "")) ==
-          "464d564c020007000300000000000000"
+          "464d564c030007000300000000000000"
           "05000000000000003b73ae32769bceeb"
-          "6ec797befbc06ccc");
+          "10dfdc8c9e8420c7");
 }
 
 TEST_CASE("frames: the header is as documented", "[frames]") {
@@ -72,7 +72,7 @@ TEST_CASE("frames: the header is as documented", "[frames]") {
     const Bytes bytes = make_frame(FrameType::commit, 0x0102030405060708, body);
     CHECK(std::string(bytes.begin(), bytes.begin() + 4) == "FMVL");
     CHECK(Bytes(bytes.begin() + 4, bytes.begin() + 24) ==
-          Bytes{2, 0, 7, 0, 3, 0, 0, 0, 0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1});
+          Bytes{3, 0, 7, 0, 3, 0, 0, 0, 0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1});
     std::uint64_t digests[2];
     std::memcpy(digests, bytes.data() + 24, sizeof digests);
     CHECK(digests[0] == XXH3_64bits(body.data(), body.size()));
@@ -184,8 +184,11 @@ TEST_CASE("frames: another program's greeting is told apart at once", "[frames]"
 
 TEST_CASE("frames: their types are named as the documentation names them", "[frames]") {
     const auto rows = test::documented_table("protocol.md", "Messages", "#");
-    REQUIRE(rows.size() == 25);
-    for (const auto& cells : rows)
-        CHECK(name_of(static_cast<FrameType>(std::stoul(cells.at(0)))) == cells.at(1));
-    CHECK(name_of(FrameType{26}) == std::string("unknown"));
+    REQUIRE(rows.size() == 30);
+    for (const auto& cells : rows) {
+        const bool optional = cells.at(0).find("optional") != std::string::npos;
+        const auto type = std::stoul(cells.at(0)) | (optional ? optional_frame_bit : 0);
+        CHECK(name_of(static_cast<FrameType>(type)) == cells.at(1));
+    }
+    CHECK(name_of(FrameType{31}) == std::string("unknown"));
 }

@@ -67,7 +67,8 @@ TEST_CASE("messages keep their form on the wire", "[protocol]") {
                     "01000000 28000000"  // CPUID entries, each with its size
                     "01000080 00000000 00000000 00000000 00000000"
                     "00000000 efbeadde 00000000 00000000 00000000"
-                    "64000000 e8030000 03 01");  // times, block mode, durable
+                    "64000000 e8030000 03 01"  // times, block mode, durable
+                    "00000000");               // origins
     check_wire_form(WelcomeMessage{}, "");
     check_wire_form(RefuseMessage{"na\xc3\xafve\n"}, "07000000 6e61c3af76653f");
     check_wire_form(StateMessage{9, StateEncoding::delta, {1, 2, 3}},

@@ -63,6 +63,7 @@ TEST_CASE("disk labels: one that is elsewhere is found by who does not know of i
 
 TEST_CASE("disk labels: they say whose guest's the disks are") {
     const TempFile image;
+    const TempFile other;
     const std::string path = image.path() + ".fmvm";
     CHECK(labelled_guest({disk(image.path())}).value() == std::nullopt);
     replay::DiskLabel label;
@@ -73,7 +74,7 @@ TEST_CASE("disk labels: they say whose guest's the disks are") {
     CHECK(labelled_guest({disk(image.path())}).value() == std::nullopt);  // no guest used it yet
     label.generation = 1;
     REQUIRE(map->set_label(label).ok());
-    CHECK(labelled_guest({disk("/tmp/none"), disk(image.path())}).value() == label.vm);
+    CHECK(labelled_guest({disk(other.path()), disk(image.path())}).value() == label.vm);
     CHECK(labelled_guest({disk(image.path(), {}, true)}).value() == std::nullopt);
     std::filesystem::remove(path);
 }
