@@ -64,8 +64,8 @@ enum class FrameType : std::uint16_t {
     try_claim = 26 | optional_frame_bit,    // primary: could you claim? before the guest stands
     claim_tried = 27 | optional_frame_bit,  // backup: whether it could, or why not
     stays = 28 | optional_frame_bit,        // primary: the guest stays here, and why
-    ask_guest = 29,        // a side that starts: do you run a guest?
-    known_guest = 30,      // backup: which guest I know of, and where it runs
+    ask_guest = 29,                         // a side that starts: do you run a guest?
+    known_guest = 30,                       // backup: which guest I know of, and where it runs
 };
 
 // As docs/protocol.md names it; "unknown" for a type that this side does not know.
