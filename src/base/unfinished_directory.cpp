@@ -33,8 +33,8 @@ UnfinishedDirectory::~UnfinishedDirectory() {
 }
 
 Result<int> UnfinishedDirectory::create_file(const std::string& name) {
-    UniqueFd fd(::openat(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-                         0600));
+    UniqueFd fd(
+        ::openat(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!fd) return errno_error(errno, fmt::format("{}/{} cannot be created", path_, name));
     files_.push_back(std::move(fd));
     return files_.back().get();

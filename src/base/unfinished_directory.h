@@ -15,7 +15,8 @@ namespace fmvm {
 class UnfinishedDirectory {
   public:
     // Made beside `target`, which must not exist, and open to its owner only. It is held open, so
-    // that files go into it and nowhere else. Errors do not name the target: "it exists already ...".
+    // that files go into it and nowhere else. Errors do not name the target: "it exists already
+    // ...".
     static Result<UnfinishedDirectory> make(const std::string& target);
     UnfinishedDirectory(UnfinishedDirectory&& other) noexcept
         : target_(std::move(other.target_)),

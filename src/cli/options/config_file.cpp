@@ -42,7 +42,8 @@ Result<std::string> read_text(const std::string& path) {
     const RegularFile file = FMVM_TRY(about(what, open_regular_file(path)));
     std::string text(config_size_max + 1, '\0');
     std::size_t size = 0;
-    if (const int failure = read_up_to(file.fd.get(), std::as_writable_bytes(std::span(text)), size);
+    if (const int failure =
+            read_up_to(file.fd.get(), std::as_writable_bytes(std::span(text)), size);
         failure != 0)
         return errno_error(failure, what + ": cannot be read");
     if (size > config_size_max) return make_error("{}: is larger than 1 MiB", what);

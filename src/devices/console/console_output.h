@@ -37,7 +37,8 @@ class ConsoleOutput : public OutputSink {
     std::vector<std::uint8_t> unwritten_bytes() const override;
     void on_room(std::function<void()> handler) override;
 
-    // Empties the file that it writes to, before anything is written; other things stay as they are.
+    // Empties the file that it writes to, before anything is written; other things stay as they
+    // are.
     void empty_file();
 
     // Writes out what waits, for `limit` at most; false when something is left. Only while the loop

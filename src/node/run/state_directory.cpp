@@ -102,9 +102,8 @@ Result<void> StateDirectory::record(const lockstep::VmId& vm, lockstep::Generati
     out.u64(generation);
     out.u64(digest_of(out.bytes()));
     const std::string path = path_ + record_name;
-    DurableFile file =
-        FMVM_TRY(DurableFile::create_in(lock_.get(), path, DurableFile::Draft::fixed, 0600,
-                                        directory_error));
+    DurableFile file = FMVM_TRY(DurableFile::create_in(lock_.get(), path, DurableFile::Draft::fixed,
+                                                       0600, directory_error));
     FMVM_TRY(file.write(out.bytes()));
     FMVM_TRY(file.replace());
     known_ = Known{vm, generation};

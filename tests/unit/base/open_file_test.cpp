@@ -52,7 +52,8 @@ struct Things {
 
 TEST_CASE("what is read must be a file, and nobody waits for a FIFO") {
     const Things things;
-    CHECK_THAT(complaint(open_regular_file(things.path("fifo"))), Contains("is a FIFO, not a file"));
+    CHECK_THAT(complaint(open_regular_file(things.path("fifo"))),
+               Contains("is a FIFO, not a file"));
     CHECK_THAT(complaint(open_regular_file(things.path("directory"))),
                Contains("is a directory, not a file"));
     CHECK_THAT(complaint(open_regular_file(things.path("device"))),
@@ -124,7 +125,8 @@ TEST_CASE("a guest's data goes to streams that somebody reads, and waits for nob
     CHECK(open_private_file(things.path("fifo"), O_WRONLY).ok());
     CHECK(open_private_file("/dev/null", O_WRONLY).ok());
     const Pipe pipe;
-    CHECK(open_private_file("/proc/self/fd/" + std::to_string(pipe.write_end.get()), O_WRONLY).ok());
+    CHECK(
+        open_private_file("/proc/self/fd/" + std::to_string(pipe.write_end.get()), O_WRONLY).ok());
     CHECK_FALSE(open_private_file(things.path("directory"), O_WRONLY).ok());
     CHECK_FALSE(open_private_file(things.path("socket"), O_WRONLY).ok());
 }
