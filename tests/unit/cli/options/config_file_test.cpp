@@ -71,7 +71,7 @@ TEST_CASE("configuration: what is absent stays absent, and a number of memory is
 TEST_CASE("configuration: errors name line, column and key") {
     check_error("{\n  \"cpus\": 1,\n  \"memroy\": 5\n}", 3, 3, "'memroy': unknown key");
     check_error("{\n  \"cpus\": \"two\"\n}", 2, 3, "'cpus': a whole number is expected");
-    check_error(R"({"disks": [{"path": "a", "format": "qcow2"}]})", 1, 27, "disks are raw");
+    check_error(R"({"disks": [{"path": "a", "format": "qcow2"}]})", 1, 26, "disks are raw");
     check_error("{\"cpus\": -1}", 1, 2, "'cpus': a whole number");
     check_error("{\"cpus\": 1.5}", 1, 2, "'cpus': a whole number");
     check_error("{\"cpus\": 4294967297}", 1, 2, "'cpus': the number is too large");

@@ -70,7 +70,7 @@ TEST_CASE("messages keep their form on the wire", "[protocol]") {
                     "64000000 e8030000 03 01"  // times, block mode, durable
                     "00000000");               // origins
     check_wire_form(WelcomeMessage{}, "");
-    check_wire_form(RefuseMessage{"na\xc3\xafve\n"}, "07000000 6e61c3af76653f");
+    check_wire_form(RefuseMessage{"na\xc3\xafve\n"}, "07000000 6e613f3f76653f");
     check_wire_form(StateMessage{9, StateEncoding::delta, {1, 2, 3}},
                     "0900000000000000 01 03000000 010203");
     check_wire_form(OutputMessage{3, 1000, {'h', 'i', 0xff}},
@@ -127,11 +127,17 @@ TEST_CASE("protocol: hello with values that cannot be", "[protocol]") {
     CHECK(refused([](HelloMessage& m) { m.shape.vcpus = 0; }));
     CHECK(refused([](HelloMessage& m) { m.shape.vcpus = layout::vcpu_count_max + 1; }));
     CHECK(refused([](HelloMessage& m) { m.shape.disks.resize(layout::virtio_device_count_max); }));
-    CHECK(refused([](HelloMessage& m) { m.shape.disks[0].serial = std::string(21, 's'); }));
     CHECK(refused([](HelloMessage& m) { m.heartbeat_ms = 0; }));
     CHECK(refused([](HelloMessage& m) { m.lost_after_ms = m.heartbeat_ms; }));
     CHECK(refused([](HelloMessage& m) { m.lost_after_ms = 3'600'001; }));
     CHECK(refused([](HelloMessage& m) { m.origins.resize(m.shape.disks.size() + 1); }));
+    HelloMessage longest = make_hello();
+    longest.shape.disks[0].serial = std::string(20, 's');
+    Body serial = longest.encode();
+    const auto text = std::ranges::search(serial, longest.shape.disks[0].serial).begin();
+    *(text - 4) = 21;  // its length
+    serial.insert(text, std::uint8_t{'s'});
+    CHECK_FALSE(HelloMessage::decode(serial).ok());
     Body place = KnownGuestMessage{}.encode();
     place[0] = 3;
     CHECK_FALSE(KnownGuestMessage::decode(place).ok());

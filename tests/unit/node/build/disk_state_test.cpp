@@ -109,7 +109,7 @@ TEST_CASE("a request in flight may change its blocks: they are not looked at") {
 
 TEST_CASE("blocks that are looked at lie within the image, each once, whatever its size") {
     for (const std::uint64_t blocks : {1, 2, 15, 16, 17, 63, 64, 65, 80, 1000, 12345}) {
-        TempFile file(blocks * replay::disk_block_bytes - 100);
+        TempFile file(blocks * replay::disk_block_bytes - 512);
         const DiskImage image = DiskImage::open(file.path(), {.lock = false}).value();
         DiskOptions options;
         options.path = file.path();
