@@ -32,7 +32,12 @@ using Bytes = std::vector<std::uint8_t>;
 using Page = std::array<std::uint8_t, page_size>;
 
 constexpr std::size_t page_count = 4;
-constexpr unsigned frame_types = 25;
+constexpr unsigned frame_types = 30;
+
+FrameType numbered(unsigned number) {
+    const bool optional = number >= 26 && number <= 28;
+    return static_cast<FrameType>(optional ? number | optional_frame_bit : number);
+}
 
 template <typename Message>
 void check_message(const Frame& frame) {
@@ -102,6 +107,10 @@ class Receiver {
                 return check_message<StaysMessage>(frame);
             case FrameType::unfit:
                 return check_message<UnfitMessage>(frame);
+            case FrameType::ask_guest:
+                return check_message<AskGuestMessage>(frame);
+            case FrameType::known_guest:
+                return check_message<KnownGuestMessage>(frame);
             case FrameType::invalid:
                 FMVM_CHECK(false);
         }
@@ -193,7 +202,7 @@ void take_frames(std::span<const std::uint8_t> input, std::size_t piece_max) {
     Receiver receiver;
     ByteReader in(input);
     for (std::uint64_t sequence = 0; in.remaining() > 3; ++sequence) {
-        const auto type = static_cast<FrameType>(in.u8() % frame_types + 1);
+        const auto type = numbered(in.u8() % frame_types + 1);
         const std::size_t length = in.u16();
         const auto body = in.raw(std::min(length, in.remaining()));
         const Frame frame = transfer(decoder, sequence, type, body, piece_max);
