@@ -12,6 +12,7 @@ import os
 import shlex
 import shutil
 import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -82,7 +83,7 @@ class Suite:
                 path = os.path.join(root, name)
                 info = os.stat(path)
                 content = b""
-                if info.st_size <= MIB:
+                if stat.S_ISREG(info.st_mode) and info.st_size <= MIB:
                     with open(path, "rb") as file:
                         content = file.read()
                 state[path] = (info.st_size, info.st_mtime_ns, info.st_mode, content)
