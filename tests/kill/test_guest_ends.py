@@ -210,7 +210,7 @@ class StartedAgain(PairTestCase):
         (pair.directory / "first.trace").mkdir()  # where a file is to be
         primary = pair.start_primary(name="first")
         check_status(primary, FAILURE)
-        self.assertIn("first.trace: cannot be written", primary.log())
+        self.assertIn("first.trace: cannot be opened for writing", primary.log())
         check_status(pair.start_primary(name="second"), OK)
 
 
