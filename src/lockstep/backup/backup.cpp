@@ -221,6 +221,7 @@ Result<void> Backup::handle_ask_guest(const Frame& frame) {
     link_->close();
     link_.reset();
     enter(State::listening);
+    greet_next();
     return {};
 }
 

@@ -41,6 +41,16 @@ TEST_CASE("backup: who only asks gets an answer, and the next one is greeted") {
     bench.bring_to(State::following);
 }
 
+TEST_CASE("backup: who waits behind one who only asks is greeted after the answer") {
+    BackupBench bench;
+    const auto asking = bench.connect("10.0.0.1:1");
+    const auto waiting = bench.connect("10.0.0.2:1");
+    bench.say(AskGuestMessage{});
+    CHECK(asking->closed);
+    CHECK(bench.backup.state() == State::greeting);
+    CHECK_FALSE(waiting->closed);
+}
+
 TEST_CASE("backup: a stranger has a second to say who it is, however lively") {
     BackupBench bench;
     bench.bring_to(State::greeting);
