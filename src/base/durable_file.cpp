@@ -29,9 +29,7 @@ std::string name_of(const std::string& path) {
 
 Result<DurableFile> DurableFile::create(const std::string& path, Draft draft, mode_t mode,
                                         Describe describe) {
-    const std::string parent = std::filesystem::path(path).parent_path().string();
-    UniqueFd directory(
-        ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    UniqueFd directory(::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory) return describe(errno, draft_name(path, draft), "cannot be created");
     return make(std::move(directory), path, draft, mode, describe);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "base/unique_fd.h"
 
@@ -74,6 +75,11 @@ int read_up_to_at(int fd, std::span<std::byte> space, std::uint64_t offset, std:
 
 int sync_file(const std::string& path) {
     return sync_opened(path, O_RDONLY | O_CLOEXEC);
+}
+
+std::string directory_of(const std::string& path) {
+    const std::string parent = std::filesystem::path(path).parent_path().string();
+    return parent.empty() ? "." : parent;
 }
 
 int sync_directory(const std::string& path) {

@@ -17,6 +17,8 @@ int read_up_to(int fd, std::span<std::byte> space, std::size_t& count);
 int write_all_at(int fd, std::span<const std::byte> bytes, std::uint64_t offset);
 int read_up_to_at(int fd, std::span<std::byte> space, std::uint64_t offset, std::size_t& count);
 
+// The directory that a path's last name stands in; "." when the path is a name alone.
+std::string directory_of(const std::string& path);
 // Makes the contents of a file durable.
 int sync_file(const std::string& path);
 // Makes names that were made, renamed or removed in the directory durable.

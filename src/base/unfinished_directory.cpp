@@ -55,8 +55,8 @@ Result<void> UnfinishedDirectory::rename_into_place() {
 }
 
 Result<void> UnfinishedDirectory::make_name_durable() const {
-    const std::string parent = std::filesystem::path(target_).parent_path().string();
-    const int failure = sync_directory(parent.empty() ? "." : parent);
+    const std::string parent = directory_of(target_);
+    const int failure = sync_directory(parent);
     if (failure != 0) return errno_error(failure, fmt::format("{} cannot be made durable", parent));
     return {};
 }

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "base/file_io.h"
 #include "base/json_writer.h"
 #include "base/standard_error.h"
 #include "base/unfinished_directory.h"
@@ -74,9 +75,8 @@ class Import {
 
     // The guest may fill its disk, and does badly when the host's is full then.
     Result<void> check_room(const node::ForeignImage& image) const {
-        const std::filesystem::path parent = std::filesystem::path(options_.to).parent_path();
         std::error_code failure;
-        const auto space = std::filesystem::space(parent.empty() ? "." : parent, failure);
+        const auto space = std::filesystem::space(directory_of(options_.to), failure);
         if (failure)
             return make_error("how much room is there is not known: {}", failure.message());
         if (space.available >= image.disk_bytes + room_for_boot_files) return {};

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "base/file_io.h"
 #include "base/text.h"
 #include "cli/options/machine_table.h"
 #include "vmm/board/layout.h"
@@ -118,11 +119,10 @@ Result<void> check_console(const node::ConsoleOptions& console) {
     if (console.kind != node::ConsoleKind::file) return {};
     FMVM_TRY(check_path("console", console.path));
     std::error_code ignored;
-    std::filesystem::path directory = std::filesystem::path(console.path).parent_path();
-    if (directory.empty()) directory = ".";
+    const std::string directory = directory_of(console.path);
     if (!std::filesystem::is_directory(directory, ignored)) {
         return make_error("console file:{}: the directory {} does not exist; make it first",
-                          console.path, directory.string());
+                          console.path, directory);
     }
     if (std::filesystem::is_directory(console.path, ignored)) {
         return make_error("console file:{}: is a directory; name a file in it", console.path);

@@ -34,6 +34,12 @@ TEST_CASE("file io: a pipe takes and gives in pieces, nothing is lost", "[base]"
     CHECK(got.substr(0, count) == sent);
 }
 
+TEST_CASE("file io: a name alone stands in the directory that a process is in", "[base]") {
+    CHECK(directory_of("name") == ".");
+    CHECK(directory_of("/name") == "/");
+    CHECK(directory_of("a/b/name") == "a/b");
+}
+
 TEST_CASE("file io: errors are told as errno", "[base]") {
     const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
     const std::string text = "a";
