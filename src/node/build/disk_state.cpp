@@ -73,8 +73,7 @@ Result<replay::LabelId> mark_label(const DiskOptions& disk, std::size_t number,
 Error changed(const DiskOptions& disk, std::string_view how) {
     return make_error(
         "disk {}: is not as it was when the snapshot was taken: {}; give a copy that was made "
-        "then, "
-        "or start the guest from its disk, without --restore",
+        "then, or start the guest from its disk, without --restore",
         disk.path, how);
 }
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a guest's disks are like while it stands, so that a snapshot of the guest can tell whether
 // it is given the same disks again. Two things are remembered of each:
-//   - the pair id that its label has from then on. Whoever runs a guest on the image gives it
-//   another
-//     one first, so that an image that was used since is known for certain. A copy of an image has
-//     no label, and neither has a disk whose user wants none;
+//   - the pair id that its label has from then on. Whoever runs a guest on the image first gives it
+//     another one, so that an image that was used since is known for certain. A copy of an image
+//     has no label, and neither has a disk whose user wants none;
 //   - digests of some of its blocks, which tell an image that is none of the two, mostly.
 #pragma once
 

@@ -44,8 +44,7 @@ Result<void> check_owner(const DiskLabel& label, const std::string& image, const
     if (label.vm == place.vm) return check_number(label, image, place);
     return make_error(
         "disk {}: its label says that it is another guest's (disk {}, generation {}); give an "
-        "image "
-        "of this guest's own",
+        "image of this guest's own",
         image, label.disk, label.generation);
 }
 
@@ -64,8 +63,7 @@ Result<void> may_protect(const FoundLabel& found, const std::string& image, cons
         if (newest == 0 || place.is_added) return {};
         return make_error(
             "disk {}: has no label, but this guest has run before (generation {}), so that its "
-            "disk "
-            "is another one; give that, or join as a backup to get a copy of it",
+            "disk is another one; give that, or join as a backup to get a copy of it",
             image, newest);
     }
     const DiskLabel& label = found.label;
