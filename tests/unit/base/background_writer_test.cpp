@@ -71,13 +71,25 @@ TEST_CASE("a reader that reads nothing stops nobody who writes", "[log]") {
     std::string text;
     while (!ends_with(text, "after\n"))
         text += pipe.read_some(4096);
-    int kept = 0;
-    while (text.starts_with(line(kept)))
-        text.erase(0, line(kept++).size());
+    // When the thread took its first lines is its own affair; whatever is missing is told there.
+    int told = 0, kept = 0, missing = 0;
+    while (text != "after\n") {
+        if (text.starts_with(line(kept + missing))) {
+            text.erase(0, line(kept++).size());
+            continue;
+        }
+        const int lost = std::stoi(text.substr(text.find(' ')));
+        const std::string notice = fmt::format(
+            "fmvm: {} lines are missing here: nobody took them, or they could not be written\n",
+            lost);
+        REQUIRE(text.starts_with(notice));
+        text.erase(0, notice.size());
+        missing += lost;
+        ++told;
+    }
     CHECK(kept >= 20);
-    CHECK(text == fmt::format("fmvm: {} lines are missing here: nobody took them, or they could "
-                              "not be written\nafter\n",
-                              lines - kept));
+    CHECK(told >= 1);
+    CHECK(kept + missing == lines);
 }
 
 TEST_CASE("the sentence that ends a process is not lost for want of room", "[log]") {
