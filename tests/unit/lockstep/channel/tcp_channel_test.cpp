@@ -12,11 +12,13 @@
 #include <boost/asio/post.hpp>
 #include <catch2/catch.hpp>
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 #include <thread>
 
 #include "base/digest.h"
 #include "lockstep/channel/tcp_connect.h"
+#include "lockstep/channel/unread_limit.h"
 #include "lockstep/wire/messages.h"
 #include "support/fake_lines.h"
 
@@ -24,7 +26,20 @@ namespace fmvm::lockstep {
 
 namespace {
 
-constexpr std::chrono::seconds limit{20};
+// Around what waits for test::wait_limit itself.
+constexpr std::chrono::seconds limit = 2 * test::wait_limit;
+
+// How many bytes a sender can be rid of while its peer's user reads none: what the channel takes
+// in, and what Linux lets the buffers of both sockets grow to (tcp(7)).
+std::size_t bytes_without_reader() {
+    std::size_t bytes = UnreadLimit::bytes_max;
+    for (const char* const file : {"/proc/sys/net/ipv4/tcp_rmem", "/proc/sys/net/ipv4/tcp_wmem"}) {
+        std::size_t least = 0, usual = 0, most = 0;
+        std::ifstream(file) >> least >> usual >> most;
+        bytes += most;
+    }
+    return bytes;
+}
 
 // A user's and a network loop with their threads.
 class Loops {
@@ -282,7 +297,7 @@ TEST_CASE("channel: a write that takes long costs nothing but time", "[channel]"
     pair.far_loops.on_user([&] {  // does not read, so that sooner or later nothing moves
         pair.near_loops.on_user([&] {
             pair.near_channel->keep_alive(std::chrono::milliseconds(2), Heartbeat::Role::leads);
-            for (int i = 0; i < 48; ++i)
+            for (std::size_t sent = 0; sent < bytes_without_reader() + 16 * mib; sent += mib)
                 pair.near_channel->send(FrameType::pages, std::vector<std::uint8_t>(1 * mib));
         });
         std::size_t queued = 0;
@@ -301,15 +316,15 @@ TEST_CASE("channel: a write that takes long costs nothing but time", "[channel]"
 
 TEST_CASE("channel: what a user does not read is bounded, and comes when it does", "[channel]") {
     Connected pair;
-    constexpr std::size_t frames = 80;
     const std::size_t size = 1 * mib;
+    const std::size_t frames = bytes_without_reader() / size + 20;
     pair.far_loops.on_user([&] {  // the reader is busy while far more is sent than may wait
         pair.near_loops.on_user([&] {
             for (std::size_t i = 0; i < frames; ++i)
                 pair.near_channel->send(FrameType::pages, std::vector<std::uint8_t>(size));
         });
         std::this_thread::sleep_for(std::chrono::milliseconds(200));
-        CHECK(pair.near_channel->queued_bytes() > (frames - 60) * size);
+        CHECK(pair.near_channel->queued_bytes() > 18 * size);
     });
     REQUIRE(pair.far.wait([&] { return pair.far.frames.size() == frames; }));
     REQUIRE(pair.near.wait([&] { return pair.near.drained; }));
