@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// Channels over real TCP on the loopback: the two loops run on threads of their own, as in fmvm.
 #include "lockstep/channel/tcp_channel.h"
 
 #include <arpa/inet.h>
@@ -7,155 +6,16 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <catch2/catch.hpp>
-#include <condition_variable>
-#include <fstream>
-#include <mutex>
-#include <thread>
 
 #include "base/digest.h"
-#include "lockstep/channel/tcp_connect.h"
-#include "lockstep/channel/unread_limit.h"
 #include "lockstep/wire/messages.h"
-#include "support/fake_lines.h"
+#include "support/connected_channels.h"
 
 namespace fmvm::lockstep {
 
-namespace {
-
-// Around what waits for test::wait_limit itself.
-constexpr std::chrono::seconds limit = 2 * test::wait_limit;
-
-// How many bytes a sender can be rid of while its peer's user reads none: what the channel takes
-// in, and what Linux lets the buffers of both sockets grow to (tcp(7)).
-std::size_t bytes_without_reader() {
-    std::size_t bytes = UnreadLimit::bytes_max;
-    for (const char* const file : {"/proc/sys/net/ipv4/tcp_rmem", "/proc/sys/net/ipv4/tcp_wmem"}) {
-        std::size_t least = 0, usual = 0, most = 0;
-        std::ifstream(file) >> least >> usual >> most;
-        bytes += most;
-    }
-    return bytes;
-}
-
-// A user's and a network loop with their threads.
-class Loops {
-  public:
-    Loops()
-        : user_work_(boost::asio::make_work_guard(user)),
-          network_work_(boost::asio::make_work_guard(network)),
-          user_thread_([this] { user.run(); }),
-          network_thread_([this] { network.run(); }) {}
-    ~Loops() {
-        user.stop();
-        user_thread_.join();
-        network.stop();
-        network_thread_.join();
-    }
-    ChannelThreads threads() { return {user, network, stuck_after}; }
-    void on_user(std::function<void()> task) {
-        std::mutex mutex;
-        std::condition_variable changed;
-        bool done = false;
-        boost::asio::post(user, [&] {
-            task();
-            const std::lock_guard lock(mutex);
-            done = true;
-            changed.notify_one();
-        });
-        std::unique_lock lock(mutex);
-        REQUIRE(changed.wait_for(lock, limit, [&] { return done; }));
-    }
-
-    boost::asio::io_context network{1};
-    boost::asio::io_context user{1};
-    std::chrono::milliseconds stuck_after{30000};
-
-  private:
-    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> user_work_;
-    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> network_work_;
-    std::thread user_thread_;
-    std::thread network_thread_;
-};
-
-// Remembers what it was told.
-class Recorder : public ChannelUser {
-  public:
-    void frame_received(Frame frame) override {
-        change([&] { frames.push_back(std::move(frame)); });
-    }
-    void channel_drained() override {
-        change([&] { drained = true; });
-    }
-    void channel_lost(const std::string& reason) override {
-        change([&] { lost = reason; });
-    }
-    template <typename Condition>
-    bool wait(Condition condition) {
-        std::unique_lock lock(mutex_);
-        return changed_.wait_for(lock, limit, condition);
-    }
-
-    std::vector<Frame> frames;
-    bool drained = false;
-    std::string lost;
-
-  private:
-    template <typename Change>
-    void change(Change change) {
-        const std::lock_guard lock(mutex_);
-        change();
-        changed_.notify_all();
-    }
-    std::mutex mutex_;
-    std::condition_variable changed_;
-};
-
-// Both ends of a connection, each with its loops; the accepted end is started, too.
-struct Connected {
-    Loops near_loops, far_loops;
-    Recorder near, far;
-    std::unique_ptr<Listener> listener;
-    std::unique_ptr<Connector> connector;
-    std::unique_ptr<Channel> near_channel, far_channel;
-    std::mutex mutex;
-    std::condition_variable changed;
-
-    explicit Connected(std::chrono::milliseconds stuck_after = std::chrono::seconds(30)) {
-        near_loops.stuck_after = stuck_after;
-        far_loops.on_user([this] {
-            listener = Listener::listen(far_loops.threads(), {"127.0.0.1", 0},
-                                        [this](std::unique_ptr<Channel> channel) {
-                                            const std::lock_guard lock(mutex);
-                                            far_channel = std::move(channel);
-                                            far_channel->start(far);
-                                            changed.notify_all();
-                                        })
-                           .value();
-        });
-        const Endpoint endpoint = listener->endpoint();
-        near_loops.on_user([this, endpoint] {
-            connector = Connector::connect(near_loops.threads(), endpoint, 5000,
-                                           [this](Result<std::unique_ptr<Channel>> channel) {
-                                               const std::lock_guard lock(mutex);
-                                               near_channel = std::move(channel).value();
-                                               near_channel->start(near);
-                                               changed.notify_all();
-                                           });
-        });
-        std::unique_lock lock(mutex);
-        REQUIRE(changed.wait_for(lock, limit, [this] { return near_channel && far_channel; }));
-    }
-    ~Connected() {
-        near_loops.on_user([this] { near_channel.reset(), connector.reset(); });
-        far_loops.on_user([this] { far_channel.reset(), listener.reset(); });
-    }
-};
-
-}  // namespace
+using test::Connected;
+using test::Loops;
 
 TEST_CASE("channel: frames arrive whole and in order, both ways", "[channel]") {
     Connected pair;
@@ -213,7 +73,7 @@ TEST_CASE("channel: what a body refers to is released on the user's thread", "[c
             send();
     });
     const auto all_released = [&](int count) {
-        for (const auto until = std::chrono::steady_clock::now() + limit;
+        for (const auto until = std::chrono::steady_clock::now() + test::channel_limit;
              released != count && std::chrono::steady_clock::now() < until;)
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         return released == count;
@@ -287,49 +147,6 @@ TEST_CASE("channel: one side leads, the other answers; nobody is silent", "[chan
     }
 }
 
-TEST_CASE("channel: a write that takes long costs nothing but time", "[channel]") {
-    Connected pair;
-    const auto cpu = [] {
-        timespec used{};
-        ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-        return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
-    };
-    pair.far_loops.on_user([&] {  // does not read, so that sooner or later nothing moves
-        pair.near_loops.on_user([&] {
-            pair.near_channel->keep_alive(std::chrono::milliseconds(2), Heartbeat::Role::leads);
-            for (std::size_t sent = 0; sent < bytes_without_reader() + 16 * mib; sent += mib)
-                pair.near_channel->send(FrameType::pages, std::vector<std::uint8_t>(1 * mib));
-        });
-        std::size_t queued = 0;
-        CHECK(test::eventually([&] {
-            const std::size_t before = std::exchange(queued, pair.near_channel->queued_bytes());
-            std::this_thread::sleep_for(std::chrono::milliseconds(50));
-            return before == queued && queued != 0;
-        }));
-        const auto began = std::chrono::steady_clock::now();
-        const auto used = cpu();
-        std::this_thread::sleep_for(std::chrono::milliseconds(200));
-        const auto passed = std::chrono::steady_clock::now() - began;
-        CHECK(cpu() - used < passed / 2);
-    });
-}
-
-TEST_CASE("channel: what a user does not read is bounded, and comes when it does", "[channel]") {
-    Connected pair;
-    const std::size_t size = 1 * mib;
-    const std::size_t frames = bytes_without_reader() / size + 20;
-    pair.far_loops.on_user([&] {  // the reader is busy while far more is sent than may wait
-        pair.near_loops.on_user([&] {
-            for (std::size_t i = 0; i < frames; ++i)
-                pair.near_channel->send(FrameType::pages, std::vector<std::uint8_t>(size));
-        });
-        std::this_thread::sleep_for(std::chrono::milliseconds(200));
-        CHECK(pair.near_channel->queued_bytes() > 18 * size);
-    });
-    REQUIRE(pair.far.wait([&] { return pair.far.frames.size() == frames; }));
-    REQUIRE(pair.near.wait([&] { return pair.near.drained; }));
-}
-
 TEST_CASE("channel: the end of one side is the loss of the other", "[channel]") {
     Connected pair;
     pair.near_loops.on_user([&] {
@@ -397,7 +214,7 @@ TEST_CASE("channel: nobody listens", "[channel]") {
     });
     {
         std::unique_lock lock(mutex);
-        REQUIRE(changed.wait_for(lock, limit, [&] { return !error.empty(); }));
+        REQUIRE(changed.wait_for(lock, test::channel_limit, [&] { return !error.empty(); }));
     }
     CHECK(error == "Connection refused");
     loops.on_user([&] { connector.reset(); });
