@@ -16,8 +16,8 @@ ROOMS = {
             "host", "machine"],
     "devices": ["virtio", "block", "console"],
     "replay": ["image", "resync", "scrub", "capture", "record", "apply", "archive"],
-    "lockstep": ["arbiter", "wire", "channel", "output", "disks", "checkpoint", "stats", "primary",
-                 "backup", "service"],
+    "lockstep": ["arbiter", "wire", "channel", "output", "sentinel", "disks", "checkpoint", "stats",
+                 "primary", "backup", "service"],
     "node": ["config", "build", "import", "console", "control", "run"],
     "cli": ["report", "commands", "options"],
 }
