@@ -2,7 +2,9 @@
 #include "devices/power.h"
 
 #include <algorithm>
+#include <array>
 
+#include "base/check.h"
 #include "vmm/board/layout.h"
 
 namespace fmvm {
@@ -17,27 +19,30 @@ constexpr std::uint8_t sleep_type_mask = 0x7;
 constexpr std::uint8_t pulse_command = 0xf0;
 constexpr std::uint8_t pulse_reset_line = 0x01;
 
-constexpr std::uint8_t asked_power_off = 1;
-constexpr std::uint8_t asked_reset = 2;
+// The code of each in the state is its place here, from 1.
+constexpr std::array state_ends{GuestEnd::power_off, GuestEnd::reset, GuestEnd::crash};
 
 }  // namespace
 
-// The request is noted before it is carried out, so that a machine that stands because of it is
-// saved with it.
+// The end is noted before it is carried out, so that a machine that stands because of it is saved
+// with it.
 void PowerState::end(GuestEnd how) {
-    asked_ = how == GuestEnd::reset ? asked_reset : asked_power_off;
-    request_end_(how);
+    const auto* const found = std::ranges::find(state_ends, how);
+    FMVM_CHECK(found != state_ends.end());
+    std::uint8_t not_yet = 0;
+    const auto code = static_cast<std::uint8_t>(found - state_ends.begin() + 1);
+    if (ended_.compare_exchange_strong(not_yet, code)) request_end_(how);
 }
 
 void PowerState::save(ByteWriter& out) const {
-    out.u8(asked_);
+    out.u8(ended_);
 }
 
 Result<Snapshottable::Apply> PowerState::decode(ByteReader& in) {
-    const std::uint8_t asked = in.u8();
-    if (!in.done() || asked > asked_reset) return Error("it is malformed");
-    return Apply([this, asked] {
-        if (asked != 0) end(asked == asked_reset ? GuestEnd::reset : GuestEnd::power_off);
+    const std::uint8_t code = in.u8();
+    if (!in.done() || code > state_ends.size()) return Error("it is malformed");
+    return Apply([this, code] {
+        if (code != 0) end(state_ends[code - 1U]);
     });
 }
 

@@ -15,22 +15,25 @@ namespace fmvm {
 
 using EndRequest = std::function<void(GuestEnd)>;
 
-// The end that the guest asked for, as state. A machine may be restored that had ended before
-// anybody outside was told: it ends again. (A guest that has switched itself off only halts.)
+// How the guest has ended, as state. A machine may be restored that had ended before anybody
+// outside was told: it ends again. Its vCPUs would not say so: one that has switched itself off
+// only halts, and SVM resets one that met a triple fault.
 class PowerState : public Snapshottable {
   public:
     explicit PowerState(EndRequest request_end) : request_end_(std::move(request_end)) {}
 
-    // power_off or reset. Any vCPU thread.
+    // power_off, reset or crash; the first counts. Any vCPU thread.
     void end(GuestEnd how);
 
-    std::uint32_t state_version() const override { return 1; }
+    // Version 1 knows no crash.
+    std::uint32_t state_version() const override { return 2; }
+    std::uint32_t state_version_min() const override { return 1; }
     void save(ByteWriter& out) const override;
     Result<Apply> decode(ByteReader& in) override;
 
   private:
     EndRequest request_end_;
-    std::atomic<std::uint8_t> asked_{0};  // 0: for nothing; 1: power_off; 2: reset
+    std::atomic<std::uint8_t> ended_{0};  // its code in the state; 0: it has not
 };
 
 // Ports layout::acpi_sleep_control_port .. acpi_reset_port.

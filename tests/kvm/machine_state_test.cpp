@@ -284,75 +284,16 @@ TEST_CASE("that this host cannot give a guest its TSC is known before it runs", 
                Catch::Contains("vcpu0") && Catch::Contains("2147483647 kHz"));
 }
 
-TEST_CASE("what a machine does not fit is refused in one sentence", "[kvm]") {
-    RunningGuest guest("blkload", "op=mixed depth=32 seconds=20", 32 * mib);
-    guest.build();
-    StateImage image;
-    {
-        const QuiesceGuard guard = guest.built.machine->quiesce();
-        image = require(guest.built.machine->save());
-    }
-    const auto refusal = [&](const StateImage& tried, RunningGuest& target) {
-        target.build();
-        const Result<void> restored = target.built.machine->restore(tried);
-        return restored.ok() ? "accepted" : restored.error().message();
-    };
-    using Catch::Contains;
-    RunningGuest same("blkload", "", 32 * mib);
-    SECTION("no disk") {
-        RunningGuest target("hello", "");
-        CHECK_THAT(refusal(image, target), Contains("disk0") && Contains("does not have"));
-    }
-    SECTION("a smaller disk") {
-        RunningGuest target("blkload", "", 16 * mib);
-        CHECK_THAT(refusal(image, target), Contains("disk0") && Contains("another disk"));
-    }
-    SECTION("another amount of memory") {
-        same.options.memory_bytes = 32 * mib;
-        CHECK_THAT(refusal(image, same), Contains("65536 KiB"));
-    }
-    SECTION("more CPUs") {
-        same.options.cpus = 2;
-        CHECK_THAT(refusal(image, same), Contains("1 CPUs"));
-    }
-    SECTION("a missing section") {
-        image.take("rng");
-        CHECK_THAT(refusal(image, same), Contains("lacks the state of rng"));
-    }
-    SECTION("another version") {
-        StateSection serial = image.take("serial");
-        image.add("serial", serial.version + 1, std::move(serial.payload));
-        CHECK_THAT(refusal(image, same), Contains("version 2"));
-    }
-    SECTION("a CPU feature that this host lacks") {
-        StateSection vcpu = image.take("vcpu0");
-        ByteReader in(vcpu.payload);
-        VcpuState state = VcpuState::decode(in);
-        REQUIRE(in.done());
-        for (kvm_cpuid_entry2& entry : state.cpuid) {
-            if (entry.function == 7 && entry.index == 0) entry.ecx = 0xffffffff;
-        }
-        ByteWriter out;
-        state.encode(out);
-        image.add("vcpu0", vcpu.version, out.take());
-        CHECK_THAT(refusal(image, same), Contains("leaf 0x7.ecx") && Contains("--cpu"));
-    }
-    SECTION("every section, cut short") {
-        for (const StateSection& section : std::vector(image.sections())) {
-            StateImage broken = image;
-            StateSection part = broken.take(section.name);
-            part.payload.pop_back();
-            broken.add(part.name, part.version, part.payload);
-            RunningGuest target("blkload", "", 32 * mib);
-            INFO(section.name);
-            CHECK_THAT(refusal(broken, target), Contains("malformed"));
-        }
-    }
-}
-
-// It may have asked for its end while somebody was about to save it.
+// It may have asked for its end while somebody was about to save it. After a triple fault SVM
+// leaves a vCPU that was reset, which would run the firmware that there is not.
 TEST_CASE("a guest that has ended ends at once when it is restored", "[kvm]") {
-    RunningGuest guest("counter", "count=1");
+    const auto [word, how] = GENERATE(table<std::string, GuestEnd>({
+        {"poweroff", GuestEnd::power_off},
+        {"reset", GuestEnd::reset},
+        {"crash", GuestEnd::crash},
+    }));
+    INFO(word);
+    RunningGuest guest("counter", "count=1 end=" + word);
     guest.build();
     guest.built.machine->start();
     REQUIRE(guest.has_ended(guest_wait_max));
@@ -367,7 +308,7 @@ TEST_CASE("a guest that has ended ends at once when it is restored", "[kvm]") {
     CHECK_FALSE(restored.has_ended());
     restored.built.machine->start();
     REQUIRE(restored.has_ended(guest_wait_max));
-    CHECK(restored.end.get() == GuestEnd::power_off);
+    CHECK(restored.end.get() == how);
 }
 
 }  // namespace fmvm::test

@@ -355,12 +355,15 @@ class PowerProgram : public Program {
     }
     void step(Random& random) override {
         const std::array value{static_cast<std::uint8_t>(random.next())};
-        switch (random.below(3)) {
+        switch (random.below(4)) {
             case 0:
                 subject_->acpi.write(random.below(AcpiPower::register_count), value);
                 break;
             case 1:
                 subject_->data.write(0, value);
+                break;
+            case 2:
+                subject_->ask(GuestEnd::crash);
                 break;
             default:
                 subject_->command.write(0, value);

@@ -72,6 +72,7 @@ class Builder {
             [&machine = machine_](GuestEnd reason) { machine.request_end(reason); }));
         machine_.add_state("power", state);
         const EndRequest end = [&state](GuestEnd reason) { state.end(reason); };
+        machine_.on_crash([&state] { state.end(GuestEnd::crash); });
         auto& power = machine_.own(std::make_unique<AcpiPower>(end));
         machine_.ports().attach(layout::acpi_sleep_control_port, AcpiPower::register_count, power);
         auto& data = machine_.own(std::make_unique<I8042Port>(I8042Port::Kind::data, end));

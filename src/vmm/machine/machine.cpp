@@ -93,7 +93,7 @@ void Machine::start() {
 
 void Machine::vcpu_ended(VcpuExit exit, const Vcpu& vcpu) {
     if (exit == VcpuExit::crashed) {
-        request_end(GuestEnd::crash);
+        crash_handler_();
     } else {
         request_end(GuestEnd::unsupported, vcpu.report());
     }

@@ -102,6 +102,10 @@ class Machine : public CheckpointedMachine {
     // vCPUs are stopping by themselves.
     void on_end(std::function<void(GuestEnd)> handler) { end_handler_ = std::move(handler); }
 
+    // Called on a vCPU's thread when it meets a triple fault, before the machine stands because of
+    // that; asks for the guest's end. Set before start().
+    void on_crash(std::function<void()> handler) { crash_handler_ = std::move(handler); }
+
     void start();
     // The guest ends, for the first reason given; vCPUs stop, devices go on to finish their work.
     void request_end(GuestEnd reason, const std::string& report = {});
@@ -165,6 +169,7 @@ class Machine : public CheckpointedMachine {
     std::vector<std::vector<kvm_cpuid_entry2>> vcpu_cpuid_;  // what each was given
     std::vector<VcpuState> tried_;  // what check() put into the vCPUs; empty if nothing
     std::function<void(GuestEnd)> end_handler_;
+    std::function<void()> crash_handler_ = [this] { request_end(GuestEnd::crash); };
     bool started_ = false;      // controlling thread
     unsigned quiesced_ = 0;     // guards alive; controlling thread
     bool vcpus_first_ = false;  // as asked for

@@ -27,18 +27,28 @@ std::string vcpu_section(std::size_t id) {
     return fmt::format("vcpu{}", id);
 }
 
+std::string readable_versions(std::uint32_t oldest, std::uint32_t newest) {
+    return oldest == newest ? fmt::format("version {}", newest)
+                            : fmt::format("versions {} to {}", oldest, newest);
+}
+
 Result<const StateSection*> section_of(const StateImage& image, std::string_view name,
-                                       std::uint32_t version) {
+                                       std::uint32_t oldest, std::uint32_t newest) {
     const StateSection* const section = image.find(name);
     if (section == nullptr) {
         return make_error("the state image lacks the state of {}; build the machine as it was",
                           name);
     }
-    if (section->version != version) {
-        return make_error("the state of {} has version {}, this fmvm reads version {}", name,
-                          section->version, version);
+    if (section->version < oldest || section->version > newest) {
+        return make_error("the state of {} has version {}, this fmvm reads {}", name,
+                          section->version, readable_versions(oldest, newest));
     }
     return section;
+}
+
+Result<const StateSection*> section_of(const StateImage& image, std::string_view name,
+                                       std::uint32_t version) {
+    return section_of(image, name, version, version);
 }
 
 Error in_section(std::string_view name, const Error& error) {
@@ -157,7 +167,8 @@ Result<void> Machine::check_sections(const StateImage& image) const {
     FMVM_TRY(section_of(image, chips_section, ChipsState::version));
     FMVM_TRY(section_of(image, clock_section, clock_version));
     for (const StatefulDevice& entry : stateful_devices_)
-        FMVM_TRY(section_of(image, entry.name, entry.device->state_version()));
+        FMVM_TRY(section_of(image, entry.name, entry.device->state_version_min(),
+                            entry.device->state_version()));
     if (image.sections().size() == 3 + vcpus_.size() + stateful_devices_.size()) return {};
     for (const StateSection& section : image.sections()) {
         bool known = section.name == machine_section || section.name == chips_section ||

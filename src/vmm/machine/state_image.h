@@ -59,7 +59,10 @@ class Snapshottable {
     using Apply = std::function<void()>;
 
     virtual ~Snapshottable() = default;
+    // What save() writes.
     virtual std::uint32_t state_version() const = 0;
+    // The oldest that decode() reads.
+    virtual std::uint32_t state_version_min() const { return state_version(); }
     virtual void save(ByteWriter& out) const = 0;
     // Decodes a saved state and checks all of it: anybody may have written it. Changes nothing. The
     // error says what is wrong; the machine adds whose state it is.
