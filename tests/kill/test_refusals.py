@@ -330,7 +330,7 @@ class Mismatch(PairTestCase):
         label.rename(pair.directory / "second.fmvm")
         second = pair.start_primary("--console", f"file:{console}", "--force-stale", name="second")
         check_status(second, USAGE)
-        self.assertIn("has not ended", second.log())
+        self.assertIn("this guest runs on the primary", second.log())
         self.assertTrue(console.read_bytes().startswith(shown))
         self.assertEqual((pair.directory / "second.fmvm").read_bytes(), before)
         self.assertEqual(primary.stop(), STOPPED)
