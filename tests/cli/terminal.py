@@ -16,7 +16,8 @@ import termios
 import time
 
 sys.dont_write_bytecode = True  # leave no __pycache__ in the source tree
-from bad_input import OPERATOR_STOP, elf_kernel
+from bad_input_suite import OPERATOR_STOP
+from bad_kernels import elf_kernel
 
 TIMEOUT_S = 20
 

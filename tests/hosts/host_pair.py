@@ -17,7 +17,8 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import OK, REPOSITORY, STOPPED, run, settings  # noqa: E402
 from observer import join  # noqa: E402
-from pair import DISK_BYTES, is_wrong  # noqa: E402
+from pair import DISK_BYTES  # noqa: E402
+from watch import is_wrong  # noqa: E402
 from host import Host  # noqa: E402
 from qemu import Disk, Hardware, Nic  # noqa: E402
 

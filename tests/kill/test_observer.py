@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import REPOSITORY, main, settings  # noqa: E402
 from observer import (Contradiction, join, judge_counter, judge_dirty,  # noqa: E402
                       judge_journal, judge_records, judge_smp, judge_transactions)
-from pair import Side, Watch, is_wrong  # noqa: E402
+from watch import Side, Watch, is_wrong  # noqa: E402
 
 
 def counter(first, last, clock=1000):

@@ -37,14 +37,9 @@ SOURCES = {".cpp", ".h", ".c", ".S", ".py", ".sh"}
 # They are longer than LINES_MAX.
 LONG = {
     # Tests that wait to be divided by subject.
-    "tests/cli/bad_input.py",
-    "tests/model/replay_test.cpp",
     "tests/sim/scenarios_test.cpp",
-    "tests/support/pair.py",
     "tests/unit/lockstep/primary/primary_test.cpp",
-    "tests/unit/replay/capture/recording_backend_test.cpp",
     "tests/unit/replay/image/dirty_block_map_test.cpp",
-    "tests/unit/replay/record/reference_rule_test.cpp",
 }
 # They lock by the standard library's classes instead of base/mutex.h's.
 UNCHECKED_LOCKS = {

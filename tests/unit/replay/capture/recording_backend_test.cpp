@@ -1,117 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/capture/recording_backend.h"
 
-#include <algorithm>
-#include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
-#include <deque>
 
 #include "base/digest.h"
-#include "support/faulty_backend.h"
-#include "support/guest_ram.h"
+#include "support/recording_bench.h"
 
 using namespace fmvm;
 using namespace fmvm::replay;
 using namespace fmvm::test;
 
-namespace {
-
-using Numbers = std::vector<std::size_t>;
-
-// A disk that answers when the test lets it, and a guest. Requests have numbers.
-class Bench : private BlockOperationOwner {
-  public:
-    explicit Bench(BlockLog::Reads reads = BlockLog::Reads::recorded,
-                   std::uint64_t budget = BlockLog::budget_default,
-                   const MemoryBackend::Options& options = {})
-        : log(reads, budget) {
-        auto faulty =
-            std::make_unique<FaultyBackend>(std::make_unique<MemoryBackend>(image, options));
-        disk = faulty.get();
-        backend.emplace(loop, ram.memory(), log, std::uint8_t{3}, std::move(faulty));
-        log.on_pressure([this] { ++pressed; });
-    }
-
-    BlockOperation& submit(BlockOp op, std::uint64_t sector, std::uint64_t bytes,
-                           const Segments& segments) {
-        BlockOperation& operation = operations.emplace_back();
-        operation.op = op;
-        operation.offset = sector * sector_size;
-        operation.length = bytes;
-        operation.segments = segments;
-        operation.owner = this;
-        for (const Segment& segment : segments) {
-            operation.buffers.push_back(
-                {ram.memory().host_range(segment.address, segment.length), segment.length});
-        }
-        backend->submit(operation);
-        return operation;
-    }
-    GuestAddress write(std::uint64_t sector, std::uint8_t value, std::uint32_t bytes = 512) {
-        const GuestAddress at = ram.take(bytes);
-        ram.poke_bytes(at, Bytes(bytes, value));
-        submit(BlockOp::write, sector, bytes, {{at, bytes}});
-        return at;
-    }
-    GuestAddress read(std::uint64_t sector, std::uint32_t bytes = 512) {
-        const GuestAddress at = ram.take(bytes, page_size);
-        submit(BlockOp::read, sector, bytes, {{at, bytes}});
-        return at;
-    }
-    void change(BlockOp op, std::uint64_t sector, std::uint64_t bytes = 512) {
-        submit(op, sector, bytes, {});
-    }
-    // Those that the disk has complete, in this order.
-    void finish_in_order() {
-        disk->release_all();
-        poll();
-    }
-    void poll() {
-        backend->poll_completions();
-        loop.context().restart();
-        loop.context().poll();
-    }
-    void start_recording() {
-        log.begin();
-        log.start_epochs();
-    }
-    std::uint8_t on_disk(std::uint64_t sector) const { return (*image)[sector * sector_size]; }
-    Numbers sectors_held() const {
-        Numbers sectors;
-        for (const BlockOperation* operation : disk->held())
-            sectors.push_back(operation->offset / sector_size);
-        return sectors;
-    }
-
-    SharedImage image = std::make_shared<Bytes>(256 * kib, std::uint8_t{0xdd});
-    GuestRam ram{1 * mib};
-    EventLoop loop;  // never started
-    BlockLog log;
-    FaultyBackend* disk = nullptr;
-    std::optional<RecordingBackend> backend;
-    std::deque<BlockOperation> operations;
-    Numbers completed;  // numbers of requests
-    std::vector<BlockStatus> statuses;
-    unsigned pressed = 0;
-
-  private:
-    void complete(BlockOperation& operation, BlockStatus status) override {
-        const auto at = std::ranges::find_if(
-            operations, [&operation](const BlockOperation& each) { return &each == &operation; });
-        completed.push_back(static_cast<std::size_t>(at - operations.begin()));
-        statuses.push_back(status);
-    }
-};
-
-Bytes payload_of(const LoggedRequest& request) {
-    const std::span<const std::uint8_t> bytes = std::as_const(request.write->bytes).bytes();
-    return {bytes.begin(), bytes.end()};
-}
-
-}  // namespace
-
 TEST_CASE("recording: while it is off, everything passes and nothing is kept") {
-    Bench bench;
+    RecordingBench bench;
     bench.disk->hold(true);
     const GuestAddress at = bench.write(1, 0x11);
     bench.write(1, 0x22);
@@ -127,7 +27,7 @@ TEST_CASE("recording: while it is off, everything passes and nothing is kept") {
 }
 
 TEST_CASE("recording: a guest that scribbles on a buffer in flight leaves disk and record equal") {
-    Bench bench;
+    RecordingBench bench;
     bench.start_recording();
     bench.disk->hold(true);
     const GuestAddress at = bench.write(1, 0x11);
@@ -148,7 +48,7 @@ TEST_CASE("recording: a guest that scribbles on a buffer in flight leaves disk a
 }
 
 TEST_CASE("recording: a request waits for those before it that it overlaps, and only for those") {
-    Bench bench;
+    RecordingBench bench;
     bench.start_recording();
     bench.disk->hold(true);
     bench.write(0, 1, 1024);                 // 0
@@ -178,7 +78,7 @@ TEST_CASE("recording: a request waits for those before it that it overlaps, and 
 }
 
 TEST_CASE("recording: what waits starts at once when a completion lets it, in order") {
-    Bench bench;
+    RecordingBench bench;
     bench.start_recording();
     bench.disk->hold(true);
     for (std::uint8_t value = 1; value <= 20; ++value)
@@ -191,7 +91,7 @@ TEST_CASE("recording: what waits starts at once when a completion lets it, in or
 }
 
 TEST_CASE("recording: a read fills guest RAM when it completes, and says what it put there") {
-    Bench bench;
+    RecordingBench bench;
     bench.start_recording();
     for (std::uint64_t i = 0; i < 4096; ++i)
         (*bench.image)[8192 + i] = static_cast<std::uint8_t>(i * 7);
@@ -220,7 +120,7 @@ TEST_CASE("recording: a read fills guest RAM when it completes, and says what it
 }
 
 TEST_CASE("recording: nothing changes guest RAM while a read is under way, or when it fails") {
-    Bench bench;
+    RecordingBench bench;
     bench.start_recording();
     bench.disk->hold(true);
     const GuestAddress at = bench.read(0, 8192);
@@ -234,7 +134,7 @@ TEST_CASE("recording: nothing changes guest RAM while a read is under way, or wh
 }
 
 TEST_CASE("recording: pages that the disk's blocks do not make up are not claimed") {
-    Bench bench(BlockLog::Reads::recorded, BlockLog::budget_default, {.block_size = 4096});
+    RecordingBench bench(BlockLog::Reads::recorded, BlockLog::budget_default, {.block_size = 4096});
     bench.start_recording();
     const GuestAddress at = bench.ram.take(4 * page_size, page_size);
     // The second page begins in the middle of a block of the disk.
@@ -247,7 +147,7 @@ TEST_CASE("recording: pages that the disk's blocks do not make up are not claime
 }
 
 TEST_CASE("recording: with payloads by value reads pass") {
-    Bench bench(BlockLog::Reads::passed);
+    RecordingBench bench(BlockLog::Reads::passed);
     bench.start_recording();
     bench.disk->hold(true);
     const GuestAddress at = bench.read(0, 8192);
@@ -258,7 +158,7 @@ TEST_CASE("recording: with payloads by value reads pass") {
 }
 
 TEST_CASE("recording: failed changes are logged as such, and what is read there is not claimed") {
-    Bench bench;
+    RecordingBench bench;
     bench.start_recording();
     bench.disk->judge([](const BlockOperation& operation) -> std::optional<BlockStatus> {
         if (operation.op == BlockOp::discard) return BlockStatus::unsupported;
@@ -289,7 +189,7 @@ TEST_CASE("recording: failed changes are logged as such, and what is read there 
 }
 
 TEST_CASE("recording: what was in flight when it began is waited for by the first cut") {
-    Bench bench;
+    RecordingBench bench;
     bench.disk->hold(true);
     bench.write(1, 1);
     bench.read(8, 4096);
@@ -306,7 +206,7 @@ TEST_CASE("recording: what was in flight when it began is waited for by the firs
 }
 
 TEST_CASE("recording: changes are mirrored before the first cut, reads are not") {
-    Bench bench;
+    RecordingBench bench;
     bench.log.begin();
     bench.write(1, 1);
     bench.read(8, 4096);
@@ -321,7 +221,7 @@ TEST_CASE("recording: changes are mirrored before the first cut, reads are not")
 }
 
 TEST_CASE("recording: writes in flight are told at the cut, and logged when they complete") {
-    Bench bench;
+    RecordingBench bench;
     bench.start_recording();
     bench.disk->hold(true);
     bench.write(1, 1);
@@ -338,88 +238,4 @@ TEST_CASE("recording: writes in flight are told at the cut, and logged when they
     bench.finish_in_order();
     CHECK(bench.on_disk(1) == 2);
     CHECK(bench.log.take_completed().empty());
-}
-
-TEST_CASE("recording: requests wait for room, and a cut is asked for when it would make some") {
-    Bench bench(BlockLog::Reads::recorded, 64 * kib);
-    bench.start_recording();
-    for (std::uint64_t i = 0; i < 4; ++i)
-        bench.write(i * 16, 1, 8 * kib);
-    CHECK(bench.pressed == 1);
-    CHECK(bench.log.under_pressure());
-    for (std::uint64_t i = 4; i < 10; ++i)
-        bench.write(i * 16, 1, 8 * kib);
-    CHECK(bench.completed.size() == 7);  // with what the entries take, the eighth does not fit
-    CHECK(bench.pressed == 1);
-    {
-        const BlockLog::Epoch epoch = bench.log.close_epoch();
-        CHECK_FALSE(bench.log.under_pressure());
-        bench.poll();
-        CHECK(epoch.completed.size() == 7);
-        CHECK(bench.completed.size() == 8);  // the cut's payloads are still on their way
-    }
-    bench.poll();
-    CHECK(bench.completed.size() == 10);
-    CHECK(std::ranges::is_sorted(bench.completed));
-}
-
-TEST_CASE("recording: a burst of reads in flight is no reason for a cut") {
-    Bench bench(BlockLog::Reads::recorded, 64 * kib);
-    bench.start_recording();
-    bench.disk->hold(true);
-    for (std::uint64_t i = 0; i < 10; ++i)
-        bench.read(i * 16, 8 * kib);
-    CHECK(bench.disk->held().size() == 8);
-    CHECK_FALSE(bench.log.under_pressure());
-    bench.finish_in_order();
-    bench.finish_in_order();
-    CHECK(bench.completed.size() == 10);
-    CHECK(bench.pressed == 0);
-}
-
-TEST_CASE("recording: entries without payloads have their limit, too") {
-    const BlockOp op = GENERATE(BlockOp::discard, BlockOp::flush);
-    Bench bench(BlockLog::Reads::recorded, 64 * kib);
-    bench.start_recording();
-    for (unsigned i = 0; i < 1000; ++i)
-        bench.change(op, i % 100);
-    CHECK(bench.completed.size() < 300);
-    CHECK(bench.pressed == 1);
-    while (bench.completed.size() < 1000) {
-        const std::size_t before = bench.completed.size();
-        bench.log.close_epoch();
-        bench.poll();
-        REQUIRE(bench.completed.size() > before);
-    }
-}
-
-TEST_CASE("recording: a reset withdraws what waits") {
-    Bench bench;
-    bench.disk->hold(true);
-    bench.write(1, 1);
-    bench.log.begin();
-    bench.write(1, 2);
-    bench.write(1, 3);
-    bench.backend->withdraw();
-    CHECK(bench.completed == Numbers{1, 2});
-    CHECK(bench.statuses == std::vector(2, BlockStatus::io_error));
-    CHECK(bench.disk->withdrawals() == 1);
-    CHECK_FALSE(bench.log.all_captured());
-    bench.finish_in_order();
-    CHECK(bench.log.all_captured());
-    CHECK(bench.log.is_idle());
-    CHECK(bench.on_disk(1) == 1);
-    CHECK(bench.log.take_completed().empty());
-}
-
-TEST_CASE("recording: a disk that goes is not woken any more") {
-    Bench bench(BlockLog::Reads::recorded, 64 * kib);
-    bench.start_recording();
-    for (std::uint64_t i = 0; i < 8; ++i)
-        bench.write(i * 16, 1, 8 * kib);
-    CHECK(bench.completed.size() == 7);
-    bench.log.end();  // there is room now, which is posted
-    bench.backend.reset();
-    bench.loop.context().poll();
-    CHECK(bench.completed.size() == 7);
 }
