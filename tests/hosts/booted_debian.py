@@ -3,6 +3,7 @@
 that a test begins where its load is. A cached one is good for the same fmvm, image and scripts, and for
 the same processor: its guest knows that one's features and the rate of its TSC."""
 
+import concurrent.futures
 import contextlib
 import fcntl
 import hashlib
@@ -80,4 +81,6 @@ def boot_into(ready, work, cpus):
 
 def environment(wanted):
     """For where tests of debian/test_servers.py run, so that they find these (work, CPUs)."""
-    return {debian_guest.booted_variable(work, cpus): str(booted(work, cpus)) for work, cpus in wanted}
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        directories = threads.map(lambda run: booted(*run), wanted)
+        return {debian_guest.booted_variable(*run): str(directory) for run, directory in zip(wanted, directories)}

@@ -141,6 +141,11 @@ class Host:
         self._qemu.kill()
         self._ended()
 
+    def cut_off(self):
+        """Its power fails under whoever uses it on another thread, and finds it lost."""
+        if (qemu := self._qemu) is not None:
+            qemu.kill()
+
     def stop(self, timeout=60):
         """An orderly shutdown."""
         self._end("poweroff", timeout)
