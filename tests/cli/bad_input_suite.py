@@ -6,7 +6,7 @@ import shlex
 import stat
 import subprocess
 
-TIMEOUT_S = 20
+TIMEOUT_S = 20 * float(os.environ.get("FMVM_TIME_FACTOR", "1"))
 FAILURE = 1  # src/cli/report/exit_status.h
 USAGE = 2
 OPERATOR_STOP = 6

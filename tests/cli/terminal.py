@@ -16,10 +16,8 @@ import termios
 import time
 
 sys.dont_write_bytecode = True  # leave no __pycache__ in the source tree
-from bad_input_suite import OPERATOR_STOP
+from bad_input_suite import OPERATOR_STOP, TIMEOUT_S
 from bad_kernels import elf_kernel
-
-TIMEOUT_S = 20
 
 
 def is_raw(terminal):

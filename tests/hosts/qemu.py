@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import json
 import mmap
-import os
 import pathlib
 import signal
 import socket

@@ -11,13 +11,12 @@ import pathlib
 import random
 import re
 import signal
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import observer  # noqa: E402
-from fmvm_process import OK, STOPPED, TIME_FACTOR, guest, main, run, settings  # noqa: E402
+from fmvm_process import OK, STOPPED, TIME_FACTOR, guest, main, run, run_fmvm, settings  # noqa: E402
 from killing import SEED, check_status  # noqa: E402
 from pair import PairTestCase, Workload  # noqa: E402
 from snapshots import SnapshotTestCase  # noqa: E402
@@ -117,9 +116,7 @@ class Clocks(PairTestCase):
         primary, backup = self.begin(2)
         primary.wait_log("protected by")
         primary.wait_lines(LINES)
-        asked = subprocess.run(
-            [str(settings.fmvm), "switchover", "--control", self.pair_.directory / "control"],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+        asked = run_fmvm("switchover", "--control", self.pair_.directory / "control", timeout=120)
         self.assertEqual(asked.returncode, OK, asked.stderr)
         check_status(primary, OK)
         self.assert_goes_on(primary, backup, self.assert_took_over(self.pair_, primary, backup))

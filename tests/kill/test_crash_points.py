@@ -6,7 +6,7 @@ import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import SUPERSEDED, main  # noqa: E402
+from fmvm_process import SUPERSEDED, TIME_FACTOR, main  # noqa: E402
 from killing import KILLED, check_status  # noqa: E402
 from pair import COUNTER, DIRTY_4, SMP, PairTestCase  # noqa: E402
 
@@ -44,10 +44,13 @@ class PrimaryDies(PairTestCase):
         pair.check()
 
     def test_at_any_later_point(self):
-        for workload in (COUNTER, DIRTY_4, SMP):
-            # At the fourth epoch the second is acknowledged; an epoch has some ten bodies.
-            for point in ("mid-pages:40", "before-commit:4", "before-commit:20", "after-commit:4",
-                          "after-commit:20", "after-ack:1", "after-ack:2", "after-ack:20"):
+        # At the fourth epoch the second is acknowledged; an epoch has some ten bodies.
+        points = ("mid-pages:40", "before-commit:4", "before-commit:20", "after-commit:4",
+                  "after-commit:20", "after-ack:1", "after-ack:2", "after-ack:20")
+        guests = (COUNTER, DIRTY_4, SMP)
+        for number, point in enumerate(points):
+            # In a virtual host the guests take turns: no point depends on the KVM.
+            for workload in guests if TIME_FACTOR == 1 else (guests[number % len(guests)],):
                 with self.subTest(point=point, guest=workload.name):
                     pair, primary, backup = self.kill(point, workload)
                     self.assert_took_over(pair, primary, backup)

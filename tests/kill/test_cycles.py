@@ -12,17 +12,16 @@ import pathlib
 import random
 import re
 import signal
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, STOPPED, SUPERSEDED, USAGE, guest, main, settings  # noqa: E402
-from killing import LATEST_S, SEED, check_status  # noqa: E402
+from fmvm_process import OK, STOPPED, SUPERSEDED, USAGE, guest, main, run_fmvm  # noqa: E402
+from killing import LATEST_S, SEED, check_status, fewer  # noqa: E402
 from observer import join  # noqa: E402
 from pair import DISK_BYTES, JOURNAL, PairTestCase, free_port  # noqa: E402
 
-CYCLES = int(os.environ.get("FMVM_CYCLES", "4"))
+CYCLES = int(os.environ.get("FMVM_CYCLES", fewer(4)))
 OUTAGE_S = float(os.environ.get("FMVM_OUTAGE_S", "2"))
 BLOCK_BYTES = 64 << 10  # in which disks are compared
 DISK_BLOCKS = DISK_BYTES // BLOCK_BYTES
@@ -149,11 +148,9 @@ class Superseded(PairTestCase):
         backup.wait_log("took over: the guest runs here")
         primary.signal(signal.SIGCONT)
         check_status(primary, SUPERSEDED)
-        for command in (["run"], ["primary", "--restart", "--backup", f"127.0.0.1:{other}",
-                                  "--arbiter", f"file:{pair.directory}/arbiter"]):
-            refused = subprocess.run(
-                [settings.fmvm, *command, "--kernel", guest("journal"), "--disk",
-                 f"path={pair.disk}"], capture_output=True, text=True, timeout=60)
+        for start in (["run"], ["primary", "--restart", "--backup", f"127.0.0.1:{other}",
+                                "--arbiter", f"file:{pair.directory}/arbiter"]):
+            refused = run_fmvm(*start, "--kernel", guest("journal"), "--disk", f"path={pair.disk}")
             self.assertEqual(refused.returncode, USAGE, refused.stderr)
             self.assertIn("may have gone on elsewhere", refused.stderr)
         back = pair.start_backup(name="primary", port=other)

@@ -3,11 +3,10 @@
 
 import pathlib
 import signal
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, STOPPED, USAGE, main, settings  # noqa: E402
+from fmvm_process import OK, STOPPED, USAGE, main, run_fmvm  # noqa: E402
 from killing import check_status  # noqa: E402
 from pair import COUNTER, JOURNAL, PairTestCase, make_image  # noqa: E402
 
@@ -109,8 +108,7 @@ class Overrides(Labels):
         unknown.write_bytes(b"precious" + bytes(unknown.stat().st_size - 8))
         arguments = ("backup", "--listen", f"127.0.0.1:{pair.port}", "--dir", pair.directory / "b",
                      "--arbiter", f"file:{pair.directory}/arbiter", "--disk", f"path={unknown}")
-        refused = subprocess.run([settings.fmvm, *map(str, arguments)], capture_output=True, text=True,
-                                 timeout=60)
+        refused = run_fmvm(*arguments)
         self.assertEqual(refused.returncode, USAGE, refused.stderr)
         self.assertIn("is not empty", refused.stderr)
         self.assertEqual(unknown.read_bytes()[:8], b"precious")

@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import SUPERSEDED, main  # noqa: E402
-from killing import check_status  # noqa: E402
+from killing import check_status, fewer  # noqa: E402
 from pair import COUNTER, DIRTY_4, SMP, PairTestCase  # noqa: E402
 
 SEED = 20260102
@@ -57,7 +57,7 @@ class Frozen(PairTestCase):
 
     def test_stopped_right_after_the_backup_is_lost(self):
         """What the gate held is on its way to the console while everything is torn down."""
-        for _ in range(3):
+        for _ in range(fewer(3)):
             pair = self.pair(COUNTER, lost_after="400ms")
             primary, backup = pair.start()
             backup.signal(signal.SIGSTOP)

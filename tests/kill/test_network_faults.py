@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import SUPERSEDED, main  # noqa: E402
-from killing import check_status  # noqa: E402
+from killing import check_status, fewer  # noqa: E402
 from pair import COUNTER, PairTestCase, Workload  # noqa: E402
 from observer import judge_dirty  # noqa: E402
 from proxy import TO_BACKUP, TO_PRIMARY, Proxy  # noqa: E402
@@ -56,7 +56,7 @@ class NetworkFaults(PairTestCase):
 
     def test_cut(self):
         for rst in (False, True):
-            for _ in range(3):
+            for _ in range(fewer(3)):
                 with self.subTest(rst=rst):
                     pair, proxy, primary, backup = self.protected(COUNTER)
                     proxy.link.cut(rst)

@@ -13,12 +13,11 @@ import pathlib
 import random
 import re
 import signal
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, STOPPED, main, settings  # noqa: E402
+from fmvm_process import OK, STOPPED, main, run_fmvm  # noqa: E402
 from journal_test import ROUNDS, JournalTestCase  # noqa: E402
 from killing import KILLED, SEED, check_status, kill_backup, kill_primary  # noqa: E402
 from pair import JOURNAL, Workload  # noqa: E402
@@ -222,8 +221,7 @@ class Moved(OwnDisksTestCase):
         primary = pair.start_primary("--control", control, crash_at=crash_primary_at)
         primary.wait_log("protected by")
         primary.wait_lines(20)
-        subprocess.run([settings.fmvm, "switchover", "--control", control], capture_output=True,
-                       timeout=60)
+        run_fmvm("switchover", "--control", control)
         check_status(primary if crash_primary_at else backup, KILLED)
         return pair, primary, backup
 

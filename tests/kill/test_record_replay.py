@@ -12,12 +12,11 @@ import random
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import FAILURE, OK, STOPPED, USAGE, guest, main, run, settings  # noqa: E402
+from fmvm_process import FAILURE, OK, STOPPED, USAGE, guest, main, run, run_fmvm  # noqa: E402
 from killing import LATEST_S, SEED, check_status, rounds  # noqa: E402
 from pair import DISK_BYTES, JOURNAL, PairTestCase  # noqa: E402
 
@@ -28,8 +27,7 @@ MODES = ("replay", "copy")
 
 
 def fmvm_replay(log, *arguments):
-    return subprocess.run([settings.fmvm, "replay", log, *map(str, arguments)],
-                          capture_output=True, text=True, timeout=120)
+    return run_fmvm("replay", log, *arguments, timeout=120)
 
 
 def dump(log):
@@ -187,10 +185,8 @@ class RandomKills(RecordTestCase):
 
 class WithoutProtection(RecordTestCase):
     def run_guest(self, cmdline, **options):
-        return subprocess.run(
-            [settings.fmvm, "run", "--kernel", guest("journal"), "--cmdline", cmdline, "--disk",
-             f"path={self.disk}", "--record", self.log, "--console", "null", "--host-quirks", "off"],
-            capture_output=True, text=True, timeout=120, **options)
+        return run_fmvm("run", "--kernel", guest("journal"), "--cmdline", cmdline, "--disk", f"path={self.disk}",
+                       "--record", self.log, "--console", "null", "--host-quirks", "off", timeout=120, **options)
 
     def test_fmvm_run(self):
         done = self.run_guest("count=500")

@@ -6,12 +6,11 @@ import pathlib
 import random
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, STOPPED, USAGE, VmTestCase, guest, main, settings  # noqa: E402
+from fmvm_process import OK, STOPPED, TIME_FACTOR, USAGE, VmTestCase, guest, main, run_fmvm  # noqa: E402
 from killing import check_status  # noqa: E402
 from pair import COUNTER, JOURNAL, Pair, PairTestCase, free_port  # noqa: E402
 
@@ -21,7 +20,7 @@ HEADER = 40  # src/lockstep/wire/frame_codec.h
 
 def is_disconnected(connection, timeout):
     """Whether the other side ends the connection in time, whatever it says before."""
-    connection.settimeout(timeout)
+    connection.settimeout(timeout * TIME_FACTOR)
     try:
         while connection.recv(65536):
             pass
@@ -35,7 +34,7 @@ def is_disconnected(connection, timeout):
 def record_hello(pair):
     """The bytes with which a real primary introduces itself."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(20)
+        server.settimeout(20 * TIME_FACTOR)
         pair.through = server.getsockname()[1]
         primary = pair.start_primary(name="recorded")
         server.accept()[0].close()  # it asks whether the guest runs there
@@ -125,7 +124,7 @@ class Strangers(PairTestCase):
             pair = self.pair(COUNTER, lost_after="300ms")
             with self.subTest(says=name), \
                     socket.create_server(("127.0.0.1", pair.port)) as server:
-                server.settimeout(20)
+                server.settimeout(20 * TIME_FACTOR)
                 primary = pair.start_primary()
                 for _ in range(2):  # it comes again
                     connection, _ = server.accept()
@@ -186,8 +185,7 @@ class Configuration(VmTestCase):
         self.directory = pathlib.Path(directory.name)
 
     def assert_usage(self, arguments, *names):
-        done = subprocess.run([str(settings.fmvm), *map(str, arguments)], capture_output=True,
-                              stdin=subprocess.DEVNULL, text=True, timeout=60)
+        done = run_fmvm(*arguments)
         said = f"{arguments}: {done.stderr}"
         self.assertEqual(done.returncode, USAGE, said)
         self.assertTrue(done.stderr.startswith("fmvm: "), said)

@@ -15,9 +15,9 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import STOPPED, SUPERSEDED, main  # noqa: E402
+from fmvm_process import STOPPED, SUPERSEDED, TIME_FACTOR, main  # noqa: E402
 from journal_test import ROUNDS, JournalTestCase  # noqa: E402
-from killing import KILLED, SEED, check_status, kill_backup, kill_primary  # noqa: E402
+from killing import KILLED, SEED, check_status, kill_backup, kill_primary, rounds  # noqa: E402
 from proxy import TO_PRIMARY, Proxy  # noqa: E402
 
 STILL_LOCKED = "another process still has it"
@@ -76,14 +76,14 @@ class FrozenPrimary(JournalTestCase):
         self.assertNotIn("took over", backup.log())
         self.assertEqual(bytes(backup.console), b"", pair.description())
         # Who connects meanwhile is told.
-        with socket.create_connection(("127.0.0.1", pair.port), timeout=5) as stranger:
+        with socket.create_connection(("127.0.0.1", pair.port), timeout=5 * TIME_FACTOR) as stranger:
             self.assertIn(b"is being taken over here", stranger.recv(65536))
 
     def test_thawed(self):
         """It halts, and shows nothing any more; then the backup goes on."""
         moments = random.Random(SEED)
         print(f"FMVM_KILL_SEED={SEED}", flush=True)
-        for _ in range(3):
+        for _ in range(rounds(3)):
             moment = moments.uniform(0, 1)
             with self.subTest(seed=SEED, moment=moment):
                 pair, primary, backup = self.freeze(moment)
@@ -134,7 +134,7 @@ class FrozenPrimary(JournalTestCase):
 class Moved(JournalTestCase):
     def test_by_a_switchover(self):
         """The lock moves with the guest."""
-        for _ in range(3):
+        for _ in range(rounds(3)):
             self.assert_moves(self.journal_pair())
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import BACKUP_LOST, DIFFERENT, FAILURE, OK, STOPPED, main, settings  # noqa: E402
+from fmvm_process import BACKUP_LOST, DIFFERENT, FAILURE, OK, STOPPED, TIME_FACTOR, main, settings  # noqa: E402
 from killing import check_status  # noqa: E402
 from pair import COUNTER, DIRTY_4, JOURNAL, PairTestCase, Workload  # noqa: E402
 
@@ -60,7 +60,7 @@ class VerifyTestCase(PairTestCase):
     def verify(self, pair, *options, expected=OK, side="primary"):
         """What it prints on the stream where it belongs."""
         asked = self.begin(pair, *options, side=side)
-        out, err = asked.communicate(timeout=60)
+        out, err = asked.communicate(timeout=60 * TIME_FACTOR)
         self.assertEqual(asked.returncode, expected, out + err + pair.description())
         self.assertEqual(out if expected else err, "")
         return out + err
@@ -172,7 +172,7 @@ class Refused(VerifyTestCase):
         primary.wait_lines(200)
         self.assertIn("under way", self.verify(pair, expected=FAILURE))
         slow.kill()
-        slow.communicate(timeout=60)
+        slow.communicate(timeout=60 * TIME_FACTOR)
         primary.wait_lines(200)  # it notices
         self.verify(pair)
         self.end(pair, primary, backup)
@@ -183,7 +183,7 @@ class Refused(VerifyTestCase):
         primary.wait_lines(50)
         self.assertIsNone(asked.poll())
         backup.signal(signal.SIGKILL)
-        _, said = asked.communicate(timeout=60)
+        _, said = asked.communicate(timeout=60 * TIME_FACTOR)
         self.assertEqual(asked.returncode, FAILURE)
         self.assertIn("the backup was lost meanwhile", said)
         self.assert_goes_on_alone(pair, primary, backup)

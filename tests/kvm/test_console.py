@@ -13,7 +13,7 @@ import time
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import OK, STOPPED, VmTestCase, guest, main, settings  # noqa: E402
+from fmvm_process import OK, STOPPED, TIME_FACTOR, VmTestCase, guest, main, settings  # noqa: E402
 
 
 class Console(VmTestCase):
@@ -51,7 +51,7 @@ class Console(VmTestCase):
             pipesize=4096)
         self.addCleanup(process.kill)
         time.sleep(4)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60 * TIME_FACTOR)
         self.assertEqual(output.count(b"counter "), 1500)
         self.assertIn(b"counter: ok", output)
         self.assertEqual(process.returncode, OK)
@@ -128,7 +128,7 @@ class Terminal(VmTestCase):
 
     def read_until(self, master, text, timeout=30):
         seen = bytearray()
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * TIME_FACTOR
         while text not in seen:
             ready, _, _ = select.select([master], [], [], max(0, deadline - time.monotonic()))
             self.assertTrue(ready, f"{text!r} did not come: {bytes(seen)!r}")
@@ -170,7 +170,7 @@ class Terminal(VmTestCase):
         self.read_until(master, b"counter 20 ")
         self.assertEqual(termios.tcgetattr(slave), before)
         self.read_until(master, b"counter: ok")
-        _, errors = shell.communicate(timeout=20)
+        _, errors = shell.communicate(timeout=20 * TIME_FACTOR)
         self.assertEqual(shell.returncode, OK, errors)
         self.assertIn(b"in the background of its terminal", errors)
 

@@ -9,12 +9,11 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import FAILURE, OK, REPOSITORY, STOPPED, USAGE, guest, main, run, settings  # noqa: E402,E501
+from fmvm_process import FAILURE, OK, REPOSITORY, STOPPED, USAGE, guest, main, run, run_fmvm  # noqa: E402,E501
 from snapshots import SnapshotTestCase  # noqa: E402
 
 MOVES = 6
@@ -108,11 +107,9 @@ class Refusals(SnapshotTestCase):
     def assert_refused(self, arguments, *words):
         """By both commands that can restore; the primary has not begun a generation."""
         arbiter = self.directory / "arbiter"
-        for command in (["run"], ["primary", "--backup", "127.0.0.1:9", "--block", "shared",
-                                  "--arbiter", f"file:{arbiter}"]):
-            done = subprocess.run([settings.fmvm, *command, *map(str, arguments)],
-                                  capture_output=True, text=True, timeout=60,
-                                  stdin=subprocess.DEVNULL)
+        for start in (["run"], ["primary", "--backup", "127.0.0.1:9", "--block", "shared",
+                                "--arbiter", f"file:{arbiter}"]):
+            done = run_fmvm(*start, *arguments)
             self.assertEqual(done.returncode, USAGE, done.stderr)
             self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
             self.assertTrue(done.stderr.startswith("fmvm: "), done.stderr)
@@ -209,9 +206,7 @@ class Refusals(SnapshotTestCase):
         vm.wait_for(f"counter {len(vm.lines()) + 20} ")  # it goes on all the same
         self.assertEqual(sorted(os.listdir(self.directory)), ["control", "there"])
         for words in ([], ["--to", "x"], ["--control", self.socket], ["--control", "a", "--to", ""]):
-            done = subprocess.run([settings.fmvm, "snapshot", *words], capture_output=True,
-                                  text=True, timeout=60)
-            refused(done, USAGE)
+            refused(run_fmvm("snapshot", *words), USAGE)
 
 
 class ControlSocket(SnapshotTestCase):

@@ -7,13 +7,12 @@ import pathlib
 import random
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 import typing
 
 import observer
-from fmvm_process import REPOSITORY, STOPPED, TIME_FACTOR, USAGE, VmTestCase, guest, run, settings
+from fmvm_process import REPOSITORY, STOPPED, TIME_FACTOR, USAGE, VmTestCase, guest, run, run_fmvm
 from watch import Side, Watch, is_wrong
 
 
@@ -251,9 +250,7 @@ class PairTestCase(VmTestCase):
 
     def assert_runs_nothing(self, disk):
         """An image that is no state of any guest: `fmvm run` refuses it."""
-        refused = subprocess.run(
-            [settings.fmvm, "run", "--kernel", guest("journal"), "--disk", f"path={disk}"],
-            capture_output=True, text=True, timeout=60)
+        refused = run_fmvm("run", "--kernel", guest("journal"), "--disk", f"path={disk}")
         self.assertEqual(refused.returncode, USAGE, refused.stderr)
         self.assertIn("is only partly the disk of a protected guest", refused.stderr)
 

@@ -3,11 +3,10 @@
 
 import pathlib
 import random
-import subprocess
 import tempfile
 import time
 
-from fmvm_process import STOPPED, VmTestCase, settings
+from fmvm_process import STOPPED, VmTestCase, run_fmvm
 
 
 class SnapshotTestCase(VmTestCase):
@@ -25,9 +24,7 @@ class SnapshotTestCase(VmTestCase):
 
     def snapshot(self, name, *options):
         """Runs `fmvm snapshot`: the finished process."""
-        return subprocess.run(
-            [settings.fmvm, "snapshot", "--control", self.socket, "--to", self.directory / name,
-             *options], capture_output=True, text=True, timeout=120)
+        return run_fmvm("snapshot", "--control", self.socket, "--to", self.directory / name, *options, timeout=120)
 
     def move(self, vm, name, *arguments):
         """Ends the guest in `vm` and starts it in another process; None when it has ended before."""
