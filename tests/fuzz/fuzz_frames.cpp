@@ -95,6 +95,8 @@ class Receiver {
                 return check_message<replay::BlocksMessage>(frame);
             case FrameType::disk_done:
                 return check_message<replay::DoneMessage>(frame);
+            case FrameType::disk_serial:
+                return check_message<replay::SerialMessage>(frame);
             case FrameType::disk_check:
                 return check_message<replay::CheckMessage>(frame);
             case FrameType::disk_checked:

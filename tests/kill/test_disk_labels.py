@@ -114,5 +114,66 @@ class Overrides(Labels):
         self.assertEqual(unknown.read_bytes()[:8], b"precious")
 
 
+class PutBack(Labels):
+    """Image and label as they were some time ago."""
+
+    def copies_of(self, pair, name):
+        """What puts the side's image, label and directory back."""
+        image = pair.disk_of(name)
+        kept = {path: path.read_bytes() for path in (image, pathlib.Path(f"{image}.fmvm"))}
+        kept |= {path: path.read_bytes() for path in (pair.directory / name).glob("*")}
+
+        def put_back():
+            for path, content in kept.items():
+                path.write_bytes(content)
+        return put_back
+
+    def assert_found(self, pair, primary, backup, whose):
+        for side in (primary, backup):
+            side.wait_log(f"the {whose}'s image is older")
+        backup.wait_log("in step with")
+        primary.wait_lines(20)
+        self.assertEqual(primary.stop(), STOPPED, primary.description())
+        check_status(backup, OK)
+        pair.check()
+        self.assertEqual(pair.disk_of("primary").read_bytes(), pair.disk_of("backup").read_bytes())
+
+    def test_of_a_backup(self):
+        pair = self.pair(JOURNAL, disk=self.new_disk(), block="replay")
+        primary, backup = pair.start()
+        primary.wait_lines(20)
+        put_back = self.copies_of(pair, "backup")
+        primary.wait_lines(60)
+        backup.signal(signal.SIGKILL)
+        check_status(backup, -signal.SIGKILL)
+        put_back()
+        self.assert_found(pair, primary, pair.start_backup(), "backup")
+
+    def test_of_a_primary_whose_backup_has_taken_over(self):
+        pair = self.pair(JOURNAL, disk=self.new_disk(), block="replay")
+        backup = pair.start_host("backup", other="primary")
+        primary = pair.start_primary()
+        primary.wait_log("protected by")
+        primary.wait_lines(20)
+        put_back = self.copies_of(pair, "primary")
+        primary.wait_lines(60)
+        primary.signal(signal.SIGKILL)
+        check_status(primary, -signal.SIGKILL)
+        put_back()
+        self.assert_found(pair, backup, pair.start_host("primary", other="backup"), "backup")
+
+    def test_to_before_an_orderly_end(self):
+        pair = self.pair(JOURNAL, disk=self.new_disk(), block="replay")
+        primary, backup = pair.start()
+        primary.wait_lines(20)
+        put_back = self.copies_of(pair, "backup")
+        primary.wait_lines(60)
+        self.assertEqual(primary.stop(), STOPPED)
+        check_status(backup, OK)
+        put_back()
+        backup = pair.start_backup()
+        self.assert_found(pair, pair.start_primary(name="primary"), backup, "backup")
+
+
 if __name__ == "__main__":
     main()

@@ -88,7 +88,10 @@ class BenchDisks : public lockstep::ShadowDisks {
     bool equal() const override { return made_equal; }
     Result<void> follow() override { return {}; }
     Result<void> check(const replay::BlockRecord&) const override { return {}; }
+    Result<void> hear_serial(const replay::SerialMessage&) override { return {}; }
+    void hear_commit() override {}
     Result<void> mark(std::span<const replay::BlockRecord>) override { return outcome("mark"); }
+    std::vector<lockstep::OutgoingMessage> acknowledge() override { return {}; }
     Result<void> replay(std::span<const replay::BlockRecord>) override { return outcome("replay"); }
     Result<bool> idle() override {
         if (failed) return Error("the disk has failed");

@@ -258,7 +258,7 @@ Result<void> Backup::handle_commit(const Frame& frame) {
         no_primary_.over(host_.now());
     }
     if (guest_->is_durable()) FMVM_TRY(guest_->apply());
-    link_->send(AckMessage{commit.epoch});
+    link_->send(guest_->acknowledge(commit.epoch));
     crash_point("backup-acknowledged");
     return guest_->is_durable() ? Result<void>{} : guest_->apply();
 }

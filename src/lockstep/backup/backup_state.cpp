@@ -33,6 +33,7 @@ constexpr FittingMessage<BackupState> messages[] = {
     {FrameType::disk_begin, {receiving}},
     {FrameType::disk_digests, {receiving}},
     {FrameType::disk_blocks, {receiving}},
+    {FrameType::disk_serial, copying},
     {FrameType::disk_check, {following}},
     {FrameType::try_claim, {following}},
     {FrameType::stays, {following}},

@@ -35,6 +35,7 @@ Result<void> FollowedGuest::receive(Frame frame, PrimaryLink& primary, TimePoint
     switch (frame.type) {
         case FrameType::pages:
         case FrameType::block_log:
+        case FrameType::disk_serial:
         case FrameType::state:
         case FrameType::output:
         case FrameType::digests:
@@ -60,6 +61,8 @@ Result<void> FollowedGuest::stage(Frame frame, TimePoint now) {
             return shadow_.stage_pages(std::move(frame));
         case FrameType::block_log:
             return shadow_.stage_block_log(std::move(frame));
+        case FrameType::disk_serial:
+            return shadow_.stage_disk_serial(frame);
         case FrameType::state:
             return shadow_.stage_state(frame, epoch_began_.value_or(now));
         case FrameType::output:
@@ -75,6 +78,13 @@ Result<void> FollowedGuest::commit(const CommitMessage& commit) {
     const Result<void> committed = shadow_.commit(commit);
     FMVM_CHECK(!committed.ok() || shadow_.committed() == commit.epoch);
     return shadow_.disks_failed() ? fit_if(committed) : committed;
+}
+
+std::vector<OutgoingMessage> FollowedGuest::acknowledge(EpochId epoch) {
+    std::vector<OutgoingMessage> messages;
+    if (disks_ != nullptr) messages = disks_->acknowledge();
+    messages.push_back({FrameType::ack, AckMessage{epoch}.encode()});
+    return messages;
 }
 
 Result<void> FollowedGuest::apply() {

@@ -45,6 +45,8 @@ class FollowedGuest {
     // does not know and may skip. Answers go to `primary`.
     Result<void> receive(Frame frame, PrimaryLink& primary, TimePoint now);
     Result<void> commit(const CommitMessage& commit);
+    // What the primary is told when its epoch is committed.
+    std::vector<OutgoingMessage> acknowledge(EpochId epoch);
     // Brings the copy up to the epoch that was committed last.
     Result<void> apply();
     // The primary has shown everything before this position.

@@ -80,6 +80,14 @@ Result<void> Shadow::stage_block_log(Frame frame) {
     return {};
 }
 
+Result<void> Shadow::stage_disk_serial(const Frame& frame) {
+    if (disks_ == nullptr) return Error("it told a disk's serial, but there are no disks");
+    const auto message = FMVM_TRY(replay::SerialMessage::decode(frame.body));
+    FMVM_TRY(disks_->hear_serial(message));
+    if (committed_ != 0) staged_.account(frame.digest);
+    return {};
+}
+
 Result<void> Shadow::stage_state(const Frame& frame, TimePoint received) {
     StateMessage message = FMVM_TRY(StateMessage::decode(frame.body));
     FMVM_TRY(check_epoch(message.epoch));
@@ -138,10 +146,10 @@ Result<void> Shadow::commit(const CommitMessage& commit) {
 // Until an epoch's block log has been replayed, the disks may differ where it says, whoever dies.
 Result<void> Shadow::prepare_disks() {
     if (disks_ == nullptr) return {};
-    if (committed_ == 0) {
-        if (!disks_->equal()) return Error("it committed before the disks were equal");
-        FMVM_TRY(disks_->follow());
-    }
+    if (committed_ == 0 && !disks_->equal())
+        return Error("it committed before the disks were equal");
+    disks_->hear_commit();
+    if (committed_ == 0) FMVM_TRY(disks_->follow());
     for (const ReceivedLog& log : staged_.logs()) {
         const Result<void> marked = disks_->mark(FMVM_TRY(parse_block_log_body(log.body)).records);
         disks_failed_ = !marked.ok();

@@ -44,6 +44,8 @@ class Shadow {
     // protocol, or (disks_failed()) that this side's disks fail.
     Result<void> stage_pages(Frame frame);
     Result<void> stage_block_log(Frame frame);
+    // The disks take it at once: it is true whatever becomes of the epoch.
+    Result<void> stage_disk_serial(const Frame& frame);
     Result<void> stage_state(const Frame& frame, TimePoint received);
     Result<void> stage_output(const Frame& frame);
     Result<void> stage_digests(const Frame& frame);

@@ -30,13 +30,12 @@ Result<void> DiskResync::handle(const Frame& frame) {
     switch (frame.type) {
         case FrameType::disk_known:
             return known(FMVM_TRY(replay::KnownMessage::decode(frame.body)));
-        case FrameType::disk_ready: {
-            const auto ready = FMVM_TRY(replay::ReadyMessage::decode(frame.body));
-            replay::ResyncSource* const of_disk = FMVM_TRY(source(ready.disk));
-            return of_disk->on_ready(ready);
-        }
+        case FrameType::disk_ready:
+            return ready(FMVM_TRY(replay::ReadyMessage::decode(frame.body)));
         case FrameType::disk_wanted:
             return wanted(FMVM_TRY(replay::WantedMessage::decode(frame.body)));
+        case FrameType::disk_serial:
+            return serial(FMVM_TRY(replay::SerialMessage::decode(frame.body)));
         default: {
             const auto done = FMVM_TRY(replay::DoneMessage::decode(frame.body));
             replay::ResyncSource* const of_disk = FMVM_TRY(source(done.disk));
@@ -51,8 +50,25 @@ Result<void> DiskResync::known(const replay::KnownMessage& message) {
     const Disk& disk = disks_[message.disk];
     auto source = std::make_unique<replay::ResyncSource>(message.disk, *disk.map, *disk.image);
     answer(FrameType::disk_begin, FMVM_TRY(source->begin(message)));
+    if (const char* const why = why_all(source->basis()); why != nullptr)
+        log::warning("primary", "disk {}: {}: all of it is compared", message.disk, why);
     sources_[message.disk] = std::move(source);
     named_last_ = Clock::now();  // writing the label has taken its time
+    return {};
+}
+
+Result<void> DiskResync::ready(const replay::ReadyMessage& message) {
+    replay::ResyncSource* const of_disk = FMVM_TRY(source(message.disk));
+    FMVM_TRY(of_disk->on_ready(message));
+    serials_.begin(message.disk, *disks_[message.disk].map);
+    return {};
+}
+
+Result<void> DiskResync::serial(const replay::SerialMessage& message) {
+    replay::ResyncSource* const of_disk = FMVM_TRY(source(message.disk));
+    if (!of_disk->ready())
+        return make_error("it told the serial of disk {} out of turn", message.disk);
+    disks_[message.disk].map->hear_serial(message.serial);
     return {};
 }
 
@@ -71,8 +87,11 @@ Result<replay::ResyncSource*> DiskResync::source(std::uint8_t disk) {
     return sources_[disk].get();
 }
 
+// What was read for an answer was written after its region became active.
 OutgoingMessage DiskResync::next_answer() {
     if (answers_.empty()) return {};
+    OutgoingMessage serial = next_serial();
+    if (!serial.empty()) return serial;
     OutgoingMessage message = std::move(answers_.front());
     answers_.pop_front();
     return message;
@@ -84,12 +103,14 @@ Result<bool> DiskResync::is_named() const {
     return Error("the backup does not say what it knows of its disks");
 }
 
-Result<OutgoingMessage> DiskResync::next_digests() {
+Result<void> DiskResync::read_digests() {
     for (const auto& source : sources_) {
         const auto digests = FMVM_TRY(source->next());
-        if (digests) return OutgoingMessage{FrameType::disk_digests, digests->encode()};
+        if (!digests) continue;
+        answer(FrameType::disk_digests, *digests);
+        break;
     }
-    return OutgoingMessage{};
+    return {};
 }
 
 bool DiskResync::all_named() const {

@@ -91,7 +91,8 @@ OutgoingMessage MirroredDisks::next_mirrored() {
 
 Result<OutgoingMessage> MirroredDisks::next_digests() {
     if (!blocks_.may_cut()) return OutgoingMessage{};
-    return resync_->next_digests();
+    FMVM_TRY(resync_->read_digests());
+    return resync_->next_answer();
 }
 
 OutgoingMessage MirroredDisks::rest_of_initial() {
@@ -116,15 +117,19 @@ void MirroredDisks::close(EpochId epoch) {
     if (recorder_ != nullptr) recorder_->close_epoch(epoch);
     EpochChanges changes;
     changes.epoch = epoch;
-    for (const Disk& disk : disks_)
+    for (const Disk& disk : disks_) {
         changes.blocks.push_back(disk.map->take_touched());
+        disk.map->count_sent();
+    }
     uncommitted_.push_back(std::move(changes));
     if (scrubber_) scrubber_->cut();
 }
 
 OutgoingMessage MirroredDisks::next_message(EpochId epoch) {
     FMVM_CHECK(epoch == cut_last_);
-    return {FrameType::block_log, blocks_.next_body(epoch)};
+    GatheredBody body = blocks_.next_body(epoch);
+    if (body.empty()) return resync_->next_serial();
+    return {FrameType::block_log, std::move(body)};
 }
 
 void MirroredDisks::committed(EpochId epoch) {
@@ -132,6 +137,8 @@ void MirroredDisks::committed(EpochId epoch) {
     if (recorder_ != nullptr) recorder_->commit(epoch);
     EpochChanges changes = std::move(uncommitted_.front());
     uncommitted_.pop_front();
+    for (const Disk& disk : disks_)
+        disk.map->count_heard();
     clear_committed(std::move(changes));
     FMVM_CHECK(uncommitted_.size() == cut_last_ - epoch);
 }

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "lockstep/wire/outgoing_message.h"
 #include "replay/record/block_record.h"
+#include "replay/resync/resync_messages.h"
 #include "replay/scrub/scrub_messages.h"
 
 namespace fmvm::lockstep {
@@ -33,9 +34,16 @@ class ShadowDisks {
 
     // Whether a record fits these disks; before anything of its epoch is committed.
     virtual Result<void> check(const replay::BlockRecord& record) const = 0;
+    // The primary has told a serial (replay/image/pair_progress.h).
+    virtual Result<void> hear_serial(const replay::SerialMessage& message) = 0;
+    // An epoch has come whole, before anything is marked or forgotten because of it.
+    virtual void hear_commit() = 0;
     // Before an epoch with these records is acknowledged: until they have been replayed, the disks
     // may differ there, whoever dies.
     virtual Result<void> mark(std::span<const replay::BlockRecord> records) = 0;
+    // An epoch is committed, and all of its records are marked: its acknowledgement is what the
+    // primary hears next, behind these messages.
+    virtual std::vector<OutgoingMessage> acknowledge() = 0;
     // Carries the records out. The guest RAM that they refer to is that of their epoch.
     virtual Result<void> replay(std::span<const replay::BlockRecord> records) = 0;
     // Whether all that was replayed is done with, flushes too; does not wait. An error as soon as

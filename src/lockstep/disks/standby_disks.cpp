@@ -58,30 +58,74 @@ Result<replay::ResyncTarget*> StandbyDisks::target(std::uint8_t disk) {
 }
 
 Result<std::vector<OutgoingMessage>> StandbyDisks::message(const Frame& frame) {
-    std::vector<OutgoingMessage> answers;
-    if (frame.type == FrameType::disk_begin) {
-        const auto begin = FMVM_TRY(replay::BeginMessage::decode(frame.body));
-        replay::ResyncTarget* const of_disk = FMVM_TRY(target(begin.disk));
-        const auto ready = FMVM_TRY(of_disk->on_begin(begin));
-        answers.push_back({FrameType::disk_ready, ready.encode()});
-    } else if (frame.type == FrameType::disk_digests) {
-        const auto chunk = FMVM_TRY(replay::ChunkDigestsMessage::decode(frame.body));
-        replay::ResyncTarget* const of_disk = FMVM_TRY(target(chunk.disk));
-        const auto answer = FMVM_TRY(of_disk->on_digests(chunk));
-        if (const auto* wanted = std::get_if<replay::WantedMessage>(&answer)) {
-            answers.push_back({FrameType::disk_wanted, wanted->encode()});
-        } else {
-            const auto& done = std::get<replay::DoneMessage>(answer);
-            answers.push_back({FrameType::disk_done, done.encode()});
-        }
-    } else {
-        const auto blocks = FMVM_TRY(replay::BlocksMessage::decode(frame.body));
-        replay::ResyncTarget* const of_disk = FMVM_TRY(target(blocks.disk));
-        const auto done = FMVM_TRY(of_disk->on_blocks(blocks));
-        crash_point("backup-resync");
-        if (done) answers.push_back({FrameType::disk_done, done->encode()});
+    switch (frame.type) {
+        case FrameType::disk_begin:
+            return begin(FMVM_TRY(replay::BeginMessage::decode(frame.body)));
+        case FrameType::disk_digests:
+            return digests(FMVM_TRY(replay::ChunkDigestsMessage::decode(frame.body)));
+        default:
+            return blocks(FMVM_TRY(replay::BlocksMessage::decode(frame.body)));
     }
+}
+
+Result<std::vector<OutgoingMessage>> StandbyDisks::begin(const replay::BeginMessage& message) {
+    replay::ResyncTarget* const of_disk = FMVM_TRY(target(message.disk));
+    const Disk& disk = disks_[message.disk];
+    if (const char* const why = why_all(message.basis); why != nullptr)
+        log::warning("backup", "disk {}: {}: all of it is compared", disk.name, why);
+    const auto ready = FMVM_TRY(of_disk->on_begin(message));
+    serials_.begin(message.disk, *disk.map);
+    return answer(FrameType::disk_ready, ready);
+}
+
+Result<std::vector<OutgoingMessage>> StandbyDisks::digests(
+    const replay::ChunkDigestsMessage& chunk) {
+    replay::ResyncTarget* const of_disk = FMVM_TRY(target(chunk.disk));
+    const auto compared = FMVM_TRY(of_disk->on_digests(chunk));
+    if (const auto* wanted = std::get_if<replay::WantedMessage>(&compared))
+        return answer(FrameType::disk_wanted, *wanted);
+    return answer(FrameType::disk_done, std::get<replay::DoneMessage>(compared));
+}
+
+Result<std::vector<OutgoingMessage>> StandbyDisks::blocks(const replay::BlocksMessage& blocks) {
+    replay::ResyncTarget* const of_disk = FMVM_TRY(target(blocks.disk));
+    const auto done = FMVM_TRY(of_disk->on_blocks(blocks));
+    crash_point("backup-resync");
+    if (!done) return std::vector<OutgoingMessage>{};
+    return answer(FrameType::disk_done, *done);
+}
+
+template <typename Message>
+std::vector<OutgoingMessage> StandbyDisks::answer(FrameType type, const Message& message) {
+    std::vector<OutgoingMessage> answers = untold_serials();
+    answers.push_back({type, message.encode()});
     return answers;
+}
+
+std::vector<OutgoingMessage> StandbyDisks::untold_serials() {
+    std::vector<OutgoingMessage> messages;
+    for (OutgoingMessage serial = serials_.next(); !serial.empty(); serial = serials_.next())
+        messages.push_back(std::move(serial));
+    return messages;
+}
+
+Result<void> StandbyDisks::hear_serial(const replay::SerialMessage& message) {
+    replay::ResyncTarget* const of_disk = FMVM_TRY(target(message.disk));
+    if (!of_disk->begun())
+        return make_error("it told the serial of disk {} out of turn", message.disk);
+    disks_[message.disk].map->hear_serial(message.serial);
+    return {};
+}
+
+void StandbyDisks::hear_commit() {
+    for (const Disk& disk : disks_)
+        disk.map->count_heard();
+}
+
+std::vector<OutgoingMessage> StandbyDisks::acknowledge() {
+    for (const Disk& disk : disks_)
+        disk.map->count_sent();
+    return untold_serials();
 }
 
 bool StandbyDisks::equal() const {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "lockstep/arbiter/generation.h"
+#include "lockstep/disks/serial_teller.h"
 #include "lockstep/disks/shadow_disks.h"
 #include "replay/apply/replayer.h"
 #include "replay/resync/resync_target.h"
@@ -45,7 +46,10 @@ class StandbyDisks : public ShadowDisks {
     bool equal() const override;
     Result<void> follow() override;
     Result<void> check(const replay::BlockRecord& record) const override;
+    Result<void> hear_serial(const replay::SerialMessage& message) override;
+    void hear_commit() override;
     Result<void> mark(std::span<const replay::BlockRecord> records) override;
+    std::vector<OutgoingMessage> acknowledge() override;
     Result<void> replay(std::span<const replay::BlockRecord> records) override;
     Result<bool> idle() override;
     bool at_rest() override;
@@ -64,6 +68,13 @@ class StandbyDisks : public ShadowDisks {
     enum class Doubt { none, flush_not_done, broken };
 
     Result<replay::ResyncTarget*> target(std::uint8_t disk);
+    Result<std::vector<OutgoingMessage>> begin(const replay::BeginMessage& message);
+    Result<std::vector<OutgoingMessage>> digests(const replay::ChunkDigestsMessage& chunk);
+    Result<std::vector<OutgoingMessage>> blocks(const replay::BlocksMessage& blocks);
+    // With the serials in front that the primary does not know yet.
+    template <typename Message>
+    std::vector<OutgoingMessage> answer(FrameType type, const Message& message);
+    std::vector<OutgoingMessage> untold_serials();
     Result<void> set_role(replay::DiskRole role, Generation generation);
     Result<void> compare(const Disk& disk, const replay::BlockDigest& expected);
     Result<void> check_sizes() const;
@@ -75,6 +86,7 @@ class StandbyDisks : public ShadowDisks {
     const VmId vm_;
     const Generation generation_;
     std::vector<replay::ResyncTarget> targets_;
+    SerialTeller serials_;
     replay::Replayer replayer_;
     Phase phase_ = Phase::being_made_equal;
     Doubt doubt_ = Doubt::none;

@@ -225,6 +225,7 @@ Result<void> Primary::handle(const Frame& frame) {
         case FrameType::disk_ready:
         case FrameType::disk_wanted:
         case FrameType::disk_done:
+        case FrameType::disk_serial:
             return source_.disk_message(frame);
         case FrameType::disk_checked:
             return link_->verifier.checked(frame);

@@ -45,6 +45,7 @@ constexpr FittingMessage<PrimaryState> messages[] = {
     {FrameType::disk_ready, {copying}},
     {FrameType::disk_wanted, {copying}},
     {FrameType::disk_done, {copying}},
+    {FrameType::disk_serial, {copying, following, handing_over}},
     {FrameType::disk_checked, in_step},  // also answers to a comparison that has ended
     {FrameType::unfit, {copying, following, handing_over}},
     {FrameType::claim_tried, in_step},  // also answers to a question that was given up

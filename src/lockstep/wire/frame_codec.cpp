@@ -101,6 +101,8 @@ const char* name_of(FrameType type) {
             return "ask guest";
         case FrameType::known_guest:
             return "known guest";
+        case FrameType::disk_serial:
+            return "disk serial";
     }
     return "unknown";
 }

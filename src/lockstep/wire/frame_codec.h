@@ -66,6 +66,7 @@ enum class FrameType : std::uint16_t {
     stays = 28 | optional_frame_bit,        // primary: the guest stays here, and why
     ask_guest = 29,                         // a side that starts: do you run a guest?
     known_guest = 30,                       // backup: which guest I know of, and where it runs
+    disk_serial = 33,                       // either: so often did regions of a disk become active
 };
 
 // As docs/protocol.md names it; "unknown" for a type that this side does not know.

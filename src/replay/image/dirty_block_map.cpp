@@ -125,6 +125,7 @@ Result<void> DirtyBlockMap::load() {
         const std::span<std::uint64_t> words = file_.blocks();
         active_.for_each([&](BlockIndex region) { words[region] = ~std::uint64_t{0}; });
         trim();
+        file_.progress().lose_steps(label.pair);
         label.boot = boot;
     }
     return file_.write(label);
@@ -140,7 +141,12 @@ Result<void> DirtyBlockMap::set_label(const DiskLabel& label) {
     DiskLabel changed = label;
     changed.image_bytes = image_bytes_;
     changed.boot = file_.label().boot;
-    return file_.write(changed);
+    const bool joins = changed.pair != file_.label().pair;
+    FMVM_TRY(file_.write(changed));
+    if (!joins) return {};
+    file_.progress().begin(changed.pair);
+    advances_serial_ = true;
+    return {};
 }
 
 Result<void> DirtyBlockMap::break_lineage(DiskRole role) {
@@ -164,6 +170,31 @@ Result<void> DirtyBlockMap::begin_anew() {
 BlockSet DirtyBlockMap::dirty() const {
     const Lock lock(mutex_);
     return to_set(file_.blocks(), block_count_);
+}
+
+PairProgress DirtyBlockMap::progress(const LabelId& pair) const {
+    const Lock lock(mutex_);
+    return file_.progress().under(pair);
+}
+
+void DirtyBlockMap::count_sent() {
+    const Lock lock(mutex_);
+    file_.progress().count_sent();
+}
+
+void DirtyBlockMap::count_heard() {
+    const Lock lock(mutex_);
+    file_.progress().count_heard();
+}
+
+std::uint64_t DirtyBlockMap::serial() const {
+    const Lock lock(mutex_);
+    return file_.progress().serial();
+}
+
+void DirtyBlockMap::hear_serial(std::uint64_t serial) {
+    const Lock lock(mutex_);
+    file_.progress().hear_serial(serial);
 }
 
 Result<void> DirtyBlockMap::mark(std::uint64_t offset, std::uint64_t length) {
@@ -190,6 +221,7 @@ Result<void> DirtyBlockMap::activate(BlockIndex first, BlockIndex last) {
         set(file_.regions(), region);
     }
     if (!changed) return {};
+    if (advances_serial_) file_.progress().advance_serial();
     FMVM_TRY(file_.sync());
     for (BlockIndex region = first; region <= last; ++region)
         active_.insert(region);
@@ -236,6 +268,7 @@ Result<void> DirtyBlockMap::add(const BlockSet& blocks) {
         prunable_.erase(i);
         words[i] |= blocks.words()[i];
     }
+    if (advances_serial_) file_.progress().advance_serial();
     FMVM_TRY(file_.sync());
     active_.merge(to_set(file_.regions(), active_.bound()));
     return {};
@@ -296,7 +329,8 @@ void DirtyBlockMap::end_prune(PruneId prune, bool synced) {
     const Lock lock(mutex_);
     if (!pruning_ || prune != last_prune_) return;
     pruning_ = false;
-    if (!synced) prunable_.clear();
+    // What was heard of the other side is durable before this side forgets a region for good.
+    if (!synced || !file_.sync().ok()) prunable_.clear();
     prunable_.for_each([regions = file_.regions()](BlockIndex region) { reset(regions, region); });
     active_.subtract(prunable_);
     prunable_.clear();

@@ -50,7 +50,8 @@ class DirtyBlockMap {
 
     std::uint64_t image_bytes() const { return image_bytes_; }
     DiskLabel label() const;
-    // Durable when it returns, together with all bits set before. image_bytes and boot are kept.
+    // Durable when it returns, together with all bits set before. image_bytes and boot are kept. A
+    // new pair begins without progress.
     Result<void> set_label(const DiskLabel& label);
     // The image goes its own way from now on: a pair id that nobody else has, everything dirty.
     // Durable when it returns.
@@ -61,6 +62,15 @@ class DirtyBlockMap {
     Result<void> begin_anew();
 
     BlockSet dirty() const;
+
+    // How far this side has come under a pair that its label names (pair_progress.h).
+    PairProgress progress(const LabelId& pair) const;
+    // A step of this side, when what it says is fixed and before the other can hear of it; one of
+    // the other's, before anything is cleared because of it. The serial is told before each step.
+    void count_sent();
+    void count_heard();
+    std::uint64_t serial() const;
+    void hear_serial(std::uint64_t serial);
 
     // Before a change of [offset, offset + length), within the image, goes to the disk. On an error
     // it must not go, and end_change() is not called. Cheap unless a region becomes active: then it
@@ -91,7 +101,7 @@ class DirtyBlockMap {
     using PruneId = std::uint64_t;
     std::optional<PruneId> begin_prune(Prune which);
     // synced: the image was, since begin_prune(); else nothing becomes inactive. Without effect
-    // when another has begun since.
+    // when another has begun since. Waits for the disk.
     void end_prune(PruneId prune, bool synced);
 
   private:
@@ -104,6 +114,7 @@ class DirtyBlockMap {
     const std::uint64_t block_count_;
     mutable Mutex mutex_;
     LabelFile file_ FMVM_GUARDED_BY(mutex_);
+    bool advances_serial_ FMVM_GUARDED_BY(mutex_) = false;  // this process gave the label its pair
     // Regions: active durably; without a set bit since begin_prune(); marked since
     // begin_prune(idle).
     BlockSet active_ FMVM_GUARDED_BY(mutex_);

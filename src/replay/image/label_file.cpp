@@ -27,7 +27,11 @@ struct Layout {
         : region_words(words_for(image_bytes, label_region_bytes)),
           block_words(words_for(image_bytes, disk_block_bytes)),
           blocks_offset(regions_offset + align_up(region_words * 8, page_size)),
-          file_bytes(blocks_offset + align_up(block_words * 8, page_size)) {}
+          progress_offset(blocks_offset + align_up(block_words * 8, page_size)),
+          file_bytes(progress_offset + page_size) {}
+
+    // Of a file that may lack its last page.
+    bool fits(std::uint64_t size) const { return size == file_bytes || size == progress_offset; }
 
     // For one bit more than there are units, begun ones included.
     static std::uint64_t words_for(std::uint64_t bytes, std::uint64_t unit) {
@@ -36,6 +40,7 @@ struct Layout {
     std::uint64_t region_words;
     std::uint64_t block_words;
     std::uint64_t blocks_offset;
+    std::uint64_t progress_offset;
     std::uint64_t file_bytes;
 };
 
@@ -71,8 +76,7 @@ Result<FoundLabel> read_copies(int fd, const std::string& path) {
             failure != 0)
             return label_error(failure, path, "cannot be read");
         const auto label = DiskLabel::decode(std::span(bytes).first(count));
-        if (label &&
-            Layout(label->image_bytes).file_bytes == static_cast<std::uint64_t>(info.st_size))
+        if (label && Layout(label->image_bytes).fits(static_cast<std::uint64_t>(info.st_size)))
             return FoundLabel{LabelState::whole, *label};
     }
     return FoundLabel{LabelState::damaged, {}};
@@ -105,6 +109,7 @@ LabelFile::LabelFile(LabelFile&& other) noexcept
       mapping_bytes_(other.mapping_bytes_),
       regions_(other.regions_),
       blocks_(other.blocks_),
+      progress_(other.progress_),
       failed_(other.failed_) {}
 
 LabelFile::~LabelFile() {
@@ -131,6 +136,7 @@ Result<LabelFile> LabelFile::open(const std::string& path) {
     const FoundLabel found = FMVM_TRY(read_copies(fd.get(), path));
     if (found.state != LabelState::whole) return make_error("disk label {}: is damaged", path);
     LabelFile file(path, std::move(fd), found.label);
+    FMVM_TRY(reserve(file.fd_.get(), path, Layout(found.label.image_bytes).file_bytes));
     FMVM_TRY(file.map());
     return file;
 }
@@ -160,6 +166,8 @@ Result<void> LabelFile::map() {
     auto* const bytes = static_cast<std::uint8_t*>(address);
     regions_ = {reinterpret_cast<std::uint64_t*>(bytes + regions_offset), layout.region_words};
     blocks_ = {reinterpret_cast<std::uint64_t*>(bytes + layout.blocks_offset), layout.block_words};
+    progress_ = ProgressPage({reinterpret_cast<std::uint64_t*>(bytes + layout.progress_offset),
+                              ProgressPage::word_count});
     return {};
 }
 

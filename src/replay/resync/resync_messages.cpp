@@ -114,6 +114,10 @@ void fields(auto& archive, FieldsOf<KnownMessage> auto& known) {
     archive.raw(known.vm);
     archive.raw(known.pair);
     archive.enumeration(known.role, DiskRole::syncing);
+    archive.u64(known.progress.serial);
+    archive.u64(known.progress.peer_serial);
+    archive.u64(known.progress.sent);
+    archive.u64(known.progress.heard);
     fields(archive, known.dirty);
 }
 
@@ -122,6 +126,7 @@ void fields(auto& archive, FieldsOf<BeginMessage> auto& begin) {
     archive.u64(begin.image_bytes);
     archive.raw(begin.pair);
     archive.check(begin.pair != LabelId{});
+    archive.enumeration(begin.basis, PairBasis::primary_behind);
     fields(archive, begin.blocks);
 }
 
@@ -175,6 +180,11 @@ void fields(auto& archive, FieldsOf<DoneMessage> auto& done) {
     archive.u64(done.chunk);
 }
 
+void fields(auto& archive, FieldsOf<SerialMessage> auto& serial) {
+    archive.u8(serial.disk);
+    archive.u64(serial.serial);
+}
+
 FMVM_CODEC_BY_FIELDS(KnownMessage, "known-blocks")
 FMVM_CODEC_BY_FIELDS(BeginMessage, "resync-begin")
 FMVM_CODEC_BY_FIELDS(ReadyMessage, "resync-ready")
@@ -182,5 +192,6 @@ FMVM_CODEC_BY_FIELDS(ChunkDigestsMessage, "block-digests")
 FMVM_CODEC_BY_FIELDS(WantedMessage, "wanted-blocks")
 FMVM_CODEC_BY_FIELDS(BlocksMessage, "blocks")
 FMVM_CODEC_BY_FIELDS(DoneMessage, "chunk-done")
+FMVM_CODEC_BY_FIELDS(SerialMessage, "disk-serial")
 
 }  // namespace fmvm::replay

@@ -11,6 +11,9 @@
 //               <----------------------------- blocks  their bytes, in one or more messages
 //       done    ------------------------------>        the whole chunk is equal
 //
+// From `ready` on, and as long as the two are in step, either tells its serial before a step if
+// that has advanced (replay/image/pair_progress.h).
+//
 // Up to chunks_max chunks are on their way at a time. Numbers are little-endian. A u32 count stands
 // before each list, and block numbers ascend within a list. Bodies are hostile: decode() checks all
 // that can be checked without knowing the disk, and the state machines check the rest. Each message
@@ -25,6 +28,8 @@
 #include "base/result.h"
 #include "replay/image/block_set.h"
 #include "replay/image/disk_label.h"
+#include "replay/image/pair_progress.h"
+#include "replay/resync/pair_basis.h"
 
 namespace fmvm::replay {
 
@@ -53,6 +58,7 @@ struct KnownMessage {
     LabelId vm{};
     LabelId pair{};  // if none, nothing is known and every block may differ
     DiskRole role = DiskRole::clean;
+    PairProgress progress;  // under that pair
     PackedBlocks dirty;
 
     std::vector<std::uint8_t> encode() const;
@@ -63,6 +69,7 @@ struct BeginMessage {
     std::uint8_t disk = 0;
     std::uint64_t image_bytes = 0;
     LabelId pair{};
+    PairBasis basis = PairBasis::strangers;  // on which the blocks were chosen
     PackedBlocks blocks;
 
     std::vector<std::uint8_t> encode() const;
@@ -134,6 +141,14 @@ struct DoneMessage {
 
     std::vector<std::uint8_t> encode() const;
     static Result<DoneMessage> decode(std::span<const std::uint8_t> body);
+};
+
+struct SerialMessage {
+    std::uint8_t disk = 0;
+    std::uint64_t serial = 0;
+
+    std::vector<std::uint8_t> encode() const;
+    static Result<SerialMessage> decode(std::span<const std::uint8_t> body);
 };
 
 }  // namespace fmvm::replay

@@ -32,14 +32,17 @@ Result<BeginMessage> ResyncSource::begin(const KnownMessage& peer) {
     map_.take_touched();
     DiskLabel label = map_.label();
     BlockSet differing = map_.dirty();
-    if (peer.vm == label.vm && label.is_paired_by(peer.pair)) {
+    if (peer.vm == label.vm && label.is_paired_by(peer.pair))
+        basis_ = basis_of_pair(map_.progress(peer.pair), peer.progress);
+    if (basis_ == PairBasis::pair) {
         differing.merge(theirs);
     } else {
         differing.insert_all();
     }
     label.offered = random_value<LabelId>();
     FMVM_TRY(map_.set_label(label));
-    BeginMessage message{disk_, map_.image_bytes(), label.offered, PackedBlocks::pack(differing)};
+    BeginMessage message{disk_, map_.image_bytes(), label.offered, basis_,
+                         PackedBlocks::pack(differing)};
     to_do_ = FMVM_TRY(message.blocks.unpack(block_count));  // packing may have added some
     progress_.blocks_total = to_do_.size();
     state_ = State::offered;
@@ -69,6 +72,7 @@ Result<std::optional<ChunkDigestsMessage>> ResyncSource::next() {
         next_ = block + 1;
     }
     if (chunk.blocks.empty()) return nothing;
+    map_.count_sent();
     chunks_.emplace(message.chunk, std::move(chunk));
     return std::optional(std::move(message));
 }
@@ -97,6 +101,7 @@ Result<std::vector<BlocksMessage>> ResyncSource::on_wanted(const WantedMessage& 
         PackedBlock packed = PackedBlock::pack(block, bytes);
         chunk.copied_bytes += bytes.size();
         if (payload + packed.payload.size() > blocks_payload_max || messages.empty()) {
+            map_.count_sent();
             messages.push_back({disk_, wanted.chunk, {}});
             payload = 0;
         }
@@ -108,6 +113,7 @@ Result<std::vector<BlocksMessage>> ResyncSource::on_wanted(const WantedMessage& 
 
 Result<void> ResyncSource::on_done(const DoneMessage& done) {
     const Chunk& chunk = *FMVM_TRY(find(done.disk, done.chunk));
+    map_.count_heard();
     std::uint64_t bytes = 0;
     for (const BlockIndex block : chunk.blocks) {
         map_.resynced(block);

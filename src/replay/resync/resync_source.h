@@ -47,6 +47,10 @@ class ResyncSource {
     Result<std::vector<BlocksMessage>> on_wanted(const WantedMessage& wanted);
     Result<void> on_done(const DoneMessage& done);
 
+    // On which begin() chose the blocks.
+    PairBasis basis() const { return basis_; }
+    // The label names the new pair: steps are counted, and serials told.
+    bool ready() const { return state_ == State::ready; }
     // Every block was found equal or copied.
     bool finished() const;
     const ResyncProgress& progress() const { return progress_; }
@@ -64,6 +68,7 @@ class ResyncSource {
     const std::uint8_t disk_;
     DirtyBlockMap& map_;
     ImageBlocks& image_;
+    PairBasis basis_ = PairBasis::strangers;
     BlockSet to_do_;       // as it began
     BlockIndex next_ = 0;  // those of them from here on are left
     enum class State { fresh, offered, ready } state_ = State::fresh;

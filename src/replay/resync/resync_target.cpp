@@ -25,6 +25,7 @@ KnownMessage ResyncTarget::known() const {
             .vm = label.vm,
             .pair = label.pair,
             .role = label.role,
+            .progress = map_.progress(label.pair),
             .dirty = PackedBlocks::pack(map_.dirty())};
 }
 
@@ -65,6 +66,7 @@ Result<std::variant<WantedMessage, DoneMessage>> ResyncTarget::on_digests(
         chunks_.contains(chunk.chunk)) {
         return malformed("digests");
     }
+    map_.count_heard();
     WantedMessage wanted{disk_, chunk.chunk, {}};
     for (const BlockDigest& expected : chunk.digests) {
         if (expected.block >= left_.bound() || !left_.contains(expected.block))
@@ -77,7 +79,7 @@ Result<std::variant<WantedMessage, DoneMessage>> ResyncTarget::on_digests(
             wanted.blocks.push_back(expected.block);
         }
     }
-    if (wanted.blocks.empty()) return Answer(DoneMessage{disk_, chunk.chunk});
+    if (wanted.blocks.empty()) return Answer(done(chunk.chunk));
     if (image_.read_only()) {
         return make_error(
             "disk {}: is read-only, and differs from the primary's at byte {}; give both sides the "
@@ -91,6 +93,7 @@ Result<std::variant<WantedMessage, DoneMessage>> ResyncTarget::on_digests(
 Result<std::optional<DoneMessage>> ResyncTarget::on_blocks(const BlocksMessage& message) {
     const auto chunk = chunks_.find(message.chunk);
     if (message.disk != disk_ || chunk == chunks_.end()) return malformed("blocks of no chunk");
+    map_.count_heard();
     std::vector<BlockIndex>& awaited = chunk->second;
     for (const PackedBlock& packed : message.blocks) {
         if (std::erase(awaited, packed.block) == 0) return malformed("blocks not asked for");
@@ -98,7 +101,12 @@ Result<std::optional<DoneMessage>> ResyncTarget::on_blocks(const BlocksMessage& 
     }
     if (!awaited.empty()) return std::optional<DoneMessage>();
     chunks_.erase(chunk);
-    return std::optional(DoneMessage{disk_, message.chunk});
+    return std::optional(done(message.chunk));
+}
+
+DoneMessage ResyncTarget::done(std::uint64_t chunk) {
+    map_.count_sent();
+    return {disk_, chunk};
 }
 
 Result<void> ResyncTarget::write(const PackedBlock& packed) {

@@ -53,6 +53,7 @@ class ResyncTarget {
     // Whether the block is as it should be.
     Result<bool> compare(const BlockDigest& expected);
     Result<void> write(const PackedBlock& packed);
+    DoneMessage done(std::uint64_t chunk);
     std::span<std::uint8_t> buffer_for(BlockIndex block);
     Error malformed(const char* what) const;
 

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/digest.h"
+#include "support/backup_bench.h"
 #include "support/death.h"
 
 using namespace fmvm;
@@ -112,4 +113,34 @@ TEST_CASE("shadow: an epoch is applied before the next is committed, and only on
     CHECK(test::aborts([&] { static_cast<void>(shadow.commit(commit)); }));
     REQUIRE(shadow.apply().ok());
     CHECK(shadow.is_applied());
+}
+
+TEST_CASE("shadow: a disk's serial belongs to its epoch, and needs disks") {
+    PlainRam ram;
+    const Frame serial = make_frame(FrameType::disk_serial, replay::SerialMessage{0, 3}.encode());
+    Shadow without(ram);
+    CHECK_FALSE(without.stage_disk_serial(serial).ok());
+
+    std::vector<std::string> events;
+    test::BenchDisks disks(events);
+    Shadow shadow(ram, &disks);
+    const auto stage_state = [&shadow](EpochId epoch) {
+        const StateMessage state{epoch, StateEncoding::whole, state_image};
+        const Frame frame = make_frame(FrameType::state, state.encode());
+        REQUIRE(shadow.stage_state(frame, {}).ok());
+        return frame.digest;
+    };
+    static_cast<void>(stage_state(1));
+    CommitMessage commit;
+    commit.epoch = 1;
+    REQUIRE(shadow.commit(commit).ok());
+    REQUIRE(shadow.apply().ok());
+
+    REQUIRE(shadow.stage_disk_serial(serial).ok());
+    const std::uint64_t state_digest = stage_state(2);
+    commit.epoch = 2;
+    commit.digest = chain_digest(0, state_digest);
+    CHECK_FALSE(shadow.commit(commit).ok());  // a message is missing
+    commit.digest = chain_digest(chain_digest(0, serial.digest), state_digest);
+    CHECK(shadow.commit(commit).ok());
 }

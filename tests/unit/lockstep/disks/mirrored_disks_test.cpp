@@ -58,8 +58,14 @@ struct Mirrored {
     void cut(EpochId epoch) {
         disks->close(epoch);
         disks->apply_reference_rule(no_pages);
-        REQUIRE(disks->next_message(epoch).empty());
+        OutgoingMessage message = disks->next_message(epoch);
+        while (message.type == FrameType::disk_serial) {
+            serial = replay::SerialMessage::decode(message.body.flat()).value().serial;
+            message = disks->next_message(epoch);
+        }
+        REQUIRE(message.empty());
     }
+    replay::PairProgress progress() const { return map->progress(map->label().pair); }
     // Of the guest, carried out at once.
     void change(std::initializer_list<replay::BlockIndex> changed) {
         for (const replay::BlockIndex block : changed) {
@@ -79,6 +85,7 @@ struct Mirrored {
     GuestRam ram;
     MemoryBlocks backup_image{blocks * replay::disk_block_bytes};
     std::unique_ptr<replay::DirtyBlockMap> backup_map;
+    std::uint64_t serial = 0;  // as it was told last
     replay::BlockLog log{replay::BlockLog::Reads::recorded};
     std::unique_ptr<replay::DirtyBlockMap> map;
     std::optional<MirroredDisks> disks;
@@ -161,4 +168,36 @@ TEST_CASE("mirrored disks: each disk is named once, and before anything else is 
     mirrored.say(FrameType::disk_known, target.known());
     CHECK(say(FrameType::disk_known, target.known().encode()).error().message() ==
           "it named disk 0 out of turn");
+}
+
+TEST_CASE("mirrored disks: each cut and each commit is a step, and the serial comes before it") {
+    Mirrored mirrored;
+    const auto prune = mirrored.map->begin_prune(replay::DirtyBlockMap::Prune::all);
+    mirrored.map->end_prune(prune.value(), true);
+    mirrored.begin();
+    const replay::PairProgress begun = mirrored.progress();
+    mirrored.cut(1);
+    CHECK(mirrored.serial == 0);
+    mirrored.disks->committed(1);
+    mirrored.change({3});  // its region becomes active
+    mirrored.cut(2);
+    CHECK(mirrored.serial == 1);
+    CHECK(mirrored.progress().sent == begun.sent + 2);
+    CHECK(mirrored.progress().heard == begun.heard + 1);
+}
+
+TEST_CASE("mirrored disks: what the backup tells of its serial is kept, once the disk is ready") {
+    Mirrored mirrored;
+    REQUIRE(mirrored.disks->begin().ok());
+    const auto say = [&](FrameType type, const std::vector<std::uint8_t>& body) {
+        return mirrored.disks->message({type, Buffer(body.begin(), body.end()), 0});
+    };
+    replay::ResyncTarget target(0, {}, *mirrored.backup_map, mirrored.backup_image, "b.img");
+    mirrored.say(FrameType::disk_known, target.known());
+    const auto serial = replay::SerialMessage{0, 4}.encode();
+    CHECK(say(FrameType::disk_serial, serial).error().message() ==
+          "it told the serial of disk 0 out of turn");
+    mirrored.say(FrameType::disk_ready, replay::ReadyMessage{0});
+    REQUIRE(say(FrameType::disk_serial, serial).ok());
+    CHECK(mirrored.progress().peer_serial == 4);
 }

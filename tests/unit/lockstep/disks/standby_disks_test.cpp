@@ -49,7 +49,7 @@ struct Backup {
     void begin() {
         replay::BeginMessage message;
         message.image_bytes = disk_bytes;
-        message.pair[0] = 1;
+        message.pair[0] = 2;
         message.blocks = replay::PackedBlocks::pack(replay::BlockSet(3));
         Frame frame;
         frame.type = FrameType::disk_begin;
@@ -217,4 +217,31 @@ TEST_CASE("standby disks: a takeover of disks that were never equal is a fault o
     CHECK(aborts([&backup] { static_cast<void>(backup.disks->take_over(2)); }));
     CHECK(aborts([&backup] { static_cast<void>(backup.disks->release()); }));
     CHECK(aborts([&backup] { static_cast<void>(backup.disks->follow()); }));
+}
+
+TEST_CASE("standby disks: steps and serials count from the beginning of the pair") {
+    Backup backup;
+    const replay::SerialMessage serial{0, 4};
+    CHECK(backup.disks->hear_serial(serial).error().message() ==
+          "it told the serial of disk 0 out of turn");
+    CHECK_FALSE(backup.disks->hear_serial({1, 4}).ok());
+    backup.begin();
+    REQUIRE(backup.disks->hear_serial(serial).ok());
+    backup.disks->hear_commit();
+    CHECK(backup.disks->acknowledge().empty());  // no region has become active
+    CHECK(backup.map->progress(backup.map->label().pair) == replay::PairProgress{0, 4, 1, 1});
+}
+
+TEST_CASE("standby disks: a region that became active is told before the acknowledgement") {
+    Backup backup;
+    backup.map->clear({{0, 3}});
+    const auto prune = backup.map->begin_prune(replay::DirtyBlockMap::Prune::all);
+    backup.map->end_prune(prune.value(), true);
+    backup.begin();
+    REQUIRE(backup.map->mark(0, 512).ok());
+    const std::vector<OutgoingMessage> before = backup.disks->acknowledge();
+    REQUIRE(before.size() == 1);
+    CHECK(before[0].type == FrameType::disk_serial);
+    CHECK(replay::SerialMessage::decode(before[0].body.flat()).value().serial == 1);
+    CHECK(backup.disks->acknowledge().empty());
 }

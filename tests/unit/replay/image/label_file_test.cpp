@@ -158,6 +158,30 @@ TEST_CASE("a label file cut short or with more behind it is damaged") {
     CHECK(at.found().state == LabelState::whole);
 }
 
+TEST_CASE("a label file without its last page gets it, and all it says stays") {
+    LabelPath at;
+    {
+        LabelFile file = LabelFile::create(at.path, some_label()).value();
+        file.blocks()[0] = 5;
+        file.progress().begin(some_label().pair);
+        file.progress().count_sent();
+    }
+    Bytes bytes = at.read();
+    CHECK(LabelFile::open(at.path).value().progress().under(some_label().pair).sent == 1);
+    bytes.resize(bytes.size() - page_size);
+    at.write(bytes);
+    REQUIRE(at.found().label == some_label());
+    {
+        LabelFile file = LabelFile::open(at.path).value();
+        CHECK(file.label() == some_label());
+        CHECK(file.blocks()[0] == 5);
+        CHECK(file.progress().under(some_label().pair) == PairProgress{});
+        file.progress().begin(some_label().pair);
+    }
+    CHECK(at.read().size() == bytes.size() + page_size);
+    CHECK(at.found().label == some_label());
+}
+
 TEST_CASE("damage to one copy of a label is made good by the other, to both it is noticed") {
     LabelPath at;
     (void)LabelFile::create(at.path, some_label()).value();

@@ -55,12 +55,14 @@ void check_body(const T& message) {
 
 TEST_CASE("messages about disks keep their form on the wire") {
     const PackedBlocks some{2, {0x21, 0x80}};
-    check_wire_form(KnownMessage{3, 65'536'000, true, {1, 0xff}, {2}, DiskRole::syncing, some},
-                    "03 0000e80300000000 01"
-                    "01ff0000000000000000000000000000 02000000000000000000000000000000"
-                    "03 02 02000000 2180");
-    check_wire_form(BeginMessage{3, 65'536'000, {2}, some},
-                    "03 0000e80300000000 02000000000000000000000000000000 02 02000000 2180");
+    check_wire_form(
+        KnownMessage{3, 65'536'000, true, {1, 0xff}, {2}, DiskRole::syncing, {5, 6, 7, 8}, some},
+        "03 0000e80300000000 01"
+        "01ff0000000000000000000000000000 02000000000000000000000000000000 03"
+        "0500000000000000 0600000000000000 0700000000000000 0800000000000000"
+        "02 02000000 2180");
+    check_wire_form(BeginMessage{3, 65'536'000, {2}, PairBasis::primary_behind, some},
+                    "03 0000e80300000000 02000000000000000000000000000000 03 02 02000000 2180");
     check_wire_form(ReadyMessage{3}, "03");
     check_wire_form(ChunkDigestsMessage{3, 9, {{1, 2}, {4, 5}}},
                     "03 0900000000000000 02000000"
@@ -78,6 +80,7 @@ TEST_CASE("messages about disks keep their form on the wire") {
                     "0200000000000000 01 02000000 0102"
                     "0700000000000000 02 01000000 03");
     check_wire_form(DoneMessage{3, 9}, "03 0900000000000000");
+    check_wire_form(SerialMessage{3, 9}, "03 0900000000000000");
     check_wire_form(CheckMessage{7, 1000, 3, {{4, 5}, {1, 2}}},
                     "0700000000000000 e803000000000000 03 02000000"
                     "0400000000000000 0500000000000000"
@@ -87,8 +90,8 @@ TEST_CASE("messages about disks keep their form on the wire") {
 
 TEST_CASE("resync messages survive encoding, and no other bytes are taken for them") {
     const PackedBlocks some = PackedBlocks::pack(set_of(1000, {0, 5, 999}));
-    check_body(KnownMessage{3, 65'536'000, true, {1}, {2}, DiskRole::syncing, some});
-    check_body(BeginMessage{3, 65'536'000, {2}, some});
+    check_body(KnownMessage{3, 65'536'000, true, {1}, {2}, DiskRole::syncing, {5, 6, 7, 8}, some});
+    check_body(BeginMessage{3, 65'536'000, {2}, PairBasis::backup_behind, some});
     check_body(ReadyMessage{3});
     check_body(ChunkDigestsMessage{3, 9, {{1, 2}, {4, 5}}});
     check_body(WantedMessage{3, 9, {1, 4}});
@@ -98,6 +101,7 @@ TEST_CASE("resync messages survive encoding, and no other bytes are taken for th
                               {2, BlockEncoding::raw, {1, 2}},
                               {7, BlockEncoding::lz4, {3}}}});
     check_body(DoneMessage{3, 9});
+    check_body(SerialMessage{3, 9});
     check_body(CheckMessage{7, 1000, 3, {{4, 5}, {1, 2}, {4, 5}}});
     check_body(CheckedMessage{7});
 }
@@ -144,7 +148,7 @@ TEST_CASE("payloads that do not fit their encoding are refused") {
 }
 
 TEST_CASE("a pair id of none begins nothing") {
-    CHECK_FALSE(BeginMessage::decode(BeginMessage{0, 512, {}, {}}.encode()).ok());
+    CHECK_FALSE(BeginMessage::decode(BeginMessage{0, 512, {}, {}, {}}.encode()).ok());
 }
 
 TEST_CASE("sets of blocks are packed exactly") {
@@ -171,7 +175,8 @@ TEST_CASE("a set too large for a message grows, but fits") {
           std::vector<BlockIndex>{4, 5, 6, 7, bound - 4, bound - 3, bound - 2, bound - 1});
     // An all too long one.
     PackedBlocks hostile{0, Bytes(PackedBlocks::bytes_max + 1)};
-    CHECK_FALSE(BeginMessage::decode(BeginMessage{0, 512, {1}, hostile}.encode()).ok());
+    CHECK_FALSE(
+        BeginMessage::decode(BeginMessage{0, 512, {1}, PairBasis::pair, hostile}.encode()).ok());
 }
 
 TEST_CASE("sets that reach beyond the disk are refused") {

@@ -173,6 +173,37 @@ TEST_CASE("another guest, another pair, or none: everything is looked at") {
               .size() == block_count);
 }
 
+TEST_CASE("a pair of which one side is behind what the other knows is compared as a whole") {
+    Pair pair;
+    pair.run();
+    const LabelId with = pair.source_map->label().pair;
+    const PairProgress source = pair.source_map->progress(with);
+    const PairProgress target = pair.target_map->progress(with);
+    CHECK(source.sent == target.heard);
+    CHECK(target.sent == source.heard);
+    CHECK(target.sent != 0);
+    pair.restart();
+    KnownMessage known = pair.target->known();
+    CHECK(known.progress == target);
+    --known.progress.sent;
+    BeginMessage begin = pair.source->begin(known).value();
+    CHECK(begin.basis == PairBasis::backup_behind);
+    CHECK(begin.blocks.unpack(block_count).value().size() == block_count);
+    pair.restart();
+    known.progress = target;
+    ++known.progress.heard;
+    begin = pair.source->begin(known).value();
+    CHECK(begin.basis == PairBasis::primary_behind);
+    CHECK(pair.source->basis() == PairBasis::primary_behind);
+    CHECK(begin.blocks.unpack(block_count).value().size() == block_count);
+    pair.restart();
+    known.progress = target;
+    CHECK(pair.source->begin(known).value().basis == PairBasis::pair);
+    known.pair = {9};
+    pair.restart();
+    CHECK(pair.source->begin(known).value().basis == PairBasis::strangers);
+}
+
 TEST_CASE("an interruption between begin and ready loses nothing, on whichever side") {
     Pair pair;
     pair.run();
