@@ -17,7 +17,7 @@ import debian_guest  # noqa: E402
 
 
 class Servers(InTurnTestCase):
-    # The works and CPUs are those of works.RUNS.
+    # The works and CPUs are those of works.RUNS["debian: servers"].
 
     def test_postgres(self):
         self.in_turn(POSTGRES)

@@ -119,5 +119,6 @@ done
     check="")
 
 WORKS = {work.name: work for work in (POSTGRES, SQLITE, FIO, PACKAGES, CLOCK)}
-# What is run on a Debian, and on how many CPUs of the guest.
-RUNS = ((POSTGRES, 1), (POSTGRES, 2), (SQLITE, 4), (FIO, 1), (PACKAGES, 1), (CLOCK, 2))
+# What each test of label debian runs on a Debian, and on how many CPUs of the guest.
+RUNS = {"debian: servers": ((POSTGRES, 1), (POSTGRES, 2), (SQLITE, 4), (FIO, 1), (PACKAGES, 1)),
+        "debian: debian_clocks": ((CLOCK, 2),)}

@@ -109,7 +109,8 @@ def command_line(name, hardware, files, shares, console, agent, monitor):
     for nic in hardware.nics:
         command += nic.options()
     checkout, *others = shares
-    cmdline = (f"console=ttyS0 quiet mitigations=off {clock_options(hardware.tsc)} "
+    # A busy machine is late with the ticks by which a kernel would find its timer broken, and panic.
+    cmdline = (f"console=ttyS0 quiet mitigations=off no_timer_check {clock_options(hardware.tsc)} "
                f"panic=-1 softlockup_panic=1 watchdog_thresh={LOCKUP_S // 2} "
                f"fmvm.checkout={checkout[1]} "
                f"fmvm.shares={','.join(f'{tag}:{path}' for tag, path, _ in others)} {hardware.cmdline}")

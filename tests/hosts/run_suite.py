@@ -169,9 +169,8 @@ def main():
     tests = listed(options.build.resolve(), options.labels, options.names)
     environment = {name: value for name, value in os.environ.items() if name.startswith("FMVM_")}
     environment |= {"FMVM_TIME_FACTOR": str(TIME_FACTOR), **linux_guest.built(), **debian_guest.built()}
-    if any("debian" in properties(test)["LABELS"] for test in tests):
-        settings.fmvm = options.build.resolve() / "fmvm"
-        environment |= booted_debian.environment(RUNS)
+    settings.fmvm = options.build.resolve() / "fmvm"
+    environment |= booted_debian.environment([run for test in tests for run in RUNS.get(test["name"], ())])
     failed = Suite(tests, environment, options).run()
     print(f"in virtual hosts: {len(tests) - len(failed)} of {len(tests)} tests passed"
           + "".join(f"\n  failed: {name}" for name in failed))
