@@ -22,6 +22,7 @@
 #include "support/block_driver.h"
 #include "support/fake_lines.h"
 #include "support/faulty_backend.h"
+#include "watched_ram.h"
 
 namespace {
 
@@ -81,29 +82,19 @@ class Session {
 
     // The loop's work, on this thread, until there is none. The guest stands still meanwhile.
     void pump() {
-        std::memcpy(before_.data(), all_ram(), ram_size);
-        static_cast<void>(ram_.memory().take_dirty_marks());
+        watched_.begin();
         do {
             do {
                 loop_.context().restart();
             } while (loop_.context().poll() != 0 || device_.poll());
         } while (device_.prepare_to_sleep());
-        check_marks();
+        watched_.check();
         collect_used();
         FMVM_CHECK(tampered_ || !live_ || wants_to_be_woken());
     }
     bool wants_to_be_woken() const {
         if ((features_ & virtio_f_event_idx) == 0) return (queue_->used_flags() & 1) == 0;
         return queue_->available_event() == queue_->available_index();
-    }
-    const std::uint8_t* all_ram() { return ram_.memory().host_range(GuestAddress(0), ram_size); }
-    void check_marks() {
-        const std::vector<std::uint64_t> marks = ram_.memory().take_dirty_marks();
-        for (std::uint64_t page = 0; page < ram_size / page_size; ++page) {
-            const std::uint64_t at = page * page_size;
-            const bool same = std::memcmp(all_ram() + at, before_.data() + at, page_size) == 0;
-            FMVM_CHECK(same || (marks[page / 64] >> page % 64 & 1) != 0);
-        }
     }
     void collect_used() {
         if (!queue_) return;
@@ -353,7 +344,7 @@ class Session {
     const SharedImage image_;
     FaultyBackend* backend_ = nullptr;
     GuestRam ram_{ram_size};
-    Bytes before_ = Bytes(ram_size);  // RAM as the guest left it
+    WatchedRam watched_{ram_};
     FakeIrq irq_;
     EventLoop loop_;  // never started
     BlockDevice device_;

@@ -6,10 +6,10 @@
 // FMVM_STATE_SEED and the like choose the programs (seeds.h).
 #include <catch2/catch.hpp>
 #include <optional>
-#include <random>
 #include <thread>
 
 #include "devices/power.h"
+#include "support/hostile_random.h"
 #include "support/seeds.h"
 #include "support/state_subjects.h"
 
@@ -19,53 +19,7 @@ using namespace fmvm::test;
 namespace {
 
 using State = std::vector<std::uint8_t>;
-
-class Random {
-  public:
-    explicit Random(std::uint64_t seed) : engine_(seed) {}
-    std::uint64_t next() { return engine_(); }
-    std::uint64_t below(std::uint64_t limit) { return engine_() % limit; }
-    bool one_in(std::uint64_t count) { return below(count) == 0; }
-    // Numbers on which checks break.
-    std::uint64_t nasty() {
-        const std::uint64_t power = std::uint64_t{1} << below(64);
-        switch (below(4)) {
-            case 0:
-                return power;
-            case 1:
-                return power - 1;
-            case 2:
-                return ~std::uint64_t{0} - below(16);
-            default:
-                return next() >> below(64);
-        }
-    }
-
-  private:
-    std::mt19937_64 engine_;
-};
-
-// Some of it is cut, added to, or replaced.
-State altered(State state, Random& random) {
-    for (std::uint64_t count = 1 + random.below(3); count != 0; --count) {
-        if (state.empty() || random.one_in(16)) {
-            state.push_back(static_cast<std::uint8_t>(random.next()));
-            continue;
-        }
-        const std::size_t at = random.below(state.size());
-        if (random.one_in(16)) {
-            state.resize(at);
-        } else if (random.one_in(2)) {
-            state[at] = static_cast<std::uint8_t>(state[at] ^ 1U << random.below(8));
-        } else {
-            const std::uint64_t value = random.nasty();
-            const std::size_t size =
-                std::min<std::size_t>(std::size_t{1} << random.below(4), state.size() - at);
-            std::memcpy(state.data() + at, &value, size);
-        }
-    }
-    return state;
-}
+using Random = HostileRandom;
 
 // A device and its guest's next deeds.
 class Program {
@@ -124,7 +78,9 @@ void run_programs(const std::function<std::unique_ptr<Program>()>& make) {
 class VirtioProgram : public Program {
   public:
     using Make = std::function<std::unique_ptr<VirtioSubject>(const Bytes& memory)>;
-    explicit VirtioProgram(Make make) : make_(std::move(make)), subject_(make_({})) {}
+    // more_features: what else a driver may negotiate.
+    explicit VirtioProgram(Make make, std::uint64_t more_features = 0)
+        : make_(std::move(make)), more_features_(more_features), subject_(make_({})) {}
 
     StateSubject& subject() override { return *subject_; }
     std::unique_ptr<StateSubject> fresh() override { return make_(subject_->memory()); }
@@ -163,7 +119,7 @@ class VirtioProgram : public Program {
                 subject_->loop.context().poll_one();
                 break;
             default:
-                driver().notify(0);
+                driver().notify(static_cast<std::uint32_t>(index_));
                 subject_->work();
         }
     }
@@ -194,8 +150,12 @@ class VirtioProgram : public Program {
         std::uint64_t features = virtio_f_version_1;
         if (random.one_in(2)) features |= virtio_f_event_idx;
         if (random.one_in(2)) features |= virtio_f_indirect_desc;
+        if (random.one_in(2)) features |= more_features_;
         if (random.one_in(20)) features ^= random.nasty();
-        driver().start(features, {queue_->layout()});
+        index_ = random.below(subject_->queue_count());
+        std::vector<QueueLayout> layouts(subject_->queue_count());
+        layouts[index_] = queue_->layout();
+        driver().start(features, layouts);
     }
 
     // A disk's request, which is as good as any to other devices.
@@ -278,7 +238,9 @@ class VirtioProgram : public Program {
     }
 
     const Make make_;
+    const std::uint64_t more_features_;
     std::unique_ptr<VirtioSubject> subject_;
+    std::size_t index_ = 0;  // of the queue that is used
     std::optional<FakeQueue> queue_;
     FakeQueue::Places places_{};
     std::uint16_t size_ = 1;
@@ -387,6 +349,16 @@ TEST_CASE("whatever a guest does to the rng, its state can be restored", "[state
     run_programs([] {
         return std::make_unique<VirtioProgram>(
             [](const Bytes& memory) { return std::make_unique<RngSubject>(memory); });
+    });
+}
+
+TEST_CASE("whatever a guest does to a network card, its state can be restored", "[state][model]") {
+    static constexpr std::uint64_t features = net_f_status | net_f_mrg_rxbuf | net_f_ctrl_vq |
+                                              net_f_guest_announce | net_f_ctrl_guest_offloads |
+                                              host_offload_features | guest_offload_features;
+    run_programs([] {
+        return std::make_unique<VirtioProgram>(
+            [](const Bytes& memory) { return std::make_unique<NetSubject>(memory); }, features);
     });
 }
 

@@ -84,10 +84,12 @@ class FakeSink : public OutputSink {
 class FakeTransport : public VirtioTransport {
   public:
     void interrupt_used() override { ++interrupts; }
+    void config_changed() override { ++config_changes; }
     void notify_again(std::size_t index) override { again.push_back(index); }
     void fail_device(const char* reason) override { failures.emplace_back(reason); }
 
     std::size_t interrupts = 0;
+    std::size_t config_changes = 0;
     std::vector<std::size_t> again;
     std::vector<std::string> failures;
 };

@@ -8,9 +8,11 @@
 
 #include "base/log.h"
 #include "devices/console/serial.h"
+#include "devices/net/net_device.h"
 #include "devices/rng_device.h"
 #include "devices/virtio/mmio_transport.h"
 #include "support/block_bench.h"
+#include "support/fake_net_backend.h"
 #include "support/state_conformance.h"
 
 namespace fmvm::test {
@@ -51,6 +53,8 @@ class VirtioSubject : public StateSubject {
     void exercise() override { work(); }
     // Some of its I/O in flight completes. pick(count): a number below `count`.
     virtual void complete_some(const std::function<std::size_t(std::size_t count)>&) {}
+    // Of the queues of its device, which are served alike.
+    virtual std::size_t queue_count() const { return 1; }
     Bytes memory() const { return ram.peek_bytes(GuestAddress(0), ram_bytes); }
     bool start(const QueueLayout& layout) {
         constexpr std::uint64_t features =
@@ -102,6 +106,43 @@ class BlockSubject : public VirtioSubject {
     }
     MemoryDisk disk{256 * kib};
     BlockDevice device;
+};
+
+// Its packets wait until some are told to leave; every so often one comes in.
+class NetSubject : public VirtioSubject {
+  public:
+    explicit NetSubject(const Bytes& memory = {}, MacAddress mac = {{2, 0, 0, 0, 0, 1}})
+        : VirtioSubject(memory),
+          backend(new FakeNetBackend(wire)),
+          device(ram.memory(), loop, std::unique_ptr<NetBackend>(backend),
+                 NetDevice::Options{.mac = mac}) {
+        transport = MmioTransport::create("net", loop, device, irq).value();
+        wire.holds = true;
+        wire.room = 8;
+    }
+    ~NetSubject() override { transport.reset(); }
+    std::size_t queue_count() const override { return NetDevice::queue_count; }
+    void work() override {
+        VirtioSubject::work();
+        while (device.poll()) {
+        }
+        device.prepare_to_sleep();
+    }
+    void complete_some(const std::function<std::size_t(std::size_t count)>& pick) override {
+        wire.give(packet_of({}, frame(60 + pick(3000), 1)));
+        if (pick(4) == 0) device.announce();
+        if (pick(4) == 0) wire.link = !wire.link;
+        if (backend->held() != 0) backend->let_go(pick(backend->held() + 1));
+        device.poll();
+    }
+    void exercise() override {
+        work();
+        backend->let_go(backend->held());
+        work();
+    }
+    FakeWire wire;
+    FakeNetBackend* backend;  // the device's
+    NetDevice device;
 };
 
 // Hostile and clumsy guests are reported; a test makes thousands of them.

@@ -14,7 +14,7 @@ ROOMS = {
     "base": [],
     "vmm": ["memory", "board", "loop", "kvm", "emulation", "boot", "cpu", "firmware", "dirty_log",
             "host", "machine"],
-    "devices": ["virtio", "block", "console"],
+    "devices": ["virtio", "block", "console", "net"],
     "replay": ["image", "resync", "scrub", "capture", "record", "apply", "archive"],
     "lockstep": ["arbiter", "wire", "channel", "output", "sentinel", "disks", "checkpoint", "stats",
                  "primary", "backup", "service"],

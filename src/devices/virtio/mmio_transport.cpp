@@ -37,7 +37,7 @@ enum Register : std::uint64_t {
     queue_device_high = 0x0a4,
     shm_len_low = 0x0b0,
     shm_base_high = 0x0bc,
-    config_generation = 0x0fc,
+    config_generation = 0x0fc,  // 2.5.1: tells the driver that what it read belongs together
     config_space = 0x100,
 };
 
@@ -96,6 +96,7 @@ MmioTransport::State MmioTransport::state() const {
     const Lock lock(mutex_);
     State copy = state_;
     copy.interrupt_status = interrupt_status_;
+    copy.config_generation = config_generation_;
     copy.resetting = resetting_;
     if (needs_reset_) copy.status |= status_needs_reset;
     return copy;
@@ -104,11 +105,7 @@ MmioTransport::State MmioTransport::state() const {
 void MmioTransport::read(std::uint64_t offset, std::span<std::uint8_t> data) {
     std::fill(data.begin(), data.end(), std::uint8_t{0});
     if (offset >= config_space) {
-        const std::span<const std::uint8_t> config = device_.config();
-        const std::uint64_t at = offset - config_space;
-        for (std::size_t i = 0; i < data.size() && at + i < config.size(); ++i) {
-            data[i] = config[at + i];
-        }
+        device_.read_config(offset - config_space, data);
         return;
     }
     // 4.2.2.2: drivers use aligned 32-bit accesses here; anything else reads as zero.
@@ -146,6 +143,8 @@ std::uint32_t MmioTransport::read_register(std::uint64_t offset) const {
             return interrupt_status_;
         case status:
             return state_.status | (needs_reset_ ? status_needs_reset : 0);
+        case config_generation:
+            return config_generation_;
         default:
             // No shared memory: its length and base read as all ones (4.2.2).
             return offset >= shm_len_low && offset <= shm_base_high ? 0xffffffff : 0;
@@ -292,6 +291,7 @@ void MmioTransport::finish_reset() {
     const Lock lock(mutex_);
     state_ = fresh_state();
     interrupt_status_ = 0;
+    config_generation_ = 0;
     needs_reset_ = false;
     resetting_ = false;
     reset_finished_.notify_all();
@@ -304,6 +304,11 @@ void MmioTransport::signal(std::uint32_t cause) {
 
 void MmioTransport::interrupt_used() {
     signal(cause_used);
+}
+
+void MmioTransport::config_changed() {
+    ++config_generation_;
+    signal(cause_config);
 }
 
 void MmioTransport::notify_again(std::size_t index) {

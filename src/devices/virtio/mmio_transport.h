@@ -30,6 +30,7 @@ class MmioTransport : public BusDevice, public VirtioTransport, public Snapshott
         std::uint32_t device_features_select = 0;
         std::uint32_t driver_features_select = 0;
         std::uint32_t queue_select = 0;
+        std::uint32_t config_generation = 0;
         bool resetting = false;  // the driver asked for a reset that waits for I/O
         std::vector<QueueLayout> queues;
     };
@@ -46,6 +47,7 @@ class MmioTransport : public BusDevice, public VirtioTransport, public Snapshott
     void write(std::uint64_t offset, std::span<const std::uint8_t> data) override;
 
     void interrupt_used() override;
+    void config_changed() override;
     void notify_again(std::size_t index) override;
     void fail_device(const char* reason) override;
 
@@ -53,7 +55,7 @@ class MmioTransport : public BusDevice, public VirtioTransport, public Snapshott
 
     // The state is that of the transport and its device. A reset that waits for I/O is saved as a
     // completed one: the device that goes on has no such I/O.
-    std::uint32_t state_version() const override { return 1; }
+    std::uint32_t state_version() const override { return 2; }
     void save(ByteWriter& out) const override;
     Result<Apply> decode(ByteReader& in) override;
     void add_unsettled(PageSet& pages) const override { device_.add_unsettled(pages); }
@@ -94,9 +96,11 @@ class MmioTransport : public BusDevice, public VirtioTransport, public Snapshott
     mutable Mutex mutex_;
     Condition reset_finished_;
     bool resetting_ FMVM_GUARDED_BY(mutex_) = false;
-    // All but interrupt_status and the needs-reset bit, which both threads change.
+    // All but interrupt_status, config_generation and the needs-reset bit, which both threads
+    // change.
     State state_ FMVM_GUARDED_BY(mutex_);
     std::atomic<std::uint32_t> interrupt_status_{0};
+    std::atomic<std::uint32_t> config_generation_{0};
     std::atomic<bool> needs_reset_{false};
     int failure_reports_ = 0;  // loop thread
     int reset_reports_ FMVM_GUARDED_BY(mutex_) = 0;

@@ -68,6 +68,7 @@ void MmioTransport::save(ByteWriter& out) const {
     out.u32(now.device_features_select);
     out.u32(now.driver_features_select);
     out.u32(now.queue_select);
+    out.u32(now.config_generation);
     for (const QueueLayout& layout : now.queues)
         write_layout(out, layout);
     out.flag(active);
@@ -106,9 +107,11 @@ Result<void> MmioTransport::check_description(ByteReader& in) const {
                           what);
     };
     if (id != device_.device_id()) return other("another kind");
-    if (!std::ranges::equal(config, device_.config())) return other("another size or block size");
+    const VirtioDevice::Words words = device_.words();
     if (identity != device_.identity())
-        return other(fmt::format("the serial '{}'", printable_ascii(identity)));
+        return other(fmt::format("the {} '{}'", words.identity, printable_ascii(identity)));
+    if (!std::ranges::equal(config, device_.config()))
+        return other(fmt::format("another {}", words.config));
     if (features != device_features_) return other("other features (readonly, say)");
     return {};
 }
@@ -121,6 +124,7 @@ MmioTransport::State MmioTransport::read_registers(ByteReader& in) const {
     state.device_features_select = in.u32();
     state.driver_features_select = in.u32();
     state.queue_select = in.u32();
+    state.config_generation = in.u32();
     for (QueueLayout& layout : state.queues)
         layout = read_layout(in);
     return state;
@@ -151,6 +155,7 @@ void MmioTransport::apply_registers(State state, Activation activation) {
     const Lock lock(mutex_);
     needs_reset_ = (state.status & status_needs_reset) != 0;
     interrupt_status_ = state.interrupt_status;
+    config_generation_ = std::exchange(state.config_generation, 0);
     state.status &= ~status_needs_reset;
     state.interrupt_status = 0;
     state_ = std::move(state);

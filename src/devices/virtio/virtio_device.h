@@ -25,6 +25,8 @@ class VirtioTransport {
   public:
     virtual ~VirtioTransport() = default;
     virtual void interrupt_used() = 0;
+    // What read_config() gives has changed: the driver is told to read it again.
+    virtual void config_changed() = 0;
     // Notifies queue `index` as the driver would, after the loop's other work.
     virtual void notify_again(std::size_t index) = 0;
     // The driver broke the rules: sets DEVICE_NEEDS_RESET (2.1.2), tells the driver, logs once.
@@ -39,9 +41,24 @@ class VirtioDevice {
     virtual std::uint32_t device_id() const = 0;  // virtio 1.2, 5
     virtual std::uint64_t features() const = 0;   // offered, the general ones included
     virtual std::vector<std::uint16_t> queue_sizes() const = 0;
+    // Also part of what a state must fit. Of a field that changes, this has the value 0.
     virtual std::span<const std::uint8_t> config() const = 0;
     // What else a driver knows the device by, such as a disk's serial.
     virtual std::string_view identity() const { return {}; }
+    // For people: what identity() and config() are about.
+    struct Words {
+        std::string_view identity;
+        std::string_view config;
+    };
+    virtual Words words() const { return {"serial", "size or block size"}; }
+
+    // vCPU threads: the configuration as it is now; bytes behind its end stay as they are. A device
+    // with a field that changes overrides it.
+    virtual void read_config(std::uint64_t offset, std::span<std::uint8_t> data) const {
+        const std::span<const std::uint8_t> bytes = config();
+        for (std::size_t i = 0; i < data.size() && offset + i < bytes.size(); ++i)
+            data[i] = bytes[offset + i];
+    }
 
     // Loop thread. The driver is ready. There is one state per queue, including those not ready.
     // The device looks at every queue at once, because notifications may have come earlier.

@@ -182,6 +182,90 @@ TEST_CASE("block device: a restored request in flight keeps its head", "[block][
     CHECK((TransportDriver(*target.transport).status() & TransportDriver::needs_reset) != 0);
 }
 
+namespace {
+
+// Packets wait to leave, one to come in, and the guest has been asked to announce itself.
+struct NetInFlightBench {
+    NetInFlightBench() {
+        constexpr std::uint64_t features = virtio_f_version_1 | virtio_f_event_idx | net_f_status |
+                                           net_f_mrg_rxbuf | net_f_ctrl_vq | net_f_guest_announce |
+                                           net_f_guest_csum | net_f_guest_tso4;
+        REQUIRE(TransportDriver(*source.transport)
+                    .start(features, {receive.layout(), send.layout(), control.layout()}));
+        source.work();
+        receive.chain().writable(100).submit();
+        receive.chain().writable(100).submit();
+        source.wire.give(packet_of({}, frame(500, 1)));
+        for (std::uint8_t i = 0; i < 3; ++i)
+            send.chain().readable(packet_of({}, frame(60, i))).submit();
+        source.device.queue_notified(NetDevice::send_queue);
+        source.backend->let_go(1);
+        source.work();
+        source.device.announce();
+        REQUIRE(source.backend->held() == 2);
+        REQUIRE(send.take_used().size() == 1);
+    }
+    NetSubject source;
+    FakeQueue receive{source.ram, 8};
+    FakeQueue send{source.ram, 8};
+    FakeQueue control{source.ram, 8};
+};
+
+std::uint16_t link_status(NetSubject& subject) {
+    return static_cast<std::uint16_t>(TransportDriver(*subject.transport).get(0x104) >> 16);
+}
+
+}  // namespace
+
+TEST_CASE("net: conformance of its state", "[net][state]") {
+    const Quiet quiet;
+    NetInFlightBench bench;
+    check_state_conformance(saved_state(*bench.source.transport),
+                            [&] { return std::make_unique<NetSubject>(bench.source.memory()); });
+}
+
+TEST_CASE("net: packets that have not left are sent by the one that goes on", "[net][state]") {
+    NetInFlightBench bench;
+    NetSubject target(bench.source.memory());
+    REQUIRE(restore_state(*target.transport, saved_state(*bench.source.transport)));
+    CHECK(target.backend->held() == 0);  // nothing before the machine runs
+    target.exercise();
+    CHECK((target.wire.sent() ==
+           std::vector<Bytes>{packet_of({}, frame(60, 1)), packet_of({}, frame(60, 2))}));
+    CHECK(target.ram.peek_acquire(bench.send.layout().used + 2) == 3);
+    // Its buffers are all there still; the packet that waited for more of them is lost.
+    target.wire.give(packet_of({}, frame(150, 2)));
+    target.work();
+    CHECK(target.ram.peek_acquire(bench.receive.layout().used + 2) == 2);
+}
+
+TEST_CASE("net: what the driver was told, and has chosen, goes with its state", "[net][state]") {
+    NetInFlightBench bench;
+    bench.source.wire.link = false;
+    bench.source.work();
+    CHECK(link_status(bench.source) == 2);
+    NetSubject target(bench.source.memory());
+    const TransportDriver driver(*target.transport);
+    REQUIRE(restore_state(*target.transport, saved_state(*bench.source.transport)));
+    CHECK(link_status(target) == 2);
+    CHECK(driver.get(0x0fc) == 2);  // the announcement and the link
+    CHECK(driver.get(TransportDriver::interrupt_status) == 3);
+    CHECK(target.irq.count() != 0);
+    CHECK(target.wire.accepted == (net_f_guest_csum | net_f_guest_tso4));
+    target.work();  // here the link is up
+    CHECK(link_status(target) == 3);
+    CHECK(driver.get(0x0fc) == 3);
+}
+
+TEST_CASE("net: another card is refused, and it is said what differs", "[net][state]") {
+    const NetSubject source;
+    NetSubject other({}, {{2, 0, 0, 0, 0, 2}});
+    const State state = saved_state(*source.transport);
+    ByteReader in(state);
+    CHECK_THAT(other.transport->decode(in).error().message(),
+               Catch::Contains("another net: with the MAC address '02:00:00:00:00:01'"));
+}
+
 TEST_CASE("transport: an activation on its way arrives at the device that goes on",
           "[transport][state]") {
     BlockSubject source;
