@@ -183,12 +183,17 @@ TEST_CASE("frames: another program's greeting is told apart at once", "[frames]"
 }
 
 TEST_CASE("frames: their types are named as the documentation names them", "[frames]") {
+    const auto is_known = [](std::size_t type) {
+        return name_of(static_cast<FrameType>(type)) != std::string("unknown");
+    };
+    std::size_t known = 0;
+    for (std::size_t type = 1; type < 2U * optional_frame_bit; ++type)
+        known += is_known(type);
     const auto rows = test::documented_table("protocol.md", "Messages", "#");
-    REQUIRE(rows.size() == 30);
+    CHECK(rows.size() == known);
     for (const auto& cells : rows) {
         const bool optional = cells.at(0).find("optional") != std::string::npos;
         const auto type = std::stoul(cells.at(0)) | (optional ? optional_frame_bit : 0);
         CHECK(name_of(static_cast<FrameType>(type)) == cells.at(1));
     }
-    CHECK(name_of(FrameType{31}) == std::string("unknown"));
 }
