@@ -33,6 +33,8 @@ from works import RUNS  # noqa: E402
 
 SCRATCH_MIB = 16384  # sparse
 LABELS = "kvm|kill|linux|stock|debian"
+# As unittest says it, and as other tests do.
+SKIPPED = re.compile(r"^(?:.*\bskipped ['\"]| *SKIPPED: )(.*?)['\"]?$", re.M)
 
 
 def listed(build, labels, names):
@@ -65,8 +67,8 @@ def run_test(host, test, environment, verbose):
         if verbose:
             process.mirror = sys.stdout.buffer
         status = process.finish(wanted["TIMEOUT"])
-        for why in sorted(set(re.findall(r"SKIPPED: [^'\n]*", output(process)))):
-            print(f"{test['name']}: {why}", flush=True)
+        for why in sorted(set(SKIPPED.findall(output(process)))):
+            print(f"{test['name']}: skipped: {why}", flush=True)
         return None if status == 0 else f"status {status}\n{output(process)}"
     except AssertionError as error:
         host.kill()  # whatever it left behind

@@ -103,10 +103,11 @@ class OfThePrimary(DiskFaultsTestCase):
     def test_that_cannot_be_compared(self):
         """No protection, but a guest; and protection as soon as it can be read again."""
         pair, disk = self.faulty_pair("primary")
+        primary = pair.start_primary()
+        self.wait_records(primary)
         disk.fail(errno.EIO, "read")
         backup = pair.start_backup()
-        primary = pair.start_primary()
-        primary.wait_log("no backup at")
+        primary.wait_log("cannot be read at byte")
         self.wait_told(primary, b"read")
         disk.heal()
         primary.wait_log("protected by")
