@@ -18,6 +18,12 @@ class MemoryBlocks : public replay::ImageBlocks {
     bool read_only() const override { return refuse_writes; }
     Result<void> check_size() const override { return {}; }
     Result<void> sync() override { return {}; }
+    replay::BlockSet data() const override {
+        replay::BlockSet blocks = all();
+        for (const replay::BlockIndex hole : holes)
+            blocks.erase(hole);
+        return blocks;
+    }
     Result<void> read(replay::BlockIndex block, std::span<std::uint8_t> bytes) override {
         REQUIRE(bytes.size() == replay::bytes_of_block(block, content.size()));
         reads.push_back(block);
@@ -38,6 +44,7 @@ class MemoryBlocks : public replay::ImageBlocks {
     }
 
     std::vector<std::uint8_t> content;
+    std::vector<replay::BlockIndex> holes;
     bool refuse_writes = false;
     replay::BlockIndex unreadable = UINT64_MAX;
     std::function<void(replay::BlockIndex)> on_read;  // something that happens meanwhile

@@ -76,17 +76,18 @@ class ScriptedSource : public lockstep::CheckpointSource {
     Result<void> begin() override {
         if (!begin_error.empty()) return Error(begin_error);
         begun = true;
-        initial_left = 2;
+        initial_left = slow ? 1000 : 2;
         return {};
     }
     Result<lockstep::OutgoingMessage> next_initial() override {
         if (!copy_error.empty()) return Error(copy_error);
         if (initial_left == 0 || initial_waits) return lockstep::OutgoingMessage{};
+        if (slow && (pauses_ = !pauses_)) return lockstep::OutgoingMessage{};
         --initial_left;
         return pages(1);
     }
     bool initial_done() const override { return initial_left == 0 && !initial_waits; }
-    std::string initial_progress() const override { return {}; }
+    std::string initial_progress() const override { return "12 %, 99 s left"; }
     Result<void> disk_message(const lockstep::Frame&) override {
         ++disk_messages;
         return {};
@@ -132,6 +133,7 @@ class ScriptedSource : public lockstep::CheckpointSource {
     std::string copy_error;
     std::string cut_error;
     bool initial_waits = false;
+    bool slow = false;  // one message of the initial copy a turn
     bool disks_idle = true;
     std::optional<std::chrono::steady_clock::time_point> writes_waiting_since;
     replay::Scrubber* scrubber = nullptr;
@@ -153,6 +155,7 @@ class ScriptedSource : public lockstep::CheckpointSource {
     lockstep::ConsoleGate& gate_;
     lockstep::EpochId epoch_ = 0;
     unsigned pieces_ = 0;
+    bool pauses_ = true;
     std::vector<std::uint8_t> state_{1, 2, 3, 4, 5, 6, 7, 8};
     lockstep::ConsoleGate::EpochOutput output_;
     std::vector<std::uint64_t> digests_;
@@ -247,6 +250,7 @@ class PrimaryBench : public lockstep::PrimaryHost {
     void claim(lockstep::Generation wanted) override { claims.push_back(wanted); }
     void try_claim() override { ++trials; }
     void stays(const std::string& reason) override { stayed = reason; }
+    void copied() override { ++copies_over; }
     void generation_changed(lockstep::Generation to) override { generation = to; }
     void drain_output() override {}
     void verified(const lockstep::VerifyOutcome& outcome) override { verified_as = outcome; }
@@ -261,6 +265,7 @@ class PrimaryBench : public lockstep::PrimaryHost {
     std::vector<lockstep::Generation> claims;
     unsigned trials = 0;  // of claims
     std::string stayed;   // why a switchover did not come about
+    unsigned copies_over = 0;
     lockstep::Generation generation = 1;
     std::optional<lockstep::VerifyOutcome> verified_as;
     std::optional<Duration> connect_after;

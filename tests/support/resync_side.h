@@ -23,7 +23,7 @@
 namespace fmvm::test {
 
 using Random = std::mt19937_64;
-// What a block holds, in short; 0 is a block of zeroes.
+// What a block holds, in short; 0 is a hole.
 using Values = std::vector<std::uint64_t>;
 
 inline constexpr std::uint64_t model_image_bytes = 20 * mib - 8 * kib;
@@ -36,6 +36,13 @@ class ValueBlocks : public replay::ImageBlocks {
     std::uint64_t image_bytes() const override { return model_image_bytes; }
     bool read_only() const override { return false; }
     Result<void> check_size() const override { return {}; }
+    replay::BlockSet data() const override {
+        replay::BlockSet blocks(model_block_count);
+        for (replay::BlockIndex block = 0; block < model_block_count; ++block) {
+            if (values_[block] != 0) blocks.insert(block);
+        }
+        return blocks;
+    }
     Result<void> sync() override { return {}; }
     Result<void> read(replay::BlockIndex block, std::span<std::uint8_t> bytes) override {
         REQUIRE(bytes.size() == replay::bytes_of_block(block, model_image_bytes));

@@ -250,7 +250,7 @@ Result<void> Primary::handle_welcome(const Frame& frame) {
         return begun.error();
     }
     link_->detector = FailureDetector(options_.lost_after, host_.now());
-    log::info("primary", "copying memory to {}", link_->peer);
+    log::info("primary", "copying the guest to {}", link_->peer);
     enter(State::copying);
     return {};
 }
@@ -387,13 +387,12 @@ void Primary::claimed(Result<Claim> claim) {
 void Primary::go_alone() {
     FMVM_CHECK(!link_);
     if (!state_.is(State::greeting)) gate_.open();
-    if (ending_.guest_end_reason()) {
-        finish(PrimaryEnd::guest_ended, *ending_.guest_end_reason());
-        return;
-    }
+    if (ending_.guest_end_reason())
+        return finish(PrimaryEnd::guest_ended, *ending_.guest_end_reason());
     ending_ = {};
     if (!state_.is(State::greeting)) source_.end();
     enter(State::alone);
+    host_.copied();
     host_.want_connection(search_.delay());
 }
 

@@ -41,6 +41,8 @@ class PrimaryHost {
     virtual void drain_output() = 0;
     // The progress of the initial copy, for people.
     virtual void copying(const std::string&) {}
+    // It is over: the backup is in step, or lost.
+    virtual void copied() {}
     // The progress of a comparison, and its outcome.
     virtual void verifying(const replay::ScrubProgress&) {}
     virtual void verified(const VerifyOutcome&) {}

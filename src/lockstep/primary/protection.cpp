@@ -29,13 +29,20 @@ Result<Protection::Copied> Protection::copy() {
     OutgoingMessage message = FMVM_TRY(parts_.source.next_initial());
     if (!message.empty()) {
         send(std::move(message));
-        host_.copying(parts_.source.initial_progress());
+        tell_progress();
         crash_point("initial-copy");
         return Copied::message;
     }
     if (parts_.source.initial_done()) return Copied::enough;
     look_again_ = host_.now() + copy_look;  // an answer of the backup makes it go on, too
     return Copied::nothing;
+}
+
+void Protection::tell_progress() {
+    const std::string progress = parts_.source.initial_progress();
+    host_.copying(progress);
+    if (const auto told = unprotected_.is("the guest is not protected yet", host_.now()))
+        log::notice("primary", "{}: {}", *told, progress);
 }
 
 Result<bool> Protection::follow() {
@@ -116,6 +123,7 @@ Result<void> Protection::acknowledged(EpochId epoch) {
     SentEpoch sent = FMVM_TRY(epochs_.acknowledged(epoch));
     if (!in_step_since_) {
         in_step_since_ = host_.now();
+        host_.copied();
         log::notice("primary", "protected by {}", channel_.peer());
     }
     crash_point("after-ack");

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "base/result.h"
+#include "base/trouble.h"
 #include "lockstep/channel/channel.h"
 #include "lockstep/checkpoint/checkpoint_source.h"
 #include "lockstep/primary/ending.h"
@@ -60,7 +61,11 @@ class Protection {
     // Since the first acknowledgement.
     std::optional<TimePoint> in_step_since() const { return in_step_since_; }
 
+    // An initial copy that takes longer is told of.
+    static constexpr std::chrono::seconds long_copy{10};
+
   private:
+    void tell_progress();
     bool may_cut() const;
     bool may_verify() const;
     bool is_cut_due();
@@ -73,6 +78,7 @@ class Protection {
     const PrimaryParts parts_;
     PrimaryHost& host_;
     std::optional<TimePoint> in_step_since_;
+    Trouble unprotected_{long_copy};           // until the first acknowledgement
     TimePoint look_again_ = TimePoint::max();  // what is waited for gives no sign; max(): nothing
 };
 

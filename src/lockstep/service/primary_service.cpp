@@ -154,9 +154,19 @@ void PrimaryService::verified(const VerifyOutcome& outcome) {
 }
 
 void PrimaryService::copying(const std::string& progress) {
-    if (!options_.on_copying || now() - progress_shown_ < progress_interval) return;
+    if (now() - progress_shown_ < progress_interval) return;
     progress_shown_ = now();
-    options_.on_copying(progress);
+    copy_progress_.set(progress);
+    if (options_.on_copying) options_.on_copying(progress);
+}
+
+void PrimaryService::copied() {
+    copy_progress_.set({});
+}
+
+std::string PrimaryService::summary() const {
+    const std::string progress = copy_progress_.get();
+    return progress.empty() ? stats_.summary() : progress + "\n" + stats_.summary();
 }
 
 void PrimaryService::want_connection(TimePoint::duration after) {

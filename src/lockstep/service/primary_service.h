@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "base/shared_text.h"
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/arbiter/arbiter_watch.h"
 #include "lockstep/channel/tcp_connect.h"
@@ -78,7 +79,8 @@ class PrimaryService : public PrimaryHost {
     // Any thread. Compares both sides; refused while another comparison is under way.
     void verify(const VerifyOptions& options, Comparer comparer);
     void stop_verifying();
-    std::string summary() const { return stats_.summary(); }
+    // Any thread. Figures of the last epochs, and how far an initial copy is; empty: neither.
+    std::string summary() const;
     // Any thread.
     Generation generation() const { return *generation_; }
 
@@ -89,6 +91,7 @@ class PrimaryService : public PrimaryHost {
     void generation_changed(Generation generation) override;
     void drain_output() override { drain_(); }
     void copying(const std::string& progress) override;
+    void copied() override;
     void verifying(const replay::ScrubProgress& progress) override;
     void verified(const VerifyOutcome& outcome) override;
     void want_connection(TimePoint::duration after) override;
@@ -124,6 +127,7 @@ class PrimaryService : public PrimaryHost {
     Stays stays_;        // set while a switchover is under way
     Comparer comparer_;  // set while a comparison is under way
     TimePoint progress_shown_{};
+    SharedText copy_progress_;              // of the initial copy under way; empty: none is
     std::atomic<bool> output_told_{false};  // and the replication thread has not looked yet
     TaskScope tasks_;                       // last: gates and disks call by it
 };

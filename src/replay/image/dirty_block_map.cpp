@@ -302,9 +302,24 @@ void DirtyBlockMap::resynced(BlockIndex block) {
     reset(file_.blocks(), block);
 }
 
+void DirtyBlockMap::resynced(const BlockSet& equal) {
+    const Lock lock(mutex_);
+    const std::span<std::uint64_t> blocks = file_.blocks();
+    for (std::size_t i = 0; i < equal.words().size(); ++i) {
+        const std::uint64_t gone = equal.words()[i] & ~std::as_const(touched_).words()[i];
+        blocks[i] &= ~gone;
+        failed_.words()[i] &= ~gone;
+    }
+}
+
 bool DirtyBlockMap::is_touched(BlockIndex block) const {
     const Lock lock(mutex_);
     return touched_.contains(block);
+}
+
+BlockSet DirtyBlockMap::touched() const {
+    const Lock lock(mutex_);
+    return touched_;
 }
 
 std::optional<DirtyBlockMap::PruneId> DirtyBlockMap::begin_prune(Prune which) {

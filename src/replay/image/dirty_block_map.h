@@ -90,9 +90,11 @@ class DirtyBlockMap {
     void clear(const BlockRuns& blocks);
     // This block was found equal to, or became, the other side's.
     void resynced(BlockIndex block);
+    void resynced(const BlockSet& equal);
 
     // The block was changed since the last take_touched(), or a change of it was in flight then.
     bool is_touched(BlockIndex block) const;
+    BlockSet touched() const;
 
     // all: regions without a set bit; idle: those of them in which nothing was marked since the
     // last call for idle ones, unless another is under way. Nothing when no region can become

@@ -51,6 +51,23 @@ class FileBlocks : public ImageBlocks {
         return {};
     }
 
+    // Nobody uses the descriptor's position.
+    BlockSet data() const override {
+        BlockSet blocks(disk_block_count(image_.size));
+        if (!check_size().ok()) return all();
+        const int fd = image_.fd.get();
+        const auto size = static_cast<off_t>(image_.size);
+        for (off_t hole = 0; hole < size;) {
+            const off_t data = ::lseek(fd, hole, SEEK_DATA);
+            if ((data < 0 && errno == ENXIO) || data >= size) break;  // none behind that
+            hole = data < 0 ? -1 : std::min(size, ::lseek(fd, data, SEEK_HOLE));
+            if (hole <= data) return all();  // this file system does not say
+            blocks.insert_range(static_cast<std::uint64_t>(data) / disk_block_bytes,
+                                disk_block_count(static_cast<std::uint64_t>(hole)));
+        }
+        return blocks;
+    }
+
     Result<void> check_size() const override {
         const off_t end = ::lseek(image_.fd.get(), 0, SEEK_END);  // nobody uses the position
         if (end >= 0 && static_cast<std::uint64_t>(end) >= image_.size) return {};
@@ -101,6 +118,12 @@ class FileBlocks : public ImageBlocks {
 };
 
 }  // namespace
+
+BlockSet ImageBlocks::all() const {
+    BlockSet blocks(disk_block_count(image_bytes()));
+    blocks.insert_all();
+    return blocks;
+}
 
 Result<std::uint64_t> ImageBlocks::digest(BlockIndex block) {
     digested_.resize(bytes_of_block(block, image_bytes()));

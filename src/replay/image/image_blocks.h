@@ -22,6 +22,9 @@ class ImageBlocks {
     virtual bool read_only() const = 0;
     virtual Result<void> read(BlockIndex block, std::span<std::uint8_t> bytes) = 0;
     virtual Result<void> write(BlockIndex block, std::span<const std::uint8_t> bytes) = 0;
+    // Those that may hold anything. The others are holes, and read as zeroes. All of them where
+    // that is not known: of a block device, or of a file system without holes.
+    virtual BlockSet data() const { return all(); }
     // An error when the file or device has become shorter than it was when it was opened.
     virtual Result<void> check_size() const = 0;
     // What was written, by whomever, is on stable storage when it returns.
@@ -29,6 +32,9 @@ class ImageBlocks {
 
     // Of what the block holds, as digest_of().
     Result<std::uint64_t> digest(BlockIndex block);
+
+  protected:
+    BlockSet all() const;
 
   private:
     std::vector<std::uint8_t> digested_;

@@ -119,6 +119,7 @@ void fields(auto& archive, FieldsOf<KnownMessage> auto& known) {
     archive.u64(known.progress.sent);
     archive.u64(known.progress.heard);
     fields(archive, known.dirty);
+    fields(archive, known.data);
 }
 
 void fields(auto& archive, FieldsOf<BeginMessage> auto& begin) {

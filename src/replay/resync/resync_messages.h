@@ -60,6 +60,7 @@ struct KnownMessage {
     DiskRole role = DiskRole::clean;
     PairProgress progress;  // under that pair
     PackedBlocks dirty;
+    PackedBlocks data;  // that may hold anything; the others are holes
 
     std::vector<std::uint8_t> encode() const;
     static Result<KnownMessage> decode(std::span<const std::uint8_t> body);

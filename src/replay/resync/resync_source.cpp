@@ -28,6 +28,7 @@ Result<BeginMessage> ResyncSource::begin(const KnownMessage& peer) {
     }
     const std::uint64_t block_count = disk_block_count(map_.image_bytes());
     const BlockSet theirs = FMVM_TRY(peer.dirty.unpack(block_count));
+    const BlockSet their_data = FMVM_TRY(peer.data.unpack(block_count));
     // In this order: what is marked in between is left to the first epoch, and looked at as well.
     map_.take_touched();
     DiskLabel label = map_.label();
@@ -39,6 +40,8 @@ Result<BeginMessage> ResyncSource::begin(const KnownMessage& peer) {
     } else {
         differing.insert_all();
     }
+    holes_ = common_holes(their_data);
+    differing.subtract(holes_);
     label.offered = random_value<LabelId>();
     FMVM_TRY(map_.set_label(label));
     BeginMessage message{disk_, map_.image_bytes(), label.offered, basis_,
@@ -55,8 +58,19 @@ Result<void> ResyncSource::on_ready(const ReadyMessage& ready) {
     label.pair = label.offered;
     label.offered = {};
     FMVM_TRY(map_.set_label(label));
+    map_.resynced(holes_);
     state_ = State::ready;
     return {};
+}
+
+// They are equal, unless the guest has begun to write there.
+BlockSet ResyncSource::common_holes(const BlockSet& their_data) const {
+    BlockSet holes(their_data.bound());
+    holes.insert_all();
+    holes.subtract(their_data);
+    holes.subtract(image_.data());
+    holes.subtract(map_.touched());
+    return holes;
 }
 
 Result<std::optional<ChunkDigestsMessage>> ResyncSource::next() {

@@ -61,6 +61,7 @@ class ResyncSource {
         std::uint64_t copied_bytes = 0;
         bool answered = false;  // the target said what it wants
     };
+    BlockSet common_holes(const BlockSet& their_data) const;
     Result<std::span<const std::uint8_t>> read(BlockIndex block);
     // The chunk that a message is about; an error when none such is on its way.
     Result<Chunk*> find(std::uint8_t disk, std::uint64_t chunk);
@@ -69,6 +70,7 @@ class ResyncSource {
     DirtyBlockMap& map_;
     ImageBlocks& image_;
     PairBasis basis_ = PairBasis::strangers;
+    BlockSet holes_;       // on both sides
     BlockSet to_do_;       // as it began
     BlockIndex next_ = 0;  // those of them from here on are left
     enum class State { fresh, offered, ready } state_ = State::fresh;

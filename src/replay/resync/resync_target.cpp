@@ -26,7 +26,8 @@ KnownMessage ResyncTarget::known() const {
             .pair = label.pair,
             .role = label.role,
             .progress = map_.progress(label.pair),
-            .dirty = PackedBlocks::pack(map_.dirty())};
+            .dirty = PackedBlocks::pack(map_.dirty()),
+            .data = PackedBlocks::pack(image_.data())};
 }
 
 Result<ReadyMessage> ResyncTarget::on_begin(const BeginMessage& begin) {
@@ -47,8 +48,18 @@ Result<ReadyMessage> ResyncTarget::on_begin(const BeginMessage& begin) {
     label.offered = {};
     label.role = DiskRole::syncing;
     FMVM_TRY(map_.set_label(label));
+    map_.resynced(equal_holes());
     begun_ = true;
     return ReadyMessage{disk_};
+}
+
+// Those of this image that the source does not want to look at: there it has holes, too.
+BlockSet ResyncTarget::equal_holes() const {
+    BlockSet holes(left_.bound());
+    holes.insert_all();
+    holes.subtract(image_.data());
+    holes.subtract(left_);
+    return holes;
 }
 
 std::span<std::uint8_t> ResyncTarget::buffer_for(BlockIndex block) {

@@ -54,6 +54,7 @@ class ResyncTarget {
     Result<bool> compare(const BlockDigest& expected);
     Result<void> write(const PackedBlock& packed);
     DoneMessage done(std::uint64_t chunk);
+    BlockSet equal_holes() const;
     std::span<std::uint8_t> buffer_for(BlockIndex block);
     Error malformed(const char* what) const;
 

@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 
 #include "base/log.h"
+#include "support/captured_log.h"
+#include "support/fake_lines.h"
 #include "support/primary_bench.h"
 
 using namespace fmvm;
@@ -623,4 +625,23 @@ TEST_CASE("primary: a peer that reads slowly is not given up", "[primary]") {
         bench.primary.channel_drained();
     }
     CHECK(bench.primary.state() == State::copying);
+}
+
+TEST_CASE("primary: an initial copy that takes long is told of, rarely, with how far it is",
+          "[primary]") {
+    const test::CapturedLog log;
+    Bench bench;
+    bench.source.slow = true;
+    bench.connect();
+    bench.receive(WelcomeMessage{});
+    for (int second = 0; second < 9; ++second)
+        bench.pass(1s);
+    CHECK(log.count("not protected yet") == 0);
+    for (int second = 0; second < 120; ++second)
+        bench.pass(1s);
+    CHECK(test::eventually([&] { return log.count("not protected yet") == 2; }));
+    CHECK(log.has("the guest is not protected yet: 12 %, 99 s left"));
+    CHECK(bench.copies_over == 0);
+    bench.primary.channel_lost("it is gone");
+    CHECK(bench.copies_over == 1);
 }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/image/image_blocks.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <random>
 
+#include "support/memory_blocks.h"
 #include "support/temp_file.h"
 
 using namespace fmvm;
@@ -64,4 +68,38 @@ TEST_CASE("an image that cannot be read or written says so") {
     CHECK(blocks->check_size().error().message() ==
           "disk a.img: became shorter, 1000 bytes instead of 65536; restore its size");
     CHECK(blocks->read(0, bytes).error().message().find("shorter") != std::string::npos);
+}
+
+TEST_CASE("holes of an image are known without reading them, those that were trimmed too") {
+    constexpr std::uint64_t size = 9 * disk_block_bytes - 512;
+    TempFile file(size);
+    file.resize(0);
+    file.resize(size);
+    const DiskImage image = DiskImage::open(file.path(), {}).value();
+    const auto blocks = open_image_blocks(image, "a.img");
+    const auto with_data = [&blocks] {
+        std::vector<BlockIndex> found;
+        blocks->data().for_each([&found](BlockIndex block) { found.push_back(block); });
+        return found;
+    };
+    using Blocks = std::vector<BlockIndex>;
+    if (with_data().size() == 9) return;  // a file system without holes
+    CHECK(with_data().empty());
+    REQUIRE(blocks->write(1, noise(disk_block_bytes)).ok());
+    REQUIRE(blocks->write(2, noise(disk_block_bytes)).ok());
+    REQUIRE(blocks->write(8, noise(disk_block_bytes - 512)).ok());
+    CHECK(with_data() == Blocks{1, 2, 8});
+    REQUIRE(::fallocate(image.fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                        2 * disk_block_bytes, disk_block_bytes) == 0);
+    CHECK(with_data() == Blocks{1, 8});
+    // A byte is enough.
+    REQUIRE(::pwrite(image.fd.get(), "x", 1, 5 * disk_block_bytes + 4097) == 1);
+    CHECK(with_data() == Blocks{1, 5, 8});
+    // What is not there is no hole.
+    file.resize(size - 1);
+    CHECK(with_data().size() == 9);
+}
+
+TEST_CASE("an image whose holes are not known may hold anything everywhere") {
+    CHECK(MemoryBlocks(5 * disk_block_bytes + 1).data().size() == 6);
 }

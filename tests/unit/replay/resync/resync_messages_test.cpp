@@ -55,12 +55,19 @@ void check_body(const T& message) {
 
 TEST_CASE("messages about disks keep their form on the wire") {
     const PackedBlocks some{2, {0x21, 0x80}};
-    check_wire_form(
-        KnownMessage{3, 65'536'000, true, {1, 0xff}, {2}, DiskRole::syncing, {5, 6, 7, 8}, some},
-        "03 0000e80300000000 01"
-        "01ff0000000000000000000000000000 02000000000000000000000000000000 03"
-        "0500000000000000 0600000000000000 0700000000000000 0800000000000000"
-        "02 02000000 2180");
+    check_wire_form(KnownMessage{3,
+                                 65'536'000,
+                                 true,
+                                 {1, 0xff},
+                                 {2},
+                                 DiskRole::syncing,
+                                 {5, 6, 7, 8},
+                                 some,
+                                 {0, {0x03}}},
+                    "03 0000e80300000000 01"
+                    "01ff0000000000000000000000000000 02000000000000000000000000000000 03"
+                    "0500000000000000 0600000000000000 0700000000000000 0800000000000000"
+                    "02 02000000 2180 00 01000000 03");
     check_wire_form(BeginMessage{3, 65'536'000, {2}, PairBasis::primary_behind, some},
                     "03 0000e80300000000 02000000000000000000000000000000 03 02 02000000 2180");
     check_wire_form(ReadyMessage{3}, "03");
@@ -90,7 +97,8 @@ TEST_CASE("messages about disks keep their form on the wire") {
 
 TEST_CASE("resync messages survive encoding, and no other bytes are taken for them") {
     const PackedBlocks some = PackedBlocks::pack(set_of(1000, {0, 5, 999}));
-    check_body(KnownMessage{3, 65'536'000, true, {1}, {2}, DiskRole::syncing, {5, 6, 7, 8}, some});
+    check_body(
+        KnownMessage{3, 65'536'000, true, {1}, {2}, DiskRole::syncing, {5, 6, 7, 8}, some, some});
     check_body(BeginMessage{3, 65'536'000, {2}, PairBasis::backup_behind, some});
     check_body(ReadyMessage{3});
     check_body(ChunkDigestsMessage{3, 9, {{1, 2}, {4, 5}}});

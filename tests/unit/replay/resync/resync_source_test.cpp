@@ -1,90 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
-#include <numeric>
 #include <variant>
 
 #include "base/digest.h"
 #include "replay/resync/resync_source.h"
 #include "replay/resync/resync_target.h"
-#include "support/memory_blocks.h"
+#include "support/resync_pair.h"
 
 using namespace fmvm;
 using namespace fmvm::replay;
-
-namespace {
-
-using Blocks = std::vector<BlockIndex>;
-
-constexpr std::uint64_t block_count = 300;
-constexpr std::uint64_t image_bytes = block_count * disk_block_bytes - 1024;
-
-std::unique_ptr<DirtyBlockMap> new_map(std::uint64_t bytes = image_bytes) {
-    DiskLabel label;
-    label.vm[0] = 1;
-    label.image_bytes = bytes;
-    return DirtyBlockMap::unsaved(label).value();
-}
-
-// Both sides, and a stream between them without loss.
-struct Pair {
-    MemoryBlocks source_image{image_bytes};
-    MemoryBlocks target_image{image_bytes};
-    std::unique_ptr<DirtyBlockMap> source_map = new_map();
-    std::unique_ptr<DirtyBlockMap> target_map = new_map();
-    std::optional<ResyncSource> source;
-    std::optional<ResyncTarget> target;
-
-    Pair() { restart(); }
-    void restart() {
-        source.emplace(2, *source_map, source_image);
-        target.emplace(2, DiskOwner{{1}, 5, 3, {4}}, *target_map, target_image, "b.img");
-    }
-    void scribble(MemoryBlocks& image, BlockIndex block) { *image.at(block) ^= 0x55; }
-    void begin() {
-        const BeginMessage begin = source->begin(target->known()).value();
-        REQUIRE(source->on_ready(target->on_begin(begin).value()).ok());
-    }
-    void answer(const ChunkDigestsMessage& digests) {
-        const auto answer = target->on_digests(digests).value();
-        if (const auto* done = std::get_if<DoneMessage>(&answer)) {
-            REQUIRE(source->on_done(*done).ok());
-            return;
-        }
-        for (const BlocksMessage& blocks :
-             source->on_wanted(std::get<WantedMessage>(answer)).value()) {
-            std::size_t payload = 0;
-            for (const PackedBlock& packed : blocks.blocks)
-                payload += packed.payload.size();
-            CHECK(payload <= blocks_payload_max);
-            CHECK(blocks.encode().size() < 4 * mib);
-            if (const auto done = target->on_blocks(blocks).value())
-                REQUIRE(source->on_done(*done).ok());
-        }
-    }
-    void run() {
-        begin();
-        while (const auto digests = source->next().value())
-            answer(*digests);
-        REQUIRE(source->finished());
-        REQUIRE(target->finished());
-    }
-    void forget_io() {
-        source_image.reads.clear();
-        target_image.reads.clear();
-        target_image.writes.clear();
-    }
-};
-
-Blocks all_blocks() {
-    Blocks blocks(block_count);
-    std::iota(blocks.begin(), blocks.end(), 0);
-    return blocks;
-}
-
-}  // namespace
+using namespace fmvm::test;
 
 TEST_CASE("two disks that never met are compared as a whole; only what differs is copied") {
-    Pair pair;
+    ResyncPair pair;
     for (const BlockIndex block : {BlockIndex{0}, BlockIndex{77}, block_count - 1})
         pair.scribble(pair.source_image, block);
     pair.run();
@@ -112,7 +40,7 @@ TEST_CASE("two disks that never met are compared as a whole; only what differs i
 }
 
 TEST_CASE("a known pair looks at the union of the maps and at nothing else") {
-    Pair pair;
+    ResyncPair pair;
     pair.run();
     const LabelId old_pair = pair.source_map->label().pair;
     REQUIRE(pair.source_map->mark(3 * disk_block_bytes, 512).ok());
@@ -133,7 +61,7 @@ TEST_CASE("a known pair looks at the union of the maps and at nothing else") {
 }
 
 TEST_CASE("a pair of equal disks has nothing to do") {
-    Pair pair;
+    ResyncPair pair;
     pair.run();
     pair.forget_io();
     pair.restart();
@@ -146,7 +74,7 @@ TEST_CASE("a pair of equal disks has nothing to do") {
 
 TEST_CASE("another guest, another pair, or none: everything is looked at") {
     const auto blocks_looked_at = [](auto change) {
-        Pair pair;
+        ResyncPair pair;
         pair.run();
         DiskLabel label = pair.target_map->label();
         change(label);
@@ -162,7 +90,7 @@ TEST_CASE("another guest, another pair, or none: everything is looked at") {
     CHECK(blocks_looked_at([](DiskLabel& label) { label.vm[4] ^= 1; }) == block_count);
     CHECK(blocks_looked_at([](DiskLabel& label) { label.pair[4] ^= 1; }) == block_count);
     CHECK(blocks_looked_at([](DiskLabel& label) { label.pair = {}; }) == block_count);
-    Pair pair;
+    ResyncPair pair;
     pair.run();
     REQUIRE(pair.target_map->break_lineage(DiskRole::clean).ok());
     pair.restart();
@@ -174,7 +102,7 @@ TEST_CASE("another guest, another pair, or none: everything is looked at") {
 }
 
 TEST_CASE("a pair of which one side is behind what the other knows is compared as a whole") {
-    Pair pair;
+    ResyncPair pair;
     pair.run();
     const LabelId with = pair.source_map->label().pair;
     const PairProgress source = pair.source_map->progress(with);
@@ -205,7 +133,7 @@ TEST_CASE("a pair of which one side is behind what the other knows is compared a
 }
 
 TEST_CASE("an interruption between begin and ready loses nothing, on whichever side") {
-    Pair pair;
+    ResyncPair pair;
     pair.run();
     REQUIRE(pair.source_map->mark(0, 512).ok());
     pair.source_map->end_change(0, 512, false);
@@ -223,7 +151,7 @@ TEST_CASE("an interruption between begin and ready loses nothing, on whichever s
 }
 
 TEST_CASE("an interrupted resync goes on where it stopped") {
-    Pair pair;
+    ResyncPair pair;
     for (BlockIndex block = 0; block < block_count; block += 10)
         pair.scribble(pair.source_image, block);
     pair.begin();
@@ -241,7 +169,7 @@ TEST_CASE("an interrupted resync goes on where it stopped") {
 }
 
 TEST_CASE("what the guest writes meanwhile is left to the first epoch") {
-    Pair pair;
+    ResyncPair pair;
     pair.begin();
     const auto digests = pair.source->next().value();
     REQUIRE(pair.source_map->mark(5 * disk_block_bytes, 512).ok());
@@ -256,7 +184,7 @@ TEST_CASE("what the guest writes meanwhile is left to the first epoch") {
 }
 
 TEST_CASE("a wanted block is read again, so that it is as new as can be") {
-    Pair pair;
+    ResyncPair pair;
     pair.scribble(pair.source_image, 9);
     pair.begin();
     const auto digests = pair.source->next().value();
@@ -266,7 +194,7 @@ TEST_CASE("a wanted block is read again, so that it is as new as can be") {
 }
 
 TEST_CASE("four chunks are on their way at most") {
-    Pair pair;
+    ResyncPair pair;
     CHECK_FALSE(pair.source->next().value());  // nothing before it began
     pair.begin();
     std::vector<ChunkDigestsMessage> chunks;
@@ -280,7 +208,7 @@ TEST_CASE("four chunks are on their way at most") {
 }
 
 TEST_CASE("whole blocks of noise come in several messages") {
-    Pair pair;
+    ResyncPair pair;
     for (std::size_t at = 0; at < chunk_blocks_max * disk_block_bytes; at += 8) {
         const std::uint64_t noise = digest_of({}, at);
         std::memcpy(pair.source_image.content.data() + at, &noise, sizeof noise);
@@ -291,12 +219,12 @@ TEST_CASE("whole blocks of noise come in several messages") {
 }
 
 TEST_CASE("a read-only disk is only compared") {
-    Pair equal;
+    ResyncPair equal;
     equal.target_image.refuse_writes = true;
     equal.run();
     CHECK(equal.target->finished());
 
-    Pair pair;
+    ResyncPair pair;
     pair.target_image.refuse_writes = true;
     pair.scribble(pair.source_image, 2);
     CHECK(pair.target->known().read_only);
@@ -309,14 +237,14 @@ TEST_CASE("a read-only disk is only compared") {
 }
 
 TEST_CASE("disks of different size are refused") {
-    Pair pair;
+    ResyncPair pair;
     KnownMessage known = pair.target->known();
     known.image_bytes += 512;
     CHECK(pair.source->begin(known).error().message().find("same size") != std::string::npos);
 }
 
 TEST_CASE("disk errors end a resync, and the map still covers what is left") {
-    Pair pair;
+    ResyncPair pair;
     pair.source_image.unreadable = 3;
     pair.begin();
     CHECK_FALSE(pair.source->next().ok());
@@ -324,7 +252,7 @@ TEST_CASE("disk errors end a resync, and the map still covers what is left") {
 }
 
 TEST_CASE("a source refuses answers that fit nothing it asked") {
-    Pair pair;
+    ResyncPair pair;
     CHECK_FALSE(pair.source->on_ready({2}).ok());  // nothing is offered yet
     KnownMessage known = pair.target->known();
     known.dirty.bits.assign(100, 0xff);
@@ -348,7 +276,7 @@ TEST_CASE("a source refuses answers that fit nothing it asked") {
 }
 
 TEST_CASE("a target refuses what it did not ask for") {
-    Pair pair;
+    ResyncPair pair;
     pair.scribble(pair.source_image, 1);
     pair.scribble(pair.source_image, 70);
     CHECK_FALSE(pair.target->on_digests({2, 1, {{0, 0}}}).ok());  // before it begins
