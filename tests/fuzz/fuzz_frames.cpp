@@ -77,7 +77,8 @@ class Receiver {
                 return check_message<SwitchedMessage>(frame);
             case FrameType::ended:
                 return check_message<EndedMessage>(frame);
-            case FrameType::ask_switch_over:  // has no body
+            case FrameType::ask_switch_over:  // have no body
+            case FrameType::ask_stay:
                 return;
             case FrameType::block_log:
                 return check_block_log(frame.body);

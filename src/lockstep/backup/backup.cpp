@@ -109,6 +109,11 @@ bool Backup::ask_for_switch_over() {
     return true;
 }
 
+void Backup::give_up_switch_over() {
+    const Checked checked(*this);
+    if (state_.is(State::following)) link_->send(FrameType::ask_stay, {});
+}
+
 // The primary asks before it stops the guest for a switchover.
 void Backup::claim_tried(const Result<void>& tried) {
     const Checked checked(*this);

@@ -49,6 +49,8 @@ class Backup : public ChannelUser {
     // Asks the primary to move the guest here. False: there is none that this side follows.
     // BackupHost::stays(), discard() or take_over() tell the outcome.
     bool ask_for_switch_over();
+    // The guest is to stay where it is after all. Without effect once the primary has handed over.
+    void give_up_switch_over();
     // At deadline() or later.
     void tick();
     TimePoint deadline() const;

@@ -94,7 +94,7 @@ void Primary::not_connected(const std::string& peer, const std::string& reason) 
 
 Result<void> Primary::switch_over() {
     if (!is_protected()) return Error("no backup is in step");
-    return switch_over_.begin(*link_);
+    return switch_over_.begin(*link_, SwitchOver::Asker::this_side);
 }
 
 void Primary::give_up_switch_over(const std::string& why) {
@@ -232,7 +232,8 @@ Result<void> Primary::handle(const Frame& frame) {
         case FrameType::unfit:
             return handle_unfit(frame);
         case FrameType::ask_switch_over:
-            return handle_ask_switch_over(frame);
+        case FrameType::ask_stay:
+            return switch_over_.backup_wishes(*link_, frame);
         case FrameType::claim_tried:
             return switch_over_.backup_answered(*link_, frame);
         case FrameType::refuse:
@@ -293,14 +294,6 @@ Result<void> Primary::handle_switched(const Frame& frame) {
     } else {
         finish(PrimaryEnd::handed_over, where);
     }
-    return {};
-}
-
-Result<void> Primary::handle_ask_switch_over(const Frame& frame) {
-    if (!frame.body.empty()) return Error("a malformed wish to switch over");
-    log::info("primary", "{} asks to switch over", link_->peer);
-    const Result<void> begun = switch_over();
-    if (!begun.ok()) link_->send(StaysMessage{begun.error().message()});
     return {};
 }
 

@@ -95,7 +95,6 @@ class Primary : public ChannelUser {
     Result<void> handle_ack(const Frame& frame);
     Result<void> handle_unfit(const Frame& frame);
     Result<void> handle_refusal(const Frame& frame);
-    Result<void> handle_ask_switch_over(const Frame& frame);
     Result<void> handle_switched(const Frame& frame);
     void end_with_last_epoch();
 

@@ -41,6 +41,7 @@ constexpr FittingMessage<PrimaryState> messages[] = {
     {FrameType::refuse, linked},
     {FrameType::switched, {handing_over}},
     {FrameType::ask_switch_over, in_step},
+    {FrameType::ask_stay, in_step},
     {FrameType::disk_known, {copying}},
     {FrameType::disk_ready, {copying}},
     {FrameType::disk_wanted, {copying}},

@@ -6,8 +6,10 @@
 
 namespace fmvm::lockstep {
 
-Result<void> SwitchOver::begin(Link& link) {
+Result<void> SwitchOver::begin(Link& link, Asker asker) {
     if (state_ != State::none) return Error("a switchover is under way");
+    if (parts_.ending.begun()) return Error("the guest has ended");
+    asker_ = asker;
     state_ = State::asking;
     deadline_ = host_.now() + answers_max;
     this_side_could_claim_ = backup_could_claim_ = false;
@@ -56,6 +58,18 @@ void SwitchOver::give_up(Link& link, const std::string& why) {
     state_ = State::none;
     deadline_ = TimePoint::max();
     host_.stays(why);
+}
+
+Result<void> SwitchOver::backup_wishes(Link& link, const Frame& frame) {
+    if (!frame.body.empty()) return Error("a malformed wish about a switchover");
+    if (frame.type == FrameType::ask_stay) {
+        if (asker_ == Asker::backup) give_up(link, "the backup's operator has given it up");
+        return {};
+    }
+    log::info("primary", "{} asks to switch over", link.peer);
+    const Result<void> begun = begin(link, Asker::backup);
+    if (!begun.ok()) link.send(StaysMessage{begun.error().message()});
+    return {};
 }
 
 void SwitchOver::let_guest_go_on() {

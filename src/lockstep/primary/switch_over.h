@@ -36,15 +36,20 @@ class SwitchOver {
     // Both outlive this.
     SwitchOver(const PrimaryParts& parts, PrimaryHost& host) : parts_(parts), host_(host) {}
 
-    // To a backup that is in step, while no end of the guest is under way. An error: one is under
-    // way already. Otherwise PrimaryHost::stays() or finished() brings the outcome.
-    Result<void> begin(Link& link);
+    enum class Asker { this_side, backup };
+
+    // To a backup that is in step. An error: one is under way already, or the guest has ended.
+    // Otherwise PrimaryHost::stays() or finished() brings the outcome.
+    Result<void> begin(Link& link, Asker asker);
     // The answers of both sides.
     void arbiter_answered(Link& link, const Result<void>& tried);
     Result<void> backup_answered(Link& link, const Frame& frame);
     // Unless the backup was told to take over already; without effect when there is nothing to give
     // up.
     void give_up(Link& link, const std::string& why);
+    // The operator of a backup that is in step asks for a switchover, or has given that up: without
+    // effect on one that this side's operator asked for.
+    Result<void> backup_wishes(Link& link, const Frame& frame);
     // When tick() has something to do; max(): nothing.
     TimePoint deadline() const { return deadline_; }
     void tick(Link& link);
@@ -66,6 +71,7 @@ class SwitchOver {
     const PrimaryParts parts_;
     PrimaryHost& host_;
     State state_ = State::none;
+    Asker asker_ = Asker::this_side;
     TimePoint deadline_ = TimePoint::max();  // of the state
     bool this_side_could_claim_ = false;     // asking
     bool backup_could_claim_ = false;

@@ -54,6 +54,12 @@ void BackupService::ask_for_switch_over(Stays stays) {
     });
 }
 
+void BackupService::give_up_switch_over() {
+    thread_.post([this] {
+        if (stays_) backup_.give_up_switch_over();
+    });
+}
+
 // Nothing is followed yet, so that this thread may wait a moment.
 Result<std::shared_ptr<Arbiter>> BackupService::ask_arbiter(const HelloMessage& hello) {
     using Answer = Result<std::shared_ptr<Arbiter>>;

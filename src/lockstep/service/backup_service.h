@@ -66,6 +66,8 @@ class BackupService : public BackupHost {
     // Any thread. One at a time. `stays` is called on the replication thread, now or later, when
     // the guest does not come; otherwise took_over(), guest_ended() or failed() is the answer.
     void ask_for_switch_over(Stays stays);
+    // Any thread. Whoever asked has gone: the guest stays where it is, if there is still time.
+    void give_up_switch_over();
     // Where it listens, with the port that the system chose.
     Endpoint endpoint() const { return listener_->endpoint(); }
 

@@ -97,6 +97,8 @@ const char* name_of(FrameType type) {
             return "claim tried";
         case FrameType::stays:
             return "stays";
+        case FrameType::ask_stay:
+            return "ask stay";
         case FrameType::ask_guest:
             return "ask guest";
         case FrameType::known_guest:

@@ -64,6 +64,7 @@ enum class FrameType : std::uint16_t {
     try_claim = 26 | optional_frame_bit,    // primary: could you claim? before the guest stands
     claim_tried = 27 | optional_frame_bit,  // backup: whether it could, or why not
     stays = 28 | optional_frame_bit,        // primary: the guest stays here, and why
+    ask_stay = 34 | optional_frame_bit,     // backup: its operator has given that wish up
     ask_guest = 29,                         // a side that starts: do you run a guest?
     known_guest = 30,                       // backup: which guest I know of, and where it runs
     disk_serial = 33,                       // either: so often did regions of a disk become active

@@ -93,6 +93,9 @@ void WaitingBackup::begin_switchover(const ControlReply& reply) {
     if (switchover_) return reply.error("a switchover is under way");
     if (!service_) return reply.error("this backup is ending");
     switchover_ = reply;
+    reply.on_gone(tasks_.bind([this] {
+        if (service_) service_->give_up_switch_over();
+    }));
     service_->ask_for_switch_over([this](const std::string& why) {
         boost::asio::post(control_, tasks_.bind([this, why] {
             if (switchover_) switchover_->error(why);

@@ -311,3 +311,13 @@ TEST_CASE("backup: whoever asked it for a switchover is told why there is none")
     CHECK(bench.stayed == "the backup could not claim");
     CHECK(bench.backup.state() == State::following);
 }
+
+TEST_CASE("backup: who gives a switchover up says so to the primary, as long as there is one") {
+    BackupBench bench;
+    bench.backup.give_up_switch_over();
+    bench.bring_to(State::following);
+    CHECK(bench.backup.ask_for_switch_over());
+    bench.backup.give_up_switch_over();
+    CHECK(got(*bench.primary, FrameType::ask_stay));
+    CHECK(bench.backup.state() == State::following);
+}

@@ -351,6 +351,33 @@ TEST_CASE("primary: a backup that asks for a switchover is told why there is non
     CHECK(told.reason == "a switchover is under way");
 }
 
+TEST_CASE("primary: a backup whose operator has given a switchover up keeps the guest here",
+          "[primary]") {
+    Reached bench(State::following);
+    bench.receive(FrameType::ask_switch_over);
+    const bool stands = GENERATE(false, true);
+    if (stands) {
+        bench.primary.claim_tried({});
+        bench.receive(ClaimTriedMessage{});
+        REQUIRE(bench.source.stands);
+    }
+    bench.receive(FrameType::ask_stay);
+    const auto told = StaysMessage::decode(bench.wire->last(FrameType::stays).body).value();
+    CHECK(told.reason == "the backup's operator has given it up");
+    CHECK(bench.primary.state() == State::following);
+    CHECK_FALSE(bench.source.stands);
+    bench.receive(FrameType::ask_stay);  // nothing is under way
+    CHECK(bench.wire->count(FrameType::stays) == 1);
+}
+
+TEST_CASE("primary: a backup cannot give up what this side's operator has asked for", "[primary]") {
+    Reached bench(State::following);
+    REQUIRE(bench.primary.switch_over().ok());
+    bench.receive(FrameType::ask_stay);
+    CHECK(bench.wire->count(FrameType::stays) == 0);
+    CHECK(bench.stayed == "");
+}
+
 TEST_CASE("primary: a switchover waits for its last epoch, not for one before", "[primary]") {
     Reached bench(State::following);
     bench.pass(60ms);
