@@ -15,34 +15,29 @@ void ArbiterWatch::begin(TimePoint now) {
 
 void ArbiterWatch::end() {
     watching_ = false;
-    next_trial_ = answer_due_ = TimePoint::max();
-    useless_ = Trouble();
+    next_trial_ = TimePoint::max();
+    answer_ = no_question();
 }
 
 ArbiterWatch::TimePoint ArbiterWatch::deadline() const {
-    return std::min({next_trial_, answer_due_, useless_.due()});
+    return std::min(next_trial_, answer_.deadline());
 }
 
 bool ArbiterWatch::tick(TimePoint now) {
-    if (now >= answer_due_) {
-        answer_due_ = TimePoint::max();
-        tell(useless_.is("it does not answer", now));
-    }
-    tell(useless_.look(now));
+    tell(answer_.look(now));
     if (now < next_trial_) return false;
     next_trial_ = TimePoint::max();
-    answer_due_ = now + patience;
+    answer_.asked(now);
     return !std::exchange(asking_, true);
 }
 
 void ArbiterWatch::answered(const Result<void>& tried, TimePoint now) {
     asking_ = false;
     if (!watching_) return;
-    answer_due_ = TimePoint::max();
     next_trial_ = now + (tried.ok() ? interval : failing_interval);
     if (!tried.ok()) {
-        tell(useless_.is(tried.error().message(), now));
-    } else if (const auto lasted = useless_.over(now)) {
+        tell(answer_.bad(tried.error().message(), now));
+    } else if (const auto lasted = answer_.over(now)) {
         log::notice(component_, "the arbiter could take a claim again; it could not for {}",
                     *lasted);
     }

@@ -13,13 +13,13 @@
 #include <string>
 
 #include "base/result.h"
-#include "base/trouble.h"
+#include "lockstep/arbiter/late_answer.h"
 
 namespace fmvm::lockstep {
 
 class ArbiterWatch {
   public:
-    using TimePoint = Trouble::TimePoint;
+    using TimePoint = LateAnswer::TimePoint;
     // Between two trials; while they fail, they are more frequent.
     static constexpr std::chrono::seconds interval{60};
     static constexpr std::chrono::seconds failing_interval{5};
@@ -39,14 +39,14 @@ class ArbiterWatch {
     void answered(const Result<void>& tried, TimePoint now);
 
   private:
+    static LateAnswer no_question() { return {patience, "it does not answer", {}}; }
     void tell(const std::optional<std::string>& why) const;
 
     const std::string component_;
     bool watching_ = false;
     bool asking_ = false;                      // perhaps since an earlier watch
     TimePoint next_trial_ = TimePoint::max();  // max(): it does not watch, or an answer is awaited
-    TimePoint answer_due_ = TimePoint::max();
-    Trouble useless_;
+    LateAnswer answer_ = no_question();
 };
 
 }  // namespace fmvm::lockstep

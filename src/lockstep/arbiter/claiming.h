@@ -8,13 +8,13 @@
 #include <chrono>
 #include <string>
 
-#include "base/trouble.h"
+#include "lockstep/arbiter/late_answer.h"
 
 namespace fmvm::lockstep {
 
 class Claiming {
   public:
-    using TimePoint = Trouble::TimePoint;
+    using TimePoint = LateAnswer::TimePoint;
     // Between an answer that told nothing and the next question.
     static constexpr std::chrono::milliseconds retry{500};
     // An arbiter that takes so long, or has failed for so long, is told of.
@@ -22,9 +22,7 @@ class Claiming {
 
     // For the log: the component, and what waits for the answer ("the guest's output waits").
     Claiming(std::string component, std::string what_waits)
-        : component_(std::move(component)),
-          what_waits_(std::move(what_waits)),
-          waiting_(patience) {}
+        : component_(std::move(component)), what_waits_(std::move(what_waits)) {}
 
     // The question is put now. Its answer is no_answer() or answered().
     void asked(TimePoint now);
@@ -46,9 +44,8 @@ class Claiming {
     const std::string component_;
     const std::string what_waits_;
     bool asking_ = false;
-    TimePoint answer_due_ = TimePoint::max();
     TimePoint ask_again_ = TimePoint::max();
-    Trouble waiting_;
+    LateAnswer answer_{patience, "the arbiter does not answer", patience};
 };
 
 }  // namespace fmvm::lockstep

@@ -35,9 +35,7 @@ BackupService::~BackupService() {
 
 void BackupService::tick() {
     backup_.tick();
-    if (!arbiter_watch_.tick(now())) return;
-    thread_.try_claim(arbiter_,
-                      [this](const Result<void>& tried) { arbiter_watch_.answered(tried, now()); });
+    thread_.tick(arbiter_watch_, arbiter_);
 }
 
 void BackupService::start() {

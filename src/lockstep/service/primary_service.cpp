@@ -61,9 +61,7 @@ PrimaryService::TimePoint PrimaryService::deadline() const {
 void PrimaryService::tick() {
     if (connect_at_ && now() >= *connect_at_) connect();
     primary_->tick();
-    if (!arbiter_watch_.tick(now())) return;
-    thread_.try_claim(arbiter_,
-                      [this](const Result<void>& tried) { arbiter_watch_.answered(tried, now()); });
+    thread_.tick(arbiter_watch_, arbiter_);
 }
 
 // A burst posts once.

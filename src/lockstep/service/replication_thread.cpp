@@ -115,4 +115,10 @@ void ReplicationThread::try_claim(std::shared_ptr<Arbiter> arbiter,
     });
 }
 
+void ReplicationThread::tick(ArbiterWatch& watch, const std::shared_ptr<Arbiter>& arbiter) {
+    const auto now = [] { return std::chrono::steady_clock::now(); };
+    if (!watch.tick(now())) return;
+    try_claim(arbiter, [&watch, now](const Result<void>& tried) { watch.answered(tried, now()); });
+}
+
 }  // namespace fmvm::lockstep

@@ -10,6 +10,7 @@
 
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/arbiter/arbiter_thread.h"
+#include "lockstep/arbiter/arbiter_watch.h"
 #include "lockstep/channel/channel_threads.h"
 
 namespace fmvm::lockstep {
@@ -41,6 +42,8 @@ class ReplicationThread {
 
     // Has the arbiter try out a claim, on a thread of its own: no claim waits for that.
     void try_claim(std::shared_ptr<Arbiter> arbiter, std::function<void(Result<void>)> answer);
+    // At the watch's deadline: has a claim tried out when it says so. It lasts until stop().
+    void tick(ArbiterWatch& watch, const std::shared_ptr<Arbiter>& arbiter);
 
   private:
     struct Parts;
