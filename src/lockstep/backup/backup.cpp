@@ -118,7 +118,7 @@ void Backup::give_up_switch_over() {
 void Backup::claim_tried(const Result<void>& tried) {
     const Checked checked(*this);
     if (!state_.is(State::following)) return;
-    link_->send(ClaimTriedMessage{tried.ok() ? "" : tried.error().message()});
+    link_->end_trial(tried);
 }
 
 void Backup::channel_lost(const std::string& reason) {
@@ -188,7 +188,7 @@ Result<void> Backup::handle(Frame frame) {
             return handle_ended(frame);
         case FrameType::try_claim:
             FMVM_TRY(TryClaimMessage::decode(frame.body));
-            host_.try_claim();
+            if (link_->begins_trial(host_.now())) host_.try_claim();
             return {};
         case FrameType::stays:
             host_.stays(FMVM_TRY(StaysMessage::decode(frame.body)).reason);

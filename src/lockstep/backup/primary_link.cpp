@@ -7,6 +7,8 @@ namespace {
 
 // How long somebody who has connected may take to say who it is.
 constexpr std::chrono::milliseconds greeting_max{1000};
+// Between two trials of a claim.
+constexpr std::chrono::seconds trial_interval{1};
 
 }  // namespace
 
@@ -32,6 +34,22 @@ PrimaryLink::TimePoint PrimaryLink::last_heard() const {
 void PrimaryLink::send(std::vector<OutgoingMessage> messages) {
     for (OutgoingMessage& message : messages)
         channel_->send(message.type, std::move(message.body));
+}
+
+bool PrimaryLink::begins_trial(TimePoint now) {
+    if (trial_under_way_) return false;  // its answer is that of both questions
+    trial_under_way_ = now >= next_trial_;
+    if (trial_under_way_)
+        next_trial_ = now + trial_interval;
+    else
+        send(ClaimTriedMessage{"it was asked so just before; wait a second"});
+    return trial_under_way_;
+}
+
+// Also of a trial that another connection asked for, and whose answer came late.
+void PrimaryLink::end_trial(const Result<void>& tried) {
+    trial_under_way_ = false;
+    send(ClaimTriedMessage{tried.ok() ? "" : tried.error().message()});
 }
 
 void PrimaryLink::refuse(const std::string& reason) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "lockstep/channel/channel.h"
 #include "lockstep/channel/failure_detector.h"
 #include "lockstep/wire/messages.h"
@@ -44,6 +45,11 @@ class PrimaryLink {
     }
     void send(FrameType type, Body body) { channel_->send(type, std::move(body)); }
     void send(std::vector<OutgoingMessage> messages);
+    // The primary wants to know whether this side could claim. True: it is to be tried out. Else it
+    // is under way, or was just before, which the primary is told: each trial writes at the
+    // arbiter.
+    bool begins_trial(TimePoint now);
+    void end_trial(const Result<void>& tried);
     // Sends what waits, then closes. The user is not told anything any more.
     void close() { channel_->close(); }
     // Says why, then closes.
@@ -57,6 +63,8 @@ class PrimaryLink {
     FailureDetector detector_;
     std::size_t queue_limit_ = channel_high_water;  // bytes
     bool accepted_ = false;
+    bool trial_under_way_ = false;
+    TimePoint next_trial_ = TimePoint::min();
 };
 
 }  // namespace fmvm::lockstep

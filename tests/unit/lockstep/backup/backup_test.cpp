@@ -303,6 +303,25 @@ TEST_CASE("backup: it says whether it could claim when its primary asks") {
     }
 }
 
+TEST_CASE("backup: a primary has a claim tried out once a second, and once at a time") {
+    BackupBench bench;
+    bench.bring_to(State::following);
+    bench.say(TryClaimMessage{});
+    bench.say(TryClaimMessage{});
+    bench.pass(2s);
+    bench.say(TryClaimMessage{});
+    CHECK(bench.trials == 1);  // the arbiter hangs
+    bench.backup.claim_tried({});
+    CHECK(std::ranges::count(bench.primary->got, FrameType::claim_tried) == 1);
+    bench.say(TryClaimMessage{});
+    CHECK(bench.trials == 2);
+    bench.backup.claim_tried({});
+    bench.say(TryClaimMessage{});
+    CHECK(bench.trials == 2);
+    CHECK(std::ranges::count(bench.primary->got, FrameType::claim_tried) == 3);
+    CHECK(bench.backup.state() == State::following);
+}
+
 TEST_CASE("backup: whoever asked it for a switchover is told why there is none") {
     BackupBench bench;
     bench.bring_to(State::following);
