@@ -32,10 +32,10 @@ using Bytes = std::vector<std::uint8_t>;
 using Page = std::array<std::uint8_t, page_size>;
 
 constexpr std::size_t page_count = 4;
-constexpr unsigned frame_types = 30;
+constexpr unsigned frame_types = 34;
 
 FrameType numbered(unsigned number) {
-    const bool optional = number >= 26 && number <= 28;
+    const bool optional = (number >= 26 && number <= 28) || number == 34;
     return static_cast<FrameType>(optional ? number | optional_frame_bit : number);
 }
 
