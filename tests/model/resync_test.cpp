@@ -235,10 +235,7 @@ class World {
         }
         const Message message = std::move(queue.front());
         queue.pop_front();
-        if (const auto* serial = std::get_if<SerialMessage>(&message)) {
-            (&queue == &to_backup_ ? backup_ : primary_)->map->hear_serial(serial->serial);
-            return;
-        }
+        receiver_ = (&queue == &to_backup_ ? backup_ : primary_).get();
         std::visit([this](const auto& content) { receive(content); }, message);
     }
     // Behind what the other side does not know yet of this one's serial.
@@ -258,7 +255,9 @@ class World {
         return T::decode(message.encode()).value();
     }
     void receive(const Write& write) { backup_->write(write.block, write.value); }
-    static void receive(const SerialMessage&) {}
+    void receive(const SerialMessage& serial) {
+        receiver_->map->hear_serial(through_wire(serial).serial);
+    }
     void receive(KnownMessage known) {
         known.progress = as_told(known.progress);
         send(to_backup_, source_->begin(through_wire(known)).value());
@@ -332,6 +331,7 @@ class World {
     std::uint64_t told_backup_ = 0, told_primary_ = 0;  // serials, over this connection
     std::unique_ptr<ResyncSide> primary_ = std::make_unique<ResyncSide>();
     std::unique_ptr<ResyncSide> backup_ = std::make_unique<ResyncSide>();
+    ResyncSide* receiver_ = nullptr;  // of the message that is delivered
     std::vector<Write> in_flight_;
     std::vector<BlockIndex> uncaptured_;
     bool connected_ = false;
