@@ -114,6 +114,10 @@ class Receiver {
                 return check_message<AskGuestMessage>(frame);
             case FrameType::known_guest:
                 return check_message<KnownGuestMessage>(frame);
+            case FrameType::join:
+                return check_message<JoinMessage>(frame);
+            case FrameType::joined:
+                return check_message<JoinedMessage>(frame);
             case FrameType::invalid:
                 FMVM_CHECK(false);
         }

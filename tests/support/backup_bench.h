@@ -24,6 +24,7 @@ struct PrimarySide {
     std::string address;
     std::string refusal;  // the last
     std::optional<lockstep::KnownGuestMessage> known;
+    lockstep::SessionId session{};  // of the last welcome
     bool closed = false;
     std::size_t unread = 0;  // bytes
 };
@@ -45,6 +46,8 @@ class BenchChannel : public lockstep::Channel {
             primary_->refusal = lockstep::RefuseMessage::decode(body.flat()).value().reason;
         if (type == lockstep::FrameType::known_guest)
             primary_->known = lockstep::KnownGuestMessage::decode(body.flat()).value();
+        if (type == lockstep::FrameType::welcome)
+            primary_->session = lockstep::WelcomeMessage::decode(body.flat()).value().session;
         return 0;
     }
     std::uint64_t send_with_next(lockstep::FrameType type, lockstep::GatheredBody body) override {
@@ -127,7 +130,7 @@ class BackupBench : public lockstep::BackupHost {
     // Somebody connects.
     std::shared_ptr<PrimarySide> connect(const std::string& address = "the primary") {
         auto side =
-            std::make_shared<PrimarySide>(PrimarySide{events, {}, address, "", {}, false, 0});
+            std::make_shared<PrimarySide>(PrimarySide{events, {}, address, "", {}, {}, false, 0});
         backup.connected(std::make_unique<BenchChannel>(side, now_));
         return side;
     }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "lockstep/channel/tcp_connect.h"
+#include "lockstep/wire/messages.h"
 #include "support/fake_lines.h"
 
 namespace fmvm::test {
@@ -111,12 +112,14 @@ struct Connected {
         far_loops.on_user([this] {
             listener =
                 lockstep::Listener::listen(far_loops.threads(), {"127.0.0.1", 0},
-                                           [this](std::unique_ptr<lockstep::Channel> channel) {
-                                               const std::lock_guard lock(mutex);
-                                               far_channel = std::move(channel);
-                                               far_channel->start(far);
-                                               changed.notify_all();
-                                           })
+                                           {.channel =
+                                                [this](std::unique_ptr<lockstep::Channel> channel) {
+                                                    const std::lock_guard lock(mutex);
+                                                    far_channel = std::move(channel);
+                                                    far_channel->start(far);
+                                                    changed.notify_all();
+                                                },
+                                            .join = [](const lockstep::Joiner&) {}})
                     .value();
         });
         const lockstep::Endpoint endpoint = listener->endpoint();
@@ -127,6 +130,9 @@ struct Connected {
                     const std::lock_guard lock(mutex);
                     near_channel = std::move(channel).value();
                     near_channel->start(near);
+                    // The listener knows at once that this is to be a channel.
+                    near_channel->send(lockstep::FrameType::heartbeat,
+                                       lockstep::HeartbeatMessage{}.encode());
                     changed.notify_all();
                 });
         });

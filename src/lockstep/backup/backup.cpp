@@ -102,6 +102,12 @@ void Backup::greet_next() {
     link_->start(*this);
 }
 
+Result<void> Backup::join(const JoinMessage& join) {
+    const Checked checked(*this);
+    if (!link_ || !guest_) return Error("there is no channel here that it could join");
+    return guest_->join(join, *link_);
+}
+
 bool Backup::ask_for_switch_over() {
     const Checked checked(*this);
     if (!state_.is(State::following)) return false;
@@ -211,7 +217,7 @@ Result<void> Backup::handle_hello(const Frame& frame) {
     guest_.emplace(hello, link_->peer(), prepared);
     enter(State::receiving);
     callers_.refuse_all(why_not_listening(state()));
-    link_->send(WelcomeMessage{});
+    link_->send(WelcomeMessage{link_->session()});
     link_->send(guest_->known_disks());
     link_->accept(std::chrono::milliseconds(hello.lost_after_ms), host_.now());
     log::info("backup", "receiving the guest of {} generation={}", guest_->primary(),
@@ -231,19 +237,11 @@ Result<void> Backup::handle_ask_guest(const Frame& frame) {
 }
 
 KnownGuestMessage Backup::known_guest() const {
-    switch (state()) {
-        case State::running:
-            return taken_over_;
-        case State::receiving:
-        case State::following:
-        case State::awaiting_flush:
-            return {GuestPlace::followed, guest_->vm(), guest_->generation()};
-        case State::deciding:
-        case State::awaiting_disks:
-            return {GuestPlace::here, guest_->vm(), guest_->next_generation()};
-        default:
-            return {};
-    }
+    if (state_.is(State::running)) return taken_over_;
+    const GuestPlace place = place_in(state());
+    if (place == GuestPlace::nowhere) return {};
+    const bool here = place == GuestPlace::here;
+    return {place, guest_->vm(), here ? guest_->next_generation() : guest_->generation()};
 }
 
 Result<void> Backup::handle_commit(const Frame& frame) {

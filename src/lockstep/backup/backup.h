@@ -42,6 +42,9 @@ class Backup : public ChannelUser {
 
     // Somebody has connected.
     void connected(std::unique_ptr<Channel> channel);
+    // Somebody has connected who wants to join the channel to the primary. An error, one sentence
+    // for him: he does not belong to it.
+    Result<void> join(const JoinMessage& join);
     // The answer to BackupHost::claim().
     void claimed(Result<Claim> claim);
     // The answer to BackupHost::try_claim().

@@ -95,6 +95,21 @@ const char* why_not_listening(BackupState state) {
     }
 }
 
+GuestPlace place_in(BackupState state) {
+    switch (state) {
+        case receiving:
+        case following:
+        case awaiting_flush:
+            return GuestPlace::followed;
+        case deciding:
+        case awaiting_disks:
+        case running:
+            return GuestPlace::here;
+        default:
+            return GuestPlace::nowhere;
+    }
+}
+
 Result<void> check_turn(FrameType type, BackupState state) {
     if (fits(messages_to_backup(), type, state)) return {};
     if (state == greeting) return Error("the first message must be a hello");

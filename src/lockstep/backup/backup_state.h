@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/state_machine.h"
 #include "lockstep/wire/fitting_message.h"
+#include "lockstep/wire/messages.h"
 
 namespace fmvm::lockstep {
 
@@ -42,6 +43,9 @@ std::span<const FittingMessage<BackupState>> messages_to_backup();
 
 // What somebody is told who connects in this state, in which nobody can: one sentence.
 const char* why_not_listening(BackupState state);
+
+// Where the guest is that a backup in this state knows of.
+GuestPlace place_in(BackupState state);
 
 // An error, one sentence for the primary, if a message of this type does not fit.
 Result<void> check_turn(FrameType type, BackupState state);

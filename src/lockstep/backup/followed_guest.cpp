@@ -25,6 +25,12 @@ std::vector<OutgoingMessage> FollowedGuest::known_disks() {
     return disks_ == nullptr ? std::vector<OutgoingMessage>{} : disks_->known();
 }
 
+Result<void> FollowedGuest::join(const JoinMessage& join, PrimaryLink& primary) const {
+    if (join.vm != vm() || join.generation != generation())
+        return Error("it names another guest than the one that is followed here");
+    return primary.join(join);
+}
+
 Result<void> FollowedGuest::fit_if(Result<void> result) {
     if (!result.ok()) fit_ = false;
     return result;

@@ -40,6 +40,10 @@ class FollowedGuest {
     // What this side knows of its own disks: the first messages to the primary.
     std::vector<OutgoingMessage> known_disks();
 
+    // Another connection joins the primary's. An error, one sentence for it: it does not belong
+    // there.
+    Result<void> join(const JoinMessage& join, PrimaryLink& primary) const;
+
     // Messages of the primary. An error refuses the primary; the copy may have become unfit by it.
     // A message about pages, disks, state or output that fits the state; or one that this side
     // does not know and may skip. Answers go to `primary`.

@@ -27,6 +27,15 @@ void PrimaryLink::accept(std::chrono::milliseconds lost_after, TimePoint now) {
     queue_limit_ = channel_->queued_bytes() + channel_high_water;
 }
 
+// Whoever knows the session has it from the welcome.
+Result<void> PrimaryLink::join(const JoinMessage& join) {
+    if (join.session != session_)
+        return Error("it names another session than the one that is under way");
+    if (!joined_.insert(join.kind).second)
+        return make_error("this session has its {} already", name_of(join.kind));
+    return {};
+}
+
 PrimaryLink::TimePoint PrimaryLink::last_heard() const {
     return accepted_ ? channel_->last_heard() : TimePoint::min();
 }

@@ -6,9 +6,11 @@
 
 #include <chrono>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "base/result.h"
 #include "lockstep/channel/channel.h"
 #include "lockstep/channel/failure_detector.h"
@@ -36,6 +38,10 @@ class PrimaryLink {
     TimePoint next_look() const { return detector_.next_look(last_heard()); }
     // The primary leaves unread more than it may.
     bool is_clogged() const { return channel_->queued_bytes() > queue_limit_; }
+    // What names this connection to those who join it.
+    const SessionId& session() const { return session_; }
+    // Another connection joins this one. An error, one sentence for it: it does not belong here.
+    Result<void> join(const JoinMessage& join);
     // The primary, for messages.
     const std::string& peer() const { return peer_; }
 
@@ -60,6 +66,8 @@ class PrimaryLink {
 
     std::unique_ptr<Channel> channel_;
     const std::string peer_;
+    const SessionId session_ = random_value<SessionId>();
+    std::set<JoinKind> joined_;
     FailureDetector detector_;
     std::size_t queue_limit_ = channel_high_water;  // bytes
     bool accepted_ = false;

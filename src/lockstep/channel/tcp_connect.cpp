@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <utility>
 
+#include "lockstep/channel/first_looks.h"
 #include "lockstep/channel/tcp_channel.h"
 #include "vmm/loop/task_scope.h"
 
@@ -60,11 +61,13 @@ class TcpConnector : public Connector {
 
 class TcpListener : public Listener {
   public:
-    TcpListener(const ChannelThreads& threads, Handler handler)
+    TcpListener(const ChannelThreads& threads, Handlers handlers)
         : threads_(threads),
-          handler_(std::move(handler)),
+          handlers_(std::move(handlers)),
           acceptor_(threads.user),
-          pause_(threads.user) {}
+          pause_(threads.user),
+          looks_({.channel = [this](Tcp::socket socket) { found_channel(std::move(socket)); },
+                  .join = handlers_.join}) {}
 
     Result<void> open(const Endpoint& endpoint) {
         const Tcp::endpoint local = to_asio(endpoint);
@@ -93,10 +96,14 @@ class TcpListener : public Listener {
     void accept() {
         acceptor_.async_accept(tasks_.bind([this](const ErrorCode& error, Tcp::socket socket) {
             if (error) return accept_later();
-            Result<std::unique_ptr<Channel>> channel = make_channel(std::move(socket), threads_);
-            if (channel.ok()) handler_(std::move(channel).value());
+            looks_.add(std::move(socket));
             accept();
         }));
+    }
+
+    void found_channel(Tcp::socket socket) {
+        Result<std::unique_ptr<Channel>> channel = make_channel(std::move(socket), threads_);
+        if (channel.ok()) handlers_.channel(std::move(channel).value());
     }
 
     // Out of descriptors, say: no reason to stop listening, nor to try again without a pause.
@@ -106,9 +113,10 @@ class TcpListener : public Listener {
     }
 
     const ChannelThreads threads_;
-    const Handler handler_;
+    const Handlers handlers_;
     Tcp::acceptor acceptor_;
     asio::steady_timer pause_;
+    FirstLooks looks_;
     TaskScope tasks_;  // last: its tasks use the rest
 };
 
@@ -123,8 +131,8 @@ std::unique_ptr<Connector> Connector::connect(const ChannelThreads& threads,
 }
 
 Result<std::unique_ptr<Listener>> Listener::listen(const ChannelThreads& threads,
-                                                   const Endpoint& endpoint, Handler handler) {
-    auto listener = std::make_unique<TcpListener>(threads, std::move(handler));
+                                                   const Endpoint& endpoint, Handlers handlers) {
+    auto listener = std::make_unique<TcpListener>(threads, std::move(handlers));
     FMVM_TRY(listener->open(endpoint));
     return std::unique_ptr<Listener>(std::move(listener));
 }

@@ -9,6 +9,7 @@
 #include "lockstep/channel/channel.h"
 #include "lockstep/channel/channel_threads.h"
 #include "lockstep/channel/endpoint.h"
+#include "lockstep/channel/joiner.h"
 
 namespace fmvm::lockstep {
 
@@ -26,10 +27,13 @@ class Connector {
 // Accepts connections until it is destroyed.
 class Listener {
   public:
-    // Must not destroy the listener.
-    using Handler = std::function<void(std::unique_ptr<Channel>)>;
+    // Neither may destroy the listener.
+    struct Handlers {
+        std::function<void(std::unique_ptr<Channel>)> channel;
+        std::function<void(Joiner)> join;  // somebody wants to join a channel
+    };
     static Result<std::unique_ptr<Listener>> listen(const ChannelThreads& threads,
-                                                    const Endpoint& endpoint, Handler handler);
+                                                    const Endpoint& endpoint, Handlers handlers);
     virtual ~Listener() = default;
     // With the port that the system chose for port 0.
     virtual Endpoint endpoint() const = 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/log.h"
 #include "lockstep/arbiter/arbiter_thread.h"
 
 namespace fmvm::lockstep {
@@ -18,9 +19,13 @@ Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& lis
                                                              BackupUser& user) {
     std::unique_ptr<BackupService> service(new BackupService(user));
     BackupService& self = *service;
-    self.listener_ = FMVM_TRY(Listener::listen(
-        self.thread_.channel_threads(), listen,
-        [&self](std::unique_ptr<Channel> channel) { self.backup_.connected(std::move(channel)); }));
+    self.listener_ = FMVM_TRY(
+        Listener::listen(self.thread_.channel_threads(), listen,
+                         {.channel =
+                              [&self](std::unique_ptr<Channel> channel) {
+                                  self.backup_.connected(std::move(channel));
+                              },
+                          .join = [&self](Joiner joiner) { self.join(std::move(joiner)); }}));
     return service;
 }
 
@@ -36,6 +41,18 @@ BackupService::~BackupService() {
 void BackupService::tick() {
     backup_.tick();
     thread_.tick(arbiter_watch_, arbiter_);
+}
+
+void BackupService::join(Joiner joiner) {
+    const Result<void> belongs = backup_.join(joiner.message());
+    if (belongs.ok()) return joined_.push_back(joiner.accept());
+    const std::string& why = belongs.error().message();
+    const auto told =
+        strangers_.is(fmt::format("refused a {} of {}: {}", name_of(joiner.message().kind),
+                                  address_in(joiner.peer()), why),
+                      now());
+    if (told) log::warning("backup", "{}", *told);
+    joiner.refuse(why);
 }
 
 void BackupService::start() {
@@ -91,6 +108,7 @@ Result<BackupHost::Prepared> BackupService::prepare(const HelloMessage& hello) {
 void BackupService::discard() {
     FMVM_CHECK(standby_->disks() == nullptr || standby_->disks()->at_rest());
     arbiter_watch_.end();
+    joined_.clear();
     standby_.reset();
     stays("the primary was lost meanwhile, and its guest does not run here");
 }
@@ -111,6 +129,7 @@ void BackupService::stays(const std::string& why) {
 Result<void> BackupService::take_over(const Shadow& shadow, Generation generation) {
     FMVM_TRY(standby_->run(shadow, generation, arbiter_));
     arbiter_watch_.end();
+    joined_.clear();
     stays_ = nullptr;
     user_.took_over(std::move(standby_), std::move(arbiter_), generation);
     return {};

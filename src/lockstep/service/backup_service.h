@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/arbiter/arbiter_watch.h"
@@ -91,6 +92,7 @@ class BackupService : public BackupHost {
   private:
     explicit BackupService(BackupUser& user);
     void tick();
+    void join(Joiner joiner);
     Result<std::shared_ptr<Arbiter>> ask_arbiter(const HelloMessage& hello);
 
     ReplicationThread thread_;  // first: sockets must go before its context
@@ -99,6 +101,8 @@ class BackupService : public BackupHost {
     std::weak_ptr<bool> asked_;             // lives as long as a question to an arbiter does
     ArbiterWatch arbiter_watch_{"backup"};  // while there is a standby machine
     std::unique_ptr<Standby> standby_;
+    std::vector<UniqueFd> joined_;  // the channel to the primary
+    Trouble strangers_;             // who want to join it
     Backup backup_;
     std::unique_ptr<Listener> listener_;
     Stays stays_;  // set while a switchover is under way

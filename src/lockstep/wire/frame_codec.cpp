@@ -103,6 +103,10 @@ const char* name_of(FrameType type) {
             return "ask guest";
         case FrameType::known_guest:
             return "known guest";
+        case FrameType::join:
+            return "join";
+        case FrameType::joined:
+            return "joined";
         case FrameType::disk_serial:
             return "disk serial";
     }
@@ -138,6 +142,14 @@ FrameHeader make_frame_header(FrameType type, std::uint64_t sequence, std::size_
     FrameHeader header{};
     std::ranges::copy(out.bytes(), header.begin());
     return header;
+}
+
+FrameType type_in(const FrameHeader& header) {
+    ByteReader in(header);
+    FieldReader archive(in);
+    HeaderFields found;
+    fields(archive, found);
+    return found.magic == magic ? static_cast<FrameType>(found.type) : FrameType::invalid;
 }
 
 std::span<std::uint8_t> FrameDecoder::space() {

@@ -67,6 +67,8 @@ enum class FrameType : std::uint16_t {
     ask_stay = 34 | optional_frame_bit,     // backup: its operator has given that wish up
     ask_guest = 29,                         // a side that starts: do you run a guest?
     known_guest = 30,                       // backup: which guest I know of, and where it runs
+    join = 31,                              // begins a connection beside a channel: which, what for
+    joined = 32,                            // backup: it belongs to that channel
     disk_serial = 33,                       // either: so often did regions of a disk become active
 };
 
@@ -94,6 +96,9 @@ FrameHeader make_frame_header(FrameType type, std::uint64_t sequence,
 // For a caller that already has the body's size and digest.
 FrameHeader make_frame_header(FrameType type, std::uint64_t sequence, std::size_t body_size,
                               std::uint64_t digest_of_body);
+
+// What a header says that it is; invalid: it is none of ours. Nothing else of it is checked.
+FrameType type_in(const FrameHeader& header);
 
 // Cuts a byte stream into frames. The header is checked before the body is allocated. After an
 // error the connection is of no more use, and the decoder must not be called again.

@@ -25,6 +25,16 @@ const char* name_of(BlockMode mode) {
     return "(unknown)";
 }
 
+const char* name_of(JoinKind kind) {
+    switch (kind) {
+        case JoinKind::lifeline:
+            return "lifeline";
+        case JoinKind::sentinel:
+            return "sentinel";
+    }
+    return "(unknown)";
+}
+
 void fields(auto& archive, FieldsOf<HelloMessage> auto& hello) {
     archive.raw(hello.vm);
     archive.u64(hello.generation);
@@ -40,7 +50,9 @@ void fields(auto& archive, FieldsOf<HelloMessage> auto& hello) {
                   hello.lost_after_ms <= interval_ms_max);
 }
 
-void fields(auto& /*archive*/, FieldsOf<WelcomeMessage> auto& /*welcome*/) {}
+void fields(auto& archive, FieldsOf<WelcomeMessage> auto& welcome) {
+    archive.raw(welcome.session);
+}
 
 void fields(auto& archive, FieldsOf<RefuseMessage> auto& refuse) {
     archive.readable_text(refuse.reason, reason_bytes_max);
@@ -119,6 +131,15 @@ void fields(auto& archive, FieldsOf<StaysMessage> auto& stays) {
     archive.readable_text(stays.reason, reason_bytes_max);
 }
 
+void fields(auto& archive, FieldsOf<JoinMessage> auto& join) {
+    archive.enumeration(join.kind, JoinKind::sentinel);
+    archive.raw(join.vm);
+    archive.u64(join.generation);
+    archive.raw(join.session);
+}
+
+void fields(auto& /*archive*/, FieldsOf<JoinedMessage> auto& /*joined*/) {}
+
 FMVM_CODEC_BY_FIELDS(HelloMessage, "hello")
 FMVM_CODEC_BY_FIELDS(WelcomeMessage, "welcome")
 FMVM_CODEC_BY_FIELDS(RefuseMessage, "refuse")
@@ -137,6 +158,8 @@ FMVM_CODEC_BY_FIELDS(ClaimTriedMessage, "claim tried")
 FMVM_CODEC_BY_FIELDS(StaysMessage, "stays")
 FMVM_CODEC_BY_FIELDS(AskGuestMessage, "ask-guest")
 FMVM_CODEC_BY_FIELDS(KnownGuestMessage, "known-guest")
+FMVM_CODEC_BY_FIELDS(JoinMessage, "join")
+FMVM_CODEC_BY_FIELDS(JoinedMessage, "joined")
 
 bool is_sign_of_life(const Frame& frame) {
     if (frame.type != FrameType::heartbeat) return false;

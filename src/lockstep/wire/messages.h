@@ -7,6 +7,7 @@
 // body (page_codec.h), block records inside a `block_log` body (block_log_codec.h).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -58,7 +59,12 @@ struct HelloMessage {
     static Result<HelloMessage> decode(std::span<const std::uint8_t> body);
 };
 
+// Names one channel: 16 random bytes that the backup draws for it. Whoever joins it with another
+// connection knows them from the welcome.
+using SessionId = std::array<std::uint8_t, 16>;
+
 struct WelcomeMessage {
+    SessionId session{};
     static constexpr FrameType type = FrameType::welcome;
     Body encode() const;
     static Result<WelcomeMessage> decode(std::span<const std::uint8_t> body);
@@ -207,6 +213,33 @@ struct StaysMessage {
     static constexpr FrameType type = FrameType::stays;
     Body encode() const;
     static Result<StaysMessage> decode(std::span<const std::uint8_t> body);
+};
+
+// What a connection is for that is no channel, and belongs to one (docs/life.md).
+enum class JoinKind : std::uint8_t {
+    lifeline = 0,  // signs of life and promises
+    sentinel = 1,  // the word that the primary is dead
+};
+// For messages.
+const char* name_of(JoinKind kind);
+
+// The first frame of such a connection. The answer is `joined` or a refusal; until it has come,
+// nothing else is sent.
+struct JoinMessage {
+    JoinKind kind = JoinKind::lifeline;
+    VmId vm{};
+    Generation generation = 0;
+    SessionId session{};
+    static constexpr FrameType type = FrameType::join;
+    static constexpr std::size_t body_bytes = 41;
+    Body encode() const;
+    static Result<JoinMessage> decode(std::span<const std::uint8_t> body);
+};
+
+struct JoinedMessage {
+    static constexpr FrameType type = FrameType::joined;
+    Body encode() const;
+    static Result<JoinedMessage> decode(std::span<const std::uint8_t> body);
 };
 
 inline constexpr std::size_t reason_bytes_max = 1024;

@@ -23,10 +23,12 @@ class Peer {
   public:
     explicit Peer(Answer answer) : answer_(std::move(answer)) {
         listener_ = Listener::listen({loop_, loop_}, Endpoint::parse("127.0.0.1:0").value(),
-                                     [this](std::unique_ptr<Channel> channel) {
-                                         asking_.push_back(
-                                             std::make_unique<Asking>(std::move(channel), answer_));
-                                     })
+                                     {.channel =
+                                          [this](std::unique_ptr<Channel> channel) {
+                                              asking_.push_back(std::make_unique<Asking>(
+                                                  std::move(channel), answer_));
+                                          },
+                                      .join = [](const Joiner&) {}})
                         .value();
         thread_ = std::thread([this] { loop_.run(); });
     }

@@ -79,6 +79,14 @@ TEST_CASE("frames: the header is as documented", "[frames]") {
     CHECK(digests[1] == XXH3_64bits(bytes.data(), 32));
 }
 
+TEST_CASE("frames: a header names its type before anything of it is checked", "[frames]") {
+    FrameHeader header = make_frame_header(FrameType::join, 0, {});
+    header.back() ^= 1;  // of its digest
+    CHECK(type_in(header) == FrameType::join);
+    header[0] = 'X';
+    CHECK(type_in(header) == FrameType::invalid);
+}
+
 TEST_CASE("frames: go out and come in", "[frames]") {
     FrameDecoder decoder;
     std::uint64_t sequence = 0;

@@ -69,7 +69,11 @@ TEST_CASE("messages keep their form on the wire", "[protocol]") {
                     "00000000 efbeadde 00000000 00000000 00000000"
                     "64000000 e8030000 03 01"  // times, block mode, durable
                     "00000000");               // origins
-    check_wire_form(WelcomeMessage{}, "");
+    check_wire_form(WelcomeMessage{{1, 2, 3}}, "01020300000000000000000000000000");
+    check_wire_form(JoinMessage{JoinKind::sentinel, VmId{7}, 9, SessionId{8}},
+                    "01 07000000000000000000000000000000 0900000000000000"
+                    "08000000000000000000000000000000");
+    check_wire_form(JoinedMessage{}, "");
     check_wire_form(RefuseMessage{"na\xc3\xafve\n"}, "07000000 6e613f3f76653f");
     check_wire_form(StateMessage{9, StateEncoding::delta, {1, 2, 3}},
                     "0900000000000000 01 03000000 010203");
@@ -156,12 +160,25 @@ TEST_CASE("protocol: counts larger than the body allocate nothing", "[protocol]"
 }
 
 TEST_CASE("protocol: messages with numbers only", "[protocol]") {
-    check_round_trip(WelcomeMessage{});
+    CHECK(check_round_trip(WelcomeMessage{{1, 2, 3}}).session == SessionId{1, 2, 3});
     CHECK(check_round_trip(AckMessage{~EpochId{0}}).epoch == ~EpochId{0});
     CHECK(check_round_trip(HeartbeatMessage{123456789}).output_shown == 123456789);
     CHECK(check_round_trip(SwitchOverMessage{42}).epoch == 42);
     CHECK(check_round_trip(SwitchedMessage{8}).generation == 8);
     check_round_trip(TryClaimMessage{});
+}
+
+TEST_CASE("protocol: a join names its kind and its session, and has one size", "[protocol]") {
+    const JoinMessage join{JoinKind::sentinel, VmId{7}, 9, SessionId{8}};
+    const JoinMessage back = check_round_trip(join);
+    CHECK(back.kind == JoinKind::sentinel);
+    CHECK(back.vm == VmId{7});
+    CHECK(back.generation == 9);
+    CHECK(back.session == SessionId{8});
+    CHECK(join.encode().size() == JoinMessage::body_bytes);
+    Body kind = join.encode();
+    kind[0] = 2;
+    CHECK_FALSE(JoinMessage::decode(kind).ok());
 }
 
 TEST_CASE("protocol: commit", "[protocol]") {

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connects to a backup to join the channel that leads there (joiner.h is the other end).
+//
+// Threads: any that may wait; no loop is needed.
+#pragma once
+
+#include <chrono>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "lockstep/channel/endpoint.h"
+#include "lockstep/wire/messages.h"
+
+namespace fmvm::lockstep {
+
+// Waits for the answer, at most so long, and no longer than until `give_up` is readable (an
+// eventfd; -1: nobody gives up). The socket does not block, and nothing of what comes after the
+// answer was taken from it. An error is one sentence.
+Result<UniqueFd> join_session(const Endpoint& backup, const JoinMessage& join,
+                              std::chrono::milliseconds limit, int give_up);
+
+}  // namespace fmvm::lockstep
