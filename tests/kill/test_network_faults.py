@@ -21,15 +21,15 @@ SEED = 20260101
 
 
 class NetworkFaults(PairTestCase):
-    def protected(self, workload, lost_after="2s", prepare=None):
+    def protected(self, workload, lost_after="2s", prepare=None, more=()):
         """A pair in step, with a proxy between."""
-        pair, proxy, backup, primary = self.started(workload, lost_after, prepare)
+        pair, proxy, backup, primary = self.started(workload, lost_after, prepare, more)
         primary.wait_log("protected by")
         primary.wait_lines(10)
         return pair, proxy, primary, backup
 
-    def started(self, workload, lost_after="2s", prepare=None):
-        pair = self.pair(workload, lost_after=lost_after)
+    def started(self, workload, lost_after="2s", prepare=None, more=()):
+        pair = self.pair(workload, lost_after=lost_after, more=more)
         proxy = Proxy(pair.port, prepare)
         self.addCleanup(proxy.close)
         pair.through = proxy.port
@@ -59,32 +59,31 @@ class NetworkFaults(PairTestCase):
             for _ in range(fewer(3)):
                 with self.subTest(rst=rst):
                     pair, proxy, primary, backup = self.protected(COUNTER)
-                    proxy.link.cut(rst)
+                    proxy.cut(rst)
                     self.assert_one_goes_on(pair, primary, backup)
 
     def test_frozen(self):
         for directions in ((TO_BACKUP,), (TO_PRIMARY,), (TO_BACKUP, TO_PRIMARY)):
             with self.subTest(directions=directions):
                 pair, proxy, primary, backup = self.protected(COUNTER, "500ms")
-                for direction in directions:
-                    proxy.flow(direction).frozen = True
-                frozen = proxy.link
+                proxy.freeze(*directions)
                 time.sleep(2)
-                for direction in directions:
-                    frozen.flows[direction].frozen = False
+                proxy.thaw()
                 self.assert_one_goes_on(pair, primary, backup)
 
     def test_frozen_for_less_than_the_limit_is_no_loss(self):
         pair, proxy, primary, backup = self.protected(COUNTER, "10s")
-        proxy.flow(TO_BACKUP).frozen = proxy.flow(TO_PRIMARY).frozen = True
+        proxy.freeze(TO_BACKUP, TO_PRIMARY)
         time.sleep(1)
-        proxy.flow(TO_BACKUP).frozen = proxy.flow(TO_PRIMARY).frozen = False
+        proxy.thaw()
         primary.wait_lines(50)
         self.assert_nothing_lost(pair, primary, backup)
 
     def test_delayed(self):
-        pair, proxy, primary, backup = self.protected(COUNTER, "10s")
-        proxy.flow(TO_BACKUP).delay_s = proxy.flow(TO_PRIMARY).delay_s = 0.03
+        """A promise lasts longer than a sign's way there and back."""
+        pair, proxy, primary, backup = self.protected(COUNTER, "10s", more=("--permit", "500ms"))
+        for flow in proxy.flows(TO_BACKUP, TO_PRIMARY):
+            flow.delay_s = 0.03
         primary.wait_lines(200)
         self.assert_nothing_lost(pair, primary, backup)
 

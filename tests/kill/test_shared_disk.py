@@ -104,11 +104,11 @@ class FrozenPrimary(JournalTestCase):
         primary = pair.start_primary()
         primary.wait_lines(20)
         # The acknowledgement, for which a record waits, finds the primary frozen.
-        proxy.flow(TO_PRIMARY).frozen = True
+        proxy.freeze(TO_PRIMARY)
         time.sleep(0.3)
         primary.signal(signal.SIGSTOP)
         before = hashlib.sha256(pair.disk.read_bytes()).digest()
-        proxy.flow(TO_PRIMARY).frozen = False
+        proxy.thaw()
         check_status(backup, KILLED)  # it had won the generation
         primary.signal(signal.SIGCONT)
         check_status(primary, SUPERSEDED)

@@ -106,7 +106,7 @@ class Switchover(PairTestCase):
         for fault in (TO_PRIMARY, TO_BACKUP):
             with self.subTest(fault=fault):
                 pair, primary, backup = self.protected(lost_after="500ms", proxied=True)
-                pair.proxy.flow(fault).frozen = True
+                pair.proxy.freeze(fault)
                 asked = self.switch_over(pair, "backup")
                 came = asked.wait(30) == OK
                 self.assertEqual(came, "took over" in backup.log(), pair.description())
@@ -124,9 +124,9 @@ class Switchover(PairTestCase):
                 pair, primary, backup = self.protected(lost_after="500ms", proxied=True)
                 asked = self.switch_over(pair, "primary")
                 if fault == "cut":
-                    pair.proxy.link.cut(rst=True)
+                    pair.proxy.cut(rst=True)
                 else:
-                    pair.proxy.flow(fault).frozen = True
+                    pair.proxy.freeze(fault)
                 pair.watch.wait(lambda: "took over" in backup.log() or
                                 "running unprotected" in primary.log(), 60, pair.description)
                 asked.wait(30)

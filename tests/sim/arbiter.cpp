@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/arbiter.h"
 
+#include <algorithm>
+
 namespace fmvm::sim {
 
 using lockstep::Claim;
@@ -46,6 +48,11 @@ Result<Claim> SimArbiter::decide(const Process& process, Generation generation) 
     }
     if (errs) return Error("the arbiter fails after");
     return generation == newest() && owner() == &process ? Claim::won : Claim::lost;
+}
+
+Generation SimArbiter::newest_of(const Process& process) const {
+    const auto last = std::find(winners_.rbegin(), winners_.rend(), &process);
+    return static_cast<Generation>(winners_.rend() - last);
 }
 
 Result<bool> SimArbiter::is_newest(const Process& process, Generation own) const {

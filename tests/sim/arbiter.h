@@ -26,6 +26,8 @@ class SimArbiter {
     void mark_ended() { ended_ = true; }
 
     lockstep::Generation newest() const { return winners_.size(); }
+    // The newest one that this process has won; 0: none.
+    lockstep::Generation newest_of(const Process& process) const;
     // Who won the newest generation.
     const Process* owner() const { return winners_.empty() ? nullptr : winners_.back(); }
     bool has_ended() const { return ended_; }

@@ -11,12 +11,16 @@ constexpr Duration drain_limit = 1s;
 }  // namespace
 
 Console::Console(Timeline& timeline, Process& process, const SimArbiter& arbiter,
-                 Observer& observer, std::function<lockstep::Generation()> generation, Check check)
+                 lockstep::PairPermit& pair, Observer& observer,
+                 std::function<lockstep::Generation()> generation, std::function<void()> wanted,
+                 Check check)
     : timeline_(timeline),
       process_(process),
       arbiter_(arbiter),
+      pair_(pair),
       observer_(observer),
       generation_(std::move(generation)),
+      wanted_(std::move(wanted)),
       check_(std::move(check)) {}
 
 void Console::write(std::span<const std::uint8_t> bytes) {
@@ -35,12 +39,25 @@ void Console::write_later(Duration delay) {
     });
 }
 
+// What a process does in one event takes no time on the timeline: each side takes the moment that
+// is the worse one for it.
+std::optional<bool> Console::may_write() {
+    if (process_.boot_time(timeline_.now()) < speak_from_) return std::nullopt;
+    if (pair_.right() != lockstep::PairPermit::Right::promises) {
+        const Result<bool> newest = arbiter_.is_newest(process_, generation_());
+        return newest.ok() ? std::optional<bool>(newest.value()) : std::nullopt;
+    }
+    if (pair_.allows(process_.boot_time(process_.now()))) return true;
+    wanted_();
+    return std::nullopt;
+}
+
 Console::Written Console::write_piece() {
     if (pending_.empty()) return Written::all;
     if (process_.now() < stalled_until_) return Written::not_yet;
-    const Result<bool> newest = arbiter_.is_newest(process_, generation_());
-    if (!newest.ok()) return Written::not_yet;
-    const bool revoked = !newest.value();
+    const std::optional<bool> may = may_write();
+    if (!may) return Written::not_yet;
+    const bool revoked = !*may;
     const std::size_t count =
         revoked ? pending_.size() : 1 + timeline_.rng().below(pending_.size());
     const auto last = pending_.begin() + static_cast<std::ptrdiff_t>(count);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A console of a simulated process: bytes wait and are written a piece at a time, by a reader that
-// may stall, and only with the arbiter's permit, asked right before each piece (devices/
-// console_output.h, node/run/output_guard.cpp).
+// may stall, and only by the right that its side has to speak, asked right before each piece
+// (devices/console_output.h, lockstep/output/right_to_speak.h).
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "lockstep/arbiter/generation.h"
+#include "lockstep/output/pair_permit.h"
 #include "sim/arbiter.h"
 #include "sim/observer.h"
 #include "sim/process.h"
@@ -19,11 +21,16 @@ class Console : public OutputSink {
     // Called before a piece leaves that ends at this position: it may break a rule.
     using Check = std::function<void(std::uint64_t end)>;
 
-    Console(Timeline& timeline, Process& process, const SimArbiter& arbiter, Observer& observer,
-            std::function<lockstep::Generation()> generation, Check check);
+    // wanted: a promise is asked for.
+    Console(Timeline& timeline, Process& process, const SimArbiter& arbiter,
+            lockstep::PairPermit& pair, Observer& observer,
+            std::function<lockstep::Generation()> generation, std::function<void()> wanted,
+            Check check);
 
     // Position of the next byte that leaves.
     void begin_at(std::uint64_t position) { position_ = position; }
+    // Nothing leaves before.
+    void speak_from(lockstep::BootTime from) { speak_from_ = from; }
     void stall(Duration length) { stalled_until_ = timeline_.now() + length; }
 
     void write(std::span<const std::uint8_t> bytes) override;
@@ -36,18 +43,23 @@ class Console : public OutputSink {
 
   private:
     enum class Written { all, some, not_yet };
+    // Nothing: withheld. False: never again.
+    std::optional<bool> may_write();
     Written write_piece();
     void write_later(Duration delay);
 
     Timeline& timeline_;
     Process& process_;
     const SimArbiter& arbiter_;
+    lockstep::PairPermit& pair_;
     Observer& observer_;
     std::function<lockstep::Generation()> generation_;
+    std::function<void()> wanted_;
     Check check_;
     std::vector<std::uint8_t> pending_;
     std::uint64_t position_ = 0;
     TimePoint stalled_until_{};
+    lockstep::BootTime speak_from_{0};
     bool waking_ = false;
 };
 

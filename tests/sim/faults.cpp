@@ -93,9 +93,12 @@ class Planner {
         });
     }
     void cut() {
-        at_some_point([this, tell_primary = !rng_.one_in(3), tell_backup = !rng_.one_in(3)] {
-            world_.timeline().note("connection cut, told: {} {}", tell_primary, tell_backup);
-            world_.network().cut(tell_primary, tell_backup);
+        const std::uint64_t which = rng_.below(4);  // both, mostly; or one of them
+        at_some_point([this, which, tell_primary = !rng_.one_in(3), tell_backup = !rng_.one_in(3)] {
+            world_.timeline().note("connections cut ({}), told: {} {}", which, tell_primary,
+                                   tell_backup);
+            if (which != 0) world_.network().cut(tell_primary, tell_backup);
+            if (which != 1) world_.lifelines().cut(tell_primary, tell_backup);
         });
     }
     void freeze() {

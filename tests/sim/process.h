@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string>
 
+#include "lockstep/channel/permit_terms.h"
 #include "sim/timeline.h"
 
 namespace fmvm::sim {
@@ -24,6 +25,13 @@ class Process {
     bool alive() const { return alive_; }
     void die() { alive_ = false; }
 
+    // Its host's CLOCK_BOOTTIME at a moment of true time: hosts were started at different times,
+    // and their clocks run a little wrong, in opposite directions.
+    lockstep::BootTime boot_time(TimePoint at) const {
+        constexpr std::int64_t wrong_by = 1000;  // one part in so many
+        const auto true_time = at.time_since_epoch() + (side_ == 0 ? 7h : 3s);
+        return true_time + (side_ == 0 ? -1 : 1) * true_time / wrong_by;
+    }
     TimePoint now() const { return std::max(timeline_.now(), free_at_); }
     // The event under way takes this long.
     void spend(Duration work) { free_at_ = now() + work; }

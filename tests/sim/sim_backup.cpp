@@ -18,10 +18,10 @@ SimBackup::SimBackup(World& world, int id)
     : world_(world),
       process_(world.timeline(), fmt::format("backup{}", id), 1, id),
       console_(
-          world.timeline(), process_, world.arbiter(), world.observer(),
-          [this] { return generation_; },
+          world.timeline(), process_, world.arbiter(), *pair_, world.observer(),
+          [this] { return generation_; }, [] {},
           [this](std::uint64_t end) { world_.check_shown(process_, end); }),
-      backup_(*this) {
+      backup_(*this, world.settings().claim_delay) {
     timer_.emplace(
         process_, [this] { return backup_.deadline(); }, [this] { backup_.tick(); });
 }
@@ -72,11 +72,13 @@ Result<bool> SimBackup::take_disks(Generation) {
     return now() >= *disks_free_at_;
 }
 
-Result<void> SimBackup::take_over(const lockstep::Shadow& shadow, Generation generation) {
+Result<void> SimBackup::take_over(const lockstep::Shadow& shadow, Generation generation,
+                                  lockstep::BootTime speak_from) {
     if (!process_.alive()) return {};
     world_.timeline().note("{} takes over epoch {}", process_.name(), shadow.committed());
     generation_ = generation;
     console_.begin_at(shadow.tail().position);
+    console_.speak_from(speak_from);
     gate_.emplace(console_, shadow.tail().position, [this] { return process_.now(); });
     guest_.emplace(*ram_, *gate_, world_.timeline().rng(), world_.settings().guest_steps);
     const Result<void> restored = guest_->restore(shadow.state());

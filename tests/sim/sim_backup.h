@@ -46,8 +46,8 @@ class SimBackup : public lockstep::BackupHost {
     void try_claim() override;
     void stays(const std::string&) override {}
     Result<bool> take_disks(lockstep::Generation generation) override;
-    Result<void> take_over(const lockstep::Shadow& shadow,
-                           lockstep::Generation generation) override;
+    Result<void> take_over(const lockstep::Shadow& shadow, lockstep::Generation generation,
+                           lockstep::BootTime speak_from) override;
     void guest_ended(const std::string& reason) override;
     void failed(const std::string& why) override;
 
@@ -59,6 +59,7 @@ class SimBackup : public lockstep::BackupHost {
     World& world_;
     Process process_;
     lockstep::Generation generation_ = 0;  // of the primary; our own once the guest runs here
+    const std::shared_ptr<lockstep::PairPermit> pair_ = lockstep::PairPermit::create().value();
     Console console_;
     std::unique_ptr<ToyRam> ram_;
     std::uint64_t checked_ = 0;  // states

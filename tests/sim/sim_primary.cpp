@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/sim_primary.h"
 
+#include "lockstep/arbiter/generation_watch.h"
 #include "vmm/board/layout.h"
 
 namespace fmvm::sim {
@@ -21,6 +22,7 @@ lockstep::PrimaryOptions SimPrimary::options(const Settings& settings) {
     options.shape.vcpus = 1;
     options.heartbeat = settings.heartbeat;
     options.lost_after = settings.lost_after;
+    options.permit = settings.permit;
     options.policy.mode = settings.mode;
     options.on_backup_lost = settings.on_backup_lost;
     return options;
@@ -30,18 +32,33 @@ SimPrimary::SimPrimary(World& world)
     : world_(world),
       process_(world.timeline(), "primary", 0, 0),
       console_(
-          world.timeline(), process_, world.arbiter(), world.observer(),
-          [this] { return generation_; },
+          world.timeline(), process_, world.arbiter(), *pair_, world.observer(),
+          [this] { return generation_; }, [this] { world_.lifelines().ask(process_); },
           [this](std::uint64_t end) { world_.check_shown(process_, end); }),
       gate_(console_, 0, [this] { return process_.now(); }),
       guest_(ram_, gate_, world.timeline().rng(), world.settings().guest_steps),
       source_(process_, guest_, ram_, gate_),
-      primary_(options(world.settings()), source_, gate_, stats_, *this) {
+      primary_(options(world.settings()), source_, gate_, stats_, *pair_, *this) {
     gate_.on_waiting([this] { process_.post([this] { primary_.output_waiting(); }); });
     timer_.emplace(
         process_, [this] { return primary_.deadline(); }, [this] { primary_.tick(); });
     process_.post([this] { world_.connect(); });
     process_.post([this] { run_guest(); });
+    process_.post([this] { look_at_generation(); });
+}
+
+// As PrimaryService does (generation_watch.h).
+void SimPrimary::look_at_generation() {
+    if (end_) return;
+    const Result<bool> newest = world_.arbiter().is_newest(process_, generation_);
+    if (newest.ok() && !newest.value()) return primary_.superseded();
+    process_.after(lockstep::GenerationWatch::interval, [this] { look_at_generation(); });
+}
+
+Result<std::unique_ptr<lockstep::Lifeline>> SimPrimary::join(const std::string&,
+                                                             const lockstep::JoinMessage& message,
+                                                             lockstep::Lifeline::Terms terms) {
+    return world_.join(message, std::move(terms));
 }
 
 void SimPrimary::run_guest() {
@@ -91,6 +108,7 @@ void SimPrimary::finished(PrimaryEnd end, const std::string& why) {
     world_.timeline().note("primary finished: {}", why);
     if (end_) world_.timeline().broken("the primary finished twice");
     end_ = end;
+    pair_->end();
     if (end == PrimaryEnd::failed) world_.timeline().broken("the primary failed: {}", why);
     if (end == PrimaryEnd::backup_lost) world_.look_for_survivors();
     exit_when_written(exit_tries);

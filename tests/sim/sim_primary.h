@@ -43,6 +43,9 @@ class SimPrimary : public lockstep::PrimaryHost {
     TimePoint now() override { return process_.now(); }
     void claim(lockstep::Generation generation) override;
     void try_claim() override;
+    Result<std::unique_ptr<lockstep::Lifeline>> join(const std::string& backup,
+                                                     const lockstep::JoinMessage& message,
+                                                     lockstep::Lifeline::Terms terms) override;
     void stays(const std::string& why) override;
     void generation_changed(lockstep::Generation generation) override { generation_ = generation; }
     void drain_output() override { console_.drain(); }
@@ -53,11 +56,13 @@ class SimPrimary : public lockstep::PrimaryHost {
   private:
     static lockstep::PrimaryOptions options(const Settings& settings);
     void run_guest();
+    void look_at_generation();
     void exit_when_written(unsigned tries);
 
     World& world_;
     Process process_;
     lockstep::Generation generation_ = 1;
+    const std::shared_ptr<lockstep::PairPermit> pair_ = lockstep::PairPermit::create().value();
     Console console_;
     ToyRam ram_;
     lockstep::ConsoleGate gate_;

@@ -38,6 +38,7 @@ World::World(const Settings& settings)
     : settings_(settings),
       timeline_(settings.seed),
       network_(timeline_),
+      lifelines_(network_),
       arbiter_(timeline_),
       observer_(timeline_) {
     if (settings.keep_log) timeline_.keep_log();
@@ -65,11 +66,24 @@ void World::connect() {
         [this] { primary_->machine().not_connected("the backup", "there is no network"); });
 }
 
+std::unique_ptr<lockstep::Lifeline> World::join(const lockstep::JoinMessage& message,
+                                                lockstep::Lifeline::Terms terms) {
+    SimBackup& backup = *backups_.back();
+    return lifelines_.join(
+        primary_->process(), backup.process(), message, std::move(terms),
+        [&backup](const auto& join) -> Result<lockstep::Lifeline::Terms> {
+            FMVM_TRY(backup.machine().join(join));
+            return backup.machine().lifeline_terms();
+        },
+        [&backup](auto lifeline) { backup.machine().lifeline(std::move(lifeline)); });
+}
+
 void World::kill(Process& process, Death death) {
     if (!process.alive()) return;
     timeline_.note("{} is gone", process.name());
     process.die();
     network_.died(process, death);
+    lifelines_.died(process, death);
     look_for_survivors();
 }
 
@@ -142,11 +156,16 @@ void World::at_moment(Process& process, Moment moment, FrameType type,
 }
 
 void World::check_shown(const Process& process, std::uint64_t end) {
-    if (arbiter_.owner() != &process)
-        timeline_.broken("{} shows output and is not the owner", process.name());
+    const lockstep::Generation generation = arbiter_.newest_of(process);
+    if (generation < spoken_)
+        timeline_.broken("{} shows output of generation {} after somebody has of {}",
+                         process.name(), generation, spoken_);
+    spoken_ = std::max(spoken_, generation);
     if (&process != &primary_->process()) return;
     for (const auto& backup : backups_) {
-        if (backup->could_take_over(arbiter_.newest()) && end > backup->committed_end()) {
+        const bool follows =
+            backup->could_take_over(arbiter_.newest()) || arbiter_.owner() == &backup->process();
+        if (follows && end > backup->committed_end()) {
             timeline_.broken("the primary shows {} bytes, {} has committed {}", end,
                              backup->process().name(), backup->committed_end());
         }

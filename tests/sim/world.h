@@ -4,7 +4,7 @@
 //
 // Rules, looked at whenever something could break them:
 //   - the output rule: no byte is shown that a backup which could take over has not committed;
-//   - whoever shows a byte owns the newest generation;
+//   - nobody shows a byte once a side of a newer generation has shown one;
 //   - what is shown has no gap, and never contradicts what was shown before;
 //   - a takeover finds RAM, state and console tail of one and the same moment;
 //   - a guest that was not lost for a good reason runs on, on one side, and is heard.
@@ -17,6 +17,7 @@
 #include "lockstep/primary/epoch_policy.h"
 #include "lockstep/primary/primary.h"
 #include "sim/arbiter.h"
+#include "sim/lifelines.h"
 #include "sim/network.h"
 #include "sim/observer.h"
 
@@ -31,6 +32,8 @@ struct Settings {
     lockstep::OnBackupLost on_backup_lost = lockstep::OnBackupLost::continue_alone;
     std::chrono::milliseconds heartbeat{20};
     std::chrono::milliseconds lost_after{100};
+    std::chrono::milliseconds permit{50};
+    std::chrono::milliseconds claim_delay{10};
     std::uint64_t guest_steps = 0;  // until it powers off; 0: it never does
     Duration disks_held{};          // how long somebody else still has the disks of who takes over
     bool backup_fits = true;        // its host can run the guest
@@ -45,6 +48,7 @@ class World {
 
     Timeline& timeline() { return timeline_; }
     Network& network() { return network_; }
+    Lifelines& lifelines() { return lifelines_; }
     SimArbiter& arbiter() { return arbiter_; }
     Observer& observer() { return observer_; }
     const Settings& settings() const { return settings_; }
@@ -82,6 +86,8 @@ class World {
     // For the processes.
     void start_backup();
     void connect();
+    std::unique_ptr<lockstep::Lifeline> join(const lockstep::JoinMessage& message,
+                                             lockstep::Lifeline::Terms terms);
     void check_shown(const Process& process, std::uint64_t end);
     void told_shown(std::uint64_t position);
     // Somebody is gone for good: is there anybody left who has the guest?
@@ -104,6 +110,7 @@ class World {
     const Settings settings_;
     Timeline timeline_;
     Network network_;
+    Lifelines lifelines_;
     SimArbiter arbiter_;
     Observer observer_;
     std::list<Trigger> triggers_;
@@ -111,6 +118,7 @@ class World {
     std::unique_ptr<SimPrimary> primary_;
     std::shared_ptr<void> kept_;
     bool lost_ = false;
+    lockstep::Generation spoken_ = 0;  // the newest generation of whoever has shown something
     std::uint64_t shown_before_ = 0;
 };
 

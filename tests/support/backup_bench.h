@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "lockstep/backup/backup.h"
 #include "lockstep/wire/block_log_codec.h"
+#include "support/fake_lifeline.h"
 
 namespace fmvm::test {
 
@@ -26,7 +27,8 @@ struct PrimarySide {
     std::optional<lockstep::KnownGuestMessage> known;
     lockstep::SessionId session{};  // of the last welcome
     bool closed = false;
-    std::size_t unread = 0;  // bytes
+    std::size_t unread = 0;                                       // bytes
+    std::optional<lockstep::BackupHost::TimePoint> silent_since;  // nothing: it is lively
 };
 
 inline bool got(const PrimarySide& primary, lockstep::FrameType type) {
@@ -54,7 +56,9 @@ class BenchChannel : public lockstep::Channel {
         return send(type, std::move(body));
     }
     void keep_alive(std::chrono::milliseconds, lockstep::Heartbeat::Role) override {}
-    lockstep::BackupHost::TimePoint last_heard() const override { return now_; }  // it is lively
+    lockstep::BackupHost::TimePoint last_heard() const override {
+        return primary_->silent_since.value_or(now_);
+    }
     std::size_t queued_bytes() const override { return primary_->unread; }
     void close() override { primary_->closed = true; }
     std::string peer() const override { return primary_->address + ":1"; }
@@ -129,8 +133,8 @@ class BackupBench : public lockstep::BackupHost {
 
     // Somebody connects.
     std::shared_ptr<PrimarySide> connect(const std::string& address = "the primary") {
-        auto side =
-            std::make_shared<PrimarySide>(PrimarySide{events, {}, address, "", {}, {}, false, 0});
+        auto side = std::make_shared<PrimarySide>(
+            PrimarySide{events, {}, address, "", {}, {}, false, 0, {}});
         backup.connected(std::make_unique<BenchChannel>(side, now_));
         return side;
     }
@@ -145,6 +149,9 @@ class BackupBench : public lockstep::BackupHost {
     // The primary says all that brings this side to `state`, from listening.
     void bring_to(State state);
     void hello();
+    // A connection of this kind joins the channel of `primary`. Why it may not; empty: it may.
+    std::string join(lockstep::JoinKind kind);
+    void begin_lifeline();
     // An epoch in which the guest has flushed its disk.
     void commit(lockstep::EpochId epoch);
     void answer(Result<lockstep::Claim> claim) {
@@ -182,8 +189,10 @@ class BackupBench : public lockstep::BackupHost {
         if (cannot_run) return Error("it cannot run");
         return disks_free;
     }
-    Result<void> take_over(const lockstep::Shadow& shadow, lockstep::Generation) override {
+    Result<void> take_over(const lockstep::Shadow& shadow, lockstep::Generation,
+                           lockstep::BootTime from) override {
         CHECK(shadow.committed() != 0);
+        speak_from = from;
         return {};
     }
     void guest_ended(const std::string&) override { ended = true; }
@@ -195,7 +204,11 @@ class BackupBench : public lockstep::BackupHost {
     bool durable = false;                  // of the next hello
     std::shared_ptr<PrimarySide> primary;  // the last that said hello
     unsigned claims = 0;                   // that were not answered
-    unsigned trials = 0;                   // of claims
+    bool lifeline_lives = true;            // of the next hello
+    std::shared_ptr<LifelinePeer> lifeline;
+    std::optional<lockstep::Lifeline::Terms> lifeline_terms;
+    lockstep::BootTime speak_from{-1};  // of the takeover
+    unsigned trials = 0;                // of claims
     std::string stayed;
     unsigned discarded = 0;
     bool disks_free = true;
@@ -203,7 +216,7 @@ class BackupBench : public lockstep::BackupHost {
     bool cannot_accept = false;
     bool ended = false;
     std::string failure;
-    lockstep::Backup backup{*this};
+    lockstep::Backup backup{*this, std::chrono::milliseconds(30)};
 
   private:
     TimePoint now_{std::chrono::seconds(1000)};
@@ -216,11 +229,26 @@ inline void BackupBench::hello() {
     hello.generation = 1;
     hello.heartbeat_ms = 50;
     hello.lost_after_ms = 200;
+    hello.permit_ms = 50;
     hello.shape.memory_bytes = 8 * mib;
     hello.shape.vcpus = 1;
     hello.durable = durable;
     say(hello);
     REQUIRE(backup.state() == State::receiving);
+    if (lifeline_lives) begin_lifeline();
+}
+
+inline std::string BackupBench::join(lockstep::JoinKind kind) {
+    const Result<void> joined = backup.join({kind, lockstep::VmId{}, 1, primary->session});
+    return joined.ok() ? "" : joined.error().message();
+}
+
+inline void BackupBench::begin_lifeline() {
+    REQUIRE(join(lockstep::JoinKind::lifeline).empty());
+    lifeline_terms.emplace(backup.lifeline_terms());
+    lifeline = std::make_shared<LifelinePeer>();
+    lifeline->last_sign = [this, side = primary] { return side->silent_since.value_or(now_); };
+    backup.lifeline(std::make_unique<FakeLifeline>(lifeline));
 }
 
 inline void BackupBench::commit(lockstep::EpochId epoch) {

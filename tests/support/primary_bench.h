@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lockstep/primary/primary.h"
+#include "support/fake_lifeline.h"
 
 namespace fmvm::test {
 
@@ -169,7 +170,7 @@ class PrimaryBench : public lockstep::PrimaryHost {
     using State = lockstep::PrimaryState;
 
     explicit PrimaryBench(const lockstep::PrimaryOptions& options = default_options())
-        : primary(options, source, gate, stats, *this) {}
+        : primary(options, source, gate, stats, *permit, *this) {}
 
     static lockstep::PrimaryOptions default_options() {
         lockstep::PrimaryOptions options;
@@ -249,6 +250,15 @@ class PrimaryBench : public lockstep::PrimaryHost {
     TimePoint now() override { return time; }
     void claim(lockstep::Generation wanted) override { claims.push_back(wanted); }
     void try_claim() override { ++trials; }
+    Result<std::unique_ptr<lockstep::Lifeline>> join(const std::string&,
+                                                     const lockstep::JoinMessage& message,
+                                                     lockstep::Lifeline::Terms terms) override {
+        joined_by = message;
+        lifeline_terms.emplace(std::move(terms));
+        lifeline = std::make_shared<LifelinePeer>();
+        if (lifeline_lives) lifeline->last_sign = [line = wire] { return line->heard; };
+        return std::unique_ptr<lockstep::Lifeline>(std::make_unique<FakeLifeline>(lifeline));
+    }
     void stays(const std::string& reason) override { stayed = reason; }
     void copied() override { ++copies_over; }
     void generation_changed(lockstep::Generation to) override { generation = to; }
@@ -261,6 +271,11 @@ class PrimaryBench : public lockstep::PrimaryHost {
         ++ends;
     }
 
+    const std::shared_ptr<lockstep::PairPermit> permit = lockstep::PairPermit::create().value();
+    bool lifeline_lives = true;  // the next one gives a sign
+    std::shared_ptr<LifelinePeer> lifeline;
+    std::optional<lockstep::Lifeline::Terms> lifeline_terms;
+    std::optional<lockstep::JoinMessage> joined_by;
     TimePoint time{std::chrono::seconds(1000)};
     std::vector<lockstep::Generation> claims;
     unsigned trials = 0;  // of claims

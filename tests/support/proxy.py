@@ -3,8 +3,9 @@
 
     proxy = Proxy(backup_port); the primary connects to proxy.port
 
-Faults apply to the connection that stands; a later one is served properly again. `to_backup` and
-`to_primary` name the two directions.
+Faults apply to the connections that stand; a later one is served properly again. `to_backup` and
+`to_primary` name the two directions. A channel has others that join it (docs/protocol.md,
+"Joining"): a network's faults befall them all, damage is done to the channel.
 """
 
 import select
@@ -14,6 +15,7 @@ import threading
 import time
 
 TO_BACKUP, TO_PRIMARY = "to_backup", "to_primary"
+JOIN = (31).to_bytes(2, "little")  # the type of the first frame of a connection that joins a channel
 
 
 class Flow:
@@ -24,6 +26,7 @@ class Flow:
         self.frozen = False
         self.delay_s = 0
         self.passed = 0  # bytes
+        self.joins = False  # it begins as one that joins a channel does
         self.cut_at = None  # position behind which the connection is cut
         self.flip_at = None  # position of a byte that is damaged
         self.flipped = False
@@ -45,6 +48,8 @@ class Flow:
             self.link.cut(rst=True)
 
     def _pass_on(self, data):
+        if self.passed == 0:
+            self.joins = data[6:8] == JOIN
         if self.delay_s:
             time.sleep(self.delay_s)
         while self.frozen and not self.link.closed:
@@ -131,11 +136,30 @@ class Proxy:
 
     @property
     def link(self):
-        """The newest."""
-        return self.links[-1]
+        """The newest channel."""
+        channels = [link for link in self.links
+                    if link.flows[TO_BACKUP].passed and not link.flows[TO_BACKUP].joins]
+        return channels[-1]
 
     def flow(self, direction):
+        """Of the newest channel."""
         return self.link.flows[direction]
+
+    def flows(self, *directions):
+        """Of all connections."""
+        return [link.flows[direction] for link in self.links for direction in directions]
+
+    def freeze(self, *directions):
+        for flow in self.flows(*directions):
+            flow.frozen = True
+
+    def thaw(self):
+        for flow in self.flows(TO_BACKUP, TO_PRIMARY):
+            flow.frozen = False
+
+    def cut(self, rst):
+        for link in self.links:
+            link.cut(rst)
 
     def close(self):
         self._closing = True

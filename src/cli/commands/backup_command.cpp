@@ -65,9 +65,9 @@ node::Outcome run_guest(node::TakenOver& taken, const Process& process) {
         node::ProtectedRun::Surroundings{process.control, process.stop, standby.ending(),
                                          watch_on_stderr()},
         "backup");
-    const Result<void> prepared =
-        run->prepare({standby.vm(), standby.generation(), options.block, !options.arbiter.none},
-                     options.next_backup, options.replication);
+    const Result<void> prepared = run->prepare(
+        {standby.vm(), standby.generation(), standby.pair(), options.block, !options.arbiter.none},
+        options.next_backup, options.replication);
     if (!prepared.ok()) {
         run.reset();
         return run_unprotected(taken, process, prepared.error());

@@ -28,11 +28,15 @@ bool is_on_terminal(const node::PrimaryCommandOptions& options) {
 
 Result<void> prepare(node::ProtectedRun& run, node::PrimaryStart& start,
                      const node::PrimaryCommandOptions& options) {
-    FMVM_TRY(run.prepare({start.vm, start.generation, options.block, !options.arbiter.none},
-                         options.backup, options.replication));
+    FMVM_TRY(
+        run.prepare({start.vm, start.generation, start.pair, options.block, !options.arbiter.none},
+                    options.backup, options.replication));
     node::guard_output(
-        start.built, start.arbiter, [generation = start.generation] { return generation->load(); },
-        options.replication.lost_after);
+        start.built, {.arbiter = start.arbiter,
+                      .generation = [generation = start.generation] { return generation->load(); },
+                      .pair = start.pair,
+                      .speak_from = start.speak_from,
+                      .lost_after = options.replication.lost_after});
     if (is_on_terminal(options)) FMVM_TRY(node::connect_input(start.built, show_console_help));
     // The last that can fail: a log without a guest would only be in the way of the next start.
     return node::begin_recording(start.built, options.machine, start.vm, *start.generation);

@@ -45,6 +45,7 @@ struct GivenProtection {
     std::optional<std::string> directory;
     std::optional<std::uint64_t> memory_max;
     std::chrono::milliseconds lost_after_max = node::BackupCommandOptions().lost_after_max;
+    std::chrono::milliseconds claim_delay = node::BackupCommandOptions().claim_delay;
     std::optional<node::ArbiterOptions> arbiter;
     lockstep::BlockMode block = lockstep::BlockMode::replay;  // of a guest with disks
     bool insecure_plaintext = false;
@@ -70,6 +71,11 @@ constexpr Option<G> of_the_backup[] = {
     {{"--max-lost-after", "TIME", "Refuse a primary with a longer --lost-after (default {})",
       "60s"},
      into<parse_milliseconds, &G::lost_after_max>},
+    {{"--claim-delay", "TIME",
+      "In a silence, wait so much longer than the primary before this side claims the guest "
+      "(default {})",
+      "100ms"},
+     into<parse_milliseconds, &G::claim_delay>},
     {{"--new-disk", "", "Overwrite disks without a label, whatever is on them"},
      turn_on<&G::new_disks>},
     {{"--discard-disk", "",
@@ -133,6 +139,18 @@ Result<void> choose_hot_pages(node::ReplicationOptions& options, const Arguments
     return {};
 }
 
+// A short --lost-after shortens the permit that nobody has asked for.
+Result<void> choose_permit(node::ReplicationOptions& options, const Arguments& arguments) {
+    constexpr std::chrono::milliseconds shortest(lockstep::permit_ms_min);
+    const std::chrono::milliseconds longest = options.lost_after / 2;
+    if (longest < shortest)
+        return make_error("--lost-after: give at least {} ms", 2 * shortest.count());
+    if (!arguments.has("--permit")) options.permit = std::min(options.permit, longest);
+    if (options.permit >= shortest && options.permit <= longest) return {};
+    return make_error("--permit: give {} ms at least, and at most half of --lost-after",
+                      shortest.count());
+}
+
 Result<node::ReplicationOptions> replication_options(const Arguments& arguments) {
     node::ReplicationOptions options;
     for (const auto& option : replication_table())
@@ -140,6 +158,7 @@ Result<node::ReplicationOptions> replication_options(const Arguments& arguments)
     FMVM_TRY(check_policy(options.policy, arguments));
     if (options.lost_after < 2 * options.heartbeat)
         return Error("--lost-after: give at least twice the --heartbeat");
+    FMVM_TRY(choose_permit(options, arguments));
     // Half of the store is for what a cut has to stage, the rest for hot pages and pages on their
     // way.
     options.policy.dirty_budget =
@@ -229,6 +248,7 @@ Result<node::BackupCommandOptions> backup_options(const Arguments& arguments) {
     FMVM_TRY(check_plaintext("--listen", options.listen, given.insecure_plaintext));
     options.memory_max = given.memory_max;
     options.lost_after_max = given.lost_after_max;
+    options.claim_delay = given.claim_delay;
     options.new_disks = given.new_disks;
     options.discard_disks = given.discard_disks;
     options.next_backup = given.backup;

@@ -31,6 +31,11 @@ constexpr Option<R> options[] = {
      into<parse_milliseconds, &R::heartbeat>},
     {{"--lost-after", "TIME", "Silence after which a side counts as lost (default {})", "200ms"},
      into<parse_milliseconds, &R::lost_after>},
+    {{"--permit", "TIME",
+      "How long output may go on after the backup's last promise to be silent (default {}, or half "
+      "of --lost-after)",
+      "50ms"},
+     into<parse_milliseconds, &R::permit>},
     {{"--on-backup-lost", "continue|stop", "What to do without a backup (default {})", "continue"},
      into<parse_on_backup_lost, &R::on_backup_lost>},
     {{"--staging", "SIZE", "Memory for copies of pages (default {})", "256M"},

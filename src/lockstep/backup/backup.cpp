@@ -27,9 +27,8 @@ class Backup::Checked {
     const Backup& backup_;
 };
 
-Backup::Backup(BackupHost& host) : host_(host), state_(State::listening, backup_transitions()) {}
-
-Backup::~Backup() = default;
+Backup::Backup(BackupHost& host, std::chrono::milliseconds claim_delay)
+    : host_(host), claim_delay_(claim_delay), state_(State::listening, backup_transitions()) {}
 
 void Backup::check_invariants() const {
     using enum BackupState;
@@ -57,10 +56,6 @@ void Backup::enter(State next) {
     claiming_.over(host_.now());
 }
 
-void Backup::set_timer(Timer timer, std::chrono::milliseconds delay) {
-    timers_.set(timer, host_.now() + delay);
-}
-
 Backup::TimePoint Backup::deadline() const {
     const TimePoint look = link_ ? link_->next_look() : TimePoint::max();
     return std::min({timers_.earliest(), claiming_.deadline(), look});
@@ -73,10 +68,10 @@ void Backup::tick() {
     if (claiming_.tick(now)) claim();
     if (timers_.expired(Timer::take_disks, now)) take_over();
     if (timers_.expired(Timer::look_at_copy, now)) look_at_copy();
-    if (link_ && link_->is_lost(now)) {
-        link_->close();
-        primary_lost("nothing was heard of it for too long");
-    }
+    const auto lost = link_ ? link_->lost(now) : std::nullopt;
+    if (!lost) return;
+    link_->close();
+    primary_lost(*lost);
 }
 
 // A connection and what comes of it.
@@ -106,6 +101,13 @@ Result<void> Backup::join(const JoinMessage& join) {
     const Checked checked(*this);
     if (!link_ || !guest_) return Error("there is no channel here that it could join");
     return guest_->join(join, *link_);
+}
+
+Lifeline::Terms Backup::lifeline_terms() {
+    return {.interval = guest_->heartbeat(),
+            .role = Heartbeat::Role::leads,
+            .half = guest_->gate(),
+            .lost = [this](const auto& why) { link_->lifeline().gone(why, host_.now()); }};
 }
 
 bool Backup::ask_for_switch_over() {
@@ -219,7 +221,8 @@ Result<void> Backup::handle_hello(const Frame& frame) {
     callers_.refuse_all(why_not_listening(state()));
     link_->send(WelcomeMessage{link_->session()});
     link_->send(guest_->known_disks());
-    link_->accept(std::chrono::milliseconds(hello.lost_after_ms), host_.now());
+    link_->accept(std::chrono::milliseconds(hello.lost_after_ms), guest_->heartbeat(), claim_delay_,
+                  host_.now());
     log::info("backup", "receiving the guest of {} generation={}", guest_->primary(),
               guest_->generation());
     return {};
@@ -276,6 +279,7 @@ Result<void> Backup::handle_switch_over(const Frame& frame) {
     const SwitchOverMessage message = FMVM_TRY(SwitchOverMessage::decode(frame.body));
     if (message.epoch != guest_->shadow().committed()) return Error("a switch-over out of turn");
     crash_point("backup-switch-over");
+    guest_->gate().release();  // the primary says nothing more
     enter(State::awaiting_flush);
     look_at_flush();
     return {};
@@ -325,6 +329,7 @@ void Backup::claim() {
     const Result<bool> idle = guest_->disks_idle();
     if (idle.ok()) {
         claiming_.asked(host_.now());
+        guest_->gate().close();
         return host_.claim(guest_->next_generation());
     }
     tell_unfit(idle.error().message());
@@ -364,16 +369,11 @@ void Backup::take_over() {
     const Result<bool> taken = host_.take_disks(generation);
     if (!taken.ok()) return fail(taken.error());
     if (!taken.value()) return set_timer(Timer::take_disks, disk_retry);
-    const Result<void> runs = host_.take_over(guest_->shadow(), generation);
+    const Result<void> runs = host_.take_over(guest_->shadow(), generation, guest_->gate().close());
     if (!runs.ok()) return fail(runs.error());
     taken_over_ = {GuestPlace::here, guest_->vm(), generation};
     enter(State::running);
     guest_.reset();
-}
-
-void Backup::fail(const Error& why) {
-    enter(State::finished);
-    host_.failed(why.message());
 }
 
 void Backup::discard() {

@@ -34,9 +34,10 @@ class Backup : public ChannelUser {
     using TimePoint = BackupHost::TimePoint;
     using State = BackupState;
 
-    // The host outlives this.
-    explicit Backup(BackupHost& host);
-    ~Backup() override;
+    // The host outlives this. claim_delay: how much longer than the primary this side waits in a
+    // silence, so that a guest whose both hosts are well stays where it is.
+    Backup(BackupHost& host, std::chrono::milliseconds claim_delay);
+    ~Backup() override = default;
 
     State state() const { return state_.state(); }
 
@@ -45,6 +46,11 @@ class Backup : public ChannelUser {
     // Somebody has connected who wants to join the channel to the primary. An error, one sentence
     // for him: he does not belong to it.
     Result<void> join(const JoinMessage& join);
+    // The lifeline whose join was just taken: how it lives, and that it does.
+    Lifeline::Terms lifeline_terms();
+    void lifeline(std::unique_ptr<Lifeline> lifeline) {
+        link_->lifeline().made(std::move(lifeline));
+    }
     // The answer to BackupHost::claim().
     void claimed(Result<Claim> claim);
     // The answer to BackupHost::try_claim().
@@ -74,7 +80,9 @@ class Backup : public ChannelUser {
     void check_invariants() const;
     void greet_next();
     void enter(State next);
-    void set_timer(Timer timer, std::chrono::milliseconds delay);
+    void set_timer(Timer timer, std::chrono::milliseconds delay) {
+        timers_.set(timer, host_.now() + delay);
+    }
 
     Result<void> handle(Frame frame);
     Result<void> handle_hello(const Frame& frame);
@@ -95,11 +103,15 @@ class Backup : public ChannelUser {
     void claim();
     void won();
     void take_over();
-    void fail(const Error& why);
+    void fail(const Error& why) {
+        enter(State::finished);
+        host_.failed(why.message());
+    }
     void discard();
     void look_at_copy();
 
     BackupHost& host_;
+    const std::chrono::milliseconds claim_delay_;
     StateMachine<State> state_;
     Timers<Timer, 3> timers_;
     Trouble no_primary_;  // those who connect are none, or are lost before this side is in step

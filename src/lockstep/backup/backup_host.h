@@ -11,6 +11,7 @@
 
 #include "lockstep/arbiter/generation.h"
 #include "lockstep/backup/shadow.h"
+#include "lockstep/channel/permit_terms.h"
 #include "lockstep/wire/messages.h"
 
 namespace fmvm::lockstep {
@@ -50,8 +51,9 @@ class BackupHost {
     // end of the guest.
     virtual Result<bool> take_disks(Generation generation) = 0;
     // The guest runs here from now on: restores its state, shows the tail of its output, lets it
-    // go. An error is the end of the guest.
-    virtual Result<void> take_over(const Shadow& shadow, Generation generation) = 0;
+    // go. speak_from: nothing that it emits leaves before. An error is the end of the guest.
+    virtual Result<void> take_over(const Shadow& shadow, Generation generation,
+                                   BootTime speak_from) = 0;
 
     // The guest has ended on the primary. The last call.
     virtual void guest_ended(const std::string& reason) = 0;

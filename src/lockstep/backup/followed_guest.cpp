@@ -19,7 +19,8 @@ FollowedGuest::FollowedGuest(HelloMessage hello, std::string primary,
     : hello_(std::move(hello)),
       primary_(std::move(primary)),
       disks_(prepared.disks),
-      shadow_(*prepared.ram, prepared.disks) {}
+      shadow_(*prepared.ram, prepared.disks),
+      gate_({std::chrono::milliseconds(hello_.permit_ms)}) {}
 
 std::vector<OutgoingMessage> FollowedGuest::known_disks() {
     return disks_ == nullptr ? std::vector<OutgoingMessage>{} : disks_->known();

@@ -17,6 +17,7 @@
 #include "lockstep/backup/backup_host.h"
 #include "lockstep/backup/primary_link.h"
 #include "lockstep/backup/shadow.h"
+#include "lockstep/channel/claim_gate.h"
 #include "lockstep/wire/messages.h"
 
 namespace fmvm::lockstep {
@@ -36,6 +37,11 @@ class FollowedGuest {
     bool is_durable() const { return hello_.durable; }
     bool is_fit() const { return fit_; }
     const Shadow& shadow() const { return shadow_; }
+    // What the primary's signs of life are promised.
+    ClaimGate& gate() { return gate_; }
+    std::chrono::milliseconds heartbeat() const {
+        return std::chrono::milliseconds(hello_.heartbeat_ms);
+    }
 
     // What this side knows of its own disks: the first messages to the primary.
     std::vector<OutgoingMessage> known_disks();
@@ -74,6 +80,7 @@ class FollowedGuest {
     const std::string primary_;
     ShadowDisks* const disks_;  // this side's own disks, or null if it has none
     Shadow shadow_;
+    ClaimGate gate_;
     std::optional<TimePoint> epoch_began_;  // to arrive; none: no epoch is under way
     bool fit_ = true;
 };

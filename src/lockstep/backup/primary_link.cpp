@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/backup/primary_link.h"
 
+#include <algorithm>
+
 namespace fmvm::lockstep {
 
 namespace {
@@ -20,10 +22,15 @@ void PrimaryLink::keep_alive(std::chrono::milliseconds interval) {
 }
 
 // Maps of large disks, which are sent first, may be larger than what a peer may leave unread.
-void PrimaryLink::accept(std::chrono::milliseconds lost_after, TimePoint now) {
+// The primary's last sign may be older than this side's by the time in which a side is heard at
+// least once (heartbeat.h).
+void PrimaryLink::accept(std::chrono::milliseconds lost_after, std::chrono::milliseconds heartbeat,
+                         std::chrono::milliseconds claim_delay, TimePoint now) {
     FMVM_CHECK(!accepted_);
     accepted_ = true;
-    detector_ = FailureDetector(lost_after, now);
+    const auto silence = lost_after + heartbeat * 5 / 4 + claim_delay;
+    detector_ = FailureDetector(silence, now);
+    lifeline_.expect(silence, now);
     queue_limit_ = channel_->queued_bytes() + channel_high_water;
 }
 
@@ -34,6 +41,15 @@ Result<void> PrimaryLink::join(const JoinMessage& join) {
     if (!joined_.insert(join.kind).second)
         return make_error("this session has its {} already", name_of(join.kind));
     return {};
+}
+
+std::optional<std::string> PrimaryLink::lost(TimePoint now) {
+    if (detector_.is_lost(now, last_heard())) return "nothing was heard of it for too long";
+    return lifeline_.lost(now);
+}
+
+PrimaryLink::TimePoint PrimaryLink::next_look() const {
+    return std::min(detector_.next_look(last_heard()), lifeline_.deadline());
 }
 
 PrimaryLink::TimePoint PrimaryLink::last_heard() const {

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/result.h"
 #include "lockstep/channel/channel.h"
 #include "lockstep/channel/failure_detector.h"
+#include "lockstep/channel/lifeline_watch.h"
 #include "lockstep/wire/messages.h"
 #include "lockstep/wire/outgoing_message.h"
 
@@ -31,17 +33,21 @@ class PrimaryLink {
     // The primary hears from this side at least this often from now on.
     void keep_alive(std::chrono::milliseconds interval);
     // The hello is accepted: from now on any sign of life counts. What waits to be sent may wait.
-    void accept(std::chrono::milliseconds lost_after, TimePoint now);
+    // In a silence the primary is the first to act, by `claim_delay`.
+    void accept(std::chrono::milliseconds lost_after, std::chrono::milliseconds heartbeat,
+                std::chrono::milliseconds claim_delay, TimePoint now);
 
-    bool is_lost(TimePoint now) { return detector_.is_lost(now, last_heard()); }
-    // When is_lost() is to be asked next, or earlier.
-    TimePoint next_look() const { return detector_.next_look(last_heard()); }
+    // Why the primary counts as lost now, if it does: one sentence.
+    std::optional<std::string> lost(TimePoint now);
+    // When lost() is to be asked next, or earlier.
+    TimePoint next_look() const;
     // The primary leaves unread more than it may.
     bool is_clogged() const { return channel_->queued_bytes() > queue_limit_; }
     // What names this connection to those who join it.
     const SessionId& session() const { return session_; }
     // Another connection joins this one. An error, one sentence for it: it does not belong here.
     Result<void> join(const JoinMessage& join);
+    LifelineWatch& lifeline() { return lifeline_; }
     // The primary, for messages.
     const std::string& peer() const { return peer_; }
 
@@ -68,6 +74,7 @@ class PrimaryLink {
     const std::string peer_;
     const SessionId session_ = random_value<SessionId>();
     std::set<JoinKind> joined_;
+    LifelineWatch lifeline_;
     FailureDetector detector_;
     std::size_t queue_limit_ = channel_high_water;  // bytes
     bool accepted_ = false;

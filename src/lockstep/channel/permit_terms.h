@@ -11,6 +11,9 @@ namespace fmvm::lockstep {
 
 using BootTime = std::chrono::nanoseconds;  // since this host's boot
 
+// Who takes a guest over that nobody has handed to it, by an override, is silent for so long first.
+inline constexpr std::chrono::seconds longest_permit{10};
+
 struct PermitTerms {
     std::chrono::nanoseconds length{0};  // P: both sides mean the same, by the hello
 
@@ -21,5 +24,10 @@ struct PermitTerms {
         return length / 500 + std::chrono::milliseconds(1);
     }
 };
+
+// So long after a side alone has asked the arbiter, it may speak on an answer: the argument of the
+// permit, with the question as the sign.
+inline constexpr std::chrono::nanoseconds answer_valid_for =
+    longest_permit - PermitTerms{longest_permit}.margin();
 
 }  // namespace fmvm::lockstep

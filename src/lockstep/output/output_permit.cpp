@@ -2,7 +2,6 @@
 #include "lockstep/output/output_permit.h"
 
 #include <boost/asio/steady_timer.hpp>
-#include <ctime>
 #include <thread>
 #include <utility>
 
@@ -28,12 +27,10 @@ struct OutputPermit::Timer {
 };
 
 OutputPermit::OutputPermit(EventLoop& loop, std::shared_ptr<Arbiter> arbiter,
-                           std::function<Generation()> generation,
-                           std::chrono::milliseconds valid_for, Now now)
+                           std::function<Generation()> generation, Now now)
     : loop_(loop),
       arbiter_(std::move(arbiter)),
       generation_(std::move(generation)),
-      valid_for_(valid_for),
       now_(std::move(now)),
       timer_(std::make_unique<Timer>(loop)) {}
 
@@ -41,28 +38,23 @@ OutputPermit::~OutputPermit() {
     thread_.stop();
 }
 
-std::chrono::nanoseconds OutputPermit::time_since_boot() {
-    timespec time{};
-    ::clock_gettime(CLOCK_BOOTTIME, &time);
-    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-}
-
-OutputPermit::Permit OutputPermit::ask(std::chrono::milliseconds patience) {
+OutputPermit::Permit OutputPermit::ask(std::chrono::milliseconds patience,
+                                       std::chrono::nanoseconds valid_for) {
     const auto deadline = Clock::now() + patience;
     const Lock lock(mutex_);
-    drop_old_answer();
+    drop_old_answer(valid_for);
     if (!answer_) put_question();
     const bool waits = patience.count() != 0;
     while (waits && !answer_ && arrived_.wait_until(mutex_, deadline)) {
     }
-    drop_old_answer();  // it may have waited for us, too
+    drop_old_answer(valid_for);  // it may have waited for us, too
     if (answer_) return use_answer(waits);
     withhold();
     return Permit::withheld;
 }
 
-void OutputPermit::drop_old_answer() {
-    if (!answer_ || now_() - answer_->asked_at <= valid_for_) return;
+void OutputPermit::drop_old_answer(std::chrono::nanoseconds valid_for) {
+    if (!answer_ || now_() - answer_->asked_at <= valid_for) return;
     answer_.reset();
     no_answer_ = "it takes too long to answer";
 }

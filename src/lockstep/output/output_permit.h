@@ -6,10 +6,9 @@
 //
 // How old an answer may be. A side that was frozen while another took over must not show anything
 // when it wakes up, on the strength of what it was told before. So an answer is used within one
-// turn of the loop, begun by its arrival, and never later than `valid_for` after the question was
-// put, by a clock that goes on while the process is stopped or the host suspended. Half of
-// lost-after is short enough: a side that could ask was not silent, and in the half that is left
-// nobody takes it for lost. An arbiter that takes longer than that to answer permits nothing.
+// turn of the loop, begun by its arrival, and never later than a limit after the question was put,
+// by a clock that goes on while the process is stopped or the host suspended. An arbiter that takes
+// longer than that to answer permits nothing.
 //
 // Output that is withheld for half a second is told of, and why.
 //
@@ -23,6 +22,7 @@
 #include <optional>
 #include <string>
 
+#include "base/boot_time.h"
 #include "base/mutex.h"
 #include "base/trouble.h"
 #include "devices/console/console_output.h"
@@ -39,8 +39,7 @@ class OutputPermit {
     // The loop outlives this. `generation`: this side's own, asked on any thread, and perhaps
     // after this is gone.
     OutputPermit(EventLoop& loop, std::shared_ptr<Arbiter> arbiter,
-                 std::function<Generation()> generation, std::chrono::milliseconds valid_for,
-                 Now now = time_since_boot);
+                 std::function<Generation()> generation, Now now = boot_time);
     ~OutputPermit();
     OutputPermit(const OutputPermit&) = delete;
     OutputPermit& operator=(const OutputPermit&) = delete;
@@ -50,11 +49,9 @@ class OutputPermit {
     void on_answer(std::function<void()> handler) { answer_handler_ = std::move(handler); }
 
     // Waits for the answer no longer than `patience`: 0 on the loop. Withheld: no answer yet, or
-    // the arbiter could not tell; it is being asked (again).
-    Permit ask(std::chrono::milliseconds patience);
-
-    // CLOCK_BOOTTIME.
-    static std::chrono::nanoseconds time_since_boot();
+    // the arbiter could not tell; it is being asked (again). `valid_for`: so long after it was
+    // asked for an answer may be used.
+    Permit ask(std::chrono::milliseconds patience, std::chrono::nanoseconds valid_for);
 
   private:
     struct Answer {
@@ -62,7 +59,7 @@ class OutputPermit {
         std::chrono::nanoseconds asked_at;
         Permit permit;
     };
-    void drop_old_answer() FMVM_REQUIRES(mutex_);
+    void drop_old_answer(std::chrono::nanoseconds valid_for) FMVM_REQUIRES(mutex_);
     Permit use_answer(bool used_up) FMVM_REQUIRES(mutex_);
     void withhold() FMVM_REQUIRES(mutex_);
     void look_at_wait();
@@ -74,7 +71,6 @@ class OutputPermit {
     EventLoop& loop_;
     const std::shared_ptr<Arbiter> arbiter_;
     const std::function<Generation()> generation_;
-    const std::chrono::nanoseconds valid_for_;
     const Now now_;
     std::function<void()> answer_handler_;
 

@@ -91,6 +91,7 @@ void EpochSender::send_commit() {
     FMVM_CHECK(commit.output_shown <= commit.output_end);
     FMVM_CHECK(unacknowledged_.empty() || unacknowledged_.back().output_end <= commit.output_end);
     crash_point("before-commit");
+    permit_.commits();
     commit_sent_ = true;
     GatheredBody body = commit.encode();
     count(body.size());

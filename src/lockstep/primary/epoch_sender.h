@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "lockstep/channel/channel.h"
 #include "lockstep/checkpoint/checkpoint_source.h"
+#include "lockstep/output/pair_permit.h"
 #include "lockstep/stats/epoch_stats.h"
 #include "lockstep/wire/messages.h"
 
@@ -36,8 +37,9 @@ class EpochSender {
     static constexpr std::size_t unacknowledged_max = 2;
 
     // All of them outlive this.
-    EpochSender(Channel& channel, CheckpointSource& source, const ConsoleGate& gate)
-        : channel_(channel), source_(source), gate_(gate) {}
+    EpochSender(Channel& channel, CheckpointSource& source, const ConsoleGate& gate,
+                PairPermit& permit)
+        : channel_(channel), source_(source), gate_(gate), permit_(permit) {}
 
     // Cuts the next epoch. Not while one is being sent.
     Result<void> cut(bool stay_stopped, TimePoint now);
@@ -67,6 +69,7 @@ class EpochSender {
     Channel& channel_;
     CheckpointSource& source_;
     const ConsoleGate& gate_;
+    PairPermit& permit_;
 
     // The last cut:
     EpochId epoch_ = 0;

@@ -20,15 +20,16 @@ constexpr std::chrono::seconds greeting_max{5};
 }  // namespace
 
 Primary::Primary(const PrimaryOptions& options, CheckpointSource& source, ConsoleGate& gate,
-                 EpochStats& stats, PrimaryHost& host)
+                 EpochStats& stats, PairPermit& permit, PrimaryHost& host)
     : options_(options),
       source_(source),
       gate_(gate),
       stats_(stats),
+      permit_(permit),
       host_(host),
       generation_(options.generation),
       policy_(options.policy),
-      switch_over_({source, gate, stats, policy_, ending_}, host) {}
+      switch_over_({source, gate, stats, policy_, ending_, permit}, host) {}
 
 Primary::~Primary() = default;
 
@@ -77,7 +78,7 @@ void Primary::connected(std::unique_ptr<Channel> channel) {
     if (!state_.is(State::alone)) return;
     const TimePoint now = host_.now();
     link_.emplace(std::move(channel), FailureDetector(greeting_max, now),
-                  PrimaryParts{source_, gate_, stats_, policy_, ending_}, host_,
+                  PrimaryParts{source_, gate_, stats_, policy_, ending_, permit_}, host_,
                   verify_patience(options_));
     enter(State::greeting);
     link_->channel->keep_alive(options_.heartbeat, Heartbeat::Role::answers);
@@ -113,10 +114,6 @@ Result<void> Primary::verify(const VerifyOptions& options) {
     FMVM_TRY(link_->verifier.begin(options, link_->epochs.last_cut() + 1));
     pump();
     return {};
-}
-
-void Primary::stop_verifying() {
-    if (link_) link_->verifier.end({VerifyOutcome::Kind::unfinished, "the operator has ended it"});
 }
 
 void Primary::guest_ended(const std::string& reason) {
@@ -244,13 +241,14 @@ Result<void> Primary::handle(const Frame& frame) {
 }
 
 Result<void> Primary::handle_welcome(const Frame& frame) {
-    FMVM_TRY(WelcomeMessage::decode(frame.body));
+    const WelcomeMessage welcome = FMVM_TRY(WelcomeMessage::decode(frame.body));
     const Result<void> begun = source_.begin();
     if (!begun.ok()) {
         source_.end();
         return begun.error();
     }
-    link_->detector = FailureDetector(options_.lost_after, host_.now());
+    FMVM_TRY(link_->join({JoinKind::lifeline, options_.vm, generation_, welcome.session}, options_,
+                         host_));
     log::info("primary", "copying the guest to {}", link_->peer);
     enter(State::copying);
     return {};
@@ -383,6 +381,7 @@ void Primary::go_alone() {
     if (ending_.guest_end_reason())
         return finish(PrimaryEnd::guest_ended, *ending_.guest_end_reason());
     ending_ = {};
+    permit_.won();
     if (!state_.is(State::greeting)) source_.end();
     enter(State::alone);
     host_.copied();

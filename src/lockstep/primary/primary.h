@@ -37,9 +37,9 @@ class Primary : public ChannelUser {
     using TimePoint = PrimaryHost::TimePoint;
     using State = PrimaryState;
 
-    // Source, gate, stats and host outlive this.
+    // Source, gate, stats, permit and host outlive this.
     Primary(const PrimaryOptions& options, CheckpointSource& source, ConsoleGate& gate,
-            EpochStats& stats, PrimaryHost& host);
+            EpochStats& stats, PairPermit& permit, PrimaryHost& host);
     ~Primary() override;
 
     State state() const { return state_.state(); }
@@ -58,7 +58,10 @@ class Primary : public ChannelUser {
     void claim_tried(const Result<void>& tried);
     // Compares the two sides. PrimaryHost::verified() brings the outcome, unless this is an error.
     Result<void> verify(const VerifyOptions& options);
-    void stop_verifying();
+    void stop_verifying() {
+        if (!link_) return;
+        link_->verifier.end({VerifyOutcome::Kind::unfinished, "the operator has ended it"});
+    }
     // The guest has ended by itself or by the operator's will; its last output still counts.
     void guest_ended(const std::string& reason);
     // The arbiter knows a newer generation of another side.
@@ -109,6 +112,7 @@ class Primary : public ChannelUser {
     CheckpointSource& source_;
     ConsoleGate& gate_;
     EpochStats& stats_;
+    PairPermit& permit_;
     PrimaryHost& host_;
 
     Generation generation_;  // this side's own

@@ -8,9 +8,11 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 
 #include "lockstep/arbiter/generation.h"
+#include "lockstep/channel/lifeline.h"
 #include "lockstep/primary/verification.h"
 
 namespace fmvm::lockstep {
@@ -33,6 +35,11 @@ class PrimaryHost {
     virtual void claim(Generation generation) = 0;
     // Has the arbiter try a claim out. Primary::claim_tried() brings the answer later, or never.
     virtual void try_claim() = 0;
+    // Joins the channel to this backup (its address and port) by a lifeline. Does not wait: that it
+    // cannot be joined is told by the terms. An error is this host's.
+    virtual Result<std::unique_ptr<Lifeline>> join(const std::string& backup,
+                                                   const JoinMessage& join,
+                                                   Lifeline::Terms terms) = 0;
     // A switchover that was asked for does not come about: the guest stays here, for this reason.
     virtual void stays(const std::string& why) = 0;
     // This side runs under a new generation from now on.

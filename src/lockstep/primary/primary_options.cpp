@@ -15,6 +15,7 @@ HelloMessage hello_of(const PrimaryOptions& options, Generation generation) {
     hello.origins = options.origins;
     hello.heartbeat_ms = static_cast<std::uint32_t>(options.heartbeat.count());
     hello.lost_after_ms = static_cast<std::uint32_t>(options.lost_after.count());
+    hello.permit_ms = static_cast<std::uint32_t>(options.permit.count());
     return hello;
 }
 

@@ -22,6 +22,7 @@ struct PrimaryOptions {
     bool durable = false;  // the backup acknowledges an epoch when its disks hold it for good
     std::chrono::milliseconds heartbeat{20};
     std::chrono::milliseconds lost_after{200};
+    std::chrono::milliseconds permit{50};  // P of docs/life.md
     EpochPolicyOptions policy;
     // An arbiter knows who took over; without one (--arbiter none) a backup's word has to do.
     bool has_arbiter = true;

@@ -16,6 +16,7 @@
 #include "base/trouble.h"
 #include "lockstep/channel/channel.h"
 #include "lockstep/checkpoint/checkpoint_source.h"
+#include "lockstep/output/pair_permit.h"
 #include "lockstep/primary/ending.h"
 #include "lockstep/primary/epoch_policy.h"
 #include "lockstep/primary/epoch_sender.h"
@@ -32,6 +33,7 @@ struct PrimaryParts {
     EpochStats& stats;
     EpochPolicy& policy;
     Ending& ending;
+    PairPermit& permit;
 };
 
 class Protection {

@@ -91,6 +91,7 @@ void SwitchOver::tick(Link& link) {
 void SwitchOver::handed_over(const Link& link) {
     FMVM_CHECK(state_ == State::standing);
     state_ = State::handed_over;
+    parts_.permit.renounce();
     deadline_ = TimePoint::max();
     where_ = fmt::format("the guest runs on {}", link.peer);
 }

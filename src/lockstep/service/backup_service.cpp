@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "lockstep/arbiter/arbiter_thread.h"
+#include "lockstep/channel/tcp_lifeline.h"
 
 namespace fmvm::lockstep {
 
@@ -16,8 +17,9 @@ constexpr std::chrono::seconds arbiter_limit{2};
 }  // namespace
 
 Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& listen,
+                                                             std::chrono::milliseconds claim_delay,
                                                              BackupUser& user) {
-    std::unique_ptr<BackupService> service(new BackupService(user));
+    std::unique_ptr<BackupService> service(new BackupService(claim_delay, user));
     BackupService& self = *service;
     self.listener_ = FMVM_TRY(
         Listener::listen(self.thread_.channel_threads(), listen,
@@ -29,7 +31,8 @@ Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& lis
     return service;
 }
 
-BackupService::BackupService(BackupUser& user) : user_(user), backup_(*this) {
+BackupService::BackupService(std::chrono::milliseconds claim_delay, BackupUser& user)
+    : user_(user), backup_(*this, claim_delay) {
     thread_.set_timer([this] { return std::min(backup_.deadline(), arbiter_watch_.deadline()); },
                       [this] { tick(); });
 }
@@ -45,7 +48,7 @@ void BackupService::tick() {
 
 void BackupService::join(Joiner joiner) {
     const Result<void> belongs = backup_.join(joiner.message());
-    if (belongs.ok()) return joined_.push_back(joiner.accept());
+    if (belongs.ok()) return joined(joiner.message().kind, joiner.accept());
     const std::string& why = belongs.error().message();
     const auto told =
         strangers_.is(fmt::format("refused a {} of {}: {}", name_of(joiner.message().kind),
@@ -53,6 +56,14 @@ void BackupService::join(Joiner joiner) {
                       now());
     if (told) log::warning("backup", "{}", *told);
     joiner.refuse(why);
+}
+
+void BackupService::joined(JoinKind kind, UniqueFd connection) {
+    if (kind != JoinKind::lifeline) return joined_.push_back(std::move(connection));
+    Result<std::unique_ptr<Lifeline>> lifeline = make_lifeline(
+        thread_.channel_threads().user, std::move(connection), backup_.lifeline_terms());
+    if (lifeline.ok()) return backup_.lifeline(std::move(lifeline).value());
+    log::warning("backup", "no lifeline: {}", lifeline.error().message());
 }
 
 void BackupService::start() {
@@ -126,8 +137,9 @@ void BackupService::stays(const std::string& why) {
     if (const Stays stays = std::exchange(stays_, nullptr)) stays(why);
 }
 
-Result<void> BackupService::take_over(const Shadow& shadow, Generation generation) {
-    FMVM_TRY(standby_->run(shadow, generation, arbiter_));
+Result<void> BackupService::take_over(const Shadow& shadow, Generation generation,
+                                      BootTime speak_from) {
+    FMVM_TRY(standby_->run(shadow, generation, arbiter_, speak_from));
     arbiter_watch_.end();
     joined_.clear();
     stays_ = nullptr;

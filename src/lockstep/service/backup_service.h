@@ -33,9 +33,9 @@ class Standby {
     // does not wait.
     virtual Result<bool> take_disks(Generation generation) = 0;
     // Restores the guest, shows the committed console tail (again) and lets the guest run. The
-    // machine lives as long as the guest.
+    // machine lives as long as the guest. speak_from: nothing that it emits leaves before.
     virtual Result<void> run(const Shadow& shadow, Generation generation,
-                             std::shared_ptr<Arbiter> arbiter) = 0;
+                             std::shared_ptr<Arbiter> arbiter, BootTime speak_from) = 0;
 };
 
 // What the program around a backup provides.
@@ -58,7 +58,9 @@ class BackupUser {
 class BackupService : public BackupHost {
   public:
     // The user outlives the service.
-    static Result<std::unique_ptr<BackupService>> create(const Endpoint& listen, BackupUser& user);
+    static Result<std::unique_ptr<BackupService>> create(const Endpoint& listen,
+                                                         std::chrono::milliseconds claim_delay,
+                                                         BackupUser& user);
     ~BackupService() override;
 
     void start();
@@ -85,14 +87,16 @@ class BackupService : public BackupHost {
     Result<bool> take_disks(Generation generation) override {
         return standby_->take_disks(generation);
     }
-    Result<void> take_over(const Shadow& shadow, Generation generation) override;
+    Result<void> take_over(const Shadow& shadow, Generation generation,
+                           BootTime speak_from) override;
     void guest_ended(const std::string& reason) override { user_.guest_ended(reason); }
     void failed(const std::string& why) override { user_.failed(why); }
 
   private:
-    explicit BackupService(BackupUser& user);
+    BackupService(std::chrono::milliseconds claim_delay, BackupUser& user);
     void tick();
     void join(Joiner joiner);
+    void joined(JoinKind kind, UniqueFd connection);
     Result<std::shared_ptr<Arbiter>> ask_arbiter(const HelloMessage& hello);
 
     ReplicationThread thread_;  // first: sockets must go before its context

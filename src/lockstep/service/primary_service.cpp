@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lockstep/channel/tcp_lifeline.h"
+
 namespace fmvm::lockstep {
 
 namespace {
@@ -15,33 +17,35 @@ constexpr std::chrono::milliseconds progress_interval{200};
 
 Result<std::unique_ptr<PrimaryService>> PrimaryService::create(
     Guest guest, std::shared_ptr<Arbiter> arbiter,
-    std::shared_ptr<std::atomic<Generation>> generation, PrimaryServiceOptions options, Drain drain,
-    EndHandler on_end) {
-    std::unique_ptr<PrimaryService> service(
-        new PrimaryService(std::move(guest), std::move(arbiter), std::move(generation),
-                           std::move(options), std::move(drain), std::move(on_end)));
+    std::shared_ptr<std::atomic<Generation>> generation, std::shared_ptr<PairPermit> permit,
+    PrimaryServiceOptions options, Drain drain, EndHandler on_end) {
+    std::unique_ptr<PrimaryService> service(new PrimaryService(
+        std::move(guest), std::move(arbiter), std::move(generation), std::move(permit),
+        std::move(options), std::move(drain), std::move(on_end)));
     FMVM_TRY(service->set_up());
     return service;
 }
 
 PrimaryService::PrimaryService(Guest guest, std::shared_ptr<Arbiter> arbiter,
                                std::shared_ptr<std::atomic<Generation>> generation,
-                               PrimaryServiceOptions options, Drain drain, EndHandler on_end)
+                               std::shared_ptr<PairPermit> permit, PrimaryServiceOptions options,
+                               Drain drain, EndHandler on_end)
     : guest_(std::move(guest)),
       disks_(guest_.disks != nullptr ? *guest_.disks : no_disks_),
       arbiter_(std::move(arbiter)),
       options_(std::move(options)),
       drain_(std::move(drain)),
       on_end_(std::move(on_end)),
-      generation_(std::move(generation)) {}
+      generation_(std::move(generation)),
+      permit_(std::move(permit)) {}
 
 Result<void> PrimaryService::set_up() {
     if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
     checkpointer_ =
         FMVM_TRY(Checkpointer::create(guest_.machine, guest_.machine.dirty_log(), guest_.gate,
                                       guest_.write_gates, disks_, options_.checkpointer));
-    primary_ =
-        std::make_unique<Primary>(options_.primary, *checkpointer_, guest_.gate, stats_, *this);
+    primary_ = std::make_unique<Primary>(options_.primary, *checkpointer_, guest_.gate, stats_,
+                                         *permit_, *this);
     thread_.set_timer([this] { return deadline(); }, [this] { tick(); });
     // A guest that came here by a takeover runs already; handlers are set while it stands.
     const QuiesceGuard standing(guest_.machine);
@@ -54,14 +58,24 @@ Result<void> PrimaryService::set_up() {
 }
 
 PrimaryService::TimePoint PrimaryService::deadline() const {
-    const TimePoint due = std::min(primary_->deadline(), arbiter_watch_.deadline());
+    const TimePoint due =
+        std::min({primary_->deadline(), arbiter_watch_.deadline(), generation_watch_.deadline()});
     return connect_at_ ? std::min(due, *connect_at_) : due;
 }
 
 void PrimaryService::tick() {
     if (connect_at_ && now() >= *connect_at_) connect();
     primary_->tick();
+    if (generation_watch_.tick(now())) look_at_generation();
     thread_.tick(arbiter_watch_, arbiter_);
+}
+
+// A pair needs no arbiter to speak, and would not notice that the guest was begun anew elsewhere.
+void PrimaryService::look_at_generation() {
+    thread_.is_newest(arbiter_, generation_, [this](const Result<bool>& newest) {
+        generation_watch_.answered(newest, now());
+        if (newest.ok() && !newest.value()) primary_->superseded();
+    });
 }
 
 // A burst posts once.
@@ -79,10 +93,12 @@ PrimaryService::~PrimaryService() {
 
 void PrimaryService::stop() {
     thread_.stop();
+    permit_->end();
 }
 
 void PrimaryService::start() {
     want_connection_at(now());
+    generation_watch_.begin(now());
     arbiter_watch_.begin(now());  // the guest's generation was won just now
     thread_.start();
 }
@@ -102,6 +118,13 @@ void PrimaryService::give_up_switch_over(const std::string& why) {
 void PrimaryService::try_claim() {
     thread_.try_claim(arbiter_,
                       [this](const Result<void>& tried) { primary_->claim_tried(tried); });
+}
+
+Result<std::unique_ptr<Lifeline>> PrimaryService::join(const std::string& backup,
+                                                       const JoinMessage& join,
+                                                       Lifeline::Terms terms) {
+    return join_by_lifeline(thread_.channel_threads().user, FMVM_TRY(Endpoint::parse(backup)), join,
+                            std::move(terms));
 }
 
 void PrimaryService::stays(const std::string& why) {
@@ -190,6 +213,7 @@ void PrimaryService::connect() {
 
 void PrimaryService::finished(PrimaryEnd end, const std::string& why) {
     arbiter_watch_.end();
+    generation_watch_.end();
     guest_.machine.request_end(GuestEnd::stopped);  // the end of a guard must not let it run again
     on_end_(end, why);
 }

@@ -14,6 +14,7 @@
 #include "base/shared_text.h"
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/arbiter/arbiter_watch.h"
+#include "lockstep/arbiter/generation_watch.h"
 #include "lockstep/channel/tcp_connect.h"
 #include "lockstep/checkpoint/checkpointer.h"
 #include "lockstep/disks/no_disks.h"
@@ -47,11 +48,12 @@ class PrimaryService : public PrimaryHost {
         std::vector<WriteGate*> write_gates;
         PrimaryDisks* disks = nullptr;  // those that the backup has copies of; null: none
     };
-    // generation: this side's own. The service keeps it up to date for everybody who shares it.
+    // generation: this side's own. permit: by which its output leaves. The service keeps both up to
+    // date for everybody who shares them.
     static Result<std::unique_ptr<PrimaryService>> create(
         Guest guest, std::shared_ptr<Arbiter> arbiter,
-        std::shared_ptr<std::atomic<Generation>> generation, PrimaryServiceOptions options,
-        Drain drain, EndHandler on_end);
+        std::shared_ptr<std::atomic<Generation>> generation, std::shared_ptr<PairPermit> permit,
+        PrimaryServiceOptions options, Drain drain, EndHandler on_end);
     ~PrimaryService() override;
 
     // The machine runs, or is about to run.
@@ -87,6 +89,8 @@ class PrimaryService : public PrimaryHost {
     TimePoint now() override { return std::chrono::steady_clock::now(); }
     void claim(Generation generation) override;
     void try_claim() override;
+    Result<std::unique_ptr<Lifeline>> join(const std::string& backup, const JoinMessage& join,
+                                           Lifeline::Terms terms) override;
     void stays(const std::string& why) override;
     void generation_changed(Generation generation) override;
     void drain_output() override { drain_(); }
@@ -100,10 +104,12 @@ class PrimaryService : public PrimaryHost {
   private:
     PrimaryService(Guest guest, std::shared_ptr<Arbiter> arbiter,
                    std::shared_ptr<std::atomic<Generation>> generation,
-                   PrimaryServiceOptions options, Drain drain, EndHandler on_end);
+                   std::shared_ptr<PairPermit> permit, PrimaryServiceOptions options, Drain drain,
+                   EndHandler on_end);
     Result<void> set_up();
     TimePoint deadline() const;
     void tick();
+    void look_at_generation();
     // Gates and disks, which outlive this, tell from any thread that something waits for an epoch.
     void output_waits();
     void want_connection_at(TimePoint when);
@@ -118,10 +124,12 @@ class PrimaryService : public PrimaryHost {
     Drain drain_;
     EndHandler on_end_;
     const std::shared_ptr<std::atomic<Generation>> generation_;
+    const std::shared_ptr<PairPermit> permit_;
     EpochStats stats_;
     std::unique_ptr<Checkpointer> checkpointer_;
     std::unique_ptr<Primary> primary_;
     ArbiterWatch arbiter_watch_{"primary"};
+    GenerationWatch generation_watch_{"primary"};
     std::unique_ptr<Connector> connector_;
     std::optional<TimePoint> connect_at_;
     Stays stays_;        // set while a switchover is under way

@@ -25,6 +25,7 @@ struct ReplicationThread::Parts {
     asio::steady_timer timer{context};
     ArbiterThread helper;
     ArbiterThread trial_helper;
+    ArbiterThread newest_helper;
     std::function<TimePoint()> deadline;
     std::function<void()> tick;
     TimePoint armed = TimePoint::max();
@@ -58,6 +59,7 @@ void ReplicationThread::start() {
 void ReplicationThread::stop() {
     parts_->helper.stop();
     parts_->trial_helper.stop();
+    parts_->newest_helper.stop();
     parts_->context.stop();
     if (parts_->thread.joinable()) parts_->thread.join();
     stop_network();
@@ -119,6 +121,16 @@ void ReplicationThread::tick(ArbiterWatch& watch, const std::shared_ptr<Arbiter>
     const auto now = [] { return std::chrono::steady_clock::now(); };
     if (!watch.tick(now())) return;
     try_claim(arbiter, [&watch, now](const Result<void>& tried) { watch.answered(tried, now()); });
+}
+
+void ReplicationThread::is_newest(std::shared_ptr<Arbiter> arbiter,
+                                  std::shared_ptr<const std::atomic<Generation>> own,
+                                  std::function<void(Result<bool>)> answer) {
+    parts_->newest_helper.ask(
+        [this, arbiter = std::move(arbiter), own = std::move(own), answer = std::move(answer)] {
+            const Result<bool> newest = arbiter->is_newest(*own);
+            return [this, answer, newest] { post([answer, newest] { answer(newest); }); };
+        });
 }
 
 }  // namespace fmvm::lockstep

@@ -4,6 +4,7 @@
 // take as long as a shared mount takes.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -44,6 +45,12 @@ class ReplicationThread {
     void try_claim(std::shared_ptr<Arbiter> arbiter, std::function<void(Result<void>)> answer);
     // At the watch's deadline: has a claim tried out when it says so. It lasts until stop().
     void tick(ArbiterWatch& watch, const std::shared_ptr<Arbiter>& arbiter);
+
+    // Asks whether the generation, as it is when the question is put, is the newest. On a thread of
+    // its own, too.
+    void is_newest(std::shared_ptr<Arbiter> arbiter,
+                   std::shared_ptr<const std::atomic<Generation>> own,
+                   std::function<void(Result<bool>)> answer);
 
   private:
     struct Parts;

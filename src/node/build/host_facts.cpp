@@ -8,6 +8,8 @@
 #include <charconv>
 #include <limits>
 
+#include "base/thread.h"
+#include "base/thread_priority.h"
 #include "base/unique_fd.h"
 #include "base/units.h"
 
@@ -106,6 +108,14 @@ Result<void> try_tap() {
         return Error("/dev/net/tun: permission denied; give this user access to it");
     }
     return errno_error(error_number, "/dev/net/tun (modprobe tun)");
+}
+
+Result<void> try_real_time() {
+    bool permitted = false;
+    start_thread("check", [&permitted] { permitted = set_real_time(0); }).join();
+    if (permitted) return {};
+    return Error(
+        "signs of life wait behind other work; give fmvm CAP_SYS_NICE, or an RLIMIT_RTPRIO of 1");
 }
 
 }  // namespace fmvm::node

@@ -24,4 +24,7 @@ Result<void> try_io_uring();
 // /dev/net/tun opens; no interface is made.
 Result<void> try_tap();
 
+// A thread may go before all others, as that of a lifeline should (lockstep/channel/tcp_lifeline).
+Result<void> try_real_time();
+
 }  // namespace fmvm::node

@@ -25,6 +25,7 @@ struct ArbiterOptions {
 struct ReplicationOptions {
     std::chrono::milliseconds heartbeat{20};
     std::chrono::milliseconds lost_after{200};
+    std::chrono::milliseconds permit{50};  // P of docs/life.md
     lockstep::EpochPolicyOptions policy;
     lockstep::OnBackupLost on_backup_lost = lockstep::OnBackupLost::continue_alone;
     lockstep::CheckpointerOptions checkpointer;
@@ -52,6 +53,8 @@ struct BackupCommandOptions {
     // What a primary may ask of this side.
     std::optional<std::uint64_t> memory_max;  // bytes; none: what the host has
     std::chrono::milliseconds lost_after_max{60'000};
+    // In a silence, how much longer than the primary this side waits before it claims.
+    std::chrono::milliseconds claim_delay{100};
     bool new_disks = false;      // overwrite disks without a label, whatever is on them
     bool discard_disks = false;  // overwrite disks whose label says that they may be needed
     // Who protects the guest once it runs here; none: nobody.

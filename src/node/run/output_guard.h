@@ -8,15 +8,22 @@
 #include <memory>
 
 #include "lockstep/arbiter/arbiter.h"
+#include "lockstep/output/pair_permit.h"
 #include "node/build/machine_builder.h"
 
 namespace fmvm::node {
 
-// From here on console output, and writes that waited for their epoch, leave only while
-// `generation` is the newest that the arbiter knows. `generation` is asked on any thread, perhaps
-// when everybody else is gone. lost_after: the silence after which a peer takes this side for lost.
-void guard_output(BuiltMachine& built, std::shared_ptr<lockstep::Arbiter> arbiter,
-                  std::function<lockstep::Generation()> generation,
-                  std::chrono::milliseconds lost_after);
+struct OutputRights {
+    std::shared_ptr<lockstep::Arbiter> arbiter;
+    // This side's own; asked on any thread, perhaps when everybody else is gone.
+    std::function<lockstep::Generation()> generation;
+    std::shared_ptr<lockstep::PairPermit> pair;
+    lockstep::BootTime speak_from{0};  // until then another side may still speak
+    // The silence after which a peer takes this side for lost.
+    std::chrono::milliseconds lost_after{0};
+};
+
+// From here on console output, and writes that waited for their epoch, leave only by these rights.
+void guard_output(BuiltMachine& built, const OutputRights& rights);
 
 }  // namespace fmvm::node

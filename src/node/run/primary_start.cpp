@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/boot_time.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "lockstep/service/guest_question.h"
@@ -104,9 +105,9 @@ Result<void> check_peer(const BuiltMachine& built, const VmId& vm,
         options.backup.text(), known->generation);
 }
 
-// Whether the last run may be followed by a new one.
-Result<void> check_ended(Arbiter& arbiter, Generation newest, bool restart) {
-    if (newest == 0 || FMVM_TRY(arbiter.has_ended(newest))) return {};
+// Whether the last run may be followed by a new one. True: it has ended.
+Result<bool> check_ended(Arbiter& arbiter, Generation newest, bool restart) {
+    if (newest == 0 || FMVM_TRY(arbiter.has_ended(newest))) return true;
     if (!restart) {
         return make_error(
             "generation {} of this guest has not ended: it may be running on its backup, or have "
@@ -117,12 +118,13 @@ Result<void> check_ended(Arbiter& arbiter, Generation newest, bool restart) {
                  "--restart: generation {} is given up: a side that still runs it halts, and what "
                  "the guest did there is lost",
                  newest);
-    return {};
+    return false;
 }
 
 struct Begun {
     Generation generation = 0;
     Maps stale;
+    bool by_override = false;  // another side may run the guest, and has not noticed yet
 };
 
 // Wins the generation under which the guest starts here. Refused while another side may run it.
@@ -131,11 +133,22 @@ Result<Begun> begin_generation(Arbiter& arbiter, const BuiltMachine& built, cons
     const Generation newest = FMVM_TRY(arbiter.newest());
     FMVM_TRY(check_peer(built, vm, options));
     Maps stale = FMVM_TRY(check_labels(built, vm, newest, options.machine.force_stale));
-    FMVM_TRY(check_ended(arbiter, newest, options.restart));
+    const bool ended = FMVM_TRY(check_ended(arbiter, newest, options.restart));
+    const bool by_override = !ended || !stale.empty();
     if (FMVM_TRY(arbiter.claim(newest + 1)) == Claim::lost)
         return make_error("generation {} was won by another side just now; start again",
                           newest + 1);
-    return Begun{newest + 1, std::move(stale)};
+    return Begun{newest + 1, std::move(stale), by_override};
+}
+
+// After the claim.
+lockstep::BootTime speak_from(bool by_override) {
+    if (!by_override) return lockstep::BootTime::zero();
+    log::warning("primary",
+                 "the guest is silent for {} s first: so long a side that ran it before may speak "
+                 "until it notices",
+                 lockstep::longest_permit.count());
+    return boot_time() + lockstep::longest_permit;
 }
 
 // Makes the disks this guest's, once it is certain that the guest begins here.
@@ -166,12 +179,14 @@ Purpose purpose_of(const PrimaryCommandOptions& options, const VmId& vm) {
 Result<PrimaryStart> start_primary(const Kvm& kvm, const PrimaryCommandOptions& options) {
     PrimaryStart start;
     start.vm = FMVM_TRY(blame_input(choose_vm_id(options)));
+    start.pair = FMVM_TRY(lockstep::PairPermit::create());
     start.arbiter =
         FMVM_TRY(blame_input(open_arbiter(options.arbiter, start.vm, make_side_name())));
     start.built = FMVM_TRY(build_guest(kvm, options.machine, purpose_of(options, start.vm)));
     const Begun begun =
         FMVM_TRY(blame_input(begin_generation(*start.arbiter, start.built, start.vm, options)));
     start.generation = std::make_shared<std::atomic<Generation>>(begun.generation);
+    start.speak_from = speak_from(begun.by_override);
     const Result<void> taken = take_disks(start.built, begun.stale, options);
     if (taken.ok()) return start;
     mark_ended(start.arbiter, begun.generation, "primary");

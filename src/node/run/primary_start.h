@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "lockstep/arbiter/arbiter.h"
+#include "lockstep/output/pair_permit.h"
 #include "node/build/machine_builder.h"
 #include "node/config/protection_options.h"
 
@@ -18,6 +19,10 @@ struct PrimaryStart {
     std::shared_ptr<lockstep::Arbiter> arbiter;
     BuiltMachine built;
     std::shared_ptr<std::atomic<lockstep::Generation>> generation;
+    std::shared_ptr<lockstep::PairPermit> pair;
+    // Nothing that the guest emits leaves before: an override may have taken it from a side that
+    // has not noticed yet.
+    lockstep::BootTime speak_from{0};
 };
 
 // Refuses while another side may be running the guest. Whoever cannot let the guest run after all

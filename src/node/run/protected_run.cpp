@@ -39,6 +39,7 @@ lockstep::PrimaryServiceOptions service_options(const ProtectedRun::Guest& guest
     service.primary.durable = options.durable;
     service.primary.heartbeat = options.heartbeat;
     service.primary.lost_after = options.lost_after;
+    service.primary.permit = options.permit;
     service.primary.policy = options.policy;
     service.primary.on_backup_lost = options.on_backup_lost;
     service.checkpointer = options.checkpointer;
@@ -86,7 +87,8 @@ Result<void> ProtectedRun::prepare(const Guest& guest,
     FMVM_TRY(prepare_disks(guest));
     service_ = FMVM_TRY(PrimaryService::create(
         {*built_.machine, *built_.gate, built_.write_gates, disks_.get()}, arbiter_,
-        guest.generation, service_options(guest, built_, backup, options, around_.watcher),
+        guest.generation, guest.pair,
+        service_options(guest, built_, backup, options, around_.watcher),
         [this] { built_.console->drain(drain_limit); },
         [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
     verify_ = std::make_unique<VerifyRequests>(around_.control, *service_);

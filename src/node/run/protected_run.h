@@ -52,6 +52,7 @@ class ProtectedRun {
     struct Guest {
         lockstep::VmId vm{};
         SharedGeneration generation;  // under which it runs here; follows what becomes of it
+        std::shared_ptr<lockstep::PairPermit> pair;  // by which its output leaves
         lockstep::BlockMode block = lockstep::BlockMode::none;
         bool has_arbiter = true;  // false: --arbiter none
     };

@@ -14,12 +14,14 @@ constexpr std::chrono::seconds disk_patience{1};
 
 StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
                                const lockstep::HelloMessage& hello,
-                               std::chrono::milliseconds lost_after, Accept accept,
+                               std::chrono::milliseconds lost_after,
+                               std::shared_ptr<lockstep::PairPermit> pair, Accept accept,
                                boost::asio::io_context& control)
     : built_(std::move(built)),
       disks_(std::move(disks)),
       vm_(hello.vm),
       lost_after_(lost_after),
+      pair_(std::move(pair)),
       generation_(std::make_shared<std::atomic<lockstep::Generation>>(hello.generation)),
       accept_(std::move(accept)),
       ram_(built_.machine->memory()),
@@ -56,16 +58,19 @@ Result<bool> StandbyMachine::take_disks(lockstep::Generation generation) {
 }
 
 Result<void> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Generation generation,
-                                 std::shared_ptr<lockstep::Arbiter> arbiter) {
+                                 std::shared_ptr<lockstep::Arbiter> arbiter,
+                                 lockstep::BootTime speak_from) {
     const StateImage image = FMVM_TRY(StateImage::decode(shadow.state()));
     // The time that the guest missed is measured by this host's clock alone, so that it is never
     // more than really passed.
     FMVM_TRY(
         built_.machine->restore(image, std::chrono::steady_clock::now() - shadow.state_received()));
     *generation_ = generation;
-    guard_output(
-        built_, std::move(arbiter), [current = generation_] { return current->load(); },
-        lost_after_);
+    guard_output(built_, {.arbiter = std::move(arbiter),
+                          .generation = [current = generation_] { return current->load(); },
+                          .pair = pair_,
+                          .speak_from = speak_from,
+                          .lost_after = lost_after_});
     if (const auto lasted = waiting_.over(std::chrono::steady_clock::now()))
         log::notice("backup", "the disks are free after {}", *lasted);
     built_.gate->begin_at(shadow.tail().position);

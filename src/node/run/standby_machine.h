@@ -12,6 +12,7 @@
 
 #include "base/trouble.h"
 #include "lockstep/disks/standby_disks.h"
+#include "lockstep/output/pair_permit.h"
 #include "lockstep/service/backup_service.h"
 #include "node/build/machine_builder.h"
 #include "node/run/guest_end.h"
@@ -39,7 +40,8 @@ class StandbyMachine : public lockstep::Standby {
     // the next backup will take this side for lost. control: where the guest's end is told.
     StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
                    const lockstep::HelloMessage& hello, std::chrono::milliseconds lost_after,
-                   Accept accept, boost::asio::io_context& control);
+                   std::shared_ptr<lockstep::PairPermit> pair, Accept accept,
+                   boost::asio::io_context& control);
 
     lockstep::ShadowRam& ram() override { return ram_; }
     lockstep::ShadowDisks* disks() override { return own_disks_.get(); }
@@ -47,11 +49,14 @@ class StandbyMachine : public lockstep::Standby {
     Result<void> accept() override { return accept_(); }
     Result<bool> take_disks(lockstep::Generation generation) override;
     Result<void> run(const lockstep::Shadow& shadow, lockstep::Generation generation,
-                     std::shared_ptr<lockstep::Arbiter> arbiter) override;
+                     std::shared_ptr<lockstep::Arbiter> arbiter,
+                     lockstep::BootTime speak_from) override;
 
     BuiltMachine& built() { return built_; }
     // The generation under which the guest runs here.
     const std::shared_ptr<std::atomic<lockstep::Generation>>& generation() { return generation_; }
+    // By which its output leaves.
+    const std::shared_ptr<lockstep::PairPermit>& pair() { return pair_; }
     const GuestEnding& ending() const { return ending_; }
     const lockstep::VmId& vm() const { return vm_; }
     // How long the guest stood before it ran here: from when its state began to arrive, by this
@@ -67,6 +72,7 @@ class StandbyMachine : public lockstep::Standby {
     const std::vector<DiskOptions> disks_;
     const lockstep::VmId vm_;
     const std::chrono::milliseconds lost_after_;
+    const std::shared_ptr<lockstep::PairPermit> pair_;
     const std::shared_ptr<std::atomic<lockstep::Generation>> generation_;
     const Accept accept_;
     const GuestEnding ending_ = std::make_shared<Occurrence<GuestEnd>>();

@@ -61,7 +61,8 @@ Result<std::unique_ptr<WaitingBackup>> WaitingBackup::create(const Kvm& kvm,
         FMVM_TRY(check_new_disks(options.machine.disks, options.new_disks));
     std::unique_ptr<WaitingBackup> backup(
         new WaitingBackup(kvm, options, directory, control, stop));
-    backup->service_ = FMVM_TRY(lockstep::BackupService::create(options.listen, *backup));
+    backup->service_ =
+        FMVM_TRY(lockstep::BackupService::create(options.listen, options.claim_delay, *backup));
     log::notice("backup", "listening on {}", backup->service_->endpoint().text());
     return backup;
 }
@@ -170,9 +171,9 @@ Result<std::unique_ptr<Standby>> WaitingBackup::build(const HelloMessage& hello)
     const auto accept = [this, vm = hello.vm, generation = hello.generation] {
         return directory_.record(vm, generation);
     };
-    return std::unique_ptr<Standby>(
-        std::make_unique<StandbyMachine>(std::move(built), options_.machine.disks, hello,
-                                         options_.replication.lost_after, accept, control_));
+    return std::unique_ptr<Standby>(std::make_unique<StandbyMachine>(
+        std::move(built), options_.machine.disks, hello, options_.replication.lost_after,
+        FMVM_TRY(lockstep::PairPermit::create()), accept, control_));
 }
 
 WaitingBackup::OpenArbiter WaitingBackup::arbiter(const HelloMessage& hello) {

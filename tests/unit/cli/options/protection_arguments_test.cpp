@@ -91,6 +91,24 @@ TEST_CASE("a primary's options are refused when they do not go together") {
     CHECK(refusal(arguments).starts_with("no backup given"));
 }
 
+TEST_CASE("a permit is at most half of the silence that counts as a loss") {
+    Arguments arguments = primary_arguments();
+    const auto permit = [&] { return primary_options(arguments).value().replication.permit; };
+    CHECK(permit() == std::chrono::milliseconds(50));
+    arguments.behind("--lost-after") = {"80ms"};
+    CHECK(permit() == std::chrono::milliseconds(40));
+    arguments.behind("--permit") = {"41ms"};
+    CHECK(refusal(arguments).starts_with("--permit:"));
+    arguments.behind("--permit") = {"4ms"};
+    CHECK(refusal(arguments).starts_with("--permit:"));
+    arguments.behind("--permit") = {"30ms"};
+    CHECK(permit() == std::chrono::milliseconds(30));
+    arguments.behind("--permit").clear();
+    arguments.behind("--heartbeat") = {"2ms"};
+    arguments.behind("--lost-after") = {"9ms"};
+    CHECK(refusal(arguments) == "--lost-after: give at least 10 ms");
+}
+
 TEST_CASE("a backup needs an address, a directory and an arbiter") {
     Arguments arguments;
     const auto missing = [&] { return backup_options(arguments).error().message(); };
@@ -112,5 +130,8 @@ TEST_CASE("a backup needs an address, a directory and an arbiter") {
     arguments.behind("--max-memory") = {"2G"};
     arguments.behind("--max-lost-after") = {"5s"};
     CHECK(backup_options(arguments).value().memory_max == 2 * gib);
+    CHECK(backup_options(arguments).value().claim_delay == std::chrono::milliseconds(100));
+    arguments.behind("--claim-delay") = {"1ms"};
+    CHECK(backup_options(arguments).value().claim_delay == std::chrono::milliseconds(1));
     CHECK(backup_options(arguments).value().lost_after_max == std::chrono::seconds(5));
 }

@@ -19,11 +19,11 @@ TEST_CASE("the default that an option of replication tells is the one that holds
 
 TEST_CASE("an option of replication changes what it is about", "[cli]") {
     const std::pair<const char*, const char*> words[] = {
-        {"--sync", "kemari"},         {"--epoch", "7ms"},        {"--output-delay", "7ms"},
-        {"--dirty-budget", "7M"},     {"--heartbeat", "7ms"},    {"--lost-after", "7s"},
-        {"--on-backup-lost", "stop"}, {"--staging", "7M"},       {"--compress", "off"},
-        {"--dirty-log", "ring"},      {"--hot-pages", "off"},    {"--verify", "7"},
-        {"--ack", "durable"},         {"--trace", "epochs.json"}};
+        {"--sync", "kemari"},         {"--epoch", "7ms"},         {"--output-delay", "7ms"},
+        {"--dirty-budget", "7M"},     {"--heartbeat", "7ms"},     {"--lost-after", "7s"},
+        {"--on-backup-lost", "stop"}, {"--staging", "7M"},        {"--compress", "off"},
+        {"--dirty-log", "ring"},      {"--hot-pages", "off"},     {"--verify", "7"},
+        {"--ack", "durable"},         {"--trace", "epochs.json"}, {"--permit", "7ms"}};
     std::set<std::string> tried;
     for (const auto& [flag, word] : words) {
         for (const Option<node::ReplicationOptions>& option : replication_table()) {

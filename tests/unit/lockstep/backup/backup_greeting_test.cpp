@@ -86,6 +86,7 @@ TEST_CASE("backup: one who connects every second and says nothing does not keep 
     hello.generation = 1;
     hello.heartbeat_ms = 50;
     hello.lost_after_ms = 200;
+    hello.permit_ms = 50;
     hello.shape.memory_bytes = 8 * mib;
     hello.shape.vcpus = 1;
     bench.say(hello);
@@ -102,6 +103,7 @@ TEST_CASE("backup: who waits to be greeted is told when another one is the prima
     hello.generation = 1;
     hello.heartbeat_ms = 50;
     hello.lost_after_ms = 200;
+    hello.permit_ms = 50;
     hello.shape.memory_bytes = 8 * mib;
     hello.shape.vcpus = 1;
     bench.say(hello);
@@ -121,53 +123,48 @@ TEST_CASE("backup: health checks of its port do not fill the log") {
     CHECK(log.count("refused") <= 4);
 }
 
-namespace {
-
-// What the primary of this bench says to join its channel.
-JoinMessage join_of(const BackupBench& bench, JoinKind kind) {
-    return {kind, VmId{}, 1, bench.primary->session};
-}
-
-std::string refusal(BackupBench& bench, const JoinMessage& join) {
-    const Result<void> joined = bench.backup.join(join);
-    return joined.ok() ? "" : joined.error().message();
-}
-
-}  // namespace
-
 TEST_CASE("backup: who knows the session joins the channel, once for each kind") {
     for (const State state : {State::receiving, State::following, State::awaiting_flush}) {
         BackupBench bench;
+        bench.lifeline_lives = false;
         bench.bring_to(state);
         for (const JoinKind kind : {JoinKind::lifeline, JoinKind::sentinel}) {
-            CHECK(refusal(bench, join_of(bench, kind)) == "");
-            CHECK(refusal(bench, join_of(bench, kind)).ends_with("already"));
+            CHECK(bench.join(kind) == "");
+            CHECK(bench.join(kind).ends_with("already"));
         }
     }
 }
 
 TEST_CASE("backup: who names another session, guest or generation joins nothing") {
     BackupBench bench;
+    bench.lifeline_lives = false;
     bench.bring_to(State::following);
-    JoinMessage join = join_of(bench, JoinKind::lifeline);
-    join.session[15] ^= 1;
-    CHECK(refusal(bench, join) == "it names another session than the one that is under way");
-    join = join_of(bench, JoinKind::lifeline);
-    join.generation = 2;
-    CHECK(refusal(bench, join) == "it names another guest than the one that is followed here");
-    join = join_of(bench, JoinKind::lifeline);
-    join.vm[0] = 1;
-    CHECK(refusal(bench, join) == "it names another guest than the one that is followed here");
+    const JoinMessage join{JoinKind::lifeline, VmId{}, 1, bench.primary->session};
+    const auto refusal = [&bench](const JoinMessage& message) {
+        return bench.backup.join(message).error().message();
+    };
+    JoinMessage other = join;
+    other.session[15] ^= 1;
+    CHECK(refusal(other) == "it names another session than the one that is under way");
+    other = join;
+    other.generation = 2;
+    CHECK(refusal(other) == "it names another guest than the one that is followed here");
+    other = join;
+    other.vm[0] = 1;
+    CHECK(refusal(other) == "it names another guest than the one that is followed here");
     CHECK(bench.backup.state() == State::following);
+    CHECK(bench.backup.join(join).ok());
 }
 
 TEST_CASE("backup: a session ends with its channel, and the next one has another name") {
     BackupBench bench;
     bench.bring_to(State::receiving);
-    const JoinMessage before = join_of(bench, JoinKind::lifeline);
+    const JoinMessage before{JoinKind::sentinel, VmId{}, 1, bench.primary->session};
     bench.backup.channel_lost("the line is cut");
-    CHECK(refusal(bench, before) == "there is no channel here that it could join");
+    CHECK(bench.backup.join(before).error().message() ==
+          "there is no channel here that it could join");
     bench.bring_to(State::receiving);
-    CHECK(refusal(bench, before) == "it names another session than the one that is under way");
-    CHECK(refusal(bench, join_of(bench, JoinKind::lifeline)) == "");
+    CHECK(bench.backup.join(before).error().message() ==
+          "it names another session than the one that is under way");
+    CHECK(bench.join(JoinKind::sentinel) == "");
 }

@@ -24,3 +24,11 @@ TEST_CASE("claim gate: nothing is promised once a claim has begun", "[permit]") 
 TEST_CASE("claim gate: a side that has promised nothing need not wait", "[permit]") {
     CHECK(ClaimGate(PermitTerms{50ms}).close() == BootTime::zero());
 }
+
+TEST_CASE("claim gate: what the primary has renounced is not waited for", "[permit]") {
+    ClaimGate gate(PermitTerms{50ms});
+    CHECK(gate.promise(1h));
+    gate.release();
+    CHECK_FALSE(gate.promise(1h + 1ms));
+    CHECK(gate.close() == BootTime::zero());
+}

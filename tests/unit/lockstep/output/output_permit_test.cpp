@@ -34,7 +34,7 @@ struct Bench {
     }
     // On the loop.
     void want() {
-        const Permit answer = permit.ask(0ms);
+        const Permit answer = permit.ask(0ms, 100ms);
         wanting = answer == Permit::withheld;
         if (answer == Permit::granted) ++granted;
         if (answer == Permit::revoked) ++revoked;
@@ -44,14 +44,14 @@ struct Bench {
     }
     Permit ask_once() {
         Permit answer{};
-        loop.run_sync([&] { answer = permit.ask(0ms); });
+        loop.run_sync([&] { answer = permit.ask(0ms, 100ms); });
         return answer;
     }
 
     std::atomic<std::chrono::nanoseconds::rep> now{0};
     const std::shared_ptr<FakeArbiter> arbiter = std::make_shared<FakeArbiter>();
     EventLoop loop;
-    OutputPermit permit{loop, arbiter, [] { return Generation{1}; }, 100ms,
+    OutputPermit permit{loop, arbiter, [] { return Generation{1}; },
                         [this] { return std::chrono::nanoseconds(now); }};
     bool wanting = false;  // loop only
     std::atomic<int> granted{0};
@@ -108,16 +108,16 @@ TEST_CASE("output permit: what was answered before a pause counts no more", "[pe
 TEST_CASE("output permit: a pause between the answer and its use", "[permit]") {
     Bench bench;
     bench.loop.quiesce();  // the answer comes, but the loop cannot use it
-    CHECK(bench.permit.ask(10s) == Permit::granted);
+    CHECK(bench.permit.ask(10s, 100ms) == Permit::granted);
     CHECK(bench.arbiter->asked() == 1);
     bench.arbiter->hang(true);
-    CHECK(bench.permit.ask(1ms) == Permit::withheld);  // used up
+    CHECK(bench.permit.ask(1ms, 100ms) == Permit::withheld);  // used up
     bench.arbiter->hang(false);
     bench.now = std::chrono::nanoseconds(10s).count();
     bench.arbiter->supersede();
     Permit last = Permit::withheld;
     REQUIRE(eventually([&] {
-        last = bench.permit.ask(5ms);
+        last = bench.permit.ask(5ms, 100ms);
         return last != Permit::withheld;
     }));
     CHECK(last == Permit::revoked);
@@ -141,10 +141,9 @@ TEST_CASE("output permit: its end does not wait for an arbiter that hangs", "[pe
     const auto arbiter = std::make_shared<FakeArbiter>();
     arbiter->hang(true);
     EventLoop loop;
-    auto permit = std::make_unique<OutputPermit>(
-        loop, arbiter, [] { return Generation{1}; }, 100ms);
+    auto permit = std::make_unique<OutputPermit>(loop, arbiter, [] { return Generation{1}; });
     permit->on_answer([] {});
-    CHECK(permit->ask(0ms) == Permit::withheld);
+    CHECK(permit->ask(0ms, 100ms) == Permit::withheld);
     REQUIRE(eventually([&] { return arbiter->asked() == 1; }));
     const auto before = std::chrono::steady_clock::now();
     permit.reset();

@@ -31,7 +31,8 @@ struct Bench {
     test::ShowingSink sink;
     ConsoleGate gate{sink, 0, [this] { return time; }};
     test::ScriptedSource source{gate};
-    EpochSender epochs{channel, source, gate};
+    const std::shared_ptr<PairPermit> permit = PairPermit::create().value();
+    EpochSender epochs{channel, source, gate, *permit};
 };
 
 }  // namespace

@@ -47,6 +47,7 @@ HelloMessage make_hello() {
     hello.shape.cpuid[1].edx = 0xdeadbeef;
     hello.heartbeat_ms = 100;
     hello.lost_after_ms = 1000;
+    hello.permit_ms = 50;
     return hello;
 }
 
@@ -67,8 +68,8 @@ TEST_CASE("messages keep their form on the wire", "[protocol]") {
                     "01000000 28000000"  // CPUID entries, each with its size
                     "01000080 00000000 00000000 00000000 00000000"
                     "00000000 efbeadde 00000000 00000000 00000000"
-                    "64000000 e8030000 03 01"  // times, block mode, durable
-                    "00000000");               // origins
+                    "64000000 e8030000 32000000 03 01"  // times, block mode, durable
+                    "00000000");                        // origins
     check_wire_form(WelcomeMessage{{1, 2, 3}}, "01020300000000000000000000000000");
     check_wire_form(JoinMessage{JoinKind::sentinel, VmId{7}, 9, SessionId{8}},
                     "01 07000000000000000000000000000000 0900000000000000"
@@ -111,6 +112,7 @@ TEST_CASE("protocol: hello", "[protocol]") {
     CHECK(back.shape.cpuid[1].edx == 0xdeadbeef);
     CHECK(back.heartbeat_ms == 100);
     CHECK(back.lost_after_ms == 1000);
+    CHECK(back.permit_ms == 50);
     CHECK(back.origins.empty());
     HelloMessage own_disks = hello;
     own_disks.origins.assign(hello.shape.disks.size(), {3});
@@ -134,6 +136,9 @@ TEST_CASE("protocol: hello with values that cannot be", "[protocol]") {
     CHECK(refused([](HelloMessage& m) { m.heartbeat_ms = 0; }));
     CHECK(refused([](HelloMessage& m) { m.lost_after_ms = m.heartbeat_ms; }));
     CHECK(refused([](HelloMessage& m) { m.lost_after_ms = 3'600'001; }));
+    CHECK(refused([](HelloMessage& m) { m.permit_ms = permit_ms_min - 1; }));
+    CHECK(refused([](HelloMessage& m) { m.permit_ms = m.lost_after_ms / 2 + 1; }));
+    CHECK_FALSE(refused([](HelloMessage& m) { m.permit_ms = m.lost_after_ms / 2; }));
     CHECK(refused([](HelloMessage& m) { m.origins.resize(m.shape.disks.size() + 1); }));
     HelloMessage longest = make_hello();
     longest.shape.disks[0].serial = std::string(20, 's');
