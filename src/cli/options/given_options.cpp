@@ -10,6 +10,7 @@
 #include "base/file_io.h"
 #include "base/text.h"
 #include "cli/options/machine_table.h"
+#include "cli/options/net_values.h"
 #include "vmm/board/layout.h"
 
 namespace fmvm::cli {
@@ -20,7 +21,7 @@ namespace {
 constexpr std::size_t serial_size_max = 20;
 
 // The entropy device takes one of the places for virtio devices.
-constexpr std::size_t disk_count_max = layout::virtio_device_count_max - 1;
+constexpr std::size_t device_count_max = layout::virtio_device_count_max - 1;
 
 std::string size_text(std::uint64_t bytes) {
     if (bytes == 0) return "0";
@@ -94,9 +95,9 @@ Result<void> check_cpus(unsigned cpus) {
 }
 
 Result<void> check_disks(const std::vector<node::DiskOptions>& disks) {
-    if (disks.size() > disk_count_max) {
+    if (disks.size() > device_count_max) {
         return make_error("disk: {} disks are too many; give at most {}", disks.size(),
-                          disk_count_max);
+                          device_count_max);
     }
     for (const node::DiskOptions& disk : disks) {
         FMVM_TRY(check_path("disk", disk.path));
@@ -199,6 +200,11 @@ node::MachineOptions finish(GivenOptions& given) {
 
 Result<void> check_devices(const node::MachineOptions& options) {
     FMVM_TRY(check_disks(options.disks));
+    FMVM_TRY(check_nets(options.nets));
+    if (options.disks.size() + options.nets.size() > device_count_max) {
+        return make_error("net: {} disks and network cards are too many; give at most {}",
+                          options.disks.size() + options.nets.size(), device_count_max);
+    }
     FMVM_TRY(check_console(options.console));
     return check_conflicts(options);
 }

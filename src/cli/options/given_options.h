@@ -24,6 +24,7 @@ struct GivenOptions {
     std::optional<unsigned> cpus;
     std::optional<CpuModel> cpu;
     std::optional<std::vector<node::DiskOptions>> disks;
+    std::optional<std::vector<node::NetOptions>> nets;
     std::optional<node::ConsoleOptions> console;
     std::optional<node::HostQuirks> host_quirks;
     std::optional<int> verbosity;
@@ -33,7 +34,8 @@ struct GivenOptions {
     std::optional<bool> force_stale;
 };
 
-// The command line wins, key by key; its disks replace the file's disks, all of them.
+// The command line wins, key by key; its disks replace the file's disks, all of them,
+// and so do its network cards.
 GivenOptions merge(GivenOptions command_line, GivenOptions file);
 
 // Fills in the defaults and checks every value and what they mean together. `host_memory_bytes`:

@@ -2,6 +2,7 @@
 #include "cli/options/machine_table.h"
 
 #include "cli/options/json_values.h"
+#include "cli/options/net_values.h"
 #include "cli/options/option_values.h"
 
 namespace fmvm::cli {
@@ -74,6 +75,18 @@ Result<void> read_disks(GivenOptions& given, const JsonValue& value) {
     return {};
 }
 
+Result<void> add_net(GivenOptions& given, std::string_view word) {
+    node::NetOptions net = FMVM_TRY(parse_net(word));
+    if (!given.nets) given.nets.emplace();
+    given.nets->push_back(std::move(net));
+    return {};
+}
+
+Result<void> read_nets(GivenOptions& given, const JsonValue& value) {
+    given.nets = FMVM_TRY(nets_of(value));
+    return {};
+}
+
 Result<void> say_more(GivenOptions& given, std::string_view) {
     given.verbosity = given.verbosity.value_or(0) + 1;
     return {};
@@ -123,6 +136,18 @@ constexpr MachineOption machine_options[] = {
      is_given<&G::disks>,
      replace<&G::disks>,
      finish<&G::disks, &M::disks>},
+    {{{.flag = "--net",
+       .type = "tap=NAME|socket=PATH|fd=N[,mac=ADDRESS][,mtu=BYTES][,bridge=NAME]",
+       .help = "A virtio network card: on a TAP, which is made if it is not there (and added to a "
+               "bridge), or on a Unix socket (passt); repeatable",
+       .repeatable = true},
+      add_net},
+     Part::device,
+     "nets",
+     read_nets,
+     is_given<&G::nets>,
+     replace<&G::nets>,
+     finish<&G::nets, &M::nets>},
     word_option<&G::console, &M::console, parse_console>(
         {"--console", "stdio|file:PATH|null", "Where the serial console goes (default {})",
          "stdio"},

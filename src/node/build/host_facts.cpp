@@ -118,4 +118,15 @@ Result<void> try_real_time() {
         "signs of life wait behind other work; give fmvm CAP_SYS_NICE, or an RLIMIT_RTPRIO of 1");
 }
 
+Result<void> may_make_taps() {
+    constexpr unsigned net_admin = 12;  // <linux/capability.h>
+    const std::string status = read_proc("/proc/self/status");
+    const std::string_view effective = field(status, "CapEff");
+    std::uint64_t capabilities = 0;
+    std::from_chars(effective.data(), effective.data() + effective.size(), capabilities, 16);
+    if ((capabilities >> net_admin & 1) != 0) return {};
+    return Error(
+        "only root may; it makes one for a user with ip tuntap add NAME mode tap user NAME");
+}
+
 }  // namespace fmvm::node

@@ -23,6 +23,8 @@ Result<void> try_io_uring();
 
 // /dev/net/tun opens; no interface is made.
 Result<void> try_tap();
+// Whether this process may make TAPs, and add them to bridges: CAP_NET_ADMIN.
+Result<void> may_make_taps();
 
 // A thread may go before all others, as that of a lifeline should (lockstep/channel/tcp_lifeline).
 Result<void> try_real_time();

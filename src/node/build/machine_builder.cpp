@@ -9,12 +9,14 @@
 #include "base/log.h"
 #include "base/open_file.h"
 #include "devices/console/console_output.h"
+#include "devices/net/net_device.h"
 #include "devices/power.h"
 #include "devices/rng_device.h"
 #include "devices/virtio/mmio_transport.h"
 #include "node/build/disk_labels.h"
 #include "node/build/disk_stack.h"
 #include "node/build/host_facts.h"
+#include "node/build/net_backends.h"
 #include "node/build/raw_disks.h"
 #include "node/build/snapshot.h"
 #include "vmm/board/layout.h"
@@ -125,6 +127,18 @@ class Builder {
             machine_.memory(), machine_.loop(), std::move(stack).take(), disk.serial));
         built.block_devices.push_back(&device);
         return add_virtio(fmt::format("disk{}", number), fmt::format("disk {}", disk.path), device);
+    }
+
+    Result<void> add_net(const NetOptions& net, const Purpose& purpose) {
+        const unsigned number = nets_++;
+        const NetDevice::Options options{mac_address_of(net, purpose.vm, number), net.mtu};
+        auto backend = FMVM_TRY(blame_input(open_net(machine_.loop(), net)));
+        auto& device = machine_.own(std::make_unique<NetDevice>(machine_.memory(), machine_.loop(),
+                                                                std::move(backend), options));
+        log::info("net", "card {} is on {}, with the address {}", number, to_text(net),
+                  to_text(options.mac));
+        return add_virtio(fmt::format("net{}", number), fmt::format("net {}", to_text(net)),
+                          device);
     }
 
     Result<void> add_rng() {
@@ -244,6 +258,7 @@ class Builder {
     const MachineOptions& options_;
     Machine& machine_;
     unsigned virtio_devices_ = 0;
+    unsigned nets_ = 0;
 };
 
 Result<void> check_host(const Kvm& kvm, const MachineOptions& options) {
@@ -274,6 +289,8 @@ Result<void> add_devices(Builder& builder, BuiltMachine& built, const MachineOpt
     builder.add_power();
     for (const DiskOptions& disk : options.disks)
         FMVM_TRY(builder.add_disk(built, disk, purpose));
+    for (const NetOptions& net : options.nets)
+        FMVM_TRY(builder.add_net(net, purpose));
     return builder.add_rng();
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/units.h"
+#include "node/config/net_options.h"
 #include "vmm/cpu/cpu_model.h"
 
 namespace fmvm::node {
@@ -48,6 +49,7 @@ struct MachineOptions {
     unsigned cpus = 1;
     CpuModel cpu{};
     std::vector<DiskOptions> disks;
+    std::vector<NetOptions> nets;
     std::string record;        // a file for what is done to the disks; empty: none
     bool force_stale = false;  // use disks that may have gone on elsewhere
     ConsoleOptions console;
