@@ -293,10 +293,9 @@ class Session {
         activate();
         const std::size_t before = wire_.sent().size();
         ram_.poke_bytes(rings_end, packet_of({}, frame(60, 9)));
-        driven_[NetDevice::send_queue]
-            .queue->chain()
-            .readable_at(rings_end, net_header_size + 60)
-            .submit();
+        Driven& driven = driven_[NetDevice::send_queue];
+        driven.outstanding.insert(
+            driven.queue->chain().readable_at(rings_end, net_header_size + 60).submit());
         pump();
         FMVM_CHECK(wire_.sent().size() == before + 1);
         reset();
