@@ -13,8 +13,8 @@ namespace {
 
 struct Bench {
     std::shared_ptr<PrimarySide> call(const std::string& address) {
-        auto side =
-            std::make_shared<PrimarySide>(PrimarySide{events, {}, address, "", {}, false, 0});
+        auto side = std::make_shared<PrimarySide>(
+            PrimarySide{events, {}, address, "", {}, {}, false, 0, {}});
         callers.add(std::make_unique<BenchChannel>(side, now));
         return side;
     }
