@@ -259,6 +259,7 @@ class PrimaryBench : public lockstep::PrimaryHost {
         if (lifeline_lives) lifeline->last_sign = [line = wire] { return line->heard; };
         return std::unique_ptr<lockstep::Lifeline>(std::make_unique<FakeLifeline>(lifeline));
     }
+    void welcomed(const lockstep::JoinMessage& sentinel) override { sentinels.push_back(sentinel); }
     void stays(const std::string& reason) override { stayed = reason; }
     void copied() override { ++copies_over; }
     void generation_changed(lockstep::Generation to) override { generation = to; }
@@ -278,8 +279,9 @@ class PrimaryBench : public lockstep::PrimaryHost {
     std::optional<lockstep::JoinMessage> joined_by;
     TimePoint time{std::chrono::seconds(1000)};
     std::vector<lockstep::Generation> claims;
-    unsigned trials = 0;  // of claims
-    std::string stayed;   // why a switchover did not come about
+    std::vector<lockstep::JoinMessage> sentinels;  // that may join
+    unsigned trials = 0;                           // of claims
+    std::string stayed;                            // why a switchover did not come about
     unsigned copies_over = 0;
     lockstep::Generation generation = 1;
     std::optional<lockstep::VerifyOutcome> verified_as;

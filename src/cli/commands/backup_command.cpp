@@ -14,6 +14,7 @@
 #include "node/console/terminal.h"
 #include "node/control/control_socket.h"
 #include "node/run/arbiter_access.h"
+#include "node/run/own_sentinel.h"
 #include "node/run/process_signals.h"
 #include "node/run/protected_run.h"
 #include "node/run/unprotected_run.h"
@@ -29,6 +30,7 @@ struct Process {
     boost::asio::io_context& control;
     node::StopRequest& stop;
     node::ControlSocket* control_socket;  // null: there is none
+    lockstep::Sentinel* sentinel;         // null: there is none
 };
 
 int report_wait(const node::NotTakenOver& result) {
@@ -63,7 +65,7 @@ node::Outcome run_guest(node::TakenOver& taken, const Process& process) {
     std::optional<node::ProtectedRun> run(
         std::in_place, standby.built(), taken.arbiter,
         node::ProtectedRun::Surroundings{process.control, process.stop, standby.ending(),
-                                         watch_on_stderr()},
+                                         watch_on_stderr(), process.sentinel},
         "backup");
     const Result<void> prepared = run->prepare(
         {standby.vm(), standby.generation(), standby.pair(), options.block, !options.arbiter.none},
@@ -85,6 +87,7 @@ node::Outcome run_guest(node::TakenOver& taken, const Process& process) {
 }  // namespace
 
 int backup_command(const node::BackupCommandOptions& options) {
+    const auto sentinel = node::start_sentinel("backup");
     node::prepare_signals();
     node::keep_message_memory();
     Result<Kvm> kvm = Kvm::open();
@@ -107,7 +110,7 @@ int backup_command(const node::BackupCommandOptions& options) {
         return report_wait(*without);
     auto& taken = std::get<node::TakenOver>(result);
     const node::Outcome outcome =
-        run_guest(taken, {options, control, **stop, control_socket->get()});
+        run_guest(taken, {options, control, **stop, control_socket->get(), sentinel.get()});
     waiting->reset();
     const std::string report = taken.standby->built().machine->report();
     taken.standby.reset();  // writes what is left of the console

@@ -13,6 +13,7 @@
 #include "node/control/control_socket.h"
 #include "node/run/arbiter_access.h"
 #include "node/run/output_guard.h"
+#include "node/run/own_sentinel.h"
 #include "node/run/primary_start.h"
 #include "node/run/process_signals.h"
 #include "node/run/protected_run.h"
@@ -57,6 +58,7 @@ node::Outcome run_guest(node::ProtectedRun& run, node::BuiltMachine& built,
 }  // namespace
 
 int primary_command(const node::PrimaryCommandOptions& options) {
+    const auto sentinel = node::start_sentinel("primary");
     node::prepare_signals();
     node::keep_message_memory();
     Result<Kvm> kvm = Kvm::open();
@@ -77,7 +79,8 @@ int primary_command(const node::PrimaryCommandOptions& options) {
     node::Outcome outcome;
     std::string report;
     {
-        node::ProtectedRun run(built, start->arbiter, {control, **stop, ending, watch_on_stderr()},
+        node::ProtectedRun run(built, start->arbiter,
+                               {control, **stop, ending, watch_on_stderr(), sentinel.get()},
                                "primary");
         const Result<void> prepared = prepare(run, *start, options);
         if (!prepared.ok()) {

@@ -51,6 +51,12 @@ class Backup : public ChannelUser {
     void lifeline(std::unique_ptr<Lifeline> lifeline) {
         link_->lifeline().made(std::move(lifeline));
     }
+    // The primary is dead for certain: the sentinel that has joined its channel says so. It is lost
+    // at the next tick, which is due, and nothing that it was promised is waited for.
+    void primary_died() {
+        if (guest_) guest_->gate().release();
+        if (link_) link_->primary_died();
+    }
     // The answer to BackupHost::claim().
     void claimed(Result<Claim> claim);
     // The answer to BackupHost::try_claim().

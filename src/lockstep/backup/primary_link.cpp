@@ -34,21 +34,23 @@ void PrimaryLink::accept(std::chrono::milliseconds lost_after, std::chrono::mill
     queue_limit_ = channel_->queued_bytes() + channel_high_water;
 }
 
-// Whoever knows the session has it from the welcome.
+// Whoever knows the session has it from the welcome. A sentinel that was cut off comes again.
 Result<void> PrimaryLink::join(const JoinMessage& join) {
     if (join.session != session_)
         return Error("it names another session than the one that is under way");
-    if (!joined_.insert(join.kind).second)
+    if (!joined_.insert(join.kind).second && join.kind != JoinKind::sentinel)
         return make_error("this session has its {} already", name_of(join.kind));
     return {};
 }
 
 std::optional<std::string> PrimaryLink::lost(TimePoint now) {
+    if (has_died_) return "its sentinel says that it has died";
     if (detector_.is_lost(now, last_heard())) return "nothing was heard of it for too long";
     return lifeline_.lost(now);
 }
 
 PrimaryLink::TimePoint PrimaryLink::next_look() const {
+    if (has_died_) return TimePoint::min();
     return std::min(detector_.next_look(last_heard()), lifeline_.deadline());
 }
 

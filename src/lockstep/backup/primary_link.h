@@ -39,6 +39,8 @@ class PrimaryLink {
 
     // Why the primary counts as lost now, if it does: one sentence.
     std::optional<std::string> lost(TimePoint now);
+    // Somebody who knows says so: it counts as lost from now on.
+    void primary_died() { has_died_ = true; }
     // When lost() is to be asked next, or earlier.
     TimePoint next_look() const;
     // The primary leaves unread more than it may.
@@ -76,6 +78,7 @@ class PrimaryLink {
     std::set<JoinKind> joined_;
     LifelineWatch lifeline_;
     FailureDetector detector_;
+    bool has_died_ = false;
     std::size_t queue_limit_ = channel_high_water;  // bytes
     bool accepted_ = false;
     bool trial_under_way_ = false;

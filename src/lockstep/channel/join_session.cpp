@@ -7,6 +7,8 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include "lockstep/wire/whole_frame.h"
+
 namespace fmvm::lockstep {
 
 namespace {
@@ -66,10 +68,7 @@ Result<void> Joining::connect(const Endpoint& backup) {
 
 // A new connection has room for it.
 Result<void> Joining::say(const JoinMessage& join) {
-    const Body body = join.encode();
-    const FrameHeader header = make_frame_header(JoinMessage::type, 0, body);
-    Body frame(header.begin(), header.end());
-    frame.insert(frame.end(), body.begin(), body.end());
+    const Body frame = whole_frame(join);
     const ssize_t sent = ::send(socket_.get(), frame.data(), frame.size(), MSG_NOSIGNAL);
     if (sent < 0) return errno_error(errno, "cannot send");
     if (static_cast<std::size_t>(sent) != frame.size()) return Error("it takes nothing");

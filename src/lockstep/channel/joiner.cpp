@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "base/check.h"
+#include "lockstep/wire/whole_frame.h"
 
 namespace fmvm::lockstep {
 
@@ -11,10 +12,7 @@ namespace fmvm::lockstep {
 template <typename Message>
 void Joiner::answer(const Message& message) {
     FMVM_CHECK(socket_);
-    const Body body = message.encode();
-    const FrameHeader header = make_frame_header(Message::type, 0, body);
-    Body frame(header.begin(), header.end());
-    frame.insert(frame.end(), body.begin(), body.end());
+    const Body frame = whole_frame(message);
     [[maybe_unused]] const ssize_t sent =
         ::send(socket_.get(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }

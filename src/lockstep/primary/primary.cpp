@@ -249,6 +249,7 @@ Result<void> Primary::handle_welcome(const Frame& frame) {
     }
     FMVM_TRY(link_->join({JoinKind::lifeline, options_.vm, generation_, welcome.session}, options_,
                          host_));
+    host_.welcomed({JoinKind::sentinel, options_.vm, generation_, welcome.session});
     log::info("primary", "copying the guest to {}", link_->peer);
     enter(State::copying);
     return {};

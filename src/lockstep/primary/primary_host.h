@@ -40,6 +40,9 @@ class PrimaryHost {
     virtual Result<std::unique_ptr<Lifeline>> join(const std::string& backup,
                                                    const JoinMessage& join,
                                                    Lifeline::Terms terms) = 0;
+    // A backup has accepted this side, and is being brought in step: by this the sentinel joins
+    // their channel. It counts until want_connection() or finished().
+    virtual void welcomed(const JoinMessage& /*sentinel*/) {}
     // A switchover that was asked for does not come about: the guest stays here, for this reason.
     virtual void stays(const std::string& why) = 0;
     // This side runs under a new generation from now on.

@@ -48,7 +48,7 @@ void BackupService::tick() {
 
 void BackupService::join(Joiner joiner) {
     const Result<void> belongs = backup_.join(joiner.message());
-    if (belongs.ok()) return joined(joiner.message().kind, joiner.accept());
+    if (belongs.ok()) return joined(joiner.message(), joiner.accept());
     const std::string& why = belongs.error().message();
     const auto told =
         strangers_.is(fmt::format("refused a {} of {}: {}", name_of(joiner.message().kind),
@@ -58,8 +58,13 @@ void BackupService::join(Joiner joiner) {
     joiner.refuse(why);
 }
 
-void BackupService::joined(JoinKind kind, UniqueFd connection) {
-    if (kind != JoinKind::lifeline) return joined_.push_back(std::move(connection));
+void BackupService::joined(const JoinMessage& join, UniqueFd connection) {
+    if (join.kind == JoinKind::sentinel) {
+        sentinel_ =
+            std::make_unique<SentinelWatch>(thread_.channel_threads().user, std::move(connection),
+                                            join.session, [this] { backup_.primary_died(); });
+        return;
+    }
     Result<std::unique_ptr<Lifeline>> lifeline = make_lifeline(
         thread_.channel_threads().user, std::move(connection), backup_.lifeline_terms());
     if (lifeline.ok()) return backup_.lifeline(std::move(lifeline).value());
@@ -119,7 +124,7 @@ Result<BackupHost::Prepared> BackupService::prepare(const HelloMessage& hello) {
 void BackupService::discard() {
     FMVM_CHECK(standby_->disks() == nullptr || standby_->disks()->at_rest());
     arbiter_watch_.end();
-    joined_.clear();
+    sentinel_.reset();
     standby_.reset();
     stays("the primary was lost meanwhile, and its guest does not run here");
 }
@@ -141,7 +146,7 @@ Result<void> BackupService::take_over(const Shadow& shadow, Generation generatio
                                       BootTime speak_from) {
     FMVM_TRY(standby_->run(shadow, generation, arbiter_, speak_from));
     arbiter_watch_.end();
-    joined_.clear();
+    sentinel_.reset();
     stays_ = nullptr;
     user_.took_over(std::move(standby_), std::move(arbiter_), generation);
     return {};

@@ -15,6 +15,7 @@
 #include "lockstep/backup/backup.h"
 #include "lockstep/channel/tcp_connect.h"
 #include "lockstep/service/replication_thread.h"
+#include "lockstep/service/sentinel_watch.h"
 
 namespace fmvm::lockstep {
 
@@ -96,7 +97,7 @@ class BackupService : public BackupHost {
     BackupService(std::chrono::milliseconds claim_delay, BackupUser& user);
     void tick();
     void join(Joiner joiner);
-    void joined(JoinKind kind, UniqueFd connection);
+    void joined(const JoinMessage& join, UniqueFd connection);
     Result<std::shared_ptr<Arbiter>> ask_arbiter(const HelloMessage& hello);
 
     ReplicationThread thread_;  // first: sockets must go before its context
@@ -105,8 +106,8 @@ class BackupService : public BackupHost {
     std::weak_ptr<bool> asked_;             // lives as long as a question to an arbiter does
     ArbiterWatch arbiter_watch_{"backup"};  // while there is a standby machine
     std::unique_ptr<Standby> standby_;
-    std::vector<UniqueFd> joined_;  // the channel to the primary
-    Trouble strangers_;             // who want to join it
+    std::unique_ptr<SentinelWatch> sentinel_;  // the primary's, when it has joined
+    Trouble strangers_;                        // who want to join it
     Backup backup_;
     std::unique_ptr<Listener> listener_;
     Stays stays_;  // set while a switchover is under way

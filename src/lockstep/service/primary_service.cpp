@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lockstep/channel/tcp_lifeline.h"
+#include "lockstep/sentinel/death_notice.h"
 
 namespace fmvm::lockstep {
 
@@ -37,7 +38,8 @@ PrimaryService::PrimaryService(Guest guest, std::shared_ptr<Arbiter> arbiter,
       drain_(std::move(drain)),
       on_end_(std::move(on_end)),
       generation_(std::move(generation)),
-      permit_(std::move(permit)) {}
+      permit_(std::move(permit)),
+      sentinel_(thread_.channel_threads().user, options_.sentinel) {}
 
 Result<void> PrimaryService::set_up() {
     if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
@@ -96,7 +98,17 @@ void PrimaryService::stop() {
     permit_->end();
 }
 
+// The sentinel waits for the threads by which output leaves this process: the machine's device
+// thread, and this one, which writes it out before a guest is handed over.
+void PrimaryService::count_emitters() {
+    if (options_.sentinel == nullptr) return;
+    const auto count = [emitters = options_.sentinel->emitters()] { emitters->hold(); };
+    guest_.machine.loop().post(count);
+    thread_.post(count);
+}
+
 void PrimaryService::start() {
+    count_emitters();
     want_connection_at(now());
     generation_watch_.begin(now());
     arbiter_watch_.begin(now());  // the guest's generation was won just now
@@ -125,6 +137,10 @@ Result<std::unique_ptr<Lifeline>> PrimaryService::join(const std::string& backup
                                                        Lifeline::Terms terms) {
     return join_by_lifeline(thread_.channel_threads().user, FMVM_TRY(Endpoint::parse(backup)), join,
                             std::move(terms));
+}
+
+void PrimaryService::welcomed(const JoinMessage& sentinel) {
+    sentinel_.begin(death_notice(*options_.backup, sentinel));
 }
 
 void PrimaryService::stays(const std::string& why) {
@@ -191,6 +207,7 @@ std::string PrimaryService::summary() const {
 }
 
 void PrimaryService::want_connection(TimePoint::duration after) {
+    sentinel_.end();
     want_connection_at(now() + after);
 }
 
@@ -212,6 +229,7 @@ void PrimaryService::connect() {
 }
 
 void PrimaryService::finished(PrimaryEnd end, const std::string& why) {
+    sentinel_.end();
     arbiter_watch_.end();
     generation_watch_.end();
     guest_.machine.request_end(GuestEnd::stopped);  // the end of a guard must not let it run again

@@ -20,6 +20,7 @@
 #include "lockstep/disks/no_disks.h"
 #include "lockstep/primary/primary.h"
 #include "lockstep/service/replication_thread.h"
+#include "lockstep/service/sentinel_charge.h"
 #include "vmm/loop/task_scope.h"
 #include "vmm/machine/machine.h"
 
@@ -30,6 +31,7 @@ struct PrimaryServiceOptions {
     CheckpointerOptions checkpointer;
     std::optional<Endpoint> backup;  // none: the primary looks for no backup
     std::string trace;               // the file that gets one JSON line per epoch; empty: none
+    Sentinel* sentinel = nullptr;    // of this process; outlives the service. Null: there is none
     // Gets the progress of the initial copy now and then, on the replication thread; may be empty.
     std::function<void(const std::string&)> on_copying;
 };
@@ -91,6 +93,7 @@ class PrimaryService : public PrimaryHost {
     void try_claim() override;
     Result<std::unique_ptr<Lifeline>> join(const std::string& backup, const JoinMessage& join,
                                            Lifeline::Terms terms) override;
+    void welcomed(const JoinMessage& sentinel) override;
     void stays(const std::string& why) override;
     void generation_changed(Generation generation) override;
     void drain_output() override { drain_(); }
@@ -112,6 +115,7 @@ class PrimaryService : public PrimaryHost {
     void look_at_generation();
     // Gates and disks, which outlive this, tell from any thread that something waits for an epoch.
     void output_waits();
+    void count_emitters();
     void want_connection_at(TimePoint when);
     void connect();
 
@@ -126,6 +130,7 @@ class PrimaryService : public PrimaryHost {
     const std::shared_ptr<std::atomic<Generation>> generation_;
     const std::shared_ptr<PairPermit> permit_;
     EpochStats stats_;
+    SentinelCharge sentinel_;
     std::unique_ptr<Checkpointer> checkpointer_;
     std::unique_ptr<Primary> primary_;
     ArbiterWatch arbiter_watch_{"primary"};

@@ -26,9 +26,10 @@ lockstep::PrimaryServiceOptions service_options(const ProtectedRun::Guest& guest
                                                 const BuiltMachine& built,
                                                 const std::optional<lockstep::Endpoint>& backup,
                                                 const ReplicationOptions& options,
-                                                const Watcher& watcher) {
+                                                const ProtectedRun::Surroundings& around) {
     lockstep::PrimaryServiceOptions service;
-    service.on_copying = watcher.progress;
+    service.on_copying = around.watcher.progress;
+    service.sentinel = around.sentinel;
     service.primary.vm = guest.vm;
     service.primary.generation = *guest.generation;
     service.primary.shape = built.machine->shape();
@@ -87,8 +88,7 @@ Result<void> ProtectedRun::prepare(const Guest& guest,
     FMVM_TRY(prepare_disks(guest));
     service_ = FMVM_TRY(PrimaryService::create(
         {*built_.machine, *built_.gate, built_.write_gates, disks_.get()}, arbiter_,
-        guest.generation, guest.pair,
-        service_options(guest, built_, backup, options, around_.watcher),
+        guest.generation, guest.pair, service_options(guest, built_, backup, options, around_),
         [this] { built_.console->drain(drain_limit); },
         [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
     verify_ = std::make_unique<VerifyRequests>(around_.control, *service_);

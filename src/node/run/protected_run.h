@@ -62,6 +62,7 @@ class ProtectedRun {
         StopRequest& stop;
         GuestEnding ending;  // the guest's
         Watcher watcher;
+        lockstep::Sentinel* sentinel;  // of the process; outlives the run. Null: there is none
     };
 
     // The backup may take this long to learn that the guest has ended; then the run ends all the
