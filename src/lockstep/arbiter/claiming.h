@@ -24,6 +24,8 @@ class Claiming {
     Claiming(std::string component, std::string what_waits)
         : component_(std::move(component)), what_waits_(std::move(what_waits)) {}
 
+    // tick() asks for the question then, not before.
+    void ask_at(TimePoint when) { ask_again_ = when; }
     // The question is put now. Its answer is no_answer() or answered().
     void asked(TimePoint now);
     // The arbiter could not tell, for this reason.

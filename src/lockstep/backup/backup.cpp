@@ -134,7 +134,7 @@ void Backup::channel_lost(const std::string& reason) {
     primary_lost(reason);
 }
 
-void Backup::primary_lost(const std::string& reason) {
+void Backup::primary_lost(const std::string& reason, std::chrono::milliseconds before_claim) {
     const std::string peer = link_->peer();
     link_.reset();
     switch (state()) {
@@ -153,7 +153,7 @@ void Backup::primary_lost(const std::string& reason) {
         case State::following:
             log::warning("backup", "lost the primary {} epoch={}: {}", peer,
                          guest_->shadow().committed(), reason);
-            guest_->is_fit() ? decide() : discard();
+            guest_->is_fit() ? decide(before_claim) : discard();
             break;
         case State::awaiting_flush:
             decide();  // nobody else can keep the guest: durable or not, this side claims
@@ -173,11 +173,12 @@ void Backup::no_primary(const std::string& text) {
 void Backup::frame_received(Frame frame) {
     const Checked checked(*this);
     FMVM_CHECK(link_);
+    const bool is_alive = frame.type == FrameType::refuse;  // and claims, having lost this side
     Result<void> handled = check_turn(frame.type, state());
     if (handled.ok()) handled = handle(std::move(frame));
     if (handled.ok() && link_ && link_->is_clogged())
         handled = Error("it does not read what it is told");
-    if (!handled.ok()) refuse(handled.error().message());
+    if (!handled.ok()) refuse(handled.error().message(), is_alive ? claim_delay_ : at_once);
 }
 
 Result<void> Backup::handle(Frame frame) {
@@ -296,11 +297,11 @@ Result<void> Backup::handle_ended(const Frame& frame) {
     return {};
 }
 
-void Backup::refuse(const std::string& reason) {
+void Backup::refuse(const std::string& reason, std::chrono::milliseconds before_claim) {
     if (!link_) return;
     if (guest_ && !guest_->is_fit()) tell_unfit(reason);
     link_->refuse(reason);
-    primary_lost(reason);
+    primary_lost(reason, before_claim);
 }
 
 // Never silent, never used: this copy is worth nothing any more.
@@ -319,9 +320,9 @@ void Backup::look_at_flush() {
     decide();  // which looks once more, and claims nothing if a disk has failed
 }
 
-void Backup::decide() {
+void Backup::decide(std::chrono::milliseconds before_claim) {
     enter(State::deciding);
-    claim();
+    before_claim > at_once ? claiming_.ask_at(host_.now() + before_claim) : claim();
 }
 
 // Not while a disk is known to have failed.

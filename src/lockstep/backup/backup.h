@@ -82,6 +82,7 @@ class Backup : public ChannelUser {
         look_at_copy,   // discarding
     };
     class Checked;
+    static constexpr std::chrono::milliseconds at_once{0};
 
     void check_invariants() const;
     void greet_next();
@@ -99,13 +100,14 @@ class Backup : public ChannelUser {
     Result<void> handle_ended(const Frame& frame);
 
     KnownGuestMessage known_guest() const;
-    void refuse(const std::string& reason);
+    void refuse(const std::string& reason, std::chrono::milliseconds before_claim);
     void tell_unfit(const std::string& why);
-    void primary_lost(const std::string& reason);
+    // before_claim: the time that a primary which lives is given to keep its guest.
+    void primary_lost(const std::string& reason, std::chrono::milliseconds before_claim = at_once);
     void no_primary(const std::string& text);
 
     void look_at_flush();
-    void decide();
+    void decide(std::chrono::milliseconds before_claim = at_once);
     void claim();
     void won();
     void take_over();

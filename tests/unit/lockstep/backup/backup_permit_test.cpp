@@ -72,6 +72,17 @@ TEST_CASE("backup: a closed connection is acted on at once") {
     CHECK(bench.backup.state() == State::deciding);
 }
 
+TEST_CASE("backup: a primary that ends the connection has time to claim first") {
+    BackupBench bench;
+    bench.bring_to(State::following);
+    bench.say(RefuseMessage{"no sign of life came for too long"});
+    REQUIRE(bench.backup.state() == State::deciding);
+    bench.pass(20ms);
+    CHECK(bench.claims == 0);
+    bench.pass(10ms);
+    CHECK(bench.claims == 1);
+}
+
 TEST_CASE("backup: a lifeline that closes leaves the channel time to say why") {
     BackupBench bench;
     bench.bring_to(State::following);
