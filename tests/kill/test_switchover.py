@@ -7,10 +7,13 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from fmvm_process import FAILURE, OK, main, settings  # noqa: E402
+from fmvm_process import FAILURE, OK, TIME_FACTOR, main, settings  # noqa: E402
 from killing import KILLED, check_status  # noqa: E402
 from pair import COUNTER, DIRTY_4, SMP, PairTestCase  # noqa: E402
 from proxy import TO_BACKUP, TO_PRIMARY, Proxy  # noqa: E402
+
+# Long enough for a command that is started beside a frozen network to be heard before the loss.
+LOST_AFTER = f"{500 * TIME_FACTOR:.0f}ms"
 
 
 
@@ -105,7 +108,7 @@ class Switchover(PairTestCase):
         """The backup's operator gets an answer, whichever side goes on."""
         for fault in (TO_PRIMARY, TO_BACKUP):
             with self.subTest(fault=fault):
-                pair, primary, backup = self.protected(lost_after="500ms", proxied=True)
+                pair, primary, backup = self.protected(lost_after=LOST_AFTER, proxied=True)
                 pair.proxy.freeze(fault)
                 asked = self.switch_over(pair, "backup")
                 came = asked.wait(30) == OK
@@ -121,7 +124,7 @@ class Switchover(PairTestCase):
     def test_connection_is_cut_or_frozen_meanwhile(self):
         for fault in ("cut", TO_BACKUP, TO_PRIMARY):
             with self.subTest(fault=fault):
-                pair, primary, backup = self.protected(lost_after="500ms", proxied=True)
+                pair, primary, backup = self.protected(lost_after=LOST_AFTER, proxied=True)
                 asked = self.switch_over(pair, "primary")
                 if fault == "cut":
                     pair.proxy.cut(rst=True)
