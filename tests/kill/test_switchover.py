@@ -16,7 +16,6 @@ from proxy import TO_BACKUP, TO_PRIMARY, Proxy  # noqa: E402
 LOST_AFTER = f"{500 * TIME_FACTOR:.0f}ms"
 
 
-
 class Switchover(PairTestCase):
     def protected(self, workload=COUNTER, crash_primary_at=None, crash_backup_at=None,
                   lost_after="2s", proxied=False):
