@@ -50,11 +50,9 @@ void BackupService::join(Joiner joiner) {
     const Result<void> belongs = backup_.join(joiner.message());
     if (belongs.ok()) return joined(joiner.message(), joiner.accept());
     const std::string& why = belongs.error().message();
-    const auto told =
-        strangers_.is(fmt::format("refused a {} of {}: {}", name_of(joiner.message().kind),
-                                  address_in(joiner.peer()), why),
-                      now());
-    if (told) log::warning("backup", "{}", *told);
+    const std::string refusal = fmt::format(
+        "refused a {} of {}: {}", name_of(joiner.message().kind), address_in(joiner.peer()), why);
+    if (const auto told = strangers_.is(refusal, now())) log::warning("backup", "{}", *told);
     joiner.refuse(why);
 }
 
