@@ -49,7 +49,7 @@ void BackupService::tick() {
 void BackupService::join(Joiner joiner) {
     const Result<void> belongs = backup_.join(joiner.message());
     if (belongs.ok()) return joined(joiner.message(), joiner.accept());
-    const std::string& why = belongs.error().message();
+    const std::string why = belongs.error().message();
     const std::string refusal = fmt::format(
         "refused a {} of {}: {}", name_of(joiner.message().kind), address_in(joiner.peer()), why);
     if (const auto told = strangers_.is(refusal, now())) log::warning("backup", "{}", *told);
