@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether this build can test mutexes that outlive the process that held them.
+#pragma once
+
+#include <catch2/catch.hpp>
+
+namespace fmvm::test {
+
+// False, and told: the thread sanitizer takes a robust mutex that another process has left locked
+// for an error of its own, and stops.
+inline bool can_follow_robust_mutexes() {
+#if defined(__SANITIZE_THREAD__)
+    WARN("not tried: the thread sanitizer does not follow robust mutexes from process to process");
+    return false;
+#else
+    return true;
+#endif
+}
+
+}  // namespace fmvm::test
