@@ -29,7 +29,9 @@ class [[nodiscard]] Error {
 
     explicit Error(std::string message, Kind kind = Kind::host)
         : message_(std::move(message)), kind_(kind) {}
-    const std::string& message() const { return message_; }
+    const std::string& message() const& { return message_; }
+    // Of an error that goes at once, as what Result::error() returns does.
+    std::string message() && { return std::move(message_); }
     Kind kind() const { return kind_; }
     // The same error, told with the thing that it is about: "<what>: <message>".
     Error about(std::string_view what) const {
