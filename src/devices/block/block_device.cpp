@@ -96,10 +96,8 @@ void BlockDevice::activate(VirtioTransport& transport, std::uint64_t,
                            const std::vector<Virtqueue::State>& queues) {
     transport_ = &transport;
     if (!queues[0].layout.ready) return;
-    queue_ = std::make_unique<Virtqueue>(memory_, queues[0]);
+    queue_ = std::make_unique<DeviceQueue>(memory_, queues[0], DeviceQueue::Begin::fresh);
     make_slots();
-    // Unknown until they are written: a device that this one goes on for may have left them off.
-    notifications_on_ = false;
     queue_notified(0);
 }
 
@@ -116,24 +114,23 @@ std::vector<Virtqueue::State> BlockDevice::queue_states() const {
 }
 
 void BlockDevice::queue_notified(std::size_t) {
-    if (queue_ && process_queue()) interrupt_if_needed();
+    if (!queue_) return;
+    process_queue();
+    queue_->settle(*transport_);
 }
 
 bool BlockDevice::poll() {
     submit_restored();
     const bool completed = backend_->poll_completions();
     const bool started = queue_ && process_queue();
-    interrupt_if_needed();
+    if (queue_) queue_->settle(*transport_);
     return completed || started;
 }
 
 bool BlockDevice::prepare_to_sleep() {
     // With every slot taken there is nothing to be told: a completion will wake the loop.
-    if (!queue_ || notifications_on_ || free_slots_.empty()) return false;
-    notifications_on_ = true;
-    const bool more = queue_->enable_notifications();
-    fail_if_broken();
-    return more;
+    if (!queue_ || free_slots_.empty()) return false;
+    return queue_->ask_for_notifications(*transport_);
 }
 
 // Takes waiting requests that a slot is free for, one ring's worth at most, so that a guest that
@@ -142,23 +139,13 @@ bool BlockDevice::process_queue() {
     submit_restored();
     bool any = false;
     for (unsigned i = 0; i < queue_size_max && !free_slots_.empty(); ++i) {
-        if (!queue_->has_available()) break;
-        if (notifications_on_) {
-            notifications_on_ = false;
-            queue_->disable_notifications();
-        }
         std::optional<DescriptorChain> chain = queue_->pop();
         if (!chain) break;
         start(std::move(*chain));
         any = true;
     }
     if (any) backend_->flush_submissions();
-    fail_if_broken();
     return any;
-}
-
-void BlockDevice::fail_if_broken() {
-    if (queue_->broken()) transport_->fail_device(queue_->broken_reason());
 }
 
 void BlockDevice::start(DescriptorChain chain) {
@@ -246,21 +233,12 @@ void BlockDevice::finish(DescriptorChain chain, GuestAddress status_address, Vir
     }
     FMVM_CHECK(memory_.write_object(status_address, status));
     queue_->push(std::move(chain), static_cast<std::uint32_t>(data_written + 1));
-    returned_any_ = true;
-}
-
-void BlockDevice::interrupt_if_needed() {
-    if (!queue_ || !returned_any_) return;
-    returned_any_ = false;
-    if (queue_->needs_interrupt()) transport_->interrupt_used();
-    fail_if_broken();
 }
 
 void BlockDevice::reset(std::function<void()> done) {
     submit_restored();
     reset_done_ = std::move(done);
     queue_.reset();
-    returned_any_ = false;
     // What a decorator holds may wait for what waits for this reset: a cut, for which vCPUs stop.
     backend_->withdraw();
     finish_reset_if_idle();

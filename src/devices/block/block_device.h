@@ -13,7 +13,7 @@
 
 #include "devices/block/block_backend.h"
 #include "devices/block/block_request.h"
-#include "devices/virtio/virtio_device.h"
+#include "devices/virtio/device_queue.h"
 #include "vmm/loop/event_loop.h"
 
 namespace fmvm {
@@ -63,8 +63,6 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
     void finish(DescriptorChain chain, GuestAddress status_address, VirtioBlkStatus status,
                 std::uint64_t data_written);
     bool map_buffers(const Segments& segments, Buffers& buffers) const;
-    void interrupt_if_needed();
-    void fail_if_broken();
     void finish_reset_if_idle();
     void make_slots();
     SavedRequest read_request(ByteReader& in) const;
@@ -82,13 +80,11 @@ class BlockDevice : public VirtioDevice, public BlockOperationOwner, public Poll
     std::array<std::uint8_t, 60> config_{};
 
     VirtioTransport* transport_ = nullptr;
-    std::unique_ptr<Virtqueue> queue_;
+    std::unique_ptr<DeviceQueue> queue_;
     std::vector<std::unique_ptr<InFlight>> slots_;
     std::vector<InFlight*> free_slots_;
     std::vector<InFlight*> restored_;  // in flight when the state was taken; to be submitted again
     std::uint64_t next_sequence_ = 0;
-    bool notifications_on_ = false;  // the driver was asked to notify
-    bool returned_any_ = false;  // since the driver was last asked whether it wants an interrupt
     std::function<void()> reset_done_;
 };
 

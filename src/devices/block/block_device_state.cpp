@@ -108,16 +108,14 @@ Result<Snapshottable::Apply> BlockDevice::decode(VirtioTransport& transport, std
 void BlockDevice::go_on(VirtioTransport& transport, const Virtqueue::State& queue,
                         const std::vector<SavedRequest>& requests) {
     transport_ = &transport;
-    queue_ = std::make_unique<Virtqueue>(memory_, queue);
+    // The driver may still have to hear of requests returned just before the state was taken.
+    queue_ = std::make_unique<DeviceQueue>(memory_, queue, DeviceQueue::Begin::restored);
     make_slots();
     for (const SavedRequest& saved : requests) {
         FMVM_CHECK(map_buffers(saved.request.data, free_slots_.back()->buffers));
         restored_.push_back(
             &occupy_slot(queue_->take_back(saved.head), saved.status, saved.request));
     }
-    // The driver may still have to hear of requests returned just before the state was taken.
-    returned_any_ = true;
-    notifications_on_ = false;
     transport.notify_again(0);
 }
 

@@ -22,6 +22,7 @@ class DeviceQueue {
     bool has_available() { return queue_.has_available(); }
     void fail(const char* reason) { queue_.fail(reason); }
 
+    DescriptorChain take_back(std::uint16_t head) { return queue_.take_back(head); }
     std::optional<DescriptorChain> pop() {
         if (!queue_.has_available()) return std::nullopt;
         silence();
