@@ -31,6 +31,12 @@ struct PrimarySide {
     std::optional<lockstep::BackupHost::TimePoint> silent_since;  // nothing: it is lively
 };
 
+inline std::shared_ptr<PrimarySide> new_side(std::vector<std::string>& events,
+                                             const std::string& address) {
+    return std::make_shared<PrimarySide>(
+        PrimarySide{events, {}, address, "", {}, {}, false, 0, {}});
+}
+
 inline bool got(const PrimarySide& primary, lockstep::FrameType type) {
     return std::ranges::count(primary.got, type) != 0;
 }
@@ -133,8 +139,7 @@ class BackupBench : public lockstep::BackupHost {
 
     // Somebody connects.
     std::shared_ptr<PrimarySide> connect(const std::string& address = "the primary") {
-        auto side = std::make_shared<PrimarySide>(
-            PrimarySide{events, {}, address, "", {}, {}, false, 0, {}});
+        auto side = new_side(events, address);
         backup.connected(std::make_unique<BenchChannel>(side, now_));
         return side;
     }

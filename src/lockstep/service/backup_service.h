@@ -8,7 +8,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/arbiter/arbiter_watch.h"

@@ -35,7 +35,5 @@ TEST_CASE("hidden: a process has a title", "[.]") {
 }
 
 TEST_CASE("ps shows the title of a process", "[process]") {
-    const EndedTest ended("hidden: a process has a title");
-    INFO(ended.said);
-    CHECK(ended.status == 0);
+    passes("hidden: a process has a title");
 }

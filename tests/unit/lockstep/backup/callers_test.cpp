@@ -13,8 +13,7 @@ namespace {
 
 struct Bench {
     std::shared_ptr<PrimarySide> call(const std::string& address) {
-        auto side = std::make_shared<PrimarySide>(
-            PrimarySide{events, {}, address, "", {}, {}, false, 0, {}});
+        auto side = new_side(events, address);
         callers.add(std::make_unique<BenchChannel>(side, now));
         return side;
     }

@@ -85,11 +85,8 @@ void wait_for_word(const Pipe& go_on) {
     std::abort();
 }
 
-void passes(const char* hidden_test) {
-    if (!can_follow_robust_mutexes()) return;
-    const EndedTest ended(hidden_test);
-    INFO(ended.said);
-    CHECK(ended.status == 0);
+void passes_where_followed(const char* hidden_test) {
+    if (can_follow_robust_mutexes()) passes(hidden_test);
 }
 
 }  // namespace
@@ -106,7 +103,7 @@ TEST_CASE("hidden: an emitter is killed", "[.]") {
 }
 
 TEST_CASE("the locks of emitters tell of a process that is killed", "[sentinel]") {
-    passes("hidden: an emitter is killed");
+    passes_where_followed("hidden: an emitter is killed");
 }
 
 TEST_CASE("hidden: an emitter ends by itself", "[.]") {
@@ -117,7 +114,7 @@ TEST_CASE("hidden: an emitter ends by itself", "[.]") {
 }
 
 TEST_CASE("a process that ends by itself has not died", "[sentinel]") {
-    passes("hidden: an emitter ends by itself");
+    passes_where_followed("hidden: an emitter ends by itself");
 }
 
 TEST_CASE("hidden: threads of an emitter come and go", "[.]") {
@@ -138,7 +135,7 @@ TEST_CASE("hidden: threads of an emitter come and go", "[.]") {
 }
 
 TEST_CASE("threads that end give their locks to those that come", "[sentinel]") {
-    passes("hidden: threads of an emitter come and go");
+    passes_where_followed("hidden: threads of an emitter come and go");
 }
 
 TEST_CASE("hidden: one thread outlives the others", "[.]") {
@@ -164,7 +161,7 @@ TEST_CASE("hidden: one thread outlives the others", "[.]") {
 }
 
 TEST_CASE("a process has died when each thread that can emit has", "[sentinel]") {
-    passes("hidden: one thread outlives the others");
+    passes_where_followed("hidden: one thread outlives the others");
 }
 
 TEST_CASE("hidden: a thread would emit after the end", "[.]") {
@@ -185,7 +182,7 @@ TEST_CASE("hidden: a thread would emit after the end", "[.]") {
 }
 
 TEST_CASE("no thread begins to emit after its process counts as dead", "[sentinel]") {
-    passes("hidden: a thread would emit after the end");
+    passes_where_followed("hidden: a thread would emit after the end");
 }
 
 TEST_CASE("hidden: a process with much memory is killed", "[.]") {

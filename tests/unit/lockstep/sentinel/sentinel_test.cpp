@@ -82,11 +82,8 @@ bool orphan_ends_well() {
     return ::waitpid(-1, &status, 0) > 0 && status == 0;
 }
 
-void passes(const char* hidden_test) {
-    if (!can_follow_robust_mutexes()) return;
-    const EndedTest ended(hidden_test);
-    INFO(ended.said);
-    CHECK(ended.status == 0);
+void passes_where_followed(const char* hidden_test) {
+    if (can_follow_robust_mutexes()) passes(hidden_test);
 }
 
 }  // namespace
@@ -107,7 +104,7 @@ TEST_CASE("hidden: a sentinel has little", "[.]") {
 }
 
 TEST_CASE("a sentinel holds no descriptor of its process, and says what it is", "[sentinel]") {
-    passes("hidden: a sentinel has little");
+    passes_where_followed("hidden: a sentinel has little");
 }
 
 TEST_CASE("hidden: a sentinel is asked to end", "[.]") {
@@ -120,7 +117,7 @@ TEST_CASE("hidden: a sentinel is asked to end", "[.]") {
 }
 
 TEST_CASE("a sentinel ignores the signals that end its process", "[sentinel]") {
-    passes("hidden: a sentinel is asked to end");
+    passes_where_followed("hidden: a sentinel is asked to end");
 }
 
 TEST_CASE("hidden: a process ends with its sentinel", "[.]") {
@@ -139,7 +136,7 @@ TEST_CASE("hidden: a process ends with its sentinel", "[.]") {
 }
 
 TEST_CASE("a sentinel says nothing of an orderly end, and is gone with it", "[sentinel]") {
-    passes("hidden: a process ends with its sentinel");
+    passes_where_followed("hidden: a process ends with its sentinel");
 }
 
 TEST_CASE("hidden: a sentinel is killed", "[.]") {
@@ -150,7 +147,7 @@ TEST_CASE("hidden: a sentinel is killed", "[.]") {
 }
 
 TEST_CASE("a process learns that its sentinel has ended", "[sentinel]") {
-    passes("hidden: a sentinel is killed");
+    passes_where_followed("hidden: a sentinel is killed");
 }
 
 TEST_CASE("hidden: a process with a sentinel is killed", "[.]") {
@@ -166,7 +163,7 @@ TEST_CASE("hidden: a process with a sentinel is killed", "[.]") {
 }
 
 TEST_CASE("a sentinel tells of a killed process, and then ends", "[sentinel]") {
-    passes("hidden: a process with a sentinel is killed");
+    passes_where_followed("hidden: a process with a sentinel is killed");
 }
 
 TEST_CASE("hidden: a process is killed with nobody to be told", "[.]") {
@@ -176,5 +173,5 @@ TEST_CASE("hidden: a process is killed with nobody to be told", "[.]") {
 }
 
 TEST_CASE("a sentinel with nobody to tell ends when its process has died", "[sentinel]") {
-    passes("hidden: a process is killed with nobody to be told");
+    passes_where_followed("hidden: a process is killed with nobody to be told");
 }

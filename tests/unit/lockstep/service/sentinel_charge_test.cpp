@@ -32,12 +32,6 @@ struct Side {
     SentinelCharge charge{loop, sentinel.get()};
 };
 
-void passes(const char* hidden_test) {
-    const EndedTest ended(hidden_test);
-    INFO(ended.said);
-    CHECK(ended.status == 0);
-}
-
 }  // namespace
 
 TEST_CASE("hidden: a charge that goes well", "[.]") {

@@ -131,7 +131,5 @@ TEST_CASE("hidden: a sentinel joins a channel", "[.]") {
 }
 
 TEST_CASE("a killed primary's sentinel tells the backup that it has joined", "[sentinel]") {
-    const EndedTest ended("hidden: a sentinel joins a channel");
-    INFO(ended.said);
-    CHECK(ended.status == 0);
+    passes("hidden: a sentinel joins a channel");
 }
