@@ -4,11 +4,13 @@
 #pragma once
 
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "lockstep/primary/primary.h"
 #include "support/fake_lifeline.h"
 
@@ -296,6 +298,17 @@ class PrimaryBench : public lockstep::PrimaryHost {
     ScriptedSource source{gate};
     lockstep::EpochStats stats;
     lockstep::Primary primary;
+};
+
+// Quiet, and in this state.
+struct ReachedPrimary : PrimaryBench {
+    explicit ReachedPrimary(lockstep::PrimaryState state,
+                            const lockstep::PrimaryOptions& options = default_options())
+        : PrimaryBench(options) {
+        log::set_level(log::Level::error);
+        reach(state);
+        REQUIRE(primary.state() == state);
+    }
 };
 
 }  // namespace fmvm::test

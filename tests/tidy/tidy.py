@@ -35,12 +35,7 @@ SOURCES = {".cpp", ".h", ".c", ".S", ".py", ".sh"}
 
 # Exceptions, each until the change that is named beside it. One that is not needed any more is an error.
 # They are longer than LINES_MAX.
-LONG = {
-    # Tests that wait to be divided by subject.
-    "tests/sim/scenarios_test.cpp",
-    "tests/unit/lockstep/primary/primary_test.cpp",
-    "tests/unit/replay/image/dirty_block_map_test.cpp",
-}
+LONG = set()
 # They lock by the standard library's classes instead of base/mutex.h's.
 UNCHECKED_LOCKS = {
     "base/mutex.h",  # it wraps them

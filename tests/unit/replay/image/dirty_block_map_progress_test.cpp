@@ -1,69 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a map knows of its pair beyond the blocks: so that a copy that is put back is found.
-#include <catch2/catch.hpp>
-#include <filesystem>
-
 #include "replay/image/dirty_block_map.h"
+#include "support/map_bench.h"
 #include "support/sync_watch.h"
-#include "support/temp_file.h"
 
 using namespace fmvm;
 using namespace fmvm::replay;
-using test::SyncWatch;
-using test::TempFile;
+using namespace fmvm::test;
 
 namespace {
 
-constexpr std::uint64_t image_bytes = 10 * mib + 512;  // 161 blocks in 3 regions
-constexpr std::uint64_t block_count = 161;
 constexpr LabelId pair{2};
 
-DiskLabel fresh_label() {
-    DiskLabel label;
-    label.image_bytes = image_bytes;
-    return label;
-}
-
-struct Joined {
-    TempFile unique;
-    std::string path = unique.path() + ".fmvm";
-    std::unique_ptr<DirtyBlockMap> map;
-
+struct Joined : MapBench {
     Joined() {
-        open();
         join(pair);
-        map->clear({{0, block_count}});
+        clear_all();
         prune();
-    }
-    ~Joined() { std::filesystem::remove(path); }
-
-    void open() {
-        map.reset();
-        std::string why;
-        map = DirtyBlockMap::open(path, fresh_label(), why).value();
-    }
-    void open_after_boot() {
-        map.reset();
-        {
-            LabelFile file = LabelFile::open(path).value();
-            DiskLabel label = file.label();
-            label.boot[3] ^= 1;
-            REQUIRE(file.write(label).ok());
-        }
-        open();
     }
     void join(const LabelId& with) {
         DiskLabel label = map->label();
         label.pair = with;
         REQUIRE(map->set_label(label).ok());
-    }
-    void write(BlockIndex block) {
-        REQUIRE(map->mark(block * disk_block_bytes, 512).ok());
-        map->end_change(block * disk_block_bytes, 512, false);
-    }
-    void prune() {
-        const auto prune = map->begin_prune(DirtyBlockMap::Prune::all);
-        if (prune) map->end_prune(*prune, true);
     }
 };
 

@@ -1,109 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <catch2/catch.hpp>
+#include "replay/image/dirty_block_map.h"
+
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <random>
 #include <thread>
 
-#include "replay/image/dirty_block_map.h"
-#include "replay/image/tracking_backend.h"
-#include "support/faulty_backend.h"
+#include "support/map_bench.h"
 #include "support/sync_watch.h"
-#include "support/temp_file.h"
 
 using namespace fmvm;
 using namespace fmvm::replay;
-using test::FaultyBackend;
-using test::MemoryBackend;
-using test::SyncWatch;
-using test::TempFile;
-
-namespace {
-
-using Blocks = std::vector<BlockIndex>;
-
-constexpr std::uint64_t image_bytes = 10 * mib + 512;  // 161 blocks in 3 regions
-constexpr std::uint64_t block_count = 161;
-
-DiskLabel fresh_label(std::uint64_t bytes = image_bytes) {
-    DiskLabel label;
-    label.vm[0] = 1;
-    label.image_bytes = bytes;
-    label.generation = 4;
-    label.role = DiskRole::running;
-    return label;
-}
-
-// A map in a file that can be copied, damaged and opened again.
-struct Fixture {
-    TempFile unique;
-    std::string path = unique.path() + ".fmvm";
-    std::string why;
-    std::unique_ptr<DirtyBlockMap> map;
-
-    Fixture() { open(); }
-    ~Fixture() { std::filesystem::remove(path); }
-
-    DirtyBlockMap& open() {
-        map.reset();
-        map = DirtyBlockMap::open(path, fresh_label(), why).value();
-        return *map;
-    }
-    // As after the host was started again.
-    DirtyBlockMap& open_after_boot() {
-        map.reset();
-        {
-            LabelFile file = LabelFile::open(path).value();
-            DiskLabel label = file.label();
-            label.boot[3] ^= 1;
-            REQUIRE(file.write(label).ok());
-        }
-        return open();
-    }
-    // As after this process was killed: another one sees the file as it is now.
-    Blocks dirty_after_kill() const {
-        const std::string copy = path + ".copy";
-        std::filesystem::copy_file(path, copy, std::filesystem::copy_options::overwrite_existing);
-        std::string ignored;
-        const auto other = DirtyBlockMap::open(copy, fresh_label(), ignored).value();
-        std::filesystem::remove(copy);
-        return list(other->dirty());
-    }
-    static Blocks list(const BlockSet& set) {
-        Blocks blocks;
-        set.for_each([&](BlockIndex block) { blocks.push_back(block); });
-        return blocks;
-    }
-    Blocks dirty() const { return list(map->dirty()); }
-    void clear_all() {
-        map->take_touched();
-        map->clear({{0, block_count}});
-        REQUIRE(dirty().empty());
-    }
-    void write(BlockIndex block, std::uint64_t blocks = 1, bool failed = false) {
-        const std::uint64_t offset = block * disk_block_bytes;
-        const std::uint64_t length = std::min(blocks * disk_block_bytes, image_bytes - offset);
-        REQUIRE(map->mark(offset, length).ok());
-        map->end_change(offset, length, failed);
-    }
-    void prune() {
-        const auto prune = map->begin_prune(DirtyBlockMap::Prune::all);
-        if (prune) map->end_prune(*prune, true);
-    }
-};
-
-Blocks range(BlockIndex first, BlockIndex end) {
-    Blocks blocks(end - first);
-    std::iota(blocks.begin(), blocks.end(), first);
-    return blocks;
-}
-
-}  // namespace
+using namespace fmvm::test;
 
 TEST_CASE("a new map says that everything may differ, and is clean only in name") {
-    Fixture fixture;
+    MapBench fixture;
     CHECK(fixture.dirty() == range(0, block_count));
     CHECK(fixture.map->label().role == DiskRole::clean);
     CHECK(fixture.map->label().pair == LabelId{});
@@ -111,7 +22,7 @@ TEST_CASE("a new map says that everything may differ, and is clean only in name"
 }
 
 TEST_CASE("marks set exactly the blocks that a change touches") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     REQUIRE(fixture.map->mark(disk_block_bytes - 512, 1024).ok());
     REQUIRE(fixture.map->mark(image_bytes - 512, 512).ok());
@@ -121,7 +32,7 @@ TEST_CASE("marks set exactly the blocks that a change touches") {
 }
 
 TEST_CASE("an epoch's blocks are cleared, but not what was marked since") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     fixture.write(3);
     fixture.write(4);
@@ -136,7 +47,7 @@ TEST_CASE("an epoch's blocks are cleared, but not what was marked since") {
 }
 
 TEST_CASE("a change in flight at a cut belongs to the epoch in which it settles") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     REQUIRE(fixture.map->mark(0, 512).ok());
     REQUIRE(fixture.map->mark(0, 512).ok());
@@ -154,7 +65,7 @@ TEST_CASE("a change in flight at a cut belongs to the epoch in which it settles"
 }
 
 TEST_CASE("a block whose change failed stays until it was resynchronised") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     fixture.write(7, 1, true);
     fixture.map->clear(fixture.map->take_touched());
@@ -170,22 +81,22 @@ TEST_CASE("a block whose change failed stays until it was resynchronised") {
 }
 
 TEST_CASE("after a power loss all blocks of active regions count") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     fixture.prune();
     fixture.write(70);
-    CHECK(Fixture::list(fixture.open_after_boot().dirty()) == range(64, 128));
+    CHECK(MapBench::list(fixture.open_after_boot().dirty()) == range(64, 128));
     // From then on the bits are exact again.
     fixture.clear_all();
     fixture.write(100);
-    CHECK(Fixture::list(fixture.open().dirty()) == Blocks{100});
+    CHECK(MapBench::list(fixture.open().dirty()) == Blocks{100});
     // The last region is a short one.
     fixture.write(160);
-    CHECK(Fixture::list(fixture.open_after_boot().dirty()) == range(64, 161));
+    CHECK(MapBench::list(fixture.open_after_boot().dirty()) == range(64, 161));
 }
 
 TEST_CASE("a mark waits for the disk once a region") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     fixture.prune();
     int syncs = 0;
@@ -209,7 +120,7 @@ TEST_CASE("a mark waits for the disk once a region") {
 }
 
 TEST_CASE("what cannot be made durable is not marked, and the change must not go") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     fixture.prune();
     fixture.write(1);
@@ -225,7 +136,7 @@ TEST_CASE("what cannot be made durable is not marked, and the change must not go
 }
 
 TEST_CASE("only regions that are clean, and stay so while the image is synced, become inactive") {
-    Fixture fixture;
+    MapBench fixture;
     CHECK_FALSE(fixture.map->begin_prune(DirtyBlockMap::Prune::all));
     fixture.clear_all();
     fixture.write(130);
@@ -238,11 +149,11 @@ TEST_CASE("only regions that are clean, and stay so while the image is synced, b
     // Regions 0 and 2 stay active, 1 does not.
     Blocks expected = range(0, 64);
     std::ranges::copy(range(128, 161), std::back_inserter(expected));
-    CHECK(Fixture::list(fixture.open_after_boot().dirty()) == expected);
+    CHECK(MapBench::list(fixture.open_after_boot().dirty()) == expected);
 }
 
 TEST_CASE("bits that are added touch nothing and survive a power loss") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     fixture.prune();
     BlockSet more(block_count);
@@ -250,11 +161,11 @@ TEST_CASE("bits that are added touch nothing and survive a power loss") {
     REQUIRE(fixture.map->add(more).ok());
     CHECK(fixture.map->take_touched().empty());
     CHECK(fixture.dirty_after_kill() == Blocks{65});
-    CHECK(Fixture::list(fixture.open_after_boot().dirty()) == range(64, 128));
+    CHECK(MapBench::list(fixture.open_after_boot().dirty()) == range(64, 128));
 }
 
 TEST_CASE("a label keeps what belongs to the file; breaking the lineage makes all dirty") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     fixture.prune();
     DiskLabel label = fixture.map->label();
@@ -277,11 +188,11 @@ TEST_CASE("a label keeps what belongs to the file; breaking the lineage makes al
     CHECK_FALSE(broken.is_paired_by(label.offered));
     CHECK(broken.pair != LabelId{});
     CHECK(fixture.dirty() == range(0, block_count));
-    CHECK(Fixture::list(fixture.open_after_boot().dirty()) == range(0, block_count));
+    CHECK(MapBench::list(fixture.open_after_boot().dirty()) == range(0, block_count));
 }
 
 TEST_CASE("a damaged label means that nothing is known") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     DiskLabel label = fixture.map->label();
     label.pair[0] = 5;
@@ -299,7 +210,7 @@ TEST_CASE("a damaged label means that nothing is known") {
 }
 
 TEST_CASE("an image keeps what it descends from, until it begins anew") {
-    Fixture fixture;
+    MapBench fixture;
     const DiskLabel first = fixture.map->label();
     CHECK(first.origin != LabelId{});
     REQUIRE(fixture.map->break_lineage(DiskRole::clean).ok());
@@ -311,12 +222,12 @@ TEST_CASE("an image keeps what it descends from, until it begins anew") {
     CHECK(anew.origin != LabelId{});
     CHECK(anew.pair != broken.pair);
     CHECK(fixture.map->dirty().size() == block_count);
-    Fixture other;
+    MapBench other;
     CHECK(other.map->label().origin != first.origin);
 }
 
 TEST_CASE("the label of an image that has another size now keeps whose it is") {
-    Fixture fixture;
+    MapBench fixture;
     DiskLabel label = fixture.map->label();
     label.pair[0] = 5;
     label.role = DiskRole::following;
@@ -337,7 +248,7 @@ TEST_CASE("the label of an image that has another size now keeps whose it is") {
 }
 
 TEST_CASE("bits of a hostile file that belong to no block are nobody's") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     fixture.map.reset();
     {
@@ -345,7 +256,7 @@ TEST_CASE("bits of a hostile file that belong to no block are nobody's") {
         std::ranges::fill(file.regions(), ~std::uint64_t{0});
         std::ranges::fill(file.blocks(), ~std::uint64_t{0});
     }
-    CHECK(Fixture::list(fixture.open().dirty()) == range(0, block_count));
+    CHECK(MapBench::list(fixture.open().dirty()) == range(0, block_count));
     fixture.clear_all();
     fixture.prune();
     CHECK(fixture.open_after_boot().dirty().size() == 0);
@@ -364,7 +275,7 @@ TEST_CASE("maps of every size around their words are whole and can be cleared") 
             map->end_prune(*prune, true);
             CHECK_FALSE(map->begin_prune(DirtyBlockMap::Prune::all));
             REQUIRE(map->mark(bytes - 512, 512).ok());
-            CHECK(Fixture::list(map->dirty()) == Blocks{blocks - 1});
+            CHECK(MapBench::list(map->dirty()) == Blocks{blocks - 1});
         }
     }
 }
@@ -378,7 +289,7 @@ TEST_CASE("an unsaved map works like another") {
 }
 
 TEST_CASE("marks of several threads all arrive") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     fixture.prune();
     std::vector<std::thread> threads;
@@ -411,12 +322,12 @@ TEST_CASE("a change costs the map by its ends, and not by the blocks between the
     CHECK(map->take_touched() == BlockRuns{{0, 3}, {4, blocks}});
     map->end_change(3 * disk_block_bytes, 512, false);
     map->clear({{0, 3}, {4, blocks}});
-    CHECK(Fixture::list(map->dirty()) == Blocks{3});
+    CHECK(MapBench::list(map->dirty()) == Blocks{3});
     CHECK(map->take_touched() == BlockRuns{{3, 4}});
 }
 
 TEST_CASE("changes that overlap in flight are told apart, whatever their order") {
-    Fixture fixture;
+    MapBench fixture;
     fixture.clear_all();
     const auto bytes = [](BlockIndex blocks) { return blocks * disk_block_bytes; };
     REQUIRE(fixture.map->mark(bytes(60), bytes(10)).ok());
@@ -429,111 +340,4 @@ TEST_CASE("changes that overlap in flight are told apart, whatever their order")
     CHECK(fixture.map->take_touched() == BlockRuns{{65, 135}});
     fixture.map->clear({{0, block_count}});
     CHECK(fixture.dirty() == range(65, 135));  // failed
-}
-
-namespace {
-
-struct Owner : BlockOperationOwner {
-    std::vector<BlockStatus> results;
-    void complete(BlockOperation&, BlockStatus status) override { results.push_back(status); }
-};
-
-struct TrackedDisk {
-    Fixture fixture;
-    test::SharedImage image = std::make_shared<std::vector<std::uint8_t>>(image_bytes);
-    FaultyBackend* faulty = nullptr;
-    std::unique_ptr<TrackingBackend> backend;
-    Owner owner;
-    std::vector<std::uint8_t> data = std::vector<std::uint8_t>(4096, 0x5a);
-
-    TrackedDisk() {
-        auto inner = std::make_unique<FaultyBackend>(std::make_unique<MemoryBackend>(image));
-        faulty = inner.get();
-        backend = std::make_unique<TrackingBackend>(std::move(inner), *fixture.map);
-        fixture.clear_all();
-        fixture.prune();
-    }
-    BlockOperation make(BlockOp op, BlockIndex block) {
-        BlockOperation operation;
-        operation.op = op;
-        operation.offset = block * disk_block_bytes;
-        operation.length = op == BlockOp::flush ? 0 : data.size();
-        if (op == BlockOp::read || op == BlockOp::write)
-            operation.buffers.push_back({data.data(), data.size()});
-        operation.owner = &owner;
-        return operation;
-    }
-};
-
-}  // namespace
-
-TEST_CASE("the tracking backend marks changes before they go, and nothing else") {
-    TrackedDisk disk;
-    disk.faulty->judge([&](const BlockOperation& operation) -> std::optional<BlockStatus> {
-        const BlockIndex block = operation.offset / disk_block_bytes;
-        CHECK(disk.fixture.map->dirty().contains(block) ==
-              (operation.op != BlockOp::read && operation.op != BlockOp::flush));
-        return std::nullopt;
-    });
-    BlockIndex block = 1;
-    for (const BlockOp op :
-         {BlockOp::write, BlockOp::discard, BlockOp::write_zeroes, BlockOp::read, BlockOp::flush}) {
-        BlockOperation operation = disk.make(op, block++);
-        disk.backend->submit(operation);
-    }
-    CHECK(disk.owner.results == std::vector<BlockStatus>(5, BlockStatus::ok));
-    CHECK(disk.fixture.dirty() == Blocks{1, 2, 3});
-    CHECK(disk.fixture.map->take_touched() == BlockRuns{{1, 4}});
-    CHECK((*disk.image)[disk_block_bytes] == 0x5a);
-}
-
-TEST_CASE("changes in flight are known to the map, failed ones stay") {
-    TrackedDisk disk;
-    disk.faulty->hold(true);
-    BlockOperation first = disk.make(BlockOp::write, 1);
-    BlockOperation second = disk.make(BlockOp::write, 2);
-    disk.backend->submit(first);
-    disk.backend->submit(second);
-    CHECK(disk.fixture.map->take_touched().empty());
-    disk.faulty->judge([&](const BlockOperation& operation) -> std::optional<BlockStatus> {
-        if (operation.offset == disk_block_bytes) return BlockStatus::io_error;
-        return std::nullopt;
-    });
-    disk.faulty->release_all_reversed();
-    disk.backend->poll_completions();
-    CHECK(disk.owner.results == std::vector{BlockStatus::ok, BlockStatus::io_error});
-    const BlockRuns touched = disk.fixture.map->take_touched();
-    CHECK(touched == BlockRuns{{1, 3}});
-    disk.fixture.map->clear(touched);
-    CHECK(disk.fixture.dirty() == Blocks{1});
-}
-
-TEST_CASE("after a flush that failed all of the disk is compared, whatever is committed") {
-    TrackedDisk disk;
-    BlockOperation write = disk.make(BlockOp::write, 1);
-    BlockOperation flush = disk.make(BlockOp::flush, 0);
-    disk.backend->submit(write);
-    disk.backend->submit(flush);
-    CHECK(disk.fixture.dirty() == Blocks{1});
-    disk.faulty->judge([](const BlockOperation& operation) -> std::optional<BlockStatus> {
-        if (operation.op == BlockOp::flush) return BlockStatus::io_error;
-        return std::nullopt;
-    });
-    disk.backend->submit(flush);
-    CHECK(disk.owner.results.back() == BlockStatus::io_error);
-    disk.fixture.map->clear(disk.fixture.map->take_touched());
-    CHECK(disk.fixture.dirty() == range(0, block_count));
-    CHECK(disk.fixture.dirty_after_kill() == range(0, block_count));
-    disk.fixture.map->resynced(1);
-    CHECK_FALSE(disk.fixture.map->dirty().contains(1));
-    CHECK(disk.fixture.map->dirty().contains(2));
-}
-
-TEST_CASE("a change that cannot be marked does not get to the disk") {
-    TrackedDisk disk;
-    const SyncWatch watch([](int) { return ENOSPC; });
-    BlockOperation operation = disk.make(BlockOp::write, 1);
-    disk.backend->submit(operation);
-    CHECK(disk.owner.results == std::vector{BlockStatus::io_error});
-    CHECK(disk.faulty->submitted() == 0);
 }
