@@ -162,6 +162,29 @@ class PutBack(Labels):
         put_back()
         self.assert_found(pair, backup, pair.start_host("primary", other="backup"), "backup")
 
+    def test_of_a_primary_that_runs_on_it(self):
+        """Its guest has lost what only the backup has: that is not overwritten."""
+        pair = self.pair(JOURNAL, disk=self.new_disk(), block="replay")
+        primary, backup = pair.start()
+        primary.wait_lines(20)
+        put_back = self.copies_of(pair, "primary")
+        primary.wait_lines(60)
+        self.assertEqual(primary.stop(), STOPPED)
+        check_status(backup, OK)
+        kept = pair.disk_of("backup").read_bytes()
+        put_back()
+        backup = pair.start_backup()
+        primary = pair.start_primary("--restart", name="primary")
+        for side in (primary, backup):
+            side.wait_log("the primary's image is older than the backup's")
+        backup.stop()
+        self.assertEqual(pair.disk_of("backup").read_bytes(), kept)
+        discarding = pair.start_backup("--discard-disk")
+        discarding.wait_log("in step with")
+        primary.wait_lines(20)
+        self.assertEqual(primary.stop(), STOPPED)
+        check_status(discarding, OK)
+
     def test_to_before_an_orderly_end(self):
         pair = self.pair(JOURNAL, disk=self.new_disk(), block="replay")
         primary, backup = pair.start()

@@ -79,7 +79,9 @@ constexpr Option<G> of_the_backup[] = {
     {{"--new-disk", "", "Overwrite disks without a label, whatever is on them"},
      turn_on<&G::new_disks>},
     {{"--discard-disk", "",
-      "Overwrite disks that hold what the primary's do not descend from, or another guest's"},
+      "Overwrite disks that hold what the primary's do not descend from, a later state than they, "
+      "or "
+      "another guest's"},
      turn_on<&G::discard_disks>},
 };
 

@@ -15,10 +15,22 @@ namespace {
 // over a link that may be slow. The guest's requests may wait for that.
 constexpr std::chrono::seconds naming_max{10};
 
+// The guest runs here on a state that it has left behind, and the backup has a later one.
+Result<void> check_nothing_is_lost(std::size_t disk, const replay::DirtyBlockMap& map,
+                                   const replay::KnownMessage& backup) {
+    const bool holds_a_state = backup.role != replay::DiskRole::syncing;
+    if (!holds_a_state || basis_with(map, backup) != replay::PairBasis::primary_behind) return {};
+    return make_error(
+        "disk {}: the primary's image is older than the backup's, as if a copy was put back; what "
+        "the guest wrote since then is only at the backup and is not overwritten; let the guest "
+        "go on over there, or give that side another image",
+        disk);
+}
+
 }  // namespace
 
 DiskResync::DiskResync(std::vector<Disk> disks)
-    : disks_(std::move(disks)), sources_(disks_.size()) {}
+    : disks_(std::move(disks)), known_(disks_.size()), sources_(disks_.size()) {}
 
 Result<void> DiskResync::message(const Frame& frame) {
     FMVM_TRY(handle(frame));
@@ -44,16 +56,30 @@ Result<void> DiskResync::handle(const Frame& frame) {
     }
 }
 
-Result<void> DiskResync::known(const replay::KnownMessage& message) {
-    if (message.disk >= sources_.size() || sources_[message.disk])
-        return make_error("it named disk {} out of turn", message.disk);
-    const Disk& disk = disks_[message.disk];
-    auto source = std::make_unique<replay::ResyncSource>(message.disk, *disk.map, *disk.image);
-    answer(FrameType::disk_begin, FMVM_TRY(source->begin(message)));
-    if (const char* const why = why_all(source->basis()); why != nullptr)
-        log::warning("primary", "disk {}: {}: all of it is compared", message.disk, why);
-    sources_[message.disk] = std::move(source);
-    named_last_ = Clock::now();  // writing the label has taken its time
+Result<void> DiskResync::known(replay::KnownMessage message) {
+    const std::size_t disk = message.disk;
+    if (disk >= known_.size() || known_[disk])
+        return make_error("it named disk {} out of turn", disk);
+    known_[disk] = std::move(message);
+    named_last_ = Clock::now();
+    const bool all =
+        std::ranges::all_of(known_, [](const auto& known) { return known.has_value(); });
+    return all ? begin() : Result<void>();
+}
+
+// Looks at all disks before anything changes on one.
+Result<void> DiskResync::begin() {
+    for (std::size_t i = 0; i < disks_.size(); ++i)
+        FMVM_TRY(check_nothing_is_lost(i, *disks_[i].map, *known_[i]));
+    for (std::size_t i = 0; i < disks_.size(); ++i) {
+        auto source = std::make_unique<replay::ResyncSource>(static_cast<std::uint8_t>(i),
+                                                             *disks_[i].map, *disks_[i].image);
+        answer(FrameType::disk_begin, FMVM_TRY(source->begin(*known_[i])));
+        if (const char* const why = why_all(source->basis()); why != nullptr)
+            log::warning("primary", "disk {}: {}: all of it is compared", i, why);
+        sources_[i] = std::move(source);
+    }
+    named_last_ = Clock::now();  // writing the labels has taken its time
     return {};
 }
 

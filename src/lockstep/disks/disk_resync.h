@@ -4,7 +4,8 @@
 //
 // A disk, by its source:
 //
-//     unnamed --the backup's `disk_known`--> named --`disk_ready`, chunks, answers--> equal
+//     unnamed --the backup's `disk_known` of all disks--> named --`disk_ready`, chunks,
+//     answers--> equal
 //
 // Threads: the replication thread.
 #pragma once
@@ -12,6 +13,7 @@
 #include <chrono>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,7 +53,8 @@ class DiskResync {
   private:
     using Clock = std::chrono::steady_clock;
     Result<void> handle(const Frame& frame);
-    Result<void> known(const replay::KnownMessage& message);
+    Result<void> known(replay::KnownMessage message);
+    Result<void> begin();
     Result<void> ready(const replay::ReadyMessage& message);
     Result<void> wanted(const replay::WantedMessage& message);
     Result<void> serial(const replay::SerialMessage& message);
@@ -67,6 +70,7 @@ class DiskResync {
     }
 
     const std::vector<Disk> disks_;
+    std::vector<std::optional<replay::KnownMessage>> known_;      // what the backup said of its own
     std::vector<std::unique_ptr<replay::ResyncSource>> sources_;  // null: unnamed
     std::deque<OutgoingMessage> answers_;
     SerialTeller serials_;

@@ -46,8 +46,11 @@ StandbyDisks::~StandbyDisks() {
 
 std::vector<OutgoingMessage> StandbyDisks::known() {
     std::vector<OutgoingMessage> messages;
-    for (const replay::ResyncTarget& target : targets_)
-        messages.push_back({FrameType::disk_known, target.known().encode()});
+    for (std::size_t i = 0; i < targets_.size(); ++i) {
+        replay::KnownMessage known = targets_[i].known();
+        if (disks_[i].discards) known.pair = {};
+        messages.push_back({FrameType::disk_known, known.encode()});
+    }
     return messages;
 }
 

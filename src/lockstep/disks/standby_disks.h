@@ -31,6 +31,7 @@ class StandbyDisks : public ShadowDisks {
         replay::DirtyBlockMap* map = nullptr;  // outlives this
         std::unique_ptr<replay::ImageBlocks> image;
         replay::LabelId origin{};  // of the primary's image
+        bool discards = false;     // what is here may be lost: it counts as a stranger's
     };
     // `disks` in the order of --disk; `vm` and `generation` of the guest on the primary.
     // `answer_limit`: how long a disk may take to answer.

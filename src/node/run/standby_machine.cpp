@@ -12,15 +12,12 @@ constexpr std::chrono::seconds disk_patience{1};
 
 }  // namespace
 
-StandbyMachine::StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
-                               const lockstep::HelloMessage& hello,
-                               std::chrono::milliseconds lost_after,
+StandbyMachine::StandbyMachine(BuiltMachine built, Terms terms, const lockstep::HelloMessage& hello,
                                std::shared_ptr<lockstep::PairPermit> pair, Accept accept,
                                boost::asio::io_context& control)
     : built_(std::move(built)),
-      disks_(std::move(disks)),
+      terms_(std::move(terms)),
       vm_(hello.vm),
-      lost_after_(lost_after),
       pair_(std::move(pair)),
       generation_(std::make_shared<std::atomic<lockstep::Generation>>(hello.generation)),
       accept_(std::move(accept)),
@@ -35,7 +32,7 @@ void StandbyMachine::make_own_disks(const lockstep::HelloMessage& hello) {
     for (const OwnDisk& disk : built_.own_disks) {
         disks.push_back({disk.path, disk.backend, disk.map,
                          replay::open_image_blocks(*disk.image, disk.path),
-                         hello.origin_of(disks.size())});
+                         hello.origin_of(disks.size()), terms_.discard_disks});
     }
     own_disks_ = std::make_unique<lockstep::StandbyDisks>(built_.machine->memory(),
                                                           std::move(disks), vm_, hello.generation);
@@ -53,7 +50,8 @@ Result<void> StandbyMachine::check(std::span<const std::uint8_t> state) {
 Result<bool> StandbyMachine::take_disks(lockstep::Generation generation) {
     if (!own_disks_) return lock_disks();
     const bool taken = FMVM_TRY(own_disks_->take_over(generation));
-    if (!taken) tell_waiting(disks_.front().path, "what was replayed is still being made durable");
+    if (!taken)
+        tell_waiting(terms_.disks.front().path, "what was replayed is still being made durable");
     return taken;
 }
 
@@ -70,7 +68,7 @@ Result<void> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
                           .generation = [current = generation_] { return current->load(); },
                           .pair = pair_,
                           .speak_from = speak_from,
-                          .lost_after = lost_after_});
+                          .lost_after = terms_.lost_after});
     if (const auto lasted = waiting_.over(std::chrono::steady_clock::now()))
         log::notice("backup", "the disks are free after {}", *lasted);
     built_.gate->begin_at(shadow.tail().position);
@@ -85,7 +83,7 @@ Result<void> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
 // else may run this guest any more, and what is here is the only copy of it.
 Result<bool> StandbyMachine::lock_disks() {
     for (; disks_locked_ < built_.disks.size(); ++disks_locked_) {
-        const std::string& path = disks_[disks_locked_].path;
+        const std::string& path = terms_.disks[disks_locked_].path;
         Result<bool> locked = built_.disks[disks_locked_]->try_lock();
         if (locked.ok() && *locked) continue;
         tell_waiting(path, locked.ok()

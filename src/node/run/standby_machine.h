@@ -36,10 +36,15 @@ class StandbyMachine : public lockstep::Standby {
   public:
     // Remembers durably that this side is that guest's backup.
     using Accept = std::function<Result<void>()>;
-    // hello: of the primary whose guest the machine waits for. lost_after: the silence after which
-    // the next backup will take this side for lost. control: where the guest's end is told.
-    StandbyMachine(BuiltMachine built, std::vector<DiskOptions> disks,
-                   const lockstep::HelloMessage& hello, std::chrono::milliseconds lost_after,
+    // What this side was told.
+    struct Terms {
+        std::vector<DiskOptions> disks;
+        bool discard_disks;                    // what they hold may be lost
+        std::chrono::milliseconds lost_after;  // the next backup takes this side for lost then
+    };
+    // hello: of the primary whose guest the machine waits for. control: where the guest's end is
+    // told.
+    StandbyMachine(BuiltMachine built, Terms terms, const lockstep::HelloMessage& hello,
                    std::shared_ptr<lockstep::PairPermit> pair, Accept accept,
                    boost::asio::io_context& control);
 
@@ -69,9 +74,8 @@ class StandbyMachine : public lockstep::Standby {
     void tell_waiting(const std::string& disk, const std::string& why);
 
     BuiltMachine built_;
-    const std::vector<DiskOptions> disks_;
+    const Terms terms_;
     const lockstep::VmId vm_;
-    const std::chrono::milliseconds lost_after_;
     const std::shared_ptr<lockstep::PairPermit> pair_;
     const std::shared_ptr<std::atomic<lockstep::Generation>> generation_;
     const Accept accept_;

@@ -172,8 +172,10 @@ Result<std::unique_ptr<Standby>> WaitingBackup::build(const HelloMessage& hello)
         return directory_.record(vm, generation);
     };
     return std::unique_ptr<Standby>(std::make_unique<StandbyMachine>(
-        std::move(built), options_.machine.disks, hello, options_.replication.lost_after,
-        FMVM_TRY(lockstep::PairPermit::create()), accept, control_));
+        std::move(built),
+        StandbyMachine::Terms{options_.machine.disks, options_.discard_disks,
+                              options_.replication.lost_after},
+        hello, FMVM_TRY(lockstep::PairPermit::create()), accept, control_));
 }
 
 WaitingBackup::OpenArbiter WaitingBackup::arbiter(const HelloMessage& hello) {

@@ -16,6 +16,12 @@ Error malformed(std::uint8_t disk, const char* what) {
 
 }  // namespace
 
+PairBasis basis_with(const DirtyBlockMap& map, const KnownMessage& peer) {
+    const DiskLabel label = map.label();
+    if (peer.vm != label.vm || !label.is_paired_by(peer.pair)) return PairBasis::strangers;
+    return basis_of_pair(map.progress(peer.pair), peer.progress);
+}
+
 ResyncSource::ResyncSource(std::uint8_t disk, DirtyBlockMap& map, ImageBlocks& image)
     : disk_(disk), map_(map), image_(image), buffer_(disk_block_bytes) {}
 
@@ -33,8 +39,7 @@ Result<BeginMessage> ResyncSource::begin(const KnownMessage& peer) {
     map_.take_touched();
     DiskLabel label = map_.label();
     BlockSet differing = map_.dirty();
-    if (peer.vm == label.vm && label.is_paired_by(peer.pair))
-        basis_ = basis_of_pair(map_.progress(peer.pair), peer.progress);
+    basis_ = basis_with(map_, peer);
     if (basis_ == PairBasis::pair) {
         differing.merge(theirs);
     } else {

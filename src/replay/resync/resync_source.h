@@ -32,6 +32,9 @@ struct ResyncProgress {
     std::uint64_t bytes_copied = 0;  // likewise
 };
 
+// What is known of this side's image and the other's when they meet.
+PairBasis basis_with(const DirtyBlockMap& map, const KnownMessage& peer);
+
 class ResyncSource {
   public:
     // disk: its number. Both outlive this.

@@ -170,6 +170,39 @@ TEST_CASE("mirrored disks: each disk is named once, and before anything else is 
           "it named disk 0 out of turn");
 }
 
+TEST_CASE("mirrored disks: a backup's later state is not overwritten, and half a copy is") {
+    using replay::DiskRole;
+    Mirrored mirrored;
+    replay::DiskLabel label = mirrored.map->label();
+    label.pair[0] = 1;
+    REQUIRE(mirrored.map->set_label(label).ok());
+    REQUIRE(mirrored.disks->begin().ok());
+    // What a backup says whose primary's image and label were put back.
+    const auto known_as = [&](DiskRole role) {
+        replay::ResyncTarget target(0, {}, *mirrored.backup_map, mirrored.backup_image, "b.img");
+        replay::KnownMessage known = target.known();
+        known.vm = label.vm;
+        known.pair = label.pair;
+        known.role = role;
+        known.progress.peer_serial = mirrored.progress().serial + 1;
+        const std::vector<std::uint8_t> body = known.encode();
+        return mirrored.disks->message(
+            {FrameType::disk_known, Buffer(body.begin(), body.end()), 0});
+    };
+    for (const DiskRole role : {DiskRole::clean, DiskRole::running, DiskRole::following}) {
+        const Result<void> refused = known_as(role);
+        REQUIRE_FALSE(refused.ok());
+        CHECK(refused.error().message().starts_with(
+            "disk 0: the primary's image is older than the backup's, as if a copy was put back;"));
+        CHECK(mirrored.map->label().offered == replay::LabelId{});
+        CHECK(mirrored.disks->next_initial().value().empty());
+        mirrored.disks->end();
+        REQUIRE(mirrored.disks->begin().ok());
+    }
+    CHECK(known_as(DiskRole::syncing).ok());
+    CHECK(mirrored.disks->next_initial().value().type == FrameType::disk_begin);
+}
+
 TEST_CASE("mirrored disks: each cut and each commit is a step, and the serial comes before it") {
     Mirrored mirrored;
     const auto prune = mirrored.map->begin_prune(replay::DirtyBlockMap::Prune::all);

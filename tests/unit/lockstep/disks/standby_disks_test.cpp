@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds answer_limit{20};
 constexpr std::uint64_t disk_bytes = 3 * replay::disk_block_bytes - 512;
 
 struct Backup {
-    Backup() {
+    explicit Backup(bool discards = false) {
         replay::DiskLabel label;
         label.image_bytes = disk_bytes;
         label.pair[0] = 1;
@@ -32,7 +32,7 @@ struct Backup {
         auto blocks = std::make_unique<MemoryBlocks>(disk_bytes);
         image = blocks.get();
         std::vector<StandbyDisks::Disk> list;
-        list.push_back({"b.img", &backend, map.get(), std::move(blocks)});
+        list.push_back({"b.img", &backend, map.get(), std::move(blocks), {}, discards});
         disks.emplace(ram.memory(), std::move(list), VmId{}, 1, answer_limit);
     }
     // What a primary says whose disk is the same.
@@ -115,6 +115,16 @@ TEST_CASE("standby disks: a check of what there is not is refused, and changes n
     message.blocks.back().block = UINT64_MAX;
     CHECK_FALSE(backup.disks->check(message).ok());
     CHECK(backup.map->label().role == replay::DiskRole::following);
+}
+
+TEST_CASE("standby disks: an image that may be lost is a stranger's to the primary") {
+    for (const bool discards : {false, true}) {
+        Backup backup(discards);
+        const std::vector<OutgoingMessage> known = backup.disks->known();
+        REQUIRE(known.size() == 1);
+        const auto message = replay::KnownMessage::decode(known.front().body.flat()).value();
+        CHECK((message.pair == replay::LabelId{}) == discards);
+    }
 }
 
 TEST_CASE("standby disks: nothing changes on a disk before its label says so") {
