@@ -65,13 +65,14 @@ SQLITE = Work(
 sqlite3 /root/log.db "SELECT 'found ' || max(n) FROM log HAVING count(*) = max(n)"
 """)
 
-# Each pass writes all of the file in random order, then reads it and compares checksums.
+# Each pass writes all of the file in random order, then reads it and compares checksums. Without fio's own
+# progress, which it would show on the line of a pass.
 FIO = Work(
     "fio", "pass",
     prepare="true",
     work="""
 for ((n = 1; ; n++)); do
-    fio --name=v --filename=/root/v --size=4m --rw=randwrite --bs=4k --direct=1 --ioengine=libaio --iodepth=8 \\
+    fio --name=v --filename=/root/v --size=4m --rw=randwrite --bs=4k --direct=1 --ioengine=libaio --iodepth=8 --eta=never \\
         --verify=crc32c --randseed=$n --output=/tmp/fio || { echo "fio FAILED"; cat /tmp/fio; exit; }
     echo $n >/root/passes.new
     sync /root/passes.new
