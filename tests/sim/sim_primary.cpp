@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/sim_primary.h"
 
-#include "lockstep/arbiter/generation_watch.h"
+#include "lockstep/arbiter/arbiter_watch.h"
 #include "vmm/board/layout.h"
 
 namespace fmvm::sim {
@@ -47,12 +47,12 @@ SimPrimary::SimPrimary(World& world)
     process_.post([this] { look_at_generation(); });
 }
 
-// As PrimaryService does (generation_watch.h).
+// As PrimaryService does (newest_question).
 void SimPrimary::look_at_generation() {
     if (end_) return;
     const Result<bool> newest = world_.arbiter().is_newest(process_, generation_);
     if (newest.ok() && !newest.value()) return primary_.superseded();
-    process_.after(lockstep::GenerationWatch::interval, [this] { look_at_generation(); });
+    process_.after(lockstep::newest_question.interval, [this] { look_at_generation(); });
 }
 
 Result<std::unique_ptr<lockstep::Lifeline>> SimPrimary::join(const std::string&,

@@ -30,26 +30,6 @@ class Backup::Checked {
 Backup::Backup(BackupHost& host, std::chrono::milliseconds claim_delay)
     : host_(host), claim_delay_(claim_delay), state_(State::listening, backup_transitions()) {}
 
-void Backup::check_invariants() const {
-    using enum BackupState;
-    constexpr StateSet<State> with_primary{greeting, receiving, following, awaiting_flush};
-    constexpr StateSet<State> with_copy{receiving,      following,  awaiting_flush, deciding,
-                                        awaiting_disks, discarding, finished};
-    constexpr StateSet<State> could_run{following, awaiting_flush, deciding, awaiting_disks};
-    const State now = state();
-    // A primary that hands over may still be there while this side decides.
-    FMVM_CHECK(link_.has_value() == with_primary.contains(now) || now == deciding);
-    FMVM_CHECK(guest_.has_value() == with_copy.contains(now));
-    FMVM_CHECK(now != receiving || guest_->shadow().committed() == 0);
-    if (could_run.contains(now)) {
-        FMVM_CHECK(guest_->is_fit() && guest_->shadow().is_applied());
-        FMVM_CHECK(guest_->shadow().committed() != 0);
-    }
-    FMVM_CHECK(timers_.is_set(Timer::look_at_flush) == (now == awaiting_flush));
-    FMVM_CHECK(timers_.is_set(Timer::take_disks) == (now == awaiting_disks));
-    FMVM_CHECK(timers_.is_set(Timer::look_at_copy) == (now == discarding));
-}
-
 void Backup::enter(State next) {
     state_.enter(next);
     timers_.clear();
@@ -161,6 +141,18 @@ void Backup::primary_lost(const std::string& reason, std::chrono::milliseconds b
         default:
             FMVM_CHECK(state_.is(State::deciding));  // the answer is on its way
     }
+}
+
+void Backup::superseded(Generation generation) {
+    const Checked checked(*this);
+    const bool holds = state_.is(State::receiving) || state_.is(State::following);
+    if (!holds || guest_->generation() != generation) return;
+    const std::string why = fmt::format(
+        "generation {} is not the newest any more: this guest runs elsewhere", generation);
+    log::warning("backup", "waiting for another primary than {}: {}", link_->peer(), why);
+    link_->refuse(why);
+    link_.reset();
+    discard();
 }
 
 // Health checks of a port, and primaries that try again and again, come many times a minute.

@@ -57,6 +57,9 @@ class Backup : public ChannelUser {
         if (guest_) guest_->gate().release();
         if (link_) link_->primary_died();
     }
+    // The arbiter knows a newer generation than this one. Whoever sends it is no primary any more,
+    // and must not keep the one that is from coming here.
+    void superseded(Generation generation);
     // The answer to BackupHost::claim().
     void claimed(Result<Claim> claim);
     // The answer to BackupHost::try_claim().

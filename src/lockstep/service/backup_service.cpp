@@ -33,8 +33,12 @@ Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& lis
 
 BackupService::BackupService(std::chrono::milliseconds claim_delay, BackupUser& user)
     : user_(user), backup_(*this, claim_delay) {
-    thread_.set_timer([this] { return std::min(backup_.deadline(), arbiter_watch_.deadline()); },
-                      [this] { tick(); });
+    thread_.set_timer(
+        [this] {
+            return std::min(
+                {backup_.deadline(), claim_watch_.deadline(), newest_watch_.deadline()});
+        },
+        [this] { tick(); });
 }
 
 BackupService::~BackupService() {
@@ -43,7 +47,20 @@ BackupService::~BackupService() {
 
 void BackupService::tick() {
     backup_.tick();
-    thread_.tick(arbiter_watch_, arbiter_);
+    thread_.tick(claim_watch_, arbiter_);
+    thread_.tick(newest_watch_, arbiter_, followed_,
+                 [this](Generation asked) { backup_.superseded(asked); });
+}
+
+void BackupService::watch_arbiter(Generation followed) {
+    followed_ = std::make_shared<const std::atomic<Generation>>(followed);
+    claim_watch_.begin(now());
+    newest_watch_.begin(now());
+}
+
+void BackupService::leave_arbiter() {
+    claim_watch_.end();
+    newest_watch_.end();
 }
 
 void BackupService::join(Joiner joiner) {
@@ -115,13 +132,13 @@ Result<BackupHost::Prepared> BackupService::prepare(const HelloMessage& hello) {
     std::shared_ptr<Arbiter> arbiter = FMVM_TRY(ask_arbiter(hello));
     standby_ = FMVM_TRY(user_.build(hello));
     arbiter_ = std::move(arbiter);
-    arbiter_watch_.begin(now());
+    watch_arbiter(hello.generation);
     return Prepared{&standby_->ram(), standby_->disks()};
 }
 
 void BackupService::discard() {
     FMVM_CHECK(standby_->disks() == nullptr || standby_->disks()->at_rest());
-    arbiter_watch_.end();
+    leave_arbiter();
     sentinel_.reset();
     standby_.reset();
     stays("the primary was lost meanwhile, and its guest does not run here");
@@ -143,7 +160,7 @@ void BackupService::stays(const std::string& why) {
 Result<void> BackupService::take_over(const Shadow& shadow, Generation generation,
                                       BootTime speak_from) {
     FMVM_TRY(standby_->run(shadow, generation, arbiter_, speak_from));
-    arbiter_watch_.end();
+    leave_arbiter();
     sentinel_.reset();
     stays_ = nullptr;
     user_.took_over(std::move(standby_), std::move(arbiter_), generation);

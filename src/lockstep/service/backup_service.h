@@ -5,6 +5,7 @@
 // Threads: created and destroyed by the main thread; callbacks come on the replication thread.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -97,14 +98,19 @@ class BackupService : public BackupHost {
     void tick();
     void join(Joiner joiner);
     void joined(const JoinMessage& join, UniqueFd connection);
+    void watch_arbiter(Generation followed);
+    void leave_arbiter();
     Result<std::shared_ptr<Arbiter>> ask_arbiter(const HelloMessage& hello);
 
     ReplicationThread thread_;  // first: sockets must go before its context
     BackupUser& user_;
     std::shared_ptr<Arbiter> arbiter_;
-    std::weak_ptr<bool> asked_;             // lives as long as a question to an arbiter does
-    ArbiterWatch arbiter_watch_{"backup"};  // while there is a standby machine
+    std::weak_ptr<bool> asked_;  // lives as long as a question to an arbiter does
     std::unique_ptr<Standby> standby_;
+    // While there is a standby machine.
+    std::shared_ptr<const std::atomic<Generation>> followed_;
+    ArbiterWatch claim_watch_{"backup", could_claim_question};
+    ArbiterWatch newest_watch_{"backup", newest_question};
     std::unique_ptr<SentinelWatch> sentinel_;  // the primary's, when it has joined
     Trouble strangers_;                        // who want to join it
     Backup backup_;

@@ -61,22 +61,16 @@ Result<void> PrimaryService::set_up() {
 
 PrimaryService::TimePoint PrimaryService::deadline() const {
     const TimePoint due =
-        std::min({primary_->deadline(), arbiter_watch_.deadline(), generation_watch_.deadline()});
+        std::min({primary_->deadline(), claim_watch_.deadline(), newest_watch_.deadline()});
     return connect_at_ ? std::min(due, *connect_at_) : due;
 }
 
 void PrimaryService::tick() {
     if (connect_at_ && now() >= *connect_at_) connect();
     primary_->tick();
-    if (generation_watch_.tick(now())) look_at_generation();
-    thread_.tick(arbiter_watch_, arbiter_);
-}
-
-// A pair needs no arbiter to speak, and would not notice that the guest was begun anew elsewhere.
-void PrimaryService::look_at_generation() {
-    thread_.is_newest(arbiter_, generation_, [this](const Result<bool>& newest) {
-        generation_watch_.answered(newest, now());
-        if (newest.ok() && !newest.value()) primary_->superseded();
+    thread_.tick(claim_watch_, arbiter_);
+    thread_.tick(newest_watch_, arbiter_, generation_, [this](Generation asked) {
+        if (asked == *generation_) primary_->superseded();
     });
 }
 
@@ -110,8 +104,8 @@ void PrimaryService::count_emitters() {
 void PrimaryService::start() {
     count_emitters();
     want_connection_at(now());
-    generation_watch_.begin(now());
-    arbiter_watch_.begin(now());  // the guest's generation was won just now
+    newest_watch_.begin(now());
+    claim_watch_.begin(now());  // the guest's generation was won just now
     thread_.start();
 }
 
@@ -230,8 +224,8 @@ void PrimaryService::connect() {
 
 void PrimaryService::finished(PrimaryEnd end, const std::string& why) {
     sentinel_.end();
-    arbiter_watch_.end();
-    generation_watch_.end();
+    claim_watch_.end();
+    newest_watch_.end();
     guest_.machine.request_end(GuestEnd::stopped);  // the end of a guard must not let it run again
     on_end_(end, why);
 }

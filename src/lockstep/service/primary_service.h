@@ -14,7 +14,6 @@
 #include "base/shared_text.h"
 #include "lockstep/arbiter/arbiter.h"
 #include "lockstep/arbiter/arbiter_watch.h"
-#include "lockstep/arbiter/generation_watch.h"
 #include "lockstep/channel/tcp_connect.h"
 #include "lockstep/checkpoint/checkpointer.h"
 #include "lockstep/disks/no_disks.h"
@@ -112,7 +111,6 @@ class PrimaryService : public PrimaryHost {
     Result<void> set_up();
     TimePoint deadline() const;
     void tick();
-    void look_at_generation();
     // Gates and disks, which outlive this, tell from any thread that something waits for an epoch.
     void output_waits();
     void count_emitters();
@@ -133,8 +131,8 @@ class PrimaryService : public PrimaryHost {
     SentinelCharge sentinel_;
     std::unique_ptr<Checkpointer> checkpointer_;
     std::unique_ptr<Primary> primary_;
-    ArbiterWatch arbiter_watch_{"primary"};
-    GenerationWatch generation_watch_{"primary"};
+    ArbiterWatch claim_watch_{"primary", could_claim_question};
+    ArbiterWatch newest_watch_{"primary", newest_question};
     std::unique_ptr<Connector> connector_;
     std::optional<TimePoint> connect_at_;
     Stays stays_;        // set while a switchover is under way

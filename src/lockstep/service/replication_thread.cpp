@@ -123,14 +123,22 @@ void ReplicationThread::tick(ArbiterWatch& watch, const std::shared_ptr<Arbiter>
     try_claim(arbiter, [&watch, now](const Result<void>& tried) { watch.answered(tried, now()); });
 }
 
-void ReplicationThread::is_newest(std::shared_ptr<Arbiter> arbiter,
-                                  std::shared_ptr<const std::atomic<Generation>> own,
-                                  std::function<void(Result<bool>)> answer) {
-    parts_->newest_helper.ask(
-        [this, arbiter = std::move(arbiter), own = std::move(own), answer = std::move(answer)] {
-            const Result<bool> newest = arbiter->is_newest(*own);
-            return [this, answer, newest] { post([answer, newest] { answer(newest); }); };
-        });
+void ReplicationThread::tick(ArbiterWatch& watch, const std::shared_ptr<Arbiter>& arbiter,
+                             const std::shared_ptr<const std::atomic<Generation>>& own,
+                             std::function<void(Generation)> superseded) {
+    const TimePoint now = std::chrono::steady_clock::now();
+    if (!watch.tick(now)) return;
+    parts_->newest_helper.ask([this, &watch, arbiter, own, superseded = std::move(superseded)] {
+        const Generation asked = *own;
+        const Result<bool> newest = arbiter->is_newest(asked);
+        return [this, &watch, asked, newest, superseded] {
+            post([&watch, asked, newest, superseded] {
+                watch.answered(newest.ok() ? Result<void>() : newest.error(),
+                               std::chrono::steady_clock::now());
+                if (newest.ok() && !newest.value()) superseded(asked);
+            });
+        };
+    });
 }
 
 }  // namespace fmvm::lockstep

@@ -46,11 +46,11 @@ class ReplicationThread {
     // At the watch's deadline: has a claim tried out when it says so. It lasts until stop().
     void tick(ArbiterWatch& watch, const std::shared_ptr<Arbiter>& arbiter);
 
-    // Asks whether the generation, as it is when the question is put, is the newest. On a thread of
-    // its own, too.
-    void is_newest(std::shared_ptr<Arbiter> arbiter,
-                   std::shared_ptr<const std::atomic<Generation>> own,
-                   std::function<void(Result<bool>)> answer);
+    // The same with the question whether the generation, as it is when the question is put, is the
+    // newest: `superseded` is called with it if it is not.
+    void tick(ArbiterWatch& watch, const std::shared_ptr<Arbiter>& arbiter,
+              const std::shared_ptr<const std::atomic<Generation>>& own,
+              std::function<void(Generation)> superseded);
 
   private:
     struct Parts;

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "lockstep/channel/permit_terms.h"
 #include "support/captured_log.h"
 #include "support/pipe.h"
 
@@ -26,7 +27,7 @@ struct Bench {
     }
 
     ArbiterWatch::TimePoint now{1000s};
-    ArbiterWatch watch{"backup"};
+    ArbiterWatch watch{"backup", could_claim_question};
     Result<void> state;
     bool hangs = false;
     unsigned trials = 0;
@@ -92,4 +93,9 @@ TEST_CASE("arbiter watch: what comes of a trial when the pair is gone does not c
     bench.watch.answered(Error("Read-only file system"), bench.now);
     CHECK(bench.watch.deadline() == ArbiterWatch::TimePoint::max());
     CHECK(log.text().empty());
+}
+
+TEST_CASE("arbiter watch: a side that begins anew is silent for longer than two questions take",
+          "[arbiter]") {
+    CHECK(longest_permit > 2 * newest_question.interval + ArbiterWatch::patience);
 }

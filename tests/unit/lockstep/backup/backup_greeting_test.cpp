@@ -168,3 +168,29 @@ TEST_CASE("backup: a session ends with its channel, and the next one has another
           "it names another session than the one that is under way");
     CHECK(bench.join(JoinKind::sentinel) == "");
 }
+
+TEST_CASE(
+    "backup: who sends a generation that is not the newest makes room for the one that does") {
+    for (const State state : {State::receiving, State::following}) {
+        BackupBench bench;
+        bench.bring_to(state);
+        bench.backup.superseded(2);  // the answer to an earlier question
+        CHECK(bench.backup.state() == state);
+        bench.backup.superseded(1);
+        CHECK(bench.backup.state() == State::listening);
+        CHECK(bench.primary->refusal.starts_with("generation 1 is not the newest any more"));
+        CHECK(bench.primary->closed);
+        CHECK(bench.discarded == 1);
+        CHECK(bench.claims == 0);
+        bench.bring_to(State::following);
+    }
+}
+
+TEST_CASE("backup: what the arbiter said of a generation does not end a claim, nor a guest's run") {
+    for (const State state : {State::awaiting_flush, State::deciding, State::running}) {
+        BackupBench bench;
+        bench.bring_to(state);
+        bench.backup.superseded(1);
+        CHECK(bench.backup.state() == state);
+    }
+}

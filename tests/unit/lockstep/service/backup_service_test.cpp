@@ -9,6 +9,7 @@
 #include "base/boot_time.h"
 #include "lockstep/channel/tcp_lifeline.h"
 #include "support/backup_bench.h"
+#include "support/captured_log.h"
 #include "support/fake_lines.h"
 #include "support/primary_bench.h"
 
@@ -38,13 +39,30 @@ class IdleStandby : public Standby {
     std::atomic<BootTime::rep>& speak_from_;
 };
 
+// Knows which generation is the newest, and lets everybody have the next.
+class OneGeneration : public Arbiter {
+  public:
+    explicit OneGeneration(const std::atomic<Generation>& newest) : newest_(newest) {}
+    Result<Generation> newest() override { return newest_.load(); }
+    Result<Claim> claim(Generation) override { return Claim::won; }
+    Result<bool> is_newest(Generation own) override { return own == newest_; }
+    Result<void> could_claim() override { return {}; }
+    Result<void> mark_ended(Generation) override { return {}; }
+    Result<bool> has_ended(Generation) override { return false; }
+
+  private:
+    const std::atomic<Generation>& newest_;
+};
+
 class User : public BackupUser {
   public:
     Result<std::unique_ptr<Standby>> build(const HelloMessage&) override {
         return std::unique_ptr<Standby>(std::make_unique<IdleStandby>(speak_from));
     }
     OpenArbiter arbiter(const HelloMessage&) override {
-        return [] { return Result<std::shared_ptr<Arbiter>>(create_no_arbiter()); };
+        return [this] {
+            return Result<std::shared_ptr<Arbiter>>(std::make_shared<OneGeneration>(newest));
+        };
     }
     void took_over(std::unique_ptr<Standby>, std::shared_ptr<Arbiter>, Generation) override {
         has_guest = true;
@@ -52,6 +70,7 @@ class User : public BackupUser {
     void guest_ended(const std::string&) override {}
     void failed(const std::string&) override {}
 
+    std::atomic<Generation> newest{1};
     std::atomic<BootTime::rep> speak_from{0};
     std::atomic<bool> has_guest = false;
 };
@@ -129,4 +148,18 @@ TEST_CASE("backup service: a pair speaks by its promises, and it is silent until
     CHECK(eventually([&] { return user.has_guest.load(); }));
     CHECK(BootTime(user.speak_from) > before);
     CHECK(BootTime(user.speak_from) <= boot_time() + 50ms);
+}
+
+TEST_CASE("backup service: a primary whose generation is not the newest any more is left",
+          "[arbiter]") {
+    const CapturedLog log;
+    User user;
+    const auto backup =
+        BackupService::create(Endpoint::parse("127.0.0.1:0").value(), 100ms, user).value();
+    backup->start();
+    const auto primary = std::make_unique<MachinelessPrimary>(backup->endpoint());
+    CHECK(eventually([&] { return primary->may_speak(); }));
+    user.newest = 2;
+    CHECK(eventually([&] { return log.has("waiting for another primary than"); }));
+    CHECK_FALSE(user.has_guest);
 }
