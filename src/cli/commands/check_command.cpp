@@ -45,8 +45,9 @@ void add_host_facts(std::vector<Fact>& facts) {
     }
     facts.push_back(tried("io_uring", node::try_io_uring(), Verdict::missing));
     facts.push_back(tried("tap", node::try_tap(), Verdict::note));
-    facts.push_back(tried("real time", node::try_real_time(), Verdict::note));
     facts.push_back(tried("making taps", node::may_make_taps(), Verdict::note));
+    facts.push_back(tried("bridges", node::try_bridges(), Verdict::note));
+    facts.push_back(tried("real time", node::try_real_time(), Verdict::note));
 }
 
 void add_capabilities(std::vector<Fact>& facts, const Kvm& kvm) {

@@ -3,7 +3,12 @@
 
 #include <fcntl.h>
 #include <liburing.h>
+#include <linux/if_bridge.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <limits>
@@ -127,6 +132,14 @@ Result<void> may_make_taps() {
     if ((capabilities >> net_admin & 1) != 0) return {};
     return Error(
         "only root may; it makes one for a user with ip tuntap add NAME mode tap user NAME");
+}
+
+// The question for the version of the kernel's bridges, which needs no right and changes nothing.
+Result<void> try_bridges() {
+    std::array<unsigned long, 3> question{BRCTL_GET_VERSION};
+    const UniqueFd control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (control && ::ioctl(control.get(), SIOCGIFBR, question.data()) >= 0) return {};
+    return errno_error(errno, "not in this kernel (modprobe bridge)");
 }
 
 }  // namespace fmvm::node

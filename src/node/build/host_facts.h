@@ -25,6 +25,8 @@ Result<void> try_io_uring();
 Result<void> try_tap();
 // Whether this process may make TAPs, and add them to bridges: CAP_NET_ADMIN.
 Result<void> may_make_taps();
+// This kernel has bridges, or loads them when asked.
+Result<void> try_bridges();
 
 // A thread may go before all others, as that of a lifeline should (lockstep/channel/tcp_lifeline).
 Result<void> try_real_time();

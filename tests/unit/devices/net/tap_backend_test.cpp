@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <poll.h>
@@ -110,6 +111,21 @@ TEST_CASE("a TAP that fmvm makes is up, and goes with its descriptor", "[net]") 
         CHECK_THAT(again.error().message(), Catch::Contains("another process uses it"));
         tap->reset();
         CHECK(::if_nametoindex("fmvm0") == 0);
+    });
+}
+
+TEST_CASE("a TAP that fmvm makes is a port of the bridge that is named", "[net]") {
+    in_a_network([] {
+        char bridge[IFNAMSIZ] = "br0";
+        const UniqueFd control(::socket(AF_INET, SOCK_DGRAM, 0));
+        REQUIRE(::ioctl(control.get(), SIOCBRADDBR, bridge) == 0);
+        auto tap = open_tap({.name = "fmvm0", .bridge = "br0", .mtu = 1500});
+        REQUIRE(tap.ok());
+        ifreq port{};
+        std::string_view("br0").copy(port.ifr_name, sizeof port.ifr_name - 1);
+        port.ifr_ifindex = static_cast<int>(::if_nametoindex("fmvm0"));
+        CHECK(::ioctl(control.get(), SIOCBRDELIF, &port) == 0);  // it was one
+        CHECK(::ioctl(control.get(), SIOCBRDELIF, &port) != 0);
     });
 }
 
