@@ -12,6 +12,7 @@ struct options {
     char work[16];
     char end[16];
     char disk[64];
+    char address[32];  // of eth0
     uint32_t count;
     uint32_t interval_ms;
     uint32_t report;  // every how many pieces of work there is a line
@@ -27,6 +28,7 @@ _Noreturn void fail(const char* format, ...) __attribute__((format(printf, 1, 2)
 _Noreturn void end_machine(const char* end);
 
 void mount_data(const char* disk);
+void set_up_network(const char* address);
 void pause_ms(uint32_t ms);
 
 // CRC-32 as in zlib; `crc` is 0 at first and the last result after that.
@@ -34,4 +36,6 @@ uint32_t crc32(uint32_t crc, const void* bytes, size_t size);
 
 void run_records(const struct options* options);
 void run_sqlite(const struct options* options);
+void run_serve(const struct options* options);
+void run_redis(const struct options* options);
 void run_shell(void);

@@ -54,6 +54,8 @@ static void parse_word(struct options* options, const char* word) {
         snprintf(options->end, sizeof options->end, "%s", value);
     } else if (is_key(word, "fmvm.disk", &value)) {
         snprintf(options->disk, sizeof options->disk, "%s", value);
+    } else if (is_key(word, "fmvm.address", &value)) {
+        snprintf(options->address, sizeof options->address, "%s", value);
     } else if (is_key(word, "fmvm.count", &value)) {
         options->count = parse_number("fmvm.count", value);
     } else if (is_key(word, "fmvm.interval_ms", &value)) {
@@ -67,8 +69,12 @@ static void parse_word(struct options* options, const char* word) {
 }
 
 static struct options parse_command_line(void) {
-    struct options options = {
-        .work = "shell", .end = "poweroff", .disk = "/dev/vda", .count = 100, .report = 1};
+    struct options options = {.work = "shell",
+                              .end = "poweroff",
+                              .disk = "/dev/vda",
+                              .address = "10.0.2.15/24",
+                              .count = 100,
+                              .report = 1};
     char line[4096];
     const int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
     const ssize_t size = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
@@ -116,10 +122,14 @@ int main(void) {
         run_records(&options);
     } else if (strcmp(options.work, "sqlite") == 0) {
         run_sqlite(&options);
+    } else if (strcmp(options.work, "serve") == 0) {
+        run_serve(&options);
+    } else if (strcmp(options.work, "redis") == 0) {
+        run_redis(&options);
     } else if (strcmp(options.work, "shell") == 0) {
         run_shell();
     } else if (strcmp(options.work, "none") != 0) {
-        fail("fmvm.work=%s is none of records, sqlite, shell, none", options.work);
+        fail("fmvm.work=%s is none of records, sqlite, serve, redis, shell, none", options.work);
     }
     end_machine(options.end);
 }
