@@ -48,11 +48,32 @@ logged() {
     fi
 }
 
+# stage WHAT COMMAND...: says what is done, and at its end how long it took: on the clock, and in CPU time,
+# which does not depend on what else this machine does.
+stage() {
+    local what=$1 shell=$BASHPID begun=$SECONDS cpu
+    shift
+    cpu=$(cpu_seconds "$shell")
+    say "$what"
+    "$@"
+    say "$what: done in $((SECONDS - begun)) s, $(($(cpu_seconds "$shell") - cpu)) s of CPU"
+}
+
+# cpu_seconds PID: what a process and its ended children have used (proc(5), /proc/PID/stat).
+cpu_seconds() {
+    local fields
+    read -ra fields <"/proc/$1/stat"
+    echo $(((fields[13] + fields[14] + fields[15] + fields[16]) / $(getconf CLK_TCK)))
+}
+
 # build PRESET [TARGET...]
 build() {
+    stage "building ($1)" configure_and_build "$@"
+}
+
+configure_and_build() {
     local preset=$1
     shift
-    say "building ($preset)"
     logged "configure-$preset" cmake --preset "$preset"
     logged "build-$preset" cmake --build "build/$preset" -j"$(nproc)" ${@:+--target "$@"}
 }
