@@ -32,7 +32,7 @@ from qemu import Disk, Hardware  # noqa: E402
 from works import RUNS  # noqa: E402
 
 SCRATCH_MIB = 16384  # sparse
-LABELS = "kvm|kill|linux|stock|debian"
+LABELS = "kvm|kill|linux|net|stock|debian"
 # As unittest says it, and as other tests do.
 SKIPPED = re.compile(r"^(?:.*\bskipped ['\"]| *SKIPPED: )(.*?)['\"]?$", re.M)
 

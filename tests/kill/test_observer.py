@@ -8,6 +8,8 @@ import unittest
 import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import counter_history  # noqa: E402
+from counter_history import Operation, TakenBack  # noqa: E402
 from fmvm_process import REPOSITORY, main, settings  # noqa: E402
 from observer import (Contradiction, join, judge_counter, judge_dirty,  # noqa: E402
                       judge_journal, judge_records, judge_smp, judge_transactions)
@@ -138,6 +140,30 @@ class Observer(unittest.TestCase):
         self.refused(b"record 1 0123abcd\r\n", b"fmvm-init: FAILED: disk\r\n", judge_records)
         judge_transactions(b"fmvm-init: ready t=1\r\ntxn 1\r\ntxn 2\r\n")
         self.refused(b"txn 1\r\n", b"txn 3\r\n", judge_transactions)
+
+
+class CounterHistories(unittest.TestCase):
+    """`+` increments, `?` reads: (when it began, when it ended, which, value)."""
+
+    @staticmethod
+    def check(*operations):
+        return counter_history.check([Operation(began, ended, which == "+", value)
+                                      for began, ended, which, value in operations])
+
+    def test_of_one_counter_pass(self):
+        self.assertEqual(self.check((0, 1, "+", 1), (1.5, 2, "?", 1), (2.5, 3, "+", 2)), 2)
+        # What overlaps may have happened in any order.
+        self.assertEqual(self.check((0, 9, "+", 2), (1, 2, "+", 1), (3, 8, "?", 1), (3, 8, "?", 2)), 2)
+        self.assertEqual(self.check(), 0)
+
+    def test_that_contradict_themselves_are_found(self):
+        for operations in (((0, 1, "+", 1), (2, 3, "+", 1)),  # lost
+                           ((0, 1, "+", 2), (2, 3, "+", 1)),  # out of order
+                           ((0, 1, "+", 1), (2, 3, "?", 0)),  # taken back
+                           ((0, 1, "+", 1), (2, 3, "+", 3)),  # done twice
+                           ((0, 1, "?", 1), (2, 3, "+", 1))):  # from nowhere
+            with self.subTest(operations=operations), self.assertRaises(TakenBack):
+                self.check(*operations)
 
 
 if __name__ == "__main__":

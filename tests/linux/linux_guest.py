@@ -4,6 +4,7 @@
 import functools
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -16,13 +17,17 @@ CMDLINE = "console=ttyS0 reboot=k panic=-1 quiet"
 BOOT_LIMIT_S = 240
 
 
-def variable(program):
-    return "FMVM_" + program.upper().replace("-", "_")
+PROGRAMS = (("build-kernel",), ("build-initramfs",), ("build-initramfs", "--variant", "redis"),
+            ("fetch-kernel", "cloud-amd64"))
+
+
+def variable(*program):
+    return "FMVM_" + re.sub(r"\W+", "_", " ".join(program)).upper()
 
 
 def build(program, *arguments):
     """The path that a program of guests/linux prints; what it builds may lie ready (tests/hosts)."""
-    if ready := os.environ.get(variable(program)):
+    if ready := os.environ.get(variable(program, *arguments)):
         return pathlib.Path(ready)
     done = subprocess.run([GUEST / program, *arguments], stdout=subprocess.PIPE, text=True, check=True,
                           timeout=3000)
@@ -36,8 +41,7 @@ def stock_kernel():
 
 def built():
     """An environment for where nothing can be built: all of this is ready."""
-    programs = ("build-kernel",), ("build-initramfs",), ("fetch-kernel", "cloud-amd64")
-    return {variable(program[0]): str(build(*program)) for program in programs}
+    return {variable(*program): str(build(*program)) for program in PROGRAMS}
 
 
 @functools.cache
@@ -46,14 +50,19 @@ def kernel():
 
 
 @functools.cache
-def initramfs():
-    return build("build-initramfs")
+def initramfs(work=""):
+    """Of the workloads that need more than most."""
+    return build("build-initramfs", *(("--variant", "redis") if work == "redis" else ()))
 
 
 def make_disk(path, mib=64):
     run(GUEST / "make-disk", path, mib)
 
 
-def arguments(cmdline, disk, memory="256M"):
-    return ["--kernel", kernel(), "--initrd", initramfs(), "--memory", memory,
-            "--cmdline", f"{CMDLINE} {cmdline}", "--disk", f"path={disk}"]
+def boot(cmdline, memory="256M", work=""):
+    """Options that start it, apart from its disk. `work`: for its initramfs, if it has one of its own."""
+    return ["--kernel", kernel(), "--initrd", initramfs(work), "--memory", memory, "--cmdline", f"{CMDLINE} {cmdline}"]
+
+
+def arguments(cmdline, disk, memory="256M", work=""):
+    return [*boot(cmdline, memory, work), "--disk", f"path={disk}"]
