@@ -77,7 +77,8 @@ class FrozenPrimary(JournalTestCase):
         self.assertEqual(bytes(backup.console), b"", pair.description())
         # Who connects meanwhile is told.
         with socket.create_connection(("127.0.0.1", pair.port), timeout=5 * TIME_FACTOR) as stranger:
-            self.assertIn(b"is being taken over here", stranger.recv(65536))
+            with stranger.makefile("rb") as told:
+                self.assertIn(b"is being taken over here", told.read())
 
     def test_thawed(self):
         """It halts, and shows nothing any more; then the backup goes on."""
@@ -102,6 +103,7 @@ class FrozenPrimary(JournalTestCase):
         self.addCleanup(proxy.close)
         pair.through = proxy.port
         primary = pair.start_primary()
+        primary.wait_log("protected by")
         primary.wait_lines(20)
         # The acknowledgement, for which a record waits, finds the primary frozen.
         proxy.freeze(TO_PRIMARY)
