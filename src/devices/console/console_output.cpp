@@ -103,7 +103,7 @@ void ConsoleOutput::wait_at_end(std::chrono::milliseconds limit, std::function<b
 
 void ConsoleOutput::empty_file() {
     // This fails if it is no regular file; then there is nothing to empty.
-    static_cast<void>(::ftruncate(shared_->fd.get(), 0));
+    [[maybe_unused]] const int emptied = ::ftruncate(shared_->fd.get(), 0);
 }
 
 bool ConsoleOutput::drain(std::chrono::milliseconds limit) {
