@@ -11,6 +11,9 @@
 
 namespace fmvm::sim {
 
+// Pauses of 5 ms: as long as the program tries to write the rest of its console.
+constexpr unsigned exit_tries = 200;
+
 class Process {
   public:
     // side: 0 for the primary's host, 1 for the backup's. id: never used again by another.

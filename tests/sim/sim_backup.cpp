@@ -8,12 +8,6 @@ using lockstep::Claim;
 using lockstep::FrameType;
 using lockstep::Generation;
 
-namespace {
-
-constexpr unsigned exit_tries = 200;
-
-}  // namespace
-
 SimBackup::SimBackup(World& world, int id)
     : world_(world),
       process_(world.timeline(), fmt::format("backup{}", id), 1, id),

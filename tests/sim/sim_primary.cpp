@@ -9,12 +9,6 @@ namespace fmvm::sim {
 using lockstep::Claim;
 using lockstep::PrimaryEnd;
 
-namespace {
-
-constexpr unsigned exit_tries = 200;  // of 5 ms: as long as the program tries to write the rest
-
-}  // namespace
-
 lockstep::PrimaryOptions SimPrimary::options(const Settings& settings) {
     lockstep::PrimaryOptions options;
     options.generation = 1;

@@ -40,11 +40,11 @@ inline void say(const UniqueFd& connection, const std::string& text) {
             static_cast<ssize_t>(text.size()));
 }
 
-class Listener {
+class DeathListener {
   public:
     static constexpr const char* answer = "yes";
 
-    Listener() {
+    DeathListener() {
         address_.sin_family = AF_INET;
         address_.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
         bind();

@@ -52,7 +52,7 @@ Result<void> add_image(GivenImport& given, std::string_view word) {
     return {};
 }
 
-constexpr Option<GivenImport> table[] = {
+constexpr Option<GivenImport> import_table[] = {
     {{.flag = "FILE", .type = "", .help = "The image (needed)", .repeatable = true}, add_image},
     {{"--to", "DIR", "The directory to be made (default: FILE's name without its ending, here)"},
      into<as_it_is, &GivenImport::to>},
@@ -68,13 +68,13 @@ Command import_line() {
                  import_footer,
                  {},
                  [](const Arguments& a) { return obey(import_options(a), import_command); }};
-    list(line.options, table);
+    list(line.options, import_table);
     return line;
 }
 
 Result<ImportOptions> import_options(const Arguments& arguments) {
     GivenImport given;
-    FMVM_TRY(take_all(given, arguments, table));
+    FMVM_TRY(take_all(given, arguments, import_table));
     if (given.images.size() != 1 || given.images.front().empty())
         return Error("give one FILE; see fmvm import --help");
     ImportOptions options;

@@ -98,7 +98,7 @@ void finish_config(GivenOptions&, MachineOptions&) {}
 using G = GivenOptions;
 using M = MachineOptions;
 
-constexpr MachineOption machine_options[] = {
+constexpr MachineOption machine_rows[] = {
     text_option<&G::kernel, &M::kernel>(
         {"--kernel", "PATH", "ELF vmlinux or bzImage (needed, but for --restore)"}, Part::guest,
         "kernel"),
@@ -175,7 +175,7 @@ constexpr MachineOption machine_options[] = {
         Part::guest, "host-quirks"),
 };
 
-constexpr MachineOption disk_start_options[] = {
+constexpr MachineOption disk_start_rows[] = {
     {{{"--record", "FILE", "Write what the guest does to its disks to a new file, for fmvm replay"},
       into<as_it_is, &G::record>},
      Part::start,
@@ -199,11 +199,11 @@ constexpr MachineOption disk_start_options[] = {
 }  // namespace
 
 std::span<const MachineOption> machine_table() {
-    return machine_options;
+    return machine_rows;
 }
 
 std::span<const MachineOption> disk_start_table() {
-    return disk_start_options;
+    return disk_start_rows;
 }
 
 }  // namespace fmvm::cli

@@ -54,55 +54,56 @@ struct GivenProtection {
     bool discard_disks = false;
 };
 
-using G = GivenProtection;
-
-constexpr Option<G> of_the_primary[] = {
-    {{"--backup", "ADDR:PORT", "The backup's address (needed)"}, into<parse_endpoint, &G::backup>},
+constexpr Option<GivenProtection> of_the_primary[] = {
+    {{"--backup", "ADDR:PORT", "The backup's address (needed)"},
+     into<parse_endpoint, &GivenProtection::backup>},
 };
 
-constexpr Option<G> of_the_backup[] = {
-    {{"--listen", "ADDR:PORT", "Where to wait (needed)"}, into<parse_endpoint, &G::listen>},
-    {{"--dir", "PATH", "What this backup remembers (needed)"}, into<parse_path, &G::directory>},
+constexpr Option<GivenProtection> of_the_backup[] = {
+    {{"--listen", "ADDR:PORT", "Where to wait (needed)"},
+     into<parse_endpoint, &GivenProtection::listen>},
+    {{"--dir", "PATH", "What this backup remembers (needed)"},
+     into<parse_path, &GivenProtection::directory>},
     {{"--backup", "ADDR:PORT",
       "Who protects the guest once it runs here: a backup that listens there, or will"},
-     into<parse_endpoint, &G::backup>},
+     into<parse_endpoint, &GivenProtection::backup>},
     {{"--max-memory", "SIZE", "Refuse a guest with more memory (default: what this host has)"},
-     into<parse_size, &G::memory_max>},
+     into<parse_size, &GivenProtection::memory_max>},
     {{"--max-lost-after", "TIME", "Refuse a primary with a longer --lost-after (default {})",
       "60s"},
-     into<parse_milliseconds, &G::lost_after_max>},
+     into<parse_milliseconds, &GivenProtection::lost_after_max>},
     {{"--claim-delay", "TIME",
       "In a silence, wait so much longer than the primary before this side claims the guest "
       "(default {})",
       "100ms"},
-     into<parse_milliseconds, &G::claim_delay>},
+     into<parse_milliseconds, &GivenProtection::claim_delay>},
     {{"--new-disk", "", "Overwrite disks without a label, whatever is on them"},
-     turn_on<&G::new_disks>},
+     turn_on<&GivenProtection::new_disks>},
     {{"--discard-disk", "",
       "Overwrite disks that hold what the primary's do not descend from, a later state than they, "
       "or "
       "another guest's"},
-     turn_on<&G::discard_disks>},
+     turn_on<&GivenProtection::discard_disks>},
 };
 
-constexpr Option<G> of_both[] = {
+constexpr Option<GivenProtection> of_both[] = {
     {{"--arbiter", "file:PATH|none",
       "Who decides which side goes on alone; the same for both (needed)"},
-     into<parse_arbiter, &G::arbiter>},
+     into<parse_arbiter, &GivenProtection::arbiter>},
     {{"--block", "replay|copy|shared",
       "How disks get to the other side: each has its own, and requests are replayed (default) or "
       "written data is copied; or both see the same image",
       "replay"},
-     into<parse_block_mode, &G::block>},
+     into<parse_block_mode, &GivenProtection::block>},
     {{"--insecure-plaintext", "", "Let guest memory cross the network unencrypted"},
-     turn_on<&G::insecure_plaintext>},
+     turn_on<&GivenProtection::insecure_plaintext>},
 };
 
-constexpr Option<G> of_the_start[] = {
+constexpr Option<GivenProtection> of_the_start[] = {
     {{"--restart", "",
       "Begin anew although the last run did not end in an orderly way; what the guest did where it "
       "ran last is given up"},
-     turn_on<&G::restart>},
+     turn_on<&GivenProtection::restart>},
 };
 
 template <typename T>

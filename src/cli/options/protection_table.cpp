@@ -16,7 +16,7 @@ Result<void> take_compress(R& options, std::string_view word) {
     return take_compression(options.checkpointer, word);
 }
 
-constexpr Option<R> options[] = {
+constexpr Option<R> protection_options[] = {
     {{"--sync", "kemari|epoch|adaptive", "When to cut (default {})", "adaptive"},
      into<parse_sync, &R::policy, &P::mode>},
     {{"--epoch", "TIME", "Longest time between cuts (default {})", "50ms"},
@@ -63,7 +63,7 @@ constexpr Option<R> options[] = {
 }  // namespace
 
 std::span<const Option<R>> replication_table() {
-    return options;
+    return protection_options;
 }
 
 }  // namespace fmvm::cli

@@ -45,14 +45,12 @@ struct GivenReplay {
     bool json = false;
 };
 
-using G = GivenReplay;
-
 Result<void> add_log(GivenReplay& given, std::string_view word) {
     given.logs.emplace_back(word);
     return {};
 }
 
-Result<void> add_image(GivenReplay& given, std::string_view word) {
+Result<void> add_disk_image(GivenReplay& given, std::string_view word) {
     given.disks.push_back(FMVM_TRY(parse_image(word)));
     return {};
 }
@@ -63,7 +61,7 @@ Result<std::uint64_t> parse_epoch(std::string_view text) {
     return epoch;
 }
 
-constexpr Option<G> table[] = {
+constexpr Option<GivenReplay> replay_table[] = {
     {{.flag = "LOG",
       .type = "",
       .help = "The file that --record made (needed)",
@@ -73,10 +71,10 @@ constexpr Option<G> table[] = {
       .type = "IMAGE|path=IMAGE[,direct]",
       .help = "A copy of the starting image of each disk, in order",
       .repeatable = true},
-     add_image},
-    {{"--until", "EPOCH", "The last epoch (default: all)"}, into<parse_epoch, &G::until>},
-    {{"--dump", "", "Print epochs and records, change nothing"}, turn_on<&G::dump>},
-    {{"--json", "", "With --dump: one JSON object per line"}, turn_on<&G::json>},
+     add_disk_image},
+    {{"--until", "EPOCH", "The last epoch (default: all)"}, into<parse_epoch, &GivenReplay::until>},
+    {{"--dump", "", "Print epochs and records, change nothing"}, turn_on<&GivenReplay::dump>},
+    {{"--json", "", "With --dump: one JSON object per line"}, turn_on<&GivenReplay::json>},
 };
 
 }  // namespace
@@ -87,13 +85,13 @@ Command replay_line() {
                  replay_footer,
                  {},
                  [](const Arguments& a) { return obey(replay_options(a), replay_command); }};
-    list(line.options, table);
+    list(line.options, replay_table);
     return line;
 }
 
 Result<ReplayOptions> replay_options(const Arguments& arguments) {
     GivenReplay given;
-    FMVM_TRY(take_all(given, arguments, table));
+    FMVM_TRY(take_all(given, arguments, replay_table));
     if (given.logs.size() != 1) return Error("give one LOG; see fmvm replay --help");
     if (given.json && !given.dump) return Error("--json: is for --dump; add that");
     if (given.dump && !given.disks.empty())

@@ -17,7 +17,7 @@ constexpr Transition<BackupState> transitions[] = {
 
 constexpr StateSet<BackupState> copying{receiving, following};
 
-constexpr FittingMessage<BackupState> messages[] = {
+constexpr FittingMessage<BackupState> fitting_messages[] = {
     {FrameType::hello, {greeting}},
     {FrameType::ask_guest, {greeting}},
     {FrameType::refuse, {receiving, following, awaiting_flush, deciding}},
@@ -40,7 +40,7 @@ constexpr FittingMessage<BackupState> messages[] = {
 };
 
 bool is_sent_by_a_primary(FrameType type) {
-    return std::ranges::any_of(messages,
+    return std::ranges::any_of(fitting_messages,
                                [type](const auto& message) { return message.type == type; });
 }
 
@@ -77,7 +77,7 @@ std::span<const Transition<BackupState>> backup_transitions() {
 }
 
 std::span<const FittingMessage<BackupState>> messages_to_backup() {
-    return messages;
+    return fitting_messages;
 }
 
 const char* why_not_listening(BackupState state) {

@@ -16,7 +16,7 @@ using Clock = std::chrono::steady_clock;
 // Between two questions to an arbiter that fails.
 constexpr std::chrono::milliseconds retry_pause{5};
 // Output that is withheld for so long is told of.
-constexpr std::chrono::milliseconds wait_patience{500};
+constexpr std::chrono::milliseconds answer_patience{500};
 
 }  // namespace
 
@@ -83,18 +83,18 @@ void OutputPermit::look_at_wait() {
     looks_ = waiting_since_.has_value();
     if (!looks_) return;
     const auto now = Clock::now();
-    if (now - *waiting_since_ >= wait_patience) {
+    if (now - *waiting_since_ >= answer_patience) {
         if (const auto why = waiting_.is(reason(), now))
             log::warning("arbiter", "the guest's output waits for the arbiter: {}", *why);
     }
-    timer_->timer.expires_after(wait_patience);
+    timer_->timer.expires_after(answer_patience);
     timer_->timer.async_wait(timer_->tasks.bind([this](const boost::system::error_code& error) {
         if (!error) look_at_wait();
     }));
 }
 
 std::string OutputPermit::reason() const {
-    const bool hangs = asking_ && Clock::now() - asked_since_ >= wait_patience;
+    const bool hangs = asking_ && Clock::now() - asked_since_ >= answer_patience;
     return hangs || no_answer_.empty() ? "it does not answer" : no_answer_;
 }
 

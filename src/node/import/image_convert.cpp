@@ -15,8 +15,9 @@ namespace fmvm::node {
 
 namespace {
 
-constexpr std::uint64_t memory_max = 4 * gib;  // address space: each of its threads has a stack
-constexpr std::size_t output_max = mib;
+constexpr std::uint64_t tool_memory_max =
+    4 * gib;  // address space: each of its threads has a stack
+constexpr std::size_t tool_output_max = mib;
 constexpr std::chrono::seconds time_to_look{300};
 // A slow disk, and others at work on it.
 constexpr std::uint64_t bytes_per_second_min = 2 * mib;
@@ -60,9 +61,10 @@ Result<void> check_files(const JsonValue& specific) {
 Result<void> check_whole(const ForeignImage& image, int stop_fd) {
     constexpr int good = 0, clusters_lost = 3;  // qemu-img(1), "check"; lost ones harm nobody
     if (image.format == ImageFormat::raw) return {};
-    const ChildResult checked = FMVM_TRY(run_child(
-        qemu_img, {"check", "-q", "-f", std::string(to_string(image.format)), image.path},
-        {time_to_read(image.disk_bytes), memory_max, 0, output_max}, {.stop_fd = stop_fd}));
+    const ChildResult checked = FMVM_TRY(
+        run_child(qemu_img, {"check", "-q", "-f", std::string(to_string(image.format)), image.path},
+                  {time_to_read(image.disk_bytes), tool_memory_max, 0, tool_output_max},
+                  {.stop_fd = stop_fd}));
     if (checked.exit_status == good || checked.exit_status == clusters_lost) return {};
     return make_error("is damaged or truncated, copy it again; qemu-img says: {}",
                       checked.complaint(qemu_img.name));
@@ -75,7 +77,7 @@ Result<ForeignImage> inspect(const std::string& path, ImageFormat format, int st
     if (failure) return make_error("its directory cannot be found: {}", failure.message());
     const ChildResult info = FMVM_TRY(run_child(
         qemu_img, {"info", "--output=json", "-f", std::string(to_string(format)), image.path},
-        {time_to_look, memory_max, 0, output_max}, {.stop_fd = stop_fd}));
+        {time_to_look, tool_memory_max, 0, tool_output_max}, {.stop_fd = stop_fd}));
     if (info.exit_status != 0)
         return make_error("cannot be used; qemu-img says: {}", info.complaint(qemu_img.name));
     image.disk_bytes = FMVM_TRY(disk_bytes_in(info.output));
@@ -135,7 +137,8 @@ Result<void> convert_image(const ForeignImage& image, const std::string& to,
     const Result<ChildResult> converted = run_child(
         qemu_img,
         {"convert", "-p", "-f", std::string(to_string(image.format)), "-O", "raw", image.path, to},
-        {time_to_read(image.disk_bytes), memory_max, image.disk_bytes, output_max}, watch);
+        {time_to_read(image.disk_bytes), tool_memory_max, image.disk_bytes, tool_output_max},
+        watch);
     if (!converted.ok()) return make_error("image {}: {}", image.path, converted.error().message());
     if (converted.value().exit_status != 0) {
         return make_error("image {}: cannot be converted; qemu-img says: {}", image.path,

@@ -11,7 +11,7 @@ namespace fmvm::node {
 namespace {
 
 constexpr std::chrono::seconds time_max{300};
-constexpr std::uint64_t memory_max = gib;
+constexpr std::uint64_t reader_memory_max = gib;
 constexpr std::size_t listing_max = mib;
 
 bool is_harmless(char c) {
@@ -47,7 +47,7 @@ Result<ChildResult> ImageReader::ask(const std::vector<std::string>& words, std:
                                      std::uint64_t file_max) const {
     std::vector<std::string> arguments{image_};
     arguments.insert(arguments.end(), words.begin(), words.end());
-    return run_child(grub_fstest, arguments, {time_max, memory_max, file_max, output_max},
+    return run_child(grub_fstest, arguments, {time_max, reader_memory_max, file_max, output_max},
                      {.stop_fd = stop_fd_});
 }
 

@@ -24,7 +24,7 @@ static_assert(header_offset == 0x1f1 && magic_offset == 0x202);
 
 // The header ends 0x202 + (byte at 0x201) bytes into the file; what lies behind is code, which must
 // not reach boot_params.
-Result<setup_header> read_header(const ImageSource& source) {
+Result<setup_header> read_setup_header(const ImageSource& source) {
     const auto jump_distance = FMVM_TRY(source.read_object<std::uint8_t>(magic_offset - 1));
     const std::uint64_t length = magic_offset + jump_distance - header_offset;
     setup_header header{};
@@ -109,7 +109,7 @@ bool is_bzimage(const ImageSource& source) {
 
 Result<BzImage> parse_bzimage(const ImageSource& source) {
     BzImage image;
-    image.header = FMVM_TRY(read_header(source));
+    image.header = FMVM_TRY(read_setup_header(source));
     FMVM_TRY(check_bootable(source, image.header));
 
     constexpr std::uint64_t sector = 512;

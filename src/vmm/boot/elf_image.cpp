@@ -20,7 +20,7 @@ constexpr std::uint16_t segment_count_max = 128;  // Linux has 5
 constexpr std::uint64_t notes_size_max = mib;     // Linux has about 600 bytes
 constexpr std::uint32_t xen_phys32_entry = 18;    // XEN_ELFNOTE_PHYS32_ENTRY
 
-Result<Elf64_Ehdr> read_header(const ImageSource& source) {
+Result<Elf64_Ehdr> read_elf_header(const ImageSource& source) {
     using Ident = std::array<unsigned char, EI_NIDENT>;
     const auto ident = FMVM_TRY(source.read_object<Ident>(0));
     if (ident[EI_CLASS] == ELFCLASS32) {
@@ -125,7 +125,7 @@ bool is_elf(const ImageSource& source) {
 }
 
 Result<ElfImage> parse_elf(const ImageSource& source) {
-    const Elf64_Ehdr header = FMVM_TRY(read_header(source));
+    const Elf64_Ehdr header = FMVM_TRY(read_elf_header(source));
     std::vector<Elf64_Phdr> program_headers(header.e_phnum);
     FMVM_TRY(source.read(header.e_phoff, {reinterpret_cast<std::uint8_t*>(program_headers.data()),
                                           program_headers.size() * sizeof(Elf64_Phdr)}));

@@ -16,13 +16,9 @@ struct FeatureWord {
     std::uint32_t ours;  // bits of the policy, not of the host
 };
 
-constexpr std::uint32_t bit(unsigned index) {
-    return std::uint32_t{1} << index;
-}
-
 constexpr FeatureWord feature_words[] = {
-    {0x1, 0, &kvm_cpuid_entry2::ecx, "0x1.ecx", bit(21) | bit(24) | bit(31)},
-    {0x1, 0, &kvm_cpuid_entry2::edx, "0x1.edx", bit(28)},
+    {0x1, 0, &kvm_cpuid_entry2::ecx, "0x1.ecx", cpuid_bit(21) | cpuid_bit(24) | cpuid_bit(31)},
+    {0x1, 0, &kvm_cpuid_entry2::edx, "0x1.edx", cpuid_bit(28)},
     {0x7, 0, &kvm_cpuid_entry2::ebx, "0x7.ebx", 0},
     {0x7, 0, &kvm_cpuid_entry2::ecx, "0x7.ecx", 0},
     {0x7, 0, &kvm_cpuid_entry2::edx, "0x7.edx", 0},
@@ -62,7 +58,7 @@ std::string missing_cpu_features(std::span<const kvm_cpuid_entry2> wanted,
     for (const FeatureWord& word : feature_words) {
         const std::uint32_t lacking = value(wanted, word) & ~value(host, word) & ~word.ours;
         for (unsigned index = 0; index < 32; ++index) {
-            if ((lacking & bit(index)) == 0) continue;
+            if ((lacking & cpuid_bit(index)) == 0) continue;
             if (!missing.empty()) missing += ", ";
             missing += name_of(word, index);
         }

@@ -14,6 +14,10 @@ namespace fmvm {
 
 using CpuidWord = __u32 kvm_cpuid_entry2::*;
 
+constexpr std::uint32_t cpuid_bit(unsigned index) {
+    return std::uint32_t{1} << index;
+}
+
 // The lowest x86-64 level (psABI, "Micro-Architecture Levels") that contains a feature.
 enum class CpuLevel : std::uint8_t {
     any,  // nothing that programs ask for: kernels do, so no level decides it

@@ -37,7 +37,7 @@ bool is_left_out(const CpuFeature& feature, const CpuModel& model) {
 
 void clear_state(std::vector<kvm_cpuid_entry2>& entries, unsigned component) {
     kvm_cpuid_entry2* const all = find(entries, state_leaf, 0);
-    if (all != nullptr && component < 32) all->eax &= ~(std::uint32_t{1} << component);
+    if (all != nullptr && component < 32) all->eax &= ~cpuid_bit(component);
     std::erase_if(entries, [component](const kvm_cpuid_entry2& entry) {
         return entry.function == state_leaf && entry.index == component;
     });
@@ -75,7 +75,7 @@ void leave_out_unknown(std::vector<kvm_cpuid_entry2>& entries) {
         kvm_cpuid_entry2 known{};
         for (const CpuFeature& feature : cpu_features()) {
             if (feature.leaf == leaf && feature.index == entry.index)
-                known.*feature.word |= std::uint32_t{1} << feature.bit;
+                known.*feature.word |= cpuid_bit(feature.bit);
         }
         if (entry.index != 0) entry.eax &= known.eax;
         entry.ebx &= known.ebx;
@@ -116,7 +116,7 @@ void apply_cpu_model(std::vector<kvm_cpuid_entry2>& entries, const CpuModel& mod
     for (const CpuFeature& feature : cpu_features()) {
         if (!is_left_out(feature, model)) continue;
         if (kvm_cpuid_entry2* const entry = find(entries, feature.leaf, feature.index))
-            entry->*feature.word &= ~(std::uint32_t{1} << feature.bit);
+            entry->*feature.word &= ~cpuid_bit(feature.bit);
         if (feature.state != 0) leave_out_state(entries, feature);
     }
     if (is_left_out(*find_cpu_feature("xsave"), model)) {

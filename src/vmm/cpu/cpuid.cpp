@@ -12,12 +12,8 @@ namespace fmvm {
 
 namespace {
 
-constexpr std::uint32_t bit(unsigned index) {
-    return std::uint32_t{1} << index;
-}
-
 void set_bit(std::uint32_t& word, unsigned index, bool value) {
-    word = value ? word | bit(index) : word & ~bit(index);
+    word = value ? word | cpuid_bit(index) : word & ~cpuid_bit(index);
 }
 
 void set_features(kvm_cpuid_entry2& entry, const CpuidPolicy& policy) {
@@ -60,7 +56,7 @@ void apply(kvm_cpuid_entry2& entry, const CpuidPolicy& policy) {
             set_cache_topology(entry, policy);
             break;
         case 0x6:
-            entry.eax &= bit(2);  // ARAT: the APIC timer never stops
+            entry.eax &= cpuid_bit(2);  // ARAT: the APIC timer never stops
             entry.ebx = entry.ecx = entry.edx = 0;
             break;
         case 0xa:

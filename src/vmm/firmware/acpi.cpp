@@ -36,11 +36,11 @@ using firmware::append_text;
 using firmware::append_zeros;
 using firmware::Bytes;
 
-constexpr std::size_t header_size = 36;
+constexpr std::size_t table_header_size = 36;
 constexpr std::size_t rsdp_size = 36;
 constexpr std::string_view oem_id = "FMVM  ";
 
-// 5.2.6: fills in the header, for which the table begins with header_size bytes of room.
+// 5.2.6: fills in the header, for which the table begins with table_header_size bytes of room.
 Bytes finish(Bytes table, std::string_view signature, std::uint8_t revision) {
     Bytes header;
     append_text(header, signature);
@@ -52,7 +52,7 @@ Bytes finish(Bytes table, std::string_view signature, std::uint8_t revision) {
     append<std::uint32_t>(header, 1);  // OEM revision
     append_text(header, "FMVM");       // creator id
     append<std::uint32_t>(header, 1);  // creator revision
-    FMVM_CHECK(header.size() == header_size && table.size() >= header_size);
+    FMVM_CHECK(header.size() == table_header_size && table.size() >= table_header_size);
     std::copy(header.begin(), header.end(), table.begin());
     table[9] = firmware::checksum(table);
     return table;
@@ -76,14 +76,14 @@ Bytes make_rsdp(GuestAddress xsdt) {
 }
 
 Bytes make_xsdt(std::initializer_list<GuestAddress> tables) {
-    Bytes xsdt(header_size);
+    Bytes xsdt(table_header_size);
     for (const GuestAddress table : tables)
         append<std::uint64_t>(xsdt, table.value());
     return finish(std::move(xsdt), "XSDT", 1);
 }
 
 Bytes make_dsdt(const FirmwareConfig& config) {
-    Bytes dsdt(header_size);
+    Bytes dsdt(table_header_size);
     const Bytes block = firmware::dsdt_definition_block(config);
     dsdt.insert(dsdt.end(), block.begin(), block.end());
     return finish(std::move(dsdt), "DSDT", 2);  // 2: integers have 64 bits
@@ -137,7 +137,7 @@ Bytes make_fadt(GuestAddress dsdt) {
 // 5.2.12. No interrupt source overrides: KVM's routing is the identity that the MADT presumes.
 Bytes make_madt(const FirmwareConfig& config) {
     constexpr std::uint32_t pc_at_compatible = 1;  // KVM's dual 8259 is there to be masked
-    Bytes madt(header_size);
+    Bytes madt(table_header_size);
     append<std::uint32_t>(madt, static_cast<std::uint32_t>(layout::local_apic.value()));
     append<std::uint32_t>(madt, pc_at_compatible);
     for (unsigned i = 0; i < config.vcpus; ++i) {

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "support/complaint.h"
 #include "support/pipe.h"
 #include "support/temp_file.h"
 
@@ -51,10 +52,6 @@ struct Place {
 
 std::span<const std::uint8_t> bytes(std::string_view text) {
     return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
-
-std::string complaint(const Result<void>& result) {
-    return result.ok() ? "" : result.error().message();
 }
 
 // Files may not grow beyond so many bytes.

@@ -9,6 +9,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "support/complaint.h"
 #include "support/pipe.h"
 #include "support/temp_directory.h"
 
@@ -17,11 +18,6 @@ using namespace fmvm::test;
 using Catch::Contains;
 
 namespace {
-
-template <typename T>
-std::string complaint(const Result<T>& result) {
-    return result.ok() ? "" : result.error().message();
-}
 
 mode_t mode_of(const std::string& path) {
     struct stat info {};

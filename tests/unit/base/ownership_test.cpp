@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/unique_fd.h"
+#include "support/complaint.h"
 #include "support/temp_directory.h"
 
 using namespace fmvm;
@@ -16,10 +17,6 @@ using namespace fmvm::test;
 namespace {
 
 constexpr uid_t stranger = 12345;
-
-std::string complaint(const Result<void>& result) {
-    return result.ok() ? "" : result.error().message();
-}
 
 // A directory of its own, opened.
 struct Opened {

@@ -11,7 +11,7 @@ namespace {
 enum class Timer { tea, eggs };
 using KitchenTimers = Timers<Timer, 2>;
 
-KitchenTimers::TimePoint at(std::chrono::minutes time) {
+KitchenTimers::TimePoint minute_at(std::chrono::minutes time) {
     return KitchenTimers::TimePoint(1000s) + time;
 }
 
@@ -19,25 +19,25 @@ KitchenTimers::TimePoint at(std::chrono::minutes time) {
 
 TEST_CASE("timers: a timer expires once, not before its time, and no other with it") {
     KitchenTimers timers;
-    CHECK_FALSE(timers.expired(Timer::tea, at(1min)));
-    timers.set(Timer::tea, at(3min));
-    timers.set(Timer::eggs, at(5min));
-    CHECK_FALSE(timers.expired(Timer::tea, at(2min)));
+    CHECK_FALSE(timers.expired(Timer::tea, minute_at(1min)));
+    timers.set(Timer::tea, minute_at(3min));
+    timers.set(Timer::eggs, minute_at(5min));
+    CHECK_FALSE(timers.expired(Timer::tea, minute_at(2min)));
     CHECK(timers.is_set(Timer::tea));
-    CHECK(timers.expired(Timer::tea, at(3min)));
-    CHECK_FALSE(timers.expired(Timer::tea, at(4min)));
+    CHECK(timers.expired(Timer::tea, minute_at(3min)));
+    CHECK_FALSE(timers.expired(Timer::tea, minute_at(4min)));
     CHECK(timers.is_set(Timer::eggs));
 }
 
 TEST_CASE("timers: the earliest is that of the timer which expires first, or never") {
     KitchenTimers timers;
     CHECK(timers.earliest() == KitchenTimers::never);
-    timers.set(Timer::eggs, at(5min));
-    CHECK(timers.earliest() == at(5min));
-    timers.set(Timer::tea, at(3min));
-    CHECK(timers.earliest() == at(3min));
+    timers.set(Timer::eggs, minute_at(5min));
+    CHECK(timers.earliest() == minute_at(5min));
+    timers.set(Timer::tea, minute_at(3min));
+    CHECK(timers.earliest() == minute_at(3min));
     timers.clear(Timer::tea);
-    CHECK(timers.earliest() == at(5min));
+    CHECK(timers.earliest() == minute_at(5min));
     timers.clear();
     CHECK(timers.earliest() == KitchenTimers::never);
 }

@@ -11,7 +11,7 @@ using namespace fmvm::test;
 
 namespace {
 
-class RngSubject : public ConformanceSubject {
+class RngRequests : public ConformanceSubject {
   public:
     std::unique_ptr<VirtioDevice> make(GuestMemory& memory, EventLoop&) override {
         return std::make_unique<RngDevice>(memory);
@@ -35,7 +35,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("rng: conformance", "[rng][conformance]") {
-    RngSubject subject;
+    RngRequests subject;
     check_virtio_conformance(subject);
 }
 

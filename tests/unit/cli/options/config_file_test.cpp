@@ -14,7 +14,7 @@ using namespace fmvm::node;
 
 namespace {
 
-std::string error_of(std::string_view text) {
+std::string config_error(std::string_view text) {
     const Result<GivenOptions> given = parse_config(text, "vm.json");
     INFO(text);
     REQUIRE_FALSE(given.ok());
@@ -24,7 +24,7 @@ std::string error_of(std::string_view text) {
 // The error starts with "vm.json, line L, column C: " and names `part`.
 void check_error(std::string_view text, std::size_t line, std::size_t column,
                  std::string_view part) {
-    const std::string error = error_of(text);
+    const std::string error = config_error(text);
     INFO(error);
     CHECK(error.starts_with(fmt::format("vm.json, line {}, column {}: ", line, column)));
     CHECK(error.find(part) != std::string::npos);
@@ -104,7 +104,7 @@ TEST_CASE("configuration: malformed JSON") {
     check_error("{\"disks\": [[[[[[[[[[[[[[[]]]]]]]]]]]]]]}", 1, 18, "nested too deeply");
     for (const char* text :
          {"{", "{\"", "{\"a", "{\"a\"", "{\"a\":", "{\"cpus\":1", "nul", "\"", "-"}) {
-        CHECK(error_of(text).find('\n') == std::string::npos);
+        CHECK(config_error(text).find('\n') == std::string::npos);
     }
 }
 

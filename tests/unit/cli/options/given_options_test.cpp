@@ -25,7 +25,7 @@ GivenOptions with_kernel() {
     return given;
 }
 
-std::string error_of(GivenOptions given) {
+std::string completion_error(GivenOptions given) {
     const Result<MachineOptions> options = complete(std::move(given), host_memory);
     REQUIRE_FALSE(options.ok());
     return options.error().message();
@@ -49,10 +49,10 @@ TEST_CASE("defaults") {
 }
 
 TEST_CASE("a kernel is needed") {
-    CHECK(contains(error_of({}), "--kernel"));
+    CHECK(contains(completion_error({}), "--kernel"));
     GivenOptions empty;
     empty.kernel = "";
-    CHECK(contains(error_of(empty), "kernel: the path is empty"));
+    CHECK(contains(completion_error(empty), "kernel: the path is empty"));
 }
 
 TEST_CASE("a snapshot brings along what the guest was started with") {
@@ -66,7 +66,7 @@ TEST_CASE("a snapshot brings along what the guest was started with") {
     const auto refused = [&](std::string_view name, auto member, auto value) {
         GivenOptions with = given;
         with.*member = value;
-        CHECK(contains(error_of(with), std::string(name) + ": comes from the snapshot"));
+        CHECK(contains(completion_error(with), std::string(name) + ": comes from the snapshot"));
     };
     refused("kernel", &GivenOptions::kernel, "vmlinux");
     refused("initrd", &GivenOptions::initrd, "initrd");
@@ -74,11 +74,11 @@ TEST_CASE("a snapshot brings along what the guest was started with") {
     refused("memory", &GivenOptions::memory_bytes, 256 * mib);
     refused("cpus", &GivenOptions::cpus, 1U);
     given.control = "";
-    CHECK(contains(error_of(given), "control: the path is empty"));
+    CHECK(contains(completion_error(given), "control: the path is empty"));
     given.restore = "";
-    CHECK(contains(error_of(given), "restore: the path is empty"));
+    CHECK(contains(completion_error(given), "restore: the path is empty"));
     given.kernel = "vmlinux";
-    CHECK(contains(error_of(merge(given, {})), "restore"));
+    CHECK(contains(completion_error(merge(given, {})), "restore"));
 }
 
 TEST_CASE("the command line wins, key by key, and replaces all disks") {
@@ -104,7 +104,7 @@ TEST_CASE("memory: at least what a machine needs, at most what the host has") {
     const auto message = [](std::uint64_t bytes) {
         GivenOptions given = with_kernel();
         given.memory_bytes = bytes;
-        return error_of(given);
+        return completion_error(given);
     };
     CHECK(contains(message(0), "too small"));
     CHECK(contains(message(layout::memory_size_min - page_size), "too small"));
@@ -119,9 +119,9 @@ TEST_CASE("memory: at least what a machine needs, at most what the host has") {
 TEST_CASE("cpus: one to the limit") {
     GivenOptions given = with_kernel();
     given.cpus = 0;
-    CHECK(contains(error_of(given), "cpus"));
+    CHECK(contains(completion_error(given), "cpus"));
     given.cpus = layout::vcpu_count_max + 1;
-    CHECK(contains(error_of(given), "cpus"));
+    CHECK(contains(completion_error(given), "cpus"));
     given.cpus = layout::vcpu_count_max;
     CHECK(complete(given, host_memory).ok());
 }
@@ -129,11 +129,11 @@ TEST_CASE("cpus: one to the limit") {
 TEST_CASE("cmdline: one line that fits") {
     GivenOptions given = with_kernel();
     given.cmdline = "a\nb";
-    CHECK(contains(error_of(given), "control character"));
+    CHECK(contains(completion_error(given), "control character"));
     given.cmdline = std::string("a\0b", 3);
-    CHECK(contains(error_of(given), "byte 2"));
+    CHECK(contains(completion_error(given), "byte 2"));
     given.cmdline = std::string(layout::command_line_size_max, 'x');
-    CHECK(contains(error_of(given), "too many"));
+    CHECK(contains(completion_error(given), "too many"));
     given.cmdline = std::string(layout::command_line_size_max - 1, 'x');
     CHECK(complete(given, host_memory).ok());
 }
@@ -141,15 +141,15 @@ TEST_CASE("cmdline: one line that fits") {
 TEST_CASE("disks: paths, serials, number") {
     GivenOptions given = with_kernel();
     given.disks = {DiskOptions{}};
-    CHECK(contains(error_of(given), "disk: the path is empty"));
+    CHECK(contains(completion_error(given), "disk: the path is empty"));
     given.disks = {DiskOptions{.path = "a", .serial = "123456789012345678901"}};
-    CHECK(contains(error_of(given), "disk a: the serial"));
+    CHECK(contains(completion_error(given), "disk a: the serial"));
     given.disks = {DiskOptions{.path = "a", .serial = "tab\t"}};
-    CHECK(contains(error_of(given), "disk a: the serial"));
+    CHECK(contains(completion_error(given), "disk a: the serial"));
     given.disks = {DiskOptions{.path = "a", .serial = "12345678901234567890"}};
     CHECK(complete(given, host_memory).ok());
     given.disks = std::vector<DiskOptions>(layout::virtio_device_count_max);
-    CHECK(contains(error_of(given), "too many"));
+    CHECK(contains(completion_error(given), "too many"));
 }
 
 TEST_CASE("disks: one image twice is found behind any name") {
@@ -163,28 +163,28 @@ TEST_CASE("disks: one image twice is found behind any name") {
         GivenOptions given = with_kernel();
         given.disks = {DiskOptions{.path = image, .serial = {}},
                        DiskOptions{.path = other, .readonly = true, .serial = {}}};
-        CHECK(contains(error_of(given), "the same image as disk"));
+        CHECK(contains(completion_error(given), "the same image as disk"));
     }
     GivenOptions missing = with_kernel();
     missing.disks = {DiskOptions{.path = "none.img", .serial = {}},
                      DiskOptions{.path = "./none.img", .serial = {}}};
-    CHECK(contains(error_of(missing), "the same image as disk"));
+    CHECK(contains(completion_error(missing), "the same image as disk"));
 }
 
 TEST_CASE("console: the file must be possible, and nobody else's") {
     const test::TempDirectory directory;
     GivenOptions given = with_kernel();
     given.console = ConsoleOptions{ConsoleKind::file, ""};
-    CHECK(contains(error_of(given), "console: the path is empty"));
+    CHECK(contains(completion_error(given), "console: the path is empty"));
     given.console = ConsoleOptions{ConsoleKind::file, directory.file("missing/log")};
-    CHECK(contains(error_of(given), "does not exist"));
+    CHECK(contains(completion_error(given), "does not exist"));
     given.console = ConsoleOptions{ConsoleKind::file, directory.file("")};
-    CHECK(contains(error_of(given), "is a directory"));
+    CHECK(contains(completion_error(given), "is a directory"));
     given.console = ConsoleOptions{ConsoleKind::file, directory.file("log")};
     CHECK(complete(given, host_memory).ok());
     given.kernel = directory.write("vmlinux", "x");
     given.console = ConsoleOptions{ConsoleKind::file, *given.kernel};
-    CHECK(contains(error_of(given), "the same file as kernel"));
+    CHECK(contains(completion_error(given), "the same file as kernel"));
 }
 
 TEST_CASE("a file is not written as a disk while it is read as kernel or initrd") {
@@ -192,7 +192,7 @@ TEST_CASE("a file is not written as a disk while it is read as kernel or initrd"
     GivenOptions given = with_kernel();
     given.initrd = directory.write("initrd", "x");
     given.disks = {DiskOptions{.path = *given.initrd, .serial = {}}};
-    CHECK(contains(error_of(given), "the same file as initrd"));
+    CHECK(contains(completion_error(given), "the same file as initrd"));
     given.disks->front().readonly = true;
     CHECK(complete(given, host_memory).ok());
 }

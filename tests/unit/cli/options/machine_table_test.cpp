@@ -9,8 +9,6 @@ using namespace fmvm::cli;
 
 namespace {
 
-constexpr std::uint64_t host_memory = 4 * gib;
-
 // Of a guest that boots, or of one that is restored, for the options that only that one has.
 Result<node::MachineOptions> completed(const MachineOption* option, std::string_view word) {
     GivenOptions given;
@@ -20,7 +18,7 @@ Result<node::MachineOptions> completed(const MachineOption* option, std::string_
         given.kernel = "vmlinux";
     }
     if (!word.empty()) FMVM_TRY(option->option.take(given, word));
-    return complete(given, host_memory);
+    return complete(given, 4 * gib);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ using node::NetOptions;
 
 namespace {
 
-std::string refusal(std::string_view text) {
+std::string net_refusal(std::string_view text) {
     const auto net = parse_net(text);
     REQUIRE_FALSE(net.ok());
     return net.error().message();
@@ -43,24 +43,25 @@ TEST_CASE("a network card is read from the command line", "[cli][net]") {
 }
 
 TEST_CASE("a network card that cannot be is refused, and it is said why", "[cli][net][hostile]") {
-    CHECK_THAT(refusal(""), Catch::Contains("is not KEY=VALUE"));
-    CHECK_THAT(refusal("tap"), Catch::Contains("is not KEY=VALUE"));
-    CHECK_THAT(refusal("tap="), Catch::Contains("no interface has such a name"));
-    CHECK_THAT(refusal("tap=a/b"), Catch::Contains("no interface has such a name"));
-    CHECK_THAT(refusal("tap=0123456789abcdef"), Catch::Contains("no interface has such a name"));
-    CHECK_THAT(refusal("tap=tap%d"), Catch::Contains("no interface has such a name"));
-    CHECK_THAT(refusal("socket="), Catch::Contains("no socket has such a path"));
-    CHECK_THAT(refusal("fd=x"), Catch::Contains("is not a number"));
-    CHECK_THAT(refusal("fd=-1"), Catch::Contains("is not a number"));
-    CHECK_THAT(refusal("fd=4000000000"), Catch::Contains("out of range"));
-    CHECK_THAT(refusal("mtu=1500"), Catch::Contains("plugged into nothing"));
-    CHECK_THAT(refusal("tap=a,socket=b"), Catch::Contains("plugged into two things"));
-    CHECK_THAT(refusal("tap=a,tap=b"), Catch::Contains("'tap' stands twice"));
-    CHECK_THAT(refusal("tap=a,mtu=67"), Catch::Contains("give 68 to 65521"));
-    CHECK_THAT(refusal("tap=a,mtu=65522"), Catch::Contains("give 68 to 65521"));
-    CHECK_THAT(refusal("tap=a,mac=52"), Catch::Contains("is not a MAC address"));
-    CHECK_THAT(refusal("tap=a,vhost=on"), Catch::Contains("'vhost' is not a key"));
-    CHECK_THAT(refusal("socket=a,bridge=b"), Catch::Contains("bridge= is for a TAP"));
+    CHECK_THAT(net_refusal(""), Catch::Contains("is not KEY=VALUE"));
+    CHECK_THAT(net_refusal("tap"), Catch::Contains("is not KEY=VALUE"));
+    CHECK_THAT(net_refusal("tap="), Catch::Contains("no interface has such a name"));
+    CHECK_THAT(net_refusal("tap=a/b"), Catch::Contains("no interface has such a name"));
+    CHECK_THAT(net_refusal("tap=0123456789abcdef"),
+               Catch::Contains("no interface has such a name"));
+    CHECK_THAT(net_refusal("tap=tap%d"), Catch::Contains("no interface has such a name"));
+    CHECK_THAT(net_refusal("socket="), Catch::Contains("no socket has such a path"));
+    CHECK_THAT(net_refusal("fd=x"), Catch::Contains("is not a number"));
+    CHECK_THAT(net_refusal("fd=-1"), Catch::Contains("is not a number"));
+    CHECK_THAT(net_refusal("fd=4000000000"), Catch::Contains("out of range"));
+    CHECK_THAT(net_refusal("mtu=1500"), Catch::Contains("plugged into nothing"));
+    CHECK_THAT(net_refusal("tap=a,socket=b"), Catch::Contains("plugged into two things"));
+    CHECK_THAT(net_refusal("tap=a,tap=b"), Catch::Contains("'tap' stands twice"));
+    CHECK_THAT(net_refusal("tap=a,mtu=67"), Catch::Contains("give 68 to 65521"));
+    CHECK_THAT(net_refusal("tap=a,mtu=65522"), Catch::Contains("give 68 to 65521"));
+    CHECK_THAT(net_refusal("tap=a,mac=52"), Catch::Contains("is not a MAC address"));
+    CHECK_THAT(net_refusal("tap=a,vhost=on"), Catch::Contains("'vhost' is not a key"));
+    CHECK_THAT(net_refusal("socket=a,bridge=b"), Catch::Contains("bridge= is for a TAP"));
 }
 
 TEST_CASE("network cards are read from the configuration file", "[cli][net]") {

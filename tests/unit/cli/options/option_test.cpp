@@ -26,7 +26,7 @@ Result<void> add_item(Target& target, std::string_view word) {
     return {};
 }
 
-constexpr Option<Target> table[] = {
+constexpr Option<Target> target_table[] = {
     {{"--name", "TEXT", "What it is called"}, into<as_it_is, &Target::name>},
     {{"--count", "N", "How many (default {})", "1"},
      into<parse_count, &Target::inner, &Inner::count>},
@@ -43,7 +43,7 @@ TEST_CASE("a table stores what the arguments say, and leaves the rest", "[cli]")
     arguments.behind("--item") = {"a", "b"};
     Target target;
     target.name = "kept";
-    REQUIRE(take_all(target, arguments, table).ok());
+    REQUIRE(take_all(target, arguments, target_table).ok());
     CHECK(target.name == "kept");
     CHECK(target.inner.count == 7);
     CHECK(target.loud);
@@ -56,10 +56,10 @@ TEST_CASE("a table's errors name the option", "[cli]") {
     Target target;
     Arguments wrong;
     wrong.behind("--count") = {"many"};
-    CHECK(take_all(target, wrong, table).error().message().starts_with("--count: 'many'"));
+    CHECK(take_all(target, wrong, target_table).error().message().starts_with("--count: 'many'"));
     Arguments twice;
     twice.behind("--name") = {"a", "b"};
-    CHECK(take_all(target, twice, table).error().message() ==
+    CHECK(take_all(target, twice, target_table).error().message() ==
           "--name is given 2 times; give it once");
 }
 

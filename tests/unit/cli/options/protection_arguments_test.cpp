@@ -19,7 +19,7 @@ Arguments primary_arguments() {
     return arguments;
 }
 
-std::string refusal(const Arguments& arguments) {
+std::string primary_refusal(const Arguments& arguments) {
     const Result<PrimaryCommandOptions> options = primary_options(arguments);
     return options.ok() ? "" : options.error().message();
 }
@@ -58,11 +58,12 @@ TEST_CASE("the option --compress says how pages are made smaller") {
 TEST_CASE("what only the adaptive mode knows is refused with another") {
     Arguments arguments = primary_arguments();
     arguments.behind("--sync") = {"epoch"};
-    CHECK(refusal(arguments).empty());
+    CHECK(primary_refusal(arguments).empty());
     arguments.behind("--output-delay") = {"5ms"};
-    CHECK(refusal(arguments) == "--sync epoch: has no use for --output-delay; leave it out");
+    CHECK(primary_refusal(arguments) ==
+          "--sync epoch: has no use for --output-delay; leave it out");
     arguments.behind("--sync") = {"adaptive"};
-    CHECK(refusal(arguments).empty());
+    CHECK(primary_refusal(arguments).empty());
 }
 
 TEST_CASE("a dirty ring has no hot pages, and refuses them if they are asked for") {
@@ -71,24 +72,24 @@ TEST_CASE("a dirty ring has no hot pages, and refuses them if they are asked for
     arguments.behind("--dirty-log") = {"ring"};
     CHECK_FALSE(primary_options(arguments).value().replication.checkpointer.hot_pages);
     arguments.behind("--hot-pages") = {"off"};
-    CHECK(refusal(arguments).empty());
+    CHECK(primary_refusal(arguments).empty());
     arguments.behind("--hot-pages") = {"on"};
-    CHECK(refusal(arguments).starts_with("--hot-pages on:"));
+    CHECK(primary_refusal(arguments).starts_with("--hot-pages on:"));
 }
 
 TEST_CASE("a primary's options are refused when they do not go together") {
     Arguments arguments = primary_arguments();
     arguments.behind("--heartbeat") = {"150ms"};
-    CHECK(refusal(arguments).starts_with("--lost-after:"));
+    CHECK(primary_refusal(arguments).starts_with("--lost-after:"));
     arguments.behind("--heartbeat") = {"500us"};
-    CHECK(refusal(arguments) == "--heartbeat: give at least 1ms");
+    CHECK(primary_refusal(arguments) == "--heartbeat: give at least 1ms");
     arguments = primary_arguments();
     arguments.behind("--backup") = {"10.0.0.1:7000"};
-    CHECK(refusal(arguments).find("--insecure-plaintext") != std::string::npos);
+    CHECK(primary_refusal(arguments).find("--insecure-plaintext") != std::string::npos);
     arguments.behind("--insecure-plaintext") = {""};
-    CHECK(refusal(arguments).empty());
+    CHECK(primary_refusal(arguments).empty());
     arguments.behind("--backup").clear();
-    CHECK(refusal(arguments).starts_with("no backup given"));
+    CHECK(primary_refusal(arguments).starts_with("no backup given"));
 }
 
 TEST_CASE("a permit is at most half of the silence that counts as a loss") {
@@ -98,15 +99,15 @@ TEST_CASE("a permit is at most half of the silence that counts as a loss") {
     arguments.behind("--lost-after") = {"80ms"};
     CHECK(permit() == std::chrono::milliseconds(40));
     arguments.behind("--permit") = {"41ms"};
-    CHECK(refusal(arguments).starts_with("--permit:"));
+    CHECK(primary_refusal(arguments).starts_with("--permit:"));
     arguments.behind("--permit") = {"4ms"};
-    CHECK(refusal(arguments).starts_with("--permit:"));
+    CHECK(primary_refusal(arguments).starts_with("--permit:"));
     arguments.behind("--permit") = {"30ms"};
     CHECK(permit() == std::chrono::milliseconds(30));
     arguments.behind("--permit").clear();
     arguments.behind("--heartbeat") = {"2ms"};
     arguments.behind("--lost-after") = {"9ms"};
-    CHECK(refusal(arguments) == "--lost-after: give at least 10 ms");
+    CHECK(primary_refusal(arguments) == "--lost-after: give at least 10 ms");
 }
 
 TEST_CASE("a backup needs an address, a directory and an arbiter") {

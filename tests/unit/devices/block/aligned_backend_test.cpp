@@ -21,8 +21,8 @@ struct Owner : BlockOperationOwner {
     std::vector<std::pair<BlockOperation*, BlockStatus>> completed;
 };
 
-struct Bench {
-    Bench() {
+struct AlignedBench {
+    AlignedBench() {
         const Bytes start = noise(16 * kib);
         std::copy(start.begin(), start.end(), disk.image->begin());
         EventLoop loop;
@@ -67,14 +67,14 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("aligned: describes the disk behind it", "[block][aligned]") {
-    Bench bench;
+    AlignedBench bench;
     CHECK(bench.backend->capacity() == 8 * mib);
     CHECK(bench.backend->block_size() == 512);
     CHECK_FALSE(bench.backend->read_only());
 }
 
 TEST_CASE("aligned: what is aligned passes as it is", "[block][aligned]") {
-    Bench bench;
+    AlignedBench bench;
     auto read = bench.operation(BlockOp::read, 512, {bench.part(0, 4096), bench.part(8192, 512)});
     bench.backend->submit(read);
     BlockOperation flush = bench.operation(BlockOp::flush, 0, {});
@@ -86,7 +86,7 @@ TEST_CASE("aligned: what is aligned passes as it is", "[block][aligned]") {
 }
 
 TEST_CASE("aligned: what is not goes through a copy", "[block][aligned]") {
-    Bench bench;
+    AlignedBench bench;
     SECTION("address") {
         auto read = bench.operation(BlockOp::read, 1024, {bench.part(1, 1024)});
         bench.backend->submit(read);
@@ -119,7 +119,7 @@ TEST_CASE("aligned: what is not goes through a copy", "[block][aligned]") {
 }
 
 TEST_CASE("aligned: errors pass, and a failed read fills nothing", "[block][aligned]") {
-    Bench bench;
+    AlignedBench bench;
     bench.verdict = BlockStatus::io_error;
     auto read = bench.operation(BlockOp::read, 0, {bench.part(1, 512)});
     bench.backend->submit(read);
@@ -129,7 +129,7 @@ TEST_CASE("aligned: errors pass, and a failed read fills nothing", "[block][alig
 }
 
 TEST_CASE("aligned: copies have a budget; what exceeds it waits its turn", "[block][aligned]") {
-    Bench bench;
+    AlignedBench bench;
     bench.disk.backend->hold(true);
     Bytes memory(4 * mib + 1);
     std::vector<BlockOperation> operations;
@@ -159,7 +159,7 @@ TEST_CASE("aligned: copies have a budget; what exceeds it waits its turn", "[blo
 }
 
 TEST_CASE("aligned: what waits for a copy can be withdrawn", "[block][aligned]") {
-    Bench bench;
+    AlignedBench bench;
     bench.disk.backend->hold(true);
     Bytes memory(60 * mib + 1);
     auto large = bench.operation(BlockOp::read, 0, {std::span(memory.data() + 1, 60 * mib)});

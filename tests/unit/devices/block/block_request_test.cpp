@@ -22,7 +22,7 @@ BlockLimits usual_limits() {
     return limits;
 }
 
-struct Bench {
+struct RequestBench {
     GuestRam ram{512 * kib};
     FakeQueue queue{ram, 64};
     BlockDriver driver{queue};
@@ -64,7 +64,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("block request: read", "[block]") {
-    Bench bench;
+    RequestBench bench;
     const auto sent = bench.driver.read(3, 1024);
     const BlockRequest request = bench.parsed();
     CHECK(request.status_address == sent.status);
@@ -78,7 +78,7 @@ TEST_CASE("block request: read", "[block]") {
 }
 
 TEST_CASE("block request: write", "[block]") {
-    Bench bench;
+    RequestBench bench;
     const auto sent = bench.driver.write(disk_sectors - 1, Bytes(512));
     const DiskRequest disk = bench.disk_request();
     CHECK(disk.op == BlockOp::write);
@@ -89,7 +89,7 @@ TEST_CASE("block request: write", "[block]") {
 }
 
 TEST_CASE("block request: header and data in whatever pieces (2.7.4.3)", "[block]") {
-    Bench bench;
+    RequestBench bench;
     const GuestAddress bytes = bench.ram.take(16 + 512);
     bench.ram.poke(bytes, std::uint32_t{blk_out});
     bench.ram.poke(bytes + 8, std::uint64_t{7});
@@ -110,7 +110,7 @@ TEST_CASE("block request: header and data in whatever pieces (2.7.4.3)", "[block
 }
 
 TEST_CASE("block request: the status is the very last writable byte", "[block]") {
-    Bench bench;
+    RequestBench bench;
     const GuestAddress data = bench.ram.take(1025);
     const GuestAddress header = bench.ram.take(16);
     bench.queue.chain().readable_at(header, 16).writable_at(data, 513).submit();
@@ -120,14 +120,14 @@ TEST_CASE("block request: the status is the very last writable byte", "[block]")
 }
 
 TEST_CASE("block request: no room for a status", "[block][hostile]") {
-    Bench bench;
+    RequestBench bench;
     BlockRequest request;
     bench.queue.chain().readable(Bytes(16)).submit();
     CHECK_FALSE(bench.parse(request));
 }
 
 TEST_CASE("block request: flush and identify", "[block]") {
-    Bench bench;
+    RequestBench bench;
     bench.driver.flush();
     const DiskRequest flush = bench.disk_request();
     CHECK(flush.op == BlockOp::flush);
@@ -140,7 +140,7 @@ TEST_CASE("block request: flush and identify", "[block]") {
 }
 
 TEST_CASE("block request: discard and write zeroes", "[block]") {
-    Bench bench;
+    RequestBench bench;
     bench.driver.discard(8, 16);
     DiskRequest disk = bench.disk_request();
     CHECK(disk.op == BlockOp::discard);
@@ -168,7 +168,7 @@ TEST_CASE("block request: transfers outside the disk", "[block][hostile]") {
                                             {~0ULL >> 9, 512},
                                             {(~0ULL >> 9) + 1, 512},
                                             {1ULL << 55, 512}}));
-    Bench bench;
+    RequestBench bench;
     SECTION("read") {
         bench.driver.read(bad.sector, bad.length);
     }
@@ -185,7 +185,7 @@ TEST_CASE("block request: transfers outside the disk", "[block][hostile]") {
 }
 
 TEST_CASE("block request: transfers of no or odd length", "[block][hostile]") {
-    Bench bench;
+    RequestBench bench;
     SECTION("read of nothing") {
         bench.driver.raw(blk_in, 0, {}, {});
     }
@@ -208,7 +208,7 @@ TEST_CASE("block request: transfers of no or odd length", "[block][hostile]") {
 }
 
 TEST_CASE("block request: transfers beyond the limits", "[block][hostile]") {
-    Bench bench;
+    RequestBench bench;
     SECTION("bytes") {
         bench.driver.read_to(0, GuestAddress(0), 64 * kib + 512);
     }
@@ -231,7 +231,7 @@ TEST_CASE("block request: transfers beyond the limits", "[block][hostile]") {
 }
 
 TEST_CASE("block request: the block size binds offset and length", "[block]") {
-    Bench bench;
+    RequestBench bench;
     bench.limits.block_size = 4096;
     SECTION("offset") {
         bench.driver.read(1, 4096);
@@ -251,7 +251,7 @@ TEST_CASE("block request: the block size binds offset and length", "[block]") {
 }
 
 TEST_CASE("block request: a read-only disk", "[block]") {
-    Bench bench;
+    RequestBench bench;
     bench.limits.read_only = true;
     bench.driver.write(0, Bytes(512));
     CHECK(bench.refusal() == VirtioBlkStatus::io_error);
@@ -266,7 +266,7 @@ TEST_CASE("block request: a read-only disk", "[block]") {
 }
 
 TEST_CASE("block request: unknown types and flags are unsupported", "[block][hostile]") {
-    Bench bench;
+    RequestBench bench;
     SECTION("type") {
         bench.driver.raw(GENERATE(values<std::uint32_t>({2, 3, 5, 7, 9, 10, 12, 14, 0xffffffff})),
                          0, {}, {});
@@ -287,7 +287,7 @@ TEST_CASE("block request: unknown types and flags are unsupported", "[block][hos
 }
 
 TEST_CASE("block request: cut short", "[block][hostile]") {
-    Bench bench;
+    RequestBench bench;
     SECTION("no header at all") {
         bench.queue.chain().writable(1).submit();
     }

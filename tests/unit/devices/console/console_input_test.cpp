@@ -15,9 +15,9 @@ using namespace fmvm::test;
 namespace {
 
 // Takes what fits and keeps it.
-struct Bench {
-    Bench() { loop.start(); }
-    ~Bench() {
+struct InputBench {
+    InputBench() { loop.start(); }
+    ~InputBench() {
         loop.stop();
         input.reset();
     }
@@ -58,7 +58,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("console input: what is typed arrives in order", "[console]") {
-    Bench bench;
+    InputBench bench;
     bench.connect(1000);
     bench.type("hello ");
     CHECK(eventually([&] { return bench.seen() == "hello "; }));
@@ -69,7 +69,7 @@ TEST_CASE("console input: what is typed arrives in order", "[console]") {
 TEST_CASE("console input: a receiver that is full is told all the same, if it asked for that",
           "[console]") {
     std::atomic<bool> heard{false};
-    Bench bench;
+    InputBench bench;
     bench.input = ConsoleInput::create(
                       bench.loop, bench.pipe.read_end.get(),
                       {[] { return std::size_t{0}; },
@@ -81,7 +81,7 @@ TEST_CASE("console input: a receiver that is full is told all the same, if it as
 }
 
 TEST_CASE("console input: never more than there is room for", "[console]") {
-    Bench bench;
+    InputBench bench;
     bench.connect(10);
     const std::string text = numbered_lines(3000);
     bench.type(text);
@@ -98,7 +98,7 @@ TEST_CASE("console input: never more than there is room for", "[console]") {
 }
 
 TEST_CASE("console input: the end of the input ends nothing else", "[console]") {
-    Bench bench;
+    InputBench bench;
     bench.connect(1000);
     bench.type("last words");
     bench.pipe.write_end.reset();
@@ -108,16 +108,16 @@ TEST_CASE("console input: the end of the input ends nothing else", "[console]") 
 
 TEST_CASE("console input: goes away while it waits", "[console][threads]") {
     SECTION("for input") {
-        Bench bench;
+        InputBench bench;
         bench.connect(1000);
     }
     SECTION("for room") {
-        Bench bench;
+        InputBench bench;
         bench.connect(0);
         bench.type("never read");
     }
     SECTION("for the loop, which has stopped") {
-        Bench bench;
+        InputBench bench;
         bench.connect(1000);
         bench.loop.stop();
         bench.type("read, but not handed over");

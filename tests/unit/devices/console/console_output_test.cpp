@@ -16,14 +16,14 @@ using namespace fmvm::test;
 
 namespace {
 
-struct Bench {
-    explicit Bench(int pipe_bytes = 4096) {
+struct OutputBench {
+    explicit OutputBench(int pipe_bytes = 4096) {
         log::set_level(log::Level::error);
         ::signal(SIGPIPE, SIG_IGN);  // as fmvm run does
         pipe.resize(pipe_bytes);
         output = std::make_unique<ConsoleOutput>(loop, std::move(pipe.write_end));
     }
-    ~Bench() {
+    ~OutputBench() {
         pipe.read_end.reset();  // nobody waits for what is left
         loop.stop();
         output.reset();
@@ -40,7 +40,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("console output: bytes arrive in order", "[console]") {
-    Bench bench;
+    OutputBench bench;
     bench.write("from before the start\n");
     bench.loop.start();
     CHECK(bench.pipe.read_exactly(22) == "from before the start\n");
@@ -50,7 +50,7 @@ TEST_CASE("console output: bytes arrive in order", "[console]") {
 }
 
 TEST_CASE("console output: a piece of a line does not wait for its end", "[console]") {
-    Bench bench;
+    OutputBench bench;
     bench.loop.start();
     bench.write("login: ");
     CHECK(bench.pipe.read_exactly(7) == "login: ");
@@ -59,7 +59,7 @@ TEST_CASE("console output: a piece of a line does not wait for its end", "[conso
 }
 
 TEST_CASE("console output: a slow reader loses nothing", "[console]") {
-    Bench bench;
+    OutputBench bench;
     bench.loop.start();
     const std::string text = numbered_lines(40000);
     for (std::size_t at = 0; at < text.size(); at += 100) {
@@ -76,7 +76,7 @@ TEST_CASE("console output: a slow reader loses nothing", "[console]") {
 
 TEST_CASE("console output: says when room ends and when there is some again", "[console]") {
     FakeIrq told;  // the loop, which ends with the bench, may still call it
-    Bench bench;
+    OutputBench bench;
     bench.output->on_room([&] { told.raise(); });
     bench.loop.start();
     CHECK(bench.output->has_room());
@@ -89,7 +89,7 @@ TEST_CASE("console output: says when room ends and when there is some again", "[
 }
 
 TEST_CASE("console output: beyond the hard limit output is lost, not memory", "[console]") {
-    Bench bench(1 << 20);
+    OutputBench bench(1 << 20);
     const std::string block = numbered_lines(64 * 1024);
     constexpr std::size_t blocks = ConsoleOutput::hard_limit / (64 * 1024);
     for (std::size_t i = 0; i < blocks + 10; ++i)
@@ -105,7 +105,7 @@ TEST_CASE("console output: beyond the hard limit output is lost, not memory", "[
 }
 
 TEST_CASE("console output: what does not fit is lost, not all that came with it", "[console]") {
-    Bench bench(1 << 20);
+    OutputBench bench(1 << 20);
     const std::string text = numbered_lines(ConsoleOutput::hard_limit + 1000);
     bench.write(text);
     CHECK(bench.output->unwritten() == ConsoleOutput::hard_limit);
@@ -117,7 +117,7 @@ TEST_CASE("console output: what does not fit is lost, not all that came with it"
 // Room is made while somebody looks how much there is: what is taken of a piece stays within it.
 TEST_CASE("console output: a flood beyond the hard limit while the reader reads",
           "[console][threads]") {
-    Bench bench(1 << 20);
+    OutputBench bench(1 << 20);
     bench.write(std::string(ConsoleOutput::hard_limit, 'x'));
     bench.loop.start();
     std::atomic<bool> done{false};
@@ -141,7 +141,7 @@ TEST_CASE("console output: a flood beyond the hard limit while the reader reads"
 }
 
 TEST_CASE("console output: what the reader has not taken can be looked at", "[console]") {
-    Bench bench;
+    OutputBench bench;
     const std::string text = numbered_lines(20000);
     bench.loop.start();
     bench.write(text);
@@ -157,7 +157,7 @@ TEST_CASE("console output: what the reader has not taken can be looked at", "[co
 }
 
 TEST_CASE("console output: a reader that is gone stops nobody", "[console]") {
-    Bench bench;
+    OutputBench bench;
     bench.loop.start();
     const std::string text = numbered_lines(ConsoleOutput::room_limit + 1);
     bench.write(text);
@@ -209,7 +209,7 @@ TEST_CASE("console output: whoever waits for a late reader may give up", "[conso
 }
 
 TEST_CASE("console output: several writers, whole pieces", "[console][threads]") {
-    Bench bench;
+    OutputBench bench;
     bench.loop.start();
     std::vector<std::thread> writers;
     for (char name = 'a'; name < 'd'; ++name) {

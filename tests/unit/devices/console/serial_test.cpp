@@ -18,7 +18,7 @@ constexpr std::uint8_t no_interrupt = 0x01;
 constexpr std::uint8_t transmit_interrupt = 0x02;
 constexpr std::uint8_t receive_interrupt = 0x04;
 
-struct Bench {
+struct SerialBench {
     std::uint8_t get(std::uint64_t offset) {
         std::array<std::uint8_t, 1> data{0x55};
         serial.read(offset, data);
@@ -41,7 +41,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("serial: after power-on", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     CHECK(bench.get(ier) == 0);
     CHECK(bench.get(iir) == no_interrupt);
     CHECK(bench.get(lcr) == 0);
@@ -53,7 +53,7 @@ TEST_CASE("serial: after power-on", "[serial]") {
 }
 
 TEST_CASE("serial: bytes go out as they are written", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     for (const char c : std::string("hello")) {
         CHECK(bench.can_send());
         bench.set(thr, static_cast<std::uint8_t>(c));
@@ -63,7 +63,7 @@ TEST_CASE("serial: bytes go out as they are written", "[serial]") {
 }
 
 TEST_CASE("serial: bytes come in in order", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     CHECK_FALSE(bench.has_data());
     bench.receive("ab");
     CHECK(bench.has_data());
@@ -74,7 +74,7 @@ TEST_CASE("serial: bytes come in in order", "[serial]") {
 }
 
 TEST_CASE("serial: the divisor latch covers the first two registers", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     bench.set(ier, 0x05);
     bench.set(lcr, 0x83);
     CHECK(bench.get(0) == 12);
@@ -91,7 +91,7 @@ TEST_CASE("serial: the divisor latch covers the first two registers", "[serial]"
 }
 
 TEST_CASE("serial: scratch, unused bits and odd accesses", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     bench.set(scr, 0xa5);
     CHECK(bench.get(scr) == 0xa5);
     bench.set(ier, 0xff);
@@ -110,7 +110,7 @@ TEST_CASE("serial: scratch, unused bits and odd accesses", "[serial]") {
 }
 
 TEST_CASE("serial: FIFO bits tell a 16550A", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     bench.set(fcr, 0x01);
     CHECK(bench.get(iir) == (0xc0 | no_interrupt));
     bench.set(fcr, 0x00);
@@ -119,7 +119,7 @@ TEST_CASE("serial: FIFO bits tell a 16550A", "[serial]") {
 
 TEST_CASE("serial: clearing the FIFO keeps what was typed and drops what was looped back",
           "[serial]") {
-    Bench bench;
+    SerialBench bench;
     bench.receive("typed before the driver opened the port");
     bench.set(fcr, 0x03);
     CHECK(bench.get(rbr) == 't');
@@ -132,7 +132,7 @@ TEST_CASE("serial: clearing the FIFO keeps what was typed and drops what was loo
 }
 
 TEST_CASE("serial: loopback", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     bench.set(mcr, 0x10);
     CHECK(bench.get(msr) == 0);
     bench.set(thr, 'x');
@@ -151,7 +151,7 @@ TEST_CASE("serial: loopback", "[serial]") {
 }
 
 TEST_CASE("serial: a guest that talks to itself cannot make us grow", "[serial][hostile]") {
-    Bench bench;
+    SerialBench bench;
     bench.set(mcr, 0x10);
     for (std::size_t i = 0; i < 3 * Serial::input_queue_max; ++i)
         bench.set(thr, 'x');
@@ -160,7 +160,7 @@ TEST_CASE("serial: a guest that talks to itself cannot make us grow", "[serial][
 }
 
 TEST_CASE("serial: the transmit interrupt has edges where it should", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     bench.set(ier, 0x02);  // enabling it while the register is empty
     CHECK(bench.irq.count() == 1);
     CHECK(bench.get(iir) == transmit_interrupt);
@@ -181,7 +181,7 @@ TEST_CASE("serial: the transmit interrupt has edges where it should", "[serial]"
 }
 
 TEST_CASE("serial: the receive interrupt stays until all is read", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     bench.receive("x");
     CHECK(bench.irq.count() == 0);  // not enabled
     bench.set(ier, 0x01);
@@ -197,7 +197,7 @@ TEST_CASE("serial: the receive interrupt stays until all is read", "[serial]") {
 }
 
 TEST_CASE("serial: receiving comes before transmitting", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     bench.set(ier, 0x03);
     bench.receive("x");
     CHECK(bench.get(iir) == receive_interrupt);
@@ -207,7 +207,7 @@ TEST_CASE("serial: receiving comes before transmitting", "[serial]") {
 }
 
 TEST_CASE("serial: a sink without room makes the guest wait", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     bench.sink.room_bytes = 2;
     bench.set(ier, 0x02);
     CHECK(bench.get(iir) == transmit_interrupt);
@@ -238,7 +238,7 @@ TEST_CASE("serial: a sink without room makes the guest wait", "[serial]") {
 }
 
 TEST_CASE("serial: room for input, told when there is some again", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     int told = 0;
     bench.serial.on_input_room([&] { ++told; });
     CHECK(bench.serial.input_room() == Serial::input_queue_max);
@@ -252,7 +252,7 @@ TEST_CASE("serial: room for input, told when there is some again", "[serial]") {
 
 // If clearing makes room and nobody is told, whoever waits for room waits for ever.
 TEST_CASE("serial: clearing the FIFO makes room too", "[serial]") {
-    Bench bench;
+    SerialBench bench;
     int told = 0;
     bench.serial.on_input_room([&] { ++told; });
     bench.receive(std::string(Serial::input_queue_max, 'x'));

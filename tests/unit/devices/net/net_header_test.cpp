@@ -9,9 +9,9 @@ using namespace fmvm;
 namespace {
 
 constexpr std::size_t frame_max = 1518;
-constexpr std::uint64_t all = host_offload_features | guest_offload_features;
+constexpr std::uint64_t all_offloads = host_offload_features | guest_offload_features;
 
-bool check(NetHeader& header, std::size_t frame_size, std::uint64_t features = all) {
+bool check(NetHeader& header, std::size_t frame_size, std::uint64_t features = all_offloads) {
     const std::vector<std::uint8_t> frame(frame_size);
     return check_sent_header(header, frame, features, frame_max);
 }
@@ -67,7 +67,7 @@ TEST_CASE("a sent header reaches the kernel as what it means, and nothing else",
 TEST_CASE("a bad sent header is found", "[net][hostile]") {
     NetHeader header = segmented();
     std::size_t size = 3000;
-    std::uint64_t features = all;
+    std::uint64_t features = all_offloads;
     REQUIRE(check(header, size, features));
     SECTION("no Ethernet header") {
         header = NetHeader();
@@ -132,9 +132,9 @@ TEST_CASE("a bad sent header is found", "[net][hostile]") {
 }
 
 TEST_CASE("offloads that lack what they need are not used", "[net]") {
-    CHECK(usable_offloads(all) == all);
-    CHECK(usable_offloads(all & ~net_f_csum) == guest_offload_features);
-    CHECK(usable_offloads(all & ~net_f_guest_csum) == host_offload_features);
+    CHECK(usable_offloads(all_offloads) == all_offloads);
+    CHECK(usable_offloads(all_offloads & ~net_f_csum) == guest_offload_features);
+    CHECK(usable_offloads(all_offloads & ~net_f_guest_csum) == host_offload_features);
     CHECK(usable_offloads(net_f_csum | net_f_host_ecn) == net_f_csum);
     CHECK(usable_offloads(net_f_guest_csum | net_f_guest_ecn) == net_f_guest_csum);
 }

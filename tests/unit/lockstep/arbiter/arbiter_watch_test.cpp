@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Bench {
+struct WatchBench {
     // Runs the watch until then; the arbiter answers at once, unless it hangs.
     void run_until(ArbiterWatch::TimePoint end) {
         while (watch.deadline() <= end) {
@@ -37,7 +37,7 @@ struct Bench {
 
 TEST_CASE("arbiter watch: a claim is tried out every minute while a pair lasts", "[arbiter]") {
     const CapturedLog log;
-    Bench bench;
+    WatchBench bench;
     bench.run_until(bench.now + 10min);
     CHECK(bench.trials == 0);
     bench.watch.begin(bench.now);
@@ -51,7 +51,7 @@ TEST_CASE("arbiter watch: a claim is tried out every minute while a pair lasts",
 TEST_CASE("arbiter watch: an arbiter that could take no claim is told of, rarely, and its end",
           "[arbiter]") {
     const CapturedLog log;
-    Bench bench;
+    WatchBench bench;
     bench.watch.begin(bench.now);
     bench.state = Error("Read-only file system");
     bench.run_until(bench.now + 61s);
@@ -68,7 +68,7 @@ TEST_CASE("arbiter watch: an arbiter that could take no claim is told of, rarely
 TEST_CASE("arbiter watch: an arbiter that hangs is told of within seconds, and asked once",
           "[arbiter]") {
     const CapturedLog log;
-    Bench bench;
+    WatchBench bench;
     bench.watch.begin(bench.now);
     bench.hangs = true;
     bench.run_until(bench.now + 62s);
@@ -85,7 +85,7 @@ TEST_CASE("arbiter watch: an arbiter that hangs is told of within seconds, and a
 TEST_CASE("arbiter watch: what comes of a trial when the pair is gone does not count",
           "[arbiter]") {
     const CapturedLog log;
-    Bench bench;
+    WatchBench bench;
     bench.watch.begin(bench.now);
     bench.hangs = true;
     bench.run_until(bench.now + 60s);

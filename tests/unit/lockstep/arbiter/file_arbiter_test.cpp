@@ -29,8 +29,8 @@ std::string memory_directory() {
     return std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : "/tmp";
 }
 
-struct Bench {
-    explicit Bench(const std::string& parent = "/tmp") : directory(parent) {}
+struct FileArbiterBench {
+    explicit FileArbiterBench(const std::string& parent = "/tmp") : directory(parent) {}
     std::unique_ptr<Arbiter> make(const std::string& side, const VmId& vm = vm_a) const {
         return create_file_arbiter(directory.file("vm"), vm, side).value();
     }
@@ -55,7 +55,7 @@ std::vector<Generation> race(Arbiter& arbiter, Generation last) {
 }  // namespace
 
 TEST_CASE("file arbiter: claims are for their owner only", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     REQUIRE(bench.alpha->claim(1).value() == Claim::won);
     struct stat info {};
     REQUIRE(::lstat(bench.directory.file("vm.1").c_str(), &info) == 0);
@@ -63,7 +63,7 @@ TEST_CASE("file arbiter: claims are for their owner only", "[arbiter]") {
 }
 
 TEST_CASE("file arbiter: first come, only winner", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     CHECK(bench.alpha->newest().value() == 0);
     CHECK(bench.alpha->is_newest(0).value());
     CHECK(bench.alpha->claim(1).value() == Claim::won);
@@ -77,7 +77,7 @@ TEST_CASE("file arbiter: first come, only winner", "[arbiter]") {
 }
 
 TEST_CASE("file arbiter: a claim won before is won again, until somebody goes on", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     CHECK(bench.alpha->claim(1).value() == Claim::won);
     CHECK(bench.alpha->claim(1).value() == Claim::won);
     CHECK(bench.make("alpha")->claim(1).value() == Claim::won);  // after a lost answer
@@ -88,7 +88,7 @@ TEST_CASE("file arbiter: a claim won before is won again, until somebody goes on
 }
 
 TEST_CASE("file arbiter: a newer claim of our own does not supersede us", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     CHECK(bench.alpha->claim(1).value() == Claim::won);
     CHECK(bench.alpha->claim(2).value() == Claim::won);
     CHECK(bench.alpha->is_newest(1).value());  // the answer to the second may still be on its way
@@ -99,7 +99,7 @@ TEST_CASE("file arbiter: a newer claim of our own does not supersede us", "[arbi
 }
 
 TEST_CASE("file arbiter: generations have no gaps", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     CHECK(bench.alpha->claim(1).ok());
     CHECK(error_of(bench.beta->claim(3)).find("is gone") != std::string::npos);
     CHECK_FALSE(bench.beta->claim(~Generation{0}).ok());
@@ -107,7 +107,7 @@ TEST_CASE("file arbiter: generations have no gaps", "[arbiter]") {
 }
 
 TEST_CASE("file arbiter: an orderly end is on record", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     CHECK_FALSE(bench.alpha->has_ended(0).value());
     CHECK_FALSE(bench.alpha->mark_ended(1).ok());
     CHECK(bench.alpha->claim(1).ok());
@@ -122,7 +122,7 @@ TEST_CASE("file arbiter: an orderly end is on record", "[arbiter]") {
 }
 
 TEST_CASE("file arbiter: what is in a claim", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     CHECK(bench.alpha->claim(1).ok());
     const std::string text = bench.directory.read("vm.1");
     CHECK(
@@ -139,7 +139,7 @@ TEST_CASE("file arbiter: what is in a claim", "[arbiter]") {
 }
 
 TEST_CASE("file arbiter: another VM's path is refused", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     CHECK(bench.alpha->claim(1).ok());
     const VmId other{1};
     const auto refused = create_file_arbiter(bench.directory.file("vm"), other, "alpha");
@@ -150,7 +150,7 @@ TEST_CASE("file arbiter: another VM's path is refused", "[arbiter]") {
 }
 
 TEST_CASE("file arbiter: a foreign or damaged file is an error, never a claim", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     const std::string good = ArbiterRecord{ArbiterRecord::Kind::claim, vm_a, 1, "x", 5}.text();
     const std::string cases[] = {"",
                                  "hello\n",
@@ -170,14 +170,14 @@ TEST_CASE("file arbiter: a foreign or damaged file is an error, never a claim", 
 }
 
 TEST_CASE("file arbiter: nothing that lies there makes anybody wait", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     REQUIRE(::mkfifo(bench.directory.file("vm.1").c_str(), 0600) == 0);
     CHECK(error_of(bench.alpha->newest()).find("is a FIFO, not a file") != std::string::npos);
     CHECK_FALSE(bench.alpha->claim(1).ok());
 }
 
 TEST_CASE("file arbiter: other names are not claims", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     for (const char* name : {"vm", "vm.", "vm.0", "vm.01", "vm.-1", "vm.1x", "vm.1.ended.bak",
                              "vm.99999999999999999999999", "vm2.7", "other.7", "vm.7.draft-00"}) {
         bench.directory.write(name, "x");
@@ -215,7 +215,7 @@ TEST_CASE("file arbiter: junk among the claims is told, in printable ASCII", "[a
 }
 
 TEST_CASE("file arbiter: a medium that is gone is not consent", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     CHECK(bench.alpha->claim(1).ok());
     const std::string aside = bench.directory.path() + ".aside";
     std::filesystem::rename(bench.directory.path(), aside);
@@ -254,7 +254,7 @@ TEST_CASE("file arbiter: names that cannot work are refused at once", "[arbiter]
 TEST_CASE("file arbiter: threads race, each generation has one winner", "[arbiter][threads]") {
     constexpr Generation last = 300;
     constexpr std::size_t sides = 4;
-    const Bench bench(memory_directory());
+    const FileArbiterBench bench(memory_directory());
     std::array<std::atomic<int>, last + 1> wins{};
     std::latch start(sides);
     std::vector<std::thread> threads;
@@ -272,7 +272,7 @@ TEST_CASE("file arbiter: threads race, each generation has one winner", "[arbite
 
 TEST_CASE("file arbiter: two processes race, each generation has one winner", "[arbiter]") {
     constexpr Generation last = 1000;
-    const Bench bench(memory_directory());
+    const FileArbiterBench bench(memory_directory());
     const std::string child_log = bench.directory.file("child");
     const pid_t child = ::fork();
     if (child == 0) {
@@ -299,7 +299,7 @@ TEST_CASE("file arbiter: two processes race, each generation has one winner", "[
 }
 
 TEST_CASE("file arbiter: the claims tell whose they are", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     const std::string path = bench.directory.file("vm");
     CHECK(!file_arbiter_owner(path).value().has_value());
     REQUIRE(bench.alpha->claim(1).value() == Claim::won);
@@ -324,7 +324,7 @@ TEST_CASE("no arbiter: every claim is won", "[arbiter]") {
 }
 
 TEST_CASE("file arbiter: a claim is tried out without changing what was claimed", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     const auto files = [&] {
         std::vector<std::string> names;
         for (const auto& entry : std::filesystem::directory_iterator(bench.directory.path()))
@@ -344,7 +344,7 @@ TEST_CASE("file arbiter: a claim is tried out without changing what was claimed"
 }
 
 TEST_CASE("file arbiter: a trial says what would be in the way of a claim", "[arbiter]") {
-    const Bench bench;
+    const FileArbiterBench bench;
     REQUIRE(bench.alpha->claim(1).value() == Claim::won);
     SECTION("it holds something else") {
         std::ofstream(bench.directory.file("vm.2")) << "junk";

@@ -12,15 +12,15 @@ using namespace fmvm::test;
 
 namespace {
 
-std::vector<std::uint8_t> make_frame(std::uint64_t sequence,
-                                     const std::vector<std::uint8_t>& body) {
+std::vector<std::uint8_t> frame_bytes(std::uint64_t sequence,
+                                      const std::vector<std::uint8_t>& body) {
     const FrameHeader header = make_frame_header(FrameType::pages, sequence, body);
     std::vector<std::uint8_t> bytes(header.begin(), header.end());
     bytes.insert(bytes.end(), body.begin(), body.end());
     return bytes;
 }
 
-struct Bench {
+struct ReaderBench {
     void send(std::span<const std::uint8_t> piece) {
         boost::asio::write(streams.far, boost::asio::buffer(piece.data(), piece.size()));
     }
@@ -52,9 +52,9 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("a reader makes frames of bytes, however they come", "[channel]") {
-    Bench bench;
-    const std::vector<std::uint8_t> first = make_frame(0, {1, 2, 3});
-    const std::vector<std::uint8_t> second = make_frame(1, std::vector<std::uint8_t>(100000, 4));
+    ReaderBench bench;
+    const std::vector<std::uint8_t> first = frame_bytes(0, {1, 2, 3});
+    const std::vector<std::uint8_t> second = frame_bytes(1, std::vector<std::uint8_t>(100000, 4));
     bench.send(std::span(first).first(10));
     bench.send(std::span(first).subspan(10));
     bench.send(second);
@@ -69,8 +69,8 @@ TEST_CASE("a reader makes frames of bytes, however they come", "[channel]") {
 }
 
 TEST_CASE("a reader tells that the peer has closed the connection", "[channel]") {
-    Bench bench;
-    const std::vector<std::uint8_t> bytes = make_frame(0, {1, 2, 3});
+    ReaderBench bench;
+    const std::vector<std::uint8_t> bytes = frame_bytes(0, {1, 2, 3});
     bench.send(std::span(bytes).first(20));
     bench.streams.far.close();
     bench.read_frame();
@@ -78,7 +78,7 @@ TEST_CASE("a reader tells that the peer has closed the connection", "[channel]")
 }
 
 TEST_CASE("a reader tells what is wrong with bytes that are no frame", "[channel]") {
-    Bench bench;
+    ReaderBench bench;
     bench.send(std::vector<std::uint8_t>(frame_header_size, 'x'));
     bench.read_frame();
     CHECK(bench.error == "it does not speak fmvm's protocol");

@@ -15,7 +15,7 @@ using ErrorCode = boost::system::error_code;
 
 namespace {
 
-UnsentFrame make_frame(std::vector<std::uint8_t> bytes) {
+UnsentFrame make_unsent_frame(std::vector<std::uint8_t> bytes) {
     GatheredBody body(std::move(bytes));
     const std::uint64_t digest = body.digest();
     return {FrameType::pages, std::move(body), digest};
@@ -30,7 +30,7 @@ UnsentFrame make_referring_frame() {
     return {FrameType::pages, std::move(body), digest};
 }
 
-struct Bench {
+struct WriterBench {
     void add(UnsentFrame frame) {
         writer.announce(frame);
         writer.enqueue(std::move(frame));
@@ -53,10 +53,10 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("a writer sends frames in order, those that wait with one write", "[channel]") {
-    Bench bench;
+    WriterBench bench;
     std::size_t size = 0;
     for (std::uint8_t i = 0; i < 10; ++i) {
-        UnsentFrame frame = make_frame(std::vector<std::uint8_t>(i, i));
+        UnsentFrame frame = make_unsent_frame(std::vector<std::uint8_t>(i, i));
         size += frame.size();
         bench.add(std::move(frame));
     }
@@ -82,9 +82,9 @@ TEST_CASE("a writer sends frames in order, those that wait with one write", "[ch
 }
 
 TEST_CASE("a writer gathers no more frames than one system call takes", "[channel]") {
-    Bench bench;
+    WriterBench bench;
     for (int i = 0; i < 50; ++i)
-        bench.add(make_frame({1}));
+        bench.add(make_unsent_frame({1}));
     bench.write();
     REQUIRE(bench.streams.run_until([&] { return bench.writes == 1; }));
     CHECK_FALSE(bench.writer.is_empty());
@@ -95,13 +95,13 @@ TEST_CASE("a writer gathers no more frames than one system call takes", "[channe
 }
 
 TEST_CASE("a writer releases what its frames refer to, sent or not", "[channel]") {
-    Bench bench;
+    WriterBench bench;
     bench.add(make_referring_frame());
     bench.write();
     REQUIRE(bench.streams.run_until([&] { return bench.writes == 1; }));
     CHECK(bench.released == 1);
     bench.add(make_referring_frame());
-    bench.add(make_frame({1, 2}));  // refers to nothing
+    bench.add(make_unsent_frame({1, 2}));  // refers to nothing
     bench.writer.discard();
     CHECK(bench.released == 2);
     CHECK(bench.writer.is_empty());
@@ -110,7 +110,7 @@ TEST_CASE("a writer releases what its frames refer to, sent or not", "[channel]"
 }
 
 TEST_CASE("a write that fails says so, and its frames stay until they are discarded", "[channel]") {
-    Bench bench;
+    WriterBench bench;
     bench.add(make_referring_frame());
     bench.write();
     bench.streams.near.close();

@@ -10,7 +10,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-struct Bench {
+struct WatchdogBench {
     // The user comes to its handlers.
     std::size_t run_user() {
         user.restart();
@@ -26,7 +26,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("a user that does not answer in time is stuck, until it answers", "[channel]") {
-    Bench bench;
+    WatchdogBench bench;
     CHECK_FALSE(bench.watchdog->is_stuck(bench.at(0)));
     CHECK_FALSE(bench.watchdog->is_stuck(bench.at(5999)));
     CHECK(bench.watchdog->is_stuck(bench.at(6000)));
@@ -35,7 +35,7 @@ TEST_CASE("a user that does not answer in time is stuck, until it answers", "[ch
 }
 
 TEST_CASE("a user is asked now and then, not each time", "[channel]") {
-    Bench bench;
+    WatchdogBench bench;
     std::size_t questions = 0;
     for (int ms = 0; ms < 1000; ++ms) {
         CHECK_FALSE(bench.watchdog->is_stuck(bench.at(ms)));
@@ -45,7 +45,7 @@ TEST_CASE("a user is asked now and then, not each time", "[channel]") {
 }
 
 TEST_CASE("a user that reads frames is not stuck, although it has not answered yet", "[channel]") {
-    Bench bench;
+    WatchdogBench bench;
     CHECK_FALSE(bench.watchdog->is_stuck(bench.at(0)));
     bench.watchdog->saw_user(bench.at(5000));
     CHECK_FALSE(bench.watchdog->is_stuck(bench.at(10999)));
@@ -53,7 +53,7 @@ TEST_CASE("a user that reads frames is not stuck, although it has not answered y
 }
 
 TEST_CASE("an answer that comes when nobody asks any more does nothing", "[channel]") {
-    Bench bench;
+    WatchdogBench bench;
     CHECK_FALSE(bench.watchdog->is_stuck(bench.at(0)));
     bench.watchdog.reset();
     CHECK(bench.run_user() == 1);

@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const JoinMessage lifeline{JoinKind::lifeline, VmId{7}, 9, SessionId{8}};
+const JoinMessage lifeline_join{JoinKind::lifeline, VmId{7}, 9, SessionId{8}};
 
 // A backup that knows one session, and greets everybody else.
 class Port {
@@ -53,7 +53,8 @@ class Port {
     void answer(Joiner joiner) {
         ++joins;
         CHECK(joiner.peer().starts_with("127.0.0.1:"));
-        if (joiner.message().session != lifeline.session) return joiner.refuse("not this session");
+        if (joiner.message().session != lifeline_join.session)
+            return joiner.refuse("not this session");
         const UniqueFd socket = joiner.accept();
         CHECK(::send(socket.get(), "x", 1, 0) == 1);
     }
@@ -108,7 +109,7 @@ Body frame_of(FrameType type, const Body& body) {
 
 TEST_CASE("joining: who belongs to the session has the connection, from its first byte on") {
     Port port;
-    Result<UniqueFd> joined = port.joined_by(lifeline);
+    Result<UniqueFd> joined = port.joined_by(lifeline_join);
     REQUIRE(joined.ok());
     pollfd readable{joined->get(), POLLIN, 0};
     REQUIRE(::poll(&readable, 1, 60'000) == 1);
@@ -120,7 +121,7 @@ TEST_CASE("joining: who belongs to the session has the connection, from its firs
 
 TEST_CASE("joining: who does not belong to the session is told why") {
     Port port;
-    JoinMessage other = lifeline;
+    JoinMessage other = lifeline_join;
     other.session = {};
     CHECK(port.joined_by(other).error().message() == "it refuses: not this session");
 }
@@ -129,9 +130,10 @@ TEST_CASE("joining: a backup that is not there is an error, and so is one that s
     boost::asio::io_context loop;
     boost::asio::ip::tcp::acceptor silent(loop, {boost::asio::ip::address_v4::loopback(), 0});
     const Endpoint endpoint{"127.0.0.1", silent.local_endpoint().port()};
-    CHECK(join_session(endpoint, lifeline, 20ms, -1).error().message() == "it does not answer");
+    CHECK(join_session(endpoint, lifeline_join, 20ms, -1).error().message() ==
+          "it does not answer");
     silent.close();
-    CHECK_FALSE(join_session(endpoint, lifeline, test::wait_limit, -1).ok());
+    CHECK_FALSE(join_session(endpoint, lifeline_join, test::wait_limit, -1).ok());
 }
 
 TEST_CASE("joining: nobody waits longer than he wants to") {
@@ -139,7 +141,7 @@ TEST_CASE("joining: nobody waits longer than he wants to") {
     boost::asio::ip::tcp::acceptor silent(loop, {boost::asio::ip::address_v4::loopback(), 0});
     const UniqueFd give_up = create_eventfd().value();
     signal_eventfd(give_up.get());
-    CHECK_FALSE(join_session({"127.0.0.1", silent.local_endpoint().port()}, lifeline,
+    CHECK_FALSE(join_session({"127.0.0.1", silent.local_endpoint().port()}, lifeline_join,
                              2 * test::wait_limit, give_up.get())
                     .ok());
 }
@@ -156,7 +158,7 @@ TEST_CASE("joining: who says anything else, or nothing, is greeted as one who wa
 TEST_CASE("joining: a join that comes in pieces is one") {
     Port port;
     Stranger slow(port.endpoint());
-    JoinMessage other = lifeline;
+    JoinMessage other = lifeline_join;
     other.session = {};
     const Body frame = frame_of(FrameType::join, other.encode());
     slow.say(std::span(frame).first(50));
@@ -168,11 +170,11 @@ TEST_CASE("joining: a join that comes in pieces is one") {
 TEST_CASE("joining: a join that is none is refused, and one that is cut short is no join") {
     Port port;
     Stranger longer(port.endpoint()), damaged(port.endpoint()), cut(port.endpoint());
-    Body body = lifeline.encode();
+    Body body = lifeline_join.encode();
     body.push_back(0);
     longer.say(frame_of(FrameType::join, body));
     CHECK(longer.refusal() == "a join of another size");
-    Body frame = frame_of(FrameType::join, lifeline.encode());
+    Body frame = frame_of(FrameType::join, lifeline_join.encode());
     frame.back() ^= 1;
     damaged.say(frame);
     CHECK(damaged.refusal() == "a frame body is damaged");
@@ -188,5 +190,5 @@ TEST_CASE("joining: many who say nothing do not keep anybody from being looked a
     for (std::size_t i = 0; i < FirstLooks::looks_max; ++i)
         silent.push_back(std::make_unique<Stranger>(port.endpoint()));
     CHECK(test::eventually([&] { return port.channels == FirstLooks::looks_max; }));
-    CHECK(port.joined_by(lifeline).ok());
+    CHECK(port.joined_by(lifeline_join).ok());
 }

@@ -13,7 +13,7 @@ namespace {
 using TimePoint = LifeSigns::TimePoint;
 
 // Remembers what it is told.
-class Half : public PermitHalf {
+class RememberingHalf : public PermitHalf {
   public:
     void sending(std::uint64_t number, BootTime) override { sent.push_back(number); }
     bool takes(BootTime) override { return open; }
@@ -25,16 +25,16 @@ class Half : public PermitHalf {
     std::vector<std::uint64_t> echoes;
 };
 
-const TimePoint begin{1000s};
+const TimePoint signs_begin{1000s};
 
 struct End {
-    explicit End(Heartbeat::Role role) : signs(Heartbeat(20ms, role, begin), half) {}
-    Sign send(bool asks = false) { return signs.send(asks, handled, begin, 0s); }
+    explicit End(Heartbeat::Role role) : signs(Heartbeat(20ms, role, signs_begin), half) {}
+    Sign send(bool asks = false) { return signs.send(asks, handled, signs_begin, 0s); }
     std::string receive(const Sign& sign) {
         const Result<void> received = signs.receive(sign, 0s);
         return received.ok() ? "" : received.error().message();
     }
-    Half half;
+    RememberingHalf half;
     LifeSigns signs;
     std::uint64_t handled = 0;
 };
@@ -90,10 +90,10 @@ TEST_CASE("a sign of life that is not true is refused", "[life]") {
 
 TEST_CASE("the side that leads asks once an interval, the other one when that is late", "[life]") {
     End primary(Heartbeat::Role::answers), backup(Heartbeat::Role::leads);
-    CHECK_FALSE(backup.signs.is_due(begin + 10ms));
-    CHECK(backup.signs.is_due(begin + 20ms));
-    CHECK_FALSE(primary.signs.is_due(begin + 20ms));
-    CHECK(primary.signs.is_due(begin + 25ms));
+    CHECK_FALSE(backup.signs.is_due(signs_begin + 10ms));
+    CHECK(backup.signs.is_due(signs_begin + 20ms));
+    CHECK_FALSE(primary.signs.is_due(signs_begin + 20ms));
+    CHECK(primary.signs.is_due(signs_begin + 25ms));
 }
 
 TEST_CASE("a peer that floods the lifeline is refused", "[life]") {

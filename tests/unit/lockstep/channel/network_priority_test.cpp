@@ -11,7 +11,7 @@ using namespace fmvm::lockstep;
 
 namespace {
 
-constexpr std::chrono::milliseconds interval{100};
+constexpr std::chrono::milliseconds sign_interval{100};
 
 // A thread of its own, whose priority nobody misses.
 template <typename Task>
@@ -27,21 +27,21 @@ TEST_CASE("a connection is quiet until bulk moves, and again some time after", "
         auto now = std::chrono::steady_clock::now();
         CHECK(priority.is_quiet());
         priority.moved(NetworkPriority::bulk_bytes - 1);
-        priority.judge(now, interval, 0);
+        priority.judge(now, sign_interval, 0);
         CHECK(priority.is_quiet());
         priority.moved(NetworkPriority::bulk_bytes);
-        priority.judge(now + interval / 2, interval, 0);
+        priority.judge(now + sign_interval / 2, sign_interval, 0);
         CHECK(priority.is_quiet());  // it is not time to judge
-        now += interval;
-        priority.judge(now, interval, 0);
+        now += sign_interval;
+        priority.judge(now, sign_interval, 0);
         CHECK_FALSE(priority.is_quiet());
         for (unsigned i = 1; i < NetworkPriority::quiet_intervals_min; ++i) {
-            now += interval;
-            priority.judge(now, interval, 0);
+            now += sign_interval;
+            priority.judge(now, sign_interval, 0);
             CHECK_FALSE(priority.is_quiet());
         }
-        now += interval;
-        priority.judge(now, interval, 0);
+        now += sign_interval;
+        priority.judge(now, sign_interval, 0);
         CHECK(priority.is_quiet());
         NetworkPriority::end();
     });
@@ -50,7 +50,8 @@ TEST_CASE("a connection is quiet until bulk moves, and again some time after", "
 TEST_CASE("bulk that waits to be sent is bulk, although nothing moves", "[channel]") {
     on_thread([] {
         NetworkPriority priority;
-        priority.judge(std::chrono::steady_clock::now(), interval, NetworkPriority::bulk_bytes);
+        priority.judge(std::chrono::steady_clock::now(), sign_interval,
+                       NetworkPriority::bulk_bytes);
         CHECK_FALSE(priority.is_quiet());
     });
 }
@@ -59,7 +60,7 @@ TEST_CASE("the network thread has its usual priority when its connection ends", 
     on_thread([] {
         const int usual = niceness_of(0);
         NetworkPriority priority;
-        priority.judge(std::chrono::steady_clock::now(), interval, 0);
+        priority.judge(std::chrono::steady_clock::now(), sign_interval, 0);
         CHECK(niceness_of(0) <= usual);  // lower only where that is permitted
         NetworkPriority::end();
         CHECK(niceness_of(0) == usual);

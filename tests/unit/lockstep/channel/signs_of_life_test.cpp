@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-struct Bench {
+struct SignsBench {
     void begin(milliseconds interval) {
         signs->begin(Heartbeat(interval, Heartbeat::Role::leads, Clock::now()));
     }
@@ -42,28 +42,28 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("signs of life are due again and again while nothing else is sent", "[channel]") {
-    Bench bench;
+    SignsBench bench;
     bench.begin(milliseconds(4));
     CHECK(bench.run_until([&] { return bench.due >= 5; }));
 }
 
 TEST_CASE("nothing is owed before the beginning and after the end", "[channel]") {
-    Bench bench;
-    bench.signs->sent(Bench::Clock::now());
+    SignsBench bench;
+    bench.signs->sent(SignsBench::Clock::now());
     CHECK(bench.looks == 0);
-    CHECK_FALSE(bench.signs->owes_answer(Bench::Clock::now() + std::chrono::hours(1)));
+    CHECK_FALSE(bench.signs->owes_answer(SignsBench::Clock::now() + std::chrono::hours(1)));
     bench.begin(milliseconds(4));
     bench.signs->end();
     const int looks = bench.looks;
     bench.loop.restart();
     bench.loop.run_for(milliseconds(50));
-    bench.signs->sent(Bench::Clock::now());
+    bench.signs->sent(SignsBench::Clock::now());
     CHECK(bench.looks == looks);
     CHECK(bench.due == 0);
 }
 
 TEST_CASE("a timer that goes off when its signs of life are gone does nothing", "[channel]") {
-    Bench bench;
+    SignsBench bench;
     bench.begin(milliseconds(1));
     bench.signs.reset();
     bench.loop.run_for(milliseconds(20));
@@ -71,8 +71,8 @@ TEST_CASE("a timer that goes off when its signs of life are gone does nothing", 
 }
 
 TEST_CASE("what is sent is looked at, but not each time", "[channel]") {
-    Bench bench;
-    const auto begun = Bench::Clock::now();
+    SignsBench bench;
+    const auto begun = SignsBench::Clock::now();
     bench.begin(std::chrono::hours(1));
     for (int i = 0; i < 1000; ++i)
         bench.signs->sent(begun + std::chrono::minutes(1));

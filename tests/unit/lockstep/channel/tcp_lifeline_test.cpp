@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class Half : public PermitHalf {
+class CountingHalf : public PermitHalf {
   public:
     void sending(std::uint64_t number, BootTime) override { sent = number; }
     bool takes(BootTime) override { return true; }
@@ -76,7 +76,7 @@ struct Sockets {
 
 TEST_CASE("lifeline: both sides hear each other, and echoes come back", "[life]") {
     User user;
-    Half primary_half, backup_half;
+    CountingHalf primary_half, backup_half;
     Sockets sockets;
     const auto primary = make_lifeline(user.loop, std::move(sockets.near),
                                        user.terms(primary_half, Heartbeat::Role::answers))
@@ -93,7 +93,7 @@ TEST_CASE("lifeline: both sides hear each other, and echoes come back", "[life]"
 
 TEST_CASE("lifeline: a sign that is wanted goes out at once", "[life]") {
     User user;
-    Half primary_half, backup_half;
+    CountingHalf primary_half, backup_half;
     Sockets sockets;
     const auto primary = make_lifeline(user.loop, std::move(sockets.near),
                                        user.terms(primary_half, Heartbeat::Role::answers, 1h))
@@ -109,7 +109,7 @@ TEST_CASE("lifeline: a sign that is wanted goes out at once", "[life]") {
 
 TEST_CASE("lifeline: a peer that closes it, or says what is no sign, is told of once", "[life]") {
     User user;
-    Half half;
+    CountingHalf half;
     Sockets sockets;
     const auto lifeline =
         make_lifeline(user.loop, std::move(sockets.near), user.terms(half, Heartbeat::Role::leads))
@@ -135,7 +135,7 @@ TEST_CASE("lifeline: a peer that closes it, or says what is no sign, is told of 
 
 TEST_CASE("lifeline: a peer that reads no signs is lost", "[life]") {
     User user;
-    Half half;
+    CountingHalf half;
     Sockets sockets;
     const auto lifeline = make_lifeline(user.loop, std::move(sockets.near),
                                         user.terms(half, Heartbeat::Role::leads, 1ms))
@@ -149,7 +149,7 @@ TEST_CASE("lifeline: a peer that reads no signs is lost", "[life]") {
 
 TEST_CASE("lifeline: nobody is told of one that its user has ended", "[life]") {
     User user;
-    Half half;
+    CountingHalf half;
     Sockets sockets;
     make_lifeline(user.loop, std::move(sockets.near), user.terms(half, Heartbeat::Role::leads))
         .value()
@@ -162,7 +162,7 @@ TEST_CASE("lifeline: nobody is told of one that its user has ended", "[life]") {
 
 TEST_CASE("lifeline: one that cannot join is lost, with the reason", "[life]") {
     User user;
-    Half half;
+    CountingHalf half;
     boost::asio::io_context loop;
     boost::asio::ip::tcp::acceptor acceptor(loop, {boost::asio::ip::address_v4::loopback(), 0});
     const Endpoint endpoint{"127.0.0.1", acceptor.local_endpoint().port()};

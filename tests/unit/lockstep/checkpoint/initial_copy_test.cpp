@@ -11,8 +11,8 @@ using namespace fmvm::test;
 
 namespace {
 
-struct Bench {
-    explicit Bench(std::uint64_t pages) : machine(pages), log(pages) {
+struct CopyBench {
+    explicit CopyBench(std::uint64_t pages) : machine(pages), log(pages) {
         REQUIRE(log.start().ok());
         copy.emplace(machine, log, *store, PageCompression{});
     }
@@ -45,7 +45,7 @@ using Pages = std::vector<PageIndex>;
 
 TEST_CASE(
     "initial copy: pages of zeroes do not travel, and one round is enough for a quiet guest") {
-    Bench bench(5000);
+    CopyBench bench(5000);
     bench.write(7, 1);
     bench.write(4999, 1);
     CHECK(bench.next() == Pages{7});  // the batches in between have nothing
@@ -60,7 +60,7 @@ TEST_CASE(
 }
 
 TEST_CASE("initial copy: what is written meanwhile goes with the first cut, also by the VMM") {
-    Bench bench(300);
+    CopyBench bench(300);
     bench.write(200, 1);
     REQUIRE(bench.next() == Pages{200});
     bench.write(200, 0);  // zeroes travel now, because the backup has something else
@@ -79,7 +79,7 @@ TEST_CASE("initial copy: what is written meanwhile goes with the first cut, also
 
 TEST_CASE("initial copy: rounds end, however fast the guest writes") {
     constexpr PageIndex pages = 9000;
-    Bench bench(pages);
+    CopyBench bench(pages);
     for (PageIndex page = 0; page < pages; ++page)
         bench.write(page, 1);
     std::size_t sent = 0;

@@ -14,12 +14,12 @@ using namespace fmvm::test;
 namespace {
 
 constexpr std::uint64_t page_count = 64;
-constexpr std::uint64_t slots = 40;
-constexpr PageIndex page = 3;
+constexpr std::uint64_t slot_count = 40;
+constexpr PageIndex packed_page = 3;
 
 // Cuts of a guest, packed and sent. What is sent stays on its way until arrive().
-struct Bench {
-    explicit Bench(const PagePacker::Options& options)
+struct PackerBench {
+    explicit PackerBench(const PagePacker::Options& options)
         : packer(std::in_place, store, page_count, options) {}
 
     // A cut in which the guest has written these pages.
@@ -39,11 +39,11 @@ struct Bench {
         return packer->counts();
     }
     void arrive() { on_their_way.clear(); }
-    void write(std::uint8_t value) { std::ranges::fill(ram.memory().page(page), value); }
-    void write_byte(std::uint8_t value) { ram.memory().page(page)[100] = value; }
+    void write(std::uint8_t value) { std::ranges::fill(ram.memory().page(packed_page), value); }
+    void write_byte(std::uint8_t value) { ram.memory().page(packed_page)[100] = value; }
 
     GuestRam ram{page_count * page_size};
-    std::shared_ptr<PageStore> store = PageStore::create(slots * page_size).value();
+    std::shared_ptr<PageStore> store = PageStore::create(slot_count * page_size).value();
     StagedCut staged{ram.memory(), store};
     std::optional<PagePacker> packer;
     std::vector<GatheredBody> on_their_way;
@@ -53,40 +53,40 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("page packer: a page that is written often travels as a difference, or not at all") {
-    Bench bench({.compression = {.delta = true}, .hot_pages_max = 10});
+    PackerBench bench({.compression = {.delta = true}, .hot_pages_max = 10});
     bench.write(1);
-    CHECK(bench.cut({page}).records == 1);  // cold: no copy is kept
+    CHECK(bench.cut({packed_page}).records == 1);  // cold: no copy is kept
     bench.write_byte(2);
-    CHECK(bench.cut({page}).delta == 0);  // hot from now on
+    CHECK(bench.cut({packed_page}).delta == 0);  // hot from now on
     bench.write_byte(3);
-    const PageCounts changed = bench.cut({page});
+    const PageCounts changed = bench.cut({packed_page});
     CHECK(changed.records == 1);
     CHECK(changed.delta == 1);
-    const PageCounts same = bench.cut({page});
+    const PageCounts same = bench.cut({packed_page});
     CHECK(same.records == 0);
     CHECK(same.unchanged == 1);
 }
 
 TEST_CASE("page packer: a page that the backup fills itself is compared with that next time") {
-    Bench bench({.compression = {.delta = true}, .hot_pages_max = 10});
+    PackerBench bench({.compression = {.delta = true}, .hot_pages_max = 10});
     for (std::uint8_t value = 1; value <= 3; ++value) {
         bench.write_byte(value);
-        bench.cut({page});
+        bench.cut({packed_page});
     }
     bench.write(7);
-    const PageCounts filled = bench.cut({page}, {page});
+    const PageCounts filled = bench.cut({packed_page}, {packed_page});
     CHECK(filled.filled == 1);
     CHECK(filled.records == 0);
-    CHECK(bench.cut({page}).unchanged == 1);
+    CHECK(bench.cut({packed_page}).unchanged == 1);
     // Outside the cut, nothing is known of it any more.
-    bench.packer->filled_outside_cut(page);
-    const PageCounts unknown = bench.cut({page});
+    bench.packer->filled_outside_cut(packed_page);
+    const PageCounts unknown = bench.cut({packed_page});
     CHECK(unknown.unchanged == 0);
     CHECK(unknown.records == 1);
 }
 
 TEST_CASE("page packer: it gives back every slot but those on their way") {
-    Bench bench({.compression = {.delta = true}, .hot_pages_max = 10});
+    PackerBench bench({.compression = {.delta = true}, .hot_pages_max = 10});
     std::uint8_t value = 0;
     for (int number = 0; number < 30; ++number) {
         for (const PageIndex written : {1, 2, 3, 20})
@@ -97,16 +97,16 @@ TEST_CASE("page packer: it gives back every slot but those on their way") {
     }
     bench.packer.reset();
     bench.arrive();
-    CHECK(bench.store->free_count() == slots);
+    CHECK(bench.store->free_count() == slot_count);
 }
 
 TEST_CASE("page packer: copies of sent pages make room for a cut") {
-    Bench bench({.compression = {.delta = true}, .hot_pages_max = 30});
+    PackerBench bench({.compression = {.delta = true}, .hot_pages_max = 30});
     for (int number = 0; number < 3; ++number) {
         bench.cut({0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
         bench.arrive();
     }
-    CHECK(bench.store->free_count() == slots - 10);
+    CHECK(bench.store->free_count() == slot_count - 10);
     PageSet all(page_count);
     for (PageIndex written = 20; written < 60; ++written)
         all.insert(written);

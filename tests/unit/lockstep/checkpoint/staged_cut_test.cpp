@@ -13,8 +13,8 @@ using namespace fmvm::test;
 namespace {
 
 // A guest whose pages hold their numbers.
-struct Bench {
-    explicit Bench(std::uint64_t pages, std::uint64_t slots)
+struct CutBench {
+    explicit CutBench(std::uint64_t pages, std::uint64_t slots)
         : ram(pages * page_size), store(PageStore::create(slots * page_size).value()) {
         for (PageIndex page = 0; page < pages; ++page)
             fill(page, number_of(page));
@@ -39,7 +39,7 @@ struct Bench {
 
 TEST_CASE("staged cut: pages are handed out as they were while the guest stood") {
     constexpr PageIndex pages = 2000;  // the helper copies, too
-    Bench bench(pages, pages);
+    CutBench bench(pages, pages);
     PageSet all(pages);
     all.insert_all();
     bench.cut.stage(all, pages);
@@ -52,7 +52,7 @@ TEST_CASE("staged cut: pages are handed out as they were while the guest stood")
         REQUIRE(staged.page == page);
         const PageBytes bytes = bench.cut.bytes(staged);
         REQUIRE(std::ranges::all_of(
-            bytes, [&](std::uint8_t byte) { return byte == Bench::number_of(page); }));
+            bytes, [&](std::uint8_t byte) { return byte == CutBench::number_of(page); }));
         bench.store->free(staged.slot);
     }
     CHECK_FALSE(bench.cut.has_next());
@@ -63,7 +63,7 @@ TEST_CASE("staged cut: pages are handed out as they were while the guest stood")
 }
 
 TEST_CASE("staged cut: only its own pages are found in it") {
-    Bench bench(100, 100);
+    CutBench bench(100, 100);
     bench.stage({3, 70});
     bench.fill(70, 255);
     REQUIRE(bench.cut.find(70) != nullptr);
@@ -73,7 +73,7 @@ TEST_CASE("staged cut: only its own pages are found in it") {
 }
 
 TEST_CASE("staged cut: a page without a slot is read from the guest, until all are packed") {
-    Bench bench(100, 2);
+    CutBench bench(100, 2);
     bench.stage({5, 6, 7});
     CHECK_FALSE(bench.cut.fits());
     CHECK(bench.cut.find(7) == bench.ram.memory().page(7).data());
@@ -90,7 +90,7 @@ TEST_CASE("staged cut: a page without a slot is read from the guest, until all a
 }
 
 TEST_CASE("staged cut: what is dropped gives back the slots that nobody took") {
-    Bench bench(100, 10);
+    CutBench bench(100, 10);
     bench.stage({1, 2, 3, 4});
     bench.store->free(bench.cut.take().slot);
     bench.cut.drop();

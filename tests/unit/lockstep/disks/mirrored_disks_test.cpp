@@ -15,14 +15,14 @@ using namespace fmvm::test;
 
 namespace {
 
-constexpr std::uint64_t blocks = 16;
+constexpr std::uint64_t block_count = 16;
 
 struct Mirrored {
     Mirrored() {
         replay::DiskLabel label;
-        label.image_bytes = blocks * replay::disk_block_bytes;
+        label.image_bytes = block_count * replay::disk_block_bytes;
         map = replay::DirtyBlockMap::unsaved(label).value();
-        map->clear({{0, blocks}});
+        map->clear({{0, block_count}});
         std::vector<MirroredDisks::Disk> list;
         list.push_back({map.get(), std::make_unique<MemoryBlocks>(label.image_bytes)});
         disks.emplace(log, ram.memory(), std::move(list), replay::PayloadMode::by_reference,
@@ -83,7 +83,7 @@ struct Mirrored {
         const std::uint8_t* find(PageIndex) const override { return nullptr; }
     } no_pages;
     GuestRam ram;
-    MemoryBlocks backup_image{blocks * replay::disk_block_bytes};
+    MemoryBlocks backup_image{block_count * replay::disk_block_bytes};
     std::unique_ptr<replay::DirtyBlockMap> backup_map;
     std::uint64_t serial = 0;  // as it was told last
     replay::BlockLog log{replay::BlockLog::Reads::recorded};

@@ -15,7 +15,7 @@ using namespace fmvm::lockstep;
 namespace {
 
 // Takes all; has room, and what it has not written yet, as the test says.
-class FakeSink : public OutputSink {
+class GateSink : public OutputSink {
   public:
     void write(std::span<const std::uint8_t> bytes) override {
         taken.append(bytes.begin(), bytes.end());
@@ -33,8 +33,8 @@ class FakeSink : public OutputSink {
     std::function<void()> room_handler;
 };
 
-struct Bench {
-    explicit Bench(std::uint64_t first = 0) : gate(sink, first) {
+struct ConsoleGateBench {
+    explicit ConsoleGateBench(std::uint64_t first = 0) : gate(sink, first) {
         gate.on_waiting([this] { ++waits; });
         gate.on_room([this] { ++rooms; });
     }
@@ -46,7 +46,7 @@ struct Bench {
         position = output.position;
         return {output.bytes.begin(), output.bytes.end()};
     }
-    FakeSink sink;
+    GateSink sink;
     ConsoleGate gate;
     int waits = 0;
     int rooms = 0;
@@ -56,7 +56,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("output gate: open, bytes pass", "[gate]") {
-    Bench bench(100);
+    ConsoleGateBench bench(100);
     bench.write("one");
     CHECK(bench.sink.taken == "one");
     CHECK(bench.gate.position() == 103);
@@ -67,7 +67,7 @@ TEST_CASE("output gate: open, bytes pass", "[gate]") {
 }
 
 TEST_CASE("output gate: an epoch's bytes go when it is acknowledged, not before", "[gate]") {
-    Bench bench(10);
+    ConsoleGateBench bench(10);
     bench.gate.hold();
     bench.write("abc");
     bench.write("de");
@@ -93,7 +93,7 @@ TEST_CASE("output gate: an epoch's bytes go when it is acknowledged, not before"
 }
 
 TEST_CASE("output gate: several epochs under way, acknowledged together or twice", "[gate]") {
-    Bench bench;
+    ConsoleGateBench bench;
     bench.gate.hold();
     bench.write("a");
     CHECK(bench.close() == "a");
@@ -111,7 +111,7 @@ TEST_CASE("output gate: several epochs under way, acknowledged together or twice
 }
 
 TEST_CASE("output gate: opened, everything goes, in order", "[gate]") {
-    Bench bench;
+    ConsoleGateBench bench;
     bench.gate.hold();
     bench.write("closed ");
     bench.close();
@@ -130,7 +130,7 @@ TEST_CASE("output gate: opened, everything goes, in order", "[gate]") {
 }
 
 TEST_CASE("output gate: the first epoch has what was not written yet, too", "[gate]") {
-    Bench bench(100);
+    ConsoleGateBench bench(100);
     bench.write("shown, on its way ");
     bench.sink.pending = 11;
     bench.gate.hold();
@@ -148,7 +148,7 @@ TEST_CASE("output gate: the first epoch has what was not written yet, too", "[ga
 }
 
 TEST_CASE("output gate: shown is what has left the process", "[gate]") {
-    Bench bench(1000);
+    ConsoleGateBench bench(1000);
     bench.gate.hold();
     bench.write("abcdef");
     bench.close();
@@ -163,7 +163,7 @@ TEST_CASE("output gate: shown is what has left the process", "[gate]") {
 }
 
 TEST_CASE("output gate: a guest that waits loses nothing and is told to go on", "[gate]") {
-    Bench bench;
+    ConsoleGateBench bench;
     bench.gate.hold();
     std::string sent;
     while (bench.gate.has_room()) {
@@ -183,7 +183,7 @@ TEST_CASE("output gate: a guest that waits loses nothing and is told to go on", 
 }
 
 TEST_CASE("output gate: a guest that was told to wait goes on when the gate opens", "[gate]") {
-    Bench bench;
+    ConsoleGateBench bench;
     bench.gate.hold();
     bench.write(std::string(ConsoleGate::room_limit, 'x'));
     CHECK_FALSE(bench.gate.has_room());
@@ -193,7 +193,7 @@ TEST_CASE("output gate: a guest that was told to wait goes on when the gate open
 }
 
 TEST_CASE("output gate: a slow reader makes the guest wait, too", "[gate]") {
-    Bench bench;
+    ConsoleGateBench bench;
     bench.sink.room = false;
     CHECK_FALSE(bench.gate.has_room());
     bench.sink.room = true;
@@ -204,7 +204,7 @@ TEST_CASE("output gate: a slow reader makes the guest wait, too", "[gate]") {
 
 TEST_CASE("output gate: a guest that does not wait loses output, we no memory", "[gate]") {
     log::set_level(log::Level::error);
-    Bench bench;
+    ConsoleGateBench bench;
     bench.gate.hold();
     const std::string piece(1000, 'x');
     for (int i = 0; i < 10'000; ++i)
@@ -225,7 +225,7 @@ TEST_CASE("output gate: a guest that does not wait loses output, we no memory", 
 }
 
 TEST_CASE("output gate: vCPUs write while epochs come and go", "[gate][threads]") {
-    FakeSink sink;
+    GateSink sink;
     ConsoleGate gate(sink);
     gate.hold();
     constexpr int lines = 20'000;

@@ -21,14 +21,14 @@ namespace {
 using Permit = OutputPermit::Permit;
 
 // A loop, and somebody on it who wants to emit: asks when told to, and again at each answer.
-struct Bench {
-    Bench() {
+struct OutputPermitBench {
+    OutputPermitBench() {
         permit.on_answer([this] {
             if (std::exchange(wanting, false)) want();
         });
         loop.start();
     }
-    ~Bench() {
+    ~OutputPermitBench() {
         arbiter->hang(false);
         loop.stop();
     }
@@ -61,7 +61,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("output permit: each emission is asked for, and goes on at the answer", "[permit]") {
-    Bench bench;
+    OutputPermitBench bench;
     for (int i = 1; i <= 5; ++i) {
         bench.emit();
         REQUIRE(eventually([&] { return bench.granted == i; }));
@@ -74,7 +74,7 @@ TEST_CASE("output permit: each emission is asked for, and goes on at the answer"
 }
 
 TEST_CASE("output permit: an arbiter that hangs withholds output, and keeps nobody", "[permit]") {
-    Bench bench;
+    OutputPermitBench bench;
     bench.arbiter->hang(true);
     bench.emit();
     REQUIRE(eventually([&] { return bench.arbiter->asked() == 1; }));
@@ -95,7 +95,7 @@ TEST_CASE("output permit: an arbiter that hangs withholds output, and keeps nobo
 }
 
 TEST_CASE("output permit: what was answered before a pause counts no more", "[permit]") {
-    Bench bench;
+    OutputPermitBench bench;
     bench.arbiter->hang(true);
     bench.emit();
     REQUIRE(eventually([&] { return bench.arbiter->asked() == 1; }));
@@ -106,7 +106,7 @@ TEST_CASE("output permit: what was answered before a pause counts no more", "[pe
 }
 
 TEST_CASE("output permit: a pause between the answer and its use", "[permit]") {
-    Bench bench;
+    OutputPermitBench bench;
     bench.loop.quiesce();  // the answer comes, but the loop cannot use it
     CHECK(bench.permit.ask(10s, 100ms) == Permit::granted);
     CHECK(bench.arbiter->asked() == 1);
@@ -125,7 +125,7 @@ TEST_CASE("output permit: a pause between the answer and its use", "[permit]") {
 }
 
 TEST_CASE("output permit: an arbiter that fails is asked again, not all the time", "[permit]") {
-    Bench bench;
+    OutputPermitBench bench;
     bench.arbiter->fail(true);
     bench.emit();
     REQUIRE(eventually([&] { return bench.arbiter->asked() >= 3; }));
@@ -209,7 +209,7 @@ TEST_CASE("console output: withheld, it goes on when asked again; revoked, it is
 TEST_CASE("output permit: output that waits for the arbiter is told of, and when it goes on",
           "[permit]") {
     const CapturedLog log;
-    Bench bench;
+    OutputPermitBench bench;
     SECTION("for an arbiter that hangs") {
         bench.arbiter->hang(true);
         bench.emit();
@@ -234,7 +234,7 @@ TEST_CASE("output permit: output that waits for the arbiter is told of, and when
 
 TEST_CASE("output permit: an arbiter that answers in time is not told of", "[permit]") {
     const CapturedLog log;
-    Bench bench;
+    OutputPermitBench bench;
     for (int i = 1; i <= 5; ++i) {
         bench.emit();
         REQUIRE(eventually([&] { return bench.granted == i; }));

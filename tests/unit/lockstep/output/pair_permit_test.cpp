@@ -12,8 +12,8 @@ using Right = PairPermit::Right;
 namespace {
 
 // A permit of 50 ms, whose margin is 1.1 ms, in a session with a commit.
-struct Bench {
-    Bench() {
+struct PairPermitBench {
+    PairPermitBench() {
         permit->begin_session({50ms});
         permit->commits();
     }
@@ -38,7 +38,7 @@ TEST_CASE("pair permit: a side alone asks the arbiter until a commit is sent", "
 }
 
 TEST_CASE("pair permit: an echo allows output for as long as the promise is certain", "[permit]") {
-    Bench bench;
+    PairPermitBench bench;
     CHECK_FALSE(bench.permit->allows(1s));
     bench.permit->sending(1, 1s);
     bench.permit->echoed(1, 1s + 10ms);
@@ -48,7 +48,7 @@ TEST_CASE("pair permit: an echo allows output for as long as the promise is cert
 
 TEST_CASE("pair permit: whoever wants a promise hears of the next one that allows something",
           "[permit]") {
-    Bench bench;
+    PairPermitBench bench;
     bench.permit->sending(1, 1s);
     bench.permit->sending(2, 1s + 40ms);
     bench.permit->want();
@@ -63,7 +63,7 @@ TEST_CASE("pair permit: whoever wants a promise hears of the next one that allow
 }
 
 TEST_CASE("pair permit: what one session was promised does not count in the next", "[permit]") {
-    Bench bench;
+    PairPermitBench bench;
     bench.permit->sending(1, 1s);
     bench.permit->echoed(1, 1s);
     bench.permit->begin_session({50ms});
@@ -72,7 +72,7 @@ TEST_CASE("pair permit: what one session was promised does not count in the next
 
 TEST_CASE("pair permit: a guest that is handed over says nothing more in this session",
           "[permit]") {
-    Bench bench;
+    PairPermitBench bench;
     bench.permit->sending(1, 1s);
     bench.permit->sending(2, 1s + 1ms);
     bench.permit->echoed(1, 1s + 1ms);
@@ -84,14 +84,14 @@ TEST_CASE("pair permit: a guest that is handed over says nothing more in this se
 
 TEST_CASE("pair permit: whoever waits for a promise hears that the right is another one",
           "[permit]") {
-    Bench bench;
+    PairPermitBench bench;
     bench.permit->want();
     bench.permit->won();
     CHECK(bench.is_renewed());
 }
 
 TEST_CASE("pair permit: the end of a run is the end of promises, and of nothing else", "[permit]") {
-    Bench bench;
+    PairPermitBench bench;
     bench.permit->end();
     CHECK(bench.permit->right() == Right::ending);
     bench.permit->won();

@@ -20,8 +20,8 @@ using Permit = RightToSpeak::Permit;
 
 // A loop, and somebody on it who wants to emit: asks when told to, and again at each answer. The
 // clock stands.
-struct Bench {
-    explicit Bench(BootTime speak_from = 0s)
+struct SpeakerBench {
+    explicit SpeakerBench(BootTime speak_from = 0s)
         : right(loop, permit, pair, {.speak_from = speak_from, .ending_valid_for = 100ms},
                 [this] { return BootTime(now); }) {
         right.on_answer([this] {
@@ -29,7 +29,7 @@ struct Bench {
         });
         loop.start();
     }
-    ~Bench() {
+    ~SpeakerBench() {
         arbiter->hang(false);
         loop.stop();
     }
@@ -70,7 +70,7 @@ struct Bench {
 
 TEST_CASE("right to speak: a pair speaks by the backup's promises, without an arbiter",
           "[permit]") {
-    Bench bench;
+    SpeakerBench bench;
     bench.arbiter->hang(true);
     bench.protect();
     bench.promise();
@@ -82,7 +82,7 @@ TEST_CASE("right to speak: a pair speaks by the backup's promises, without an ar
 
 TEST_CASE("right to speak: without a promise a pair is silent, and goes on with the next one",
           "[permit]") {
-    Bench bench;
+    SpeakerBench bench;
     bench.protect();
     bench.emit();
     CHECK(bench.granted == 0);
@@ -95,7 +95,7 @@ TEST_CASE("right to speak: without a promise a pair is silent, and goes on with 
 }
 
 TEST_CASE("right to speak: a side alone asks the arbiter each time", "[permit]") {
-    Bench bench;
+    SpeakerBench bench;
     bench.emit();
     CHECK(eventually([&] { return bench.granted == 1; }));
     bench.arbiter->supersede();
@@ -104,7 +104,7 @@ TEST_CASE("right to speak: a side alone asks the arbiter each time", "[permit]")
 }
 
 TEST_CASE("right to speak: who wins while it waits for a promise asks the arbiter", "[permit]") {
-    Bench bench;
+    SpeakerBench bench;
     bench.protect();
     bench.emit();
     CHECK(bench.granted == 0);
@@ -117,7 +117,7 @@ TEST_CASE(
     "right to speak: an answer that comes late counts for a side alone, and not at the end "
     "of a run",
     "[permit]") {
-    Bench bench;
+    SpeakerBench bench;
     const bool alone = GENERATE(true, false);
     CAPTURE(alone);
     if (!alone) {
@@ -134,7 +134,7 @@ TEST_CASE(
 }
 
 TEST_CASE("right to speak: nothing leaves before its time, and then at once", "[permit]") {
-    Bench bench(100s + 30ms);
+    SpeakerBench bench(100s + 30ms);
     bench.emit();
     CHECK(bench.granted == 0);
     CHECK(bench.arbiter->asked() == 0);
@@ -143,7 +143,7 @@ TEST_CASE("right to speak: nothing leaves before its time, and then at once", "[
 }
 
 TEST_CASE("right to speak: who may wait waits for the promise", "[permit]") {
-    Bench bench;
+    SpeakerBench bench;
     bench.protect();
     bench.loop.quiesce();
     CHECK(bench.right.ask(2ms) == Permit::withheld);
@@ -154,7 +154,7 @@ TEST_CASE("right to speak: who may wait waits for the promise", "[permit]") {
 }
 
 TEST_CASE("right to speak: output that waits is told of, and why", "[permit]") {
-    Bench bench;
+    SpeakerBench bench;
     const CapturedLog log;
     bench.protect();
     bench.emit();

@@ -12,12 +12,12 @@ using namespace fmvm::test;
 namespace {
 
 // A gate before a disk in memory, and a guest that writes a number to a sector of that number.
-struct Bench : BlockOperationOwner {
-    explicit Bench(WriteGate::Holds holds = WriteGate::Holds::writes)
+struct WriteGateBench : BlockOperationOwner {
+    explicit WriteGateBench(WriteGate::Holds holds = WriteGate::Holds::writes)
         : gate(loop, std::make_unique<MemoryBackend>(image), holds) {
         loop.start();
     }
-    ~Bench() override { loop.stop(); }
+    ~WriteGateBench() override { loop.stop(); }
 
     void complete(BlockOperation& operation, BlockStatus status) override {
         CHECK(status == BlockStatus::ok);
@@ -58,7 +58,7 @@ using Numbers = std::vector<std::uint64_t>;
 }  // namespace
 
 TEST_CASE("write gate: open, everything passes") {
-    Bench bench;
+    WriteGateBench bench;
     bench.write(1);
     CHECK(bench.on_disk(1));
     CHECK_FALSE(bench.gate.waiting_since());
@@ -113,7 +113,7 @@ TEST_CASE("write gate: a reset does not wait for a held write, which is never wr
 }
 
 TEST_CASE("write gate: a write waits for the commit of its epoch, reads and flushes pass") {
-    Bench bench;
+    WriteGateBench bench;
     bench.gate.hold();
     bench.write(1);
     bench.submit(BlockOp::discard, 2);
@@ -136,7 +136,7 @@ TEST_CASE("write gate: a write waits for the commit of its epoch, reads and flus
 }
 
 TEST_CASE("write gate: without permission nothing committed goes; it is asked again") {
-    Bench bench;
+    WriteGateBench bench;
     bool permitted = false;
     unsigned asked = 0;
     bench.gate.require_permit([&] {
@@ -164,7 +164,7 @@ TEST_CASE("write gate: without permission nothing committed goes; it is asked ag
 }
 
 TEST_CASE("write gate: the next connection counts its epochs anew") {
-    Bench bench;
+    WriteGateBench bench;
     bench.gate.require_permit([] { return true; });
     bench.gate.hold();
     bench.commit(100);
@@ -179,7 +179,7 @@ TEST_CASE("write gate: the next connection counts its epochs anew") {
 }
 
 TEST_CASE("write gate: flushes are held too where they are output") {
-    Bench bench(WriteGate::Holds::flushes_too);
+    WriteGateBench bench(WriteGate::Holds::flushes_too);
     bench.submit(BlockOp::flush, 1);
     CHECK(bench.completed == Numbers{1});  // nothing is held yet
     bench.gate.hold();

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr BackupSearch::TimePoint start{1000s};
+constexpr BackupSearch::TimePoint search_start{1000s};
 
 }  // namespace
 
@@ -22,20 +22,20 @@ TEST_CASE("backup search: a backup that refuses is not hidden by one that timed 
     const CapturedLog log;
     BackupSearch search;
     for (auto time = 0s; time < 30s; time += 1s)
-        search.failed("a:1", time < 10s ? "timed out" : "it refuses: no", start + time);
+        search.failed("a:1", time < 10s ? "timed out" : "it refuses: no", search_start + time);
     CHECK(eventually([&] { return log.has("no backup at a:1: it refuses: no"); }));
     CHECK(log.count("timed out") == 1);
     CHECK(log.count("it refuses") == 1);
-    search.failed("a:1", "timed out", start + 60s);
+    search.failed("a:1", "timed out", search_start + 60s);
     CHECK(eventually([&] { return log.has("a:1: timed out (first seen 60 s ago)"); }));
 }
 
 TEST_CASE("backup search: every reason is news after a backup was found", "[primary]") {
     const CapturedLog log;
     BackupSearch search;
-    search.failed("a:1", "timed out", start);
-    search.found(start + 1s);
-    search.failed("a:1", "timed out", start + 2s);
+    search.failed("a:1", "timed out", search_start);
+    search.found(search_start + 1s);
+    search.failed("a:1", "timed out", search_start + 2s);
     CHECK(eventually([&] { return log.count("timed out") == 2; }));
 }
 
@@ -46,7 +46,7 @@ TEST_CASE("backup search: only backups that turn out unfit are waited for longer
     search.connection_over(1s, true);
     search.connection_over(1s, true);
     CHECK(search.delay() == 2 * ReconnectDelay::shortest);
-    search.failed("a:1", "its disk fails", start);
+    search.failed("a:1", "its disk fails", search_start);
     CHECK(eventually([&] { return log.has("its disk fails; it is tried again in 1 s"); }));
     search.not_connected();
     CHECK(search.delay() == ReconnectDelay::shortest);

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Bench {
+struct SenderBench {
     Result<void> cut(bool stay_stopped = false) { return epochs.cut(stay_stopped, time); }
     void send_all() {
         while (epochs.is_sending())
@@ -38,7 +38,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("epoch sender: an epoch is pages, state, output and at last the commit", "[primary]") {
-    Bench bench;
+    SenderBench bench;
     REQUIRE(bench.cut().ok());
     bench.send_all();
     bench.emit("held");
@@ -64,7 +64,7 @@ TEST_CASE("epoch sender: an epoch is pages, state, output and at last the commit
 }
 
 TEST_CASE("epoch sender: a backup could take over from the first commit on", "[primary]") {
-    Bench bench;
+    SenderBench bench;
     CHECK(bench.epochs.last_cut() == 0);
     REQUIRE(bench.cut().ok());
     CHECK_FALSE(bench.epochs.commit_sent());
@@ -76,7 +76,7 @@ TEST_CASE("epoch sender: a backup could take over from the first commit on", "[p
 
 TEST_CASE("epoch sender: the first state travels whole, the next ones as differences",
           "[primary]") {
-    Bench bench;
+    SenderBench bench;
     const auto encoding = [&] {
         return StateMessage::decode(bench.wire->last(FrameType::state).body).value().encoding;
     };
@@ -89,7 +89,7 @@ TEST_CASE("epoch sender: the first state travels whole, the next ones as differe
 }
 
 TEST_CASE("epoch sender: epochs are acknowledged once, and in order", "[primary]") {
-    Bench bench;
+    SenderBench bench;
     CHECK(bench.epochs.acknowledged(1).error().message() == "it acknowledged epoch 1 out of turn");
     REQUIRE(bench.cut().ok());
     CHECK_FALSE(bench.epochs.acknowledged(1).ok());  // its commit is not sent
@@ -111,7 +111,7 @@ TEST_CASE("epoch sender: epochs are acknowledged once, and in order", "[primary]
 }
 
 TEST_CASE("epoch sender: the bytes of an epoch are those of its own frames", "[primary]") {
-    Bench bench;
+    SenderBench bench;
     REQUIRE(bench.cut().ok());
     bench.send_all();
     std::uint64_t bytes = 0;
@@ -121,7 +121,7 @@ TEST_CASE("epoch sender: the bytes of an epoch are those of its own frames", "[p
 }
 
 TEST_CASE("epoch sender: a cut that fails leaves nothing to send", "[primary]") {
-    Bench bench;
+    SenderBench bench;
     bench.source.cut_error = "no state";
     CHECK(bench.cut().error().message() == "no state");
     CHECK_FALSE(bench.epochs.is_sending());

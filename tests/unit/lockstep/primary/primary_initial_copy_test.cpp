@@ -12,7 +12,7 @@ using namespace fmvm;
 using namespace fmvm::lockstep;
 using namespace std::chrono_literals;
 using State = PrimaryState;
-using Bench = test::PrimaryBench;
+using test::PrimaryBench;
 using Reached = test::ReachedPrimary;
 
 TEST_CASE("primary: a peer that is sent the initial copy and reads nothing is given up",
@@ -29,13 +29,13 @@ TEST_CASE("primary: a peer that is sent the initial copy and reads nothing is gi
     CHECK_FALSE(bench.source.begun);
     CHECK(bench.claims.empty());
     // The next attempt comes later each time, because each holds the guest for a while.
-    CHECK(bench.connect_after == Bench::Duration(500ms));
+    CHECK(bench.connect_after == PrimaryBench::Duration(500ms));
     bench.connect();
     bench.receive(WelcomeMessage{});
     bench.wire->queued_bytes = channel_high_water;
     for (int i = 0; i < 60; ++i)
         bench.pass(100ms);
-    CHECK(bench.connect_after == Bench::Duration(1000ms));
+    CHECK(bench.connect_after == PrimaryBench::Duration(1000ms));
 }
 
 TEST_CASE("primary: a peer that reads slowly is not given up", "[primary]") {
@@ -53,7 +53,7 @@ TEST_CASE("primary: a peer that reads slowly is not given up", "[primary]") {
 TEST_CASE("primary: an initial copy that takes long is told of, rarely, with how far it is",
           "[primary]") {
     const test::CapturedLog log;
-    Bench bench;
+    PrimaryBench bench;
     bench.source.slow = true;
     bench.connect();
     bench.receive(WelcomeMessage{});

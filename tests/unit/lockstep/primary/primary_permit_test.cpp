@@ -15,8 +15,8 @@ using Right = PairPermit::Right;
 
 namespace {
 
-struct Bench : PrimaryBench {
-    Bench() { log::set_level(log::Level::error); }
+struct PermitBench : PrimaryBench {
+    PermitBench() { log::set_level(log::Level::error); }
     // Promised by the backup for this session.
     bool may_speak() const { return permit->allows(1h + 1ms); }
     void promise() {
@@ -28,7 +28,7 @@ struct Bench : PrimaryBench {
 }  // namespace
 
 TEST_CASE("primary: it joins the session that the welcome names") {
-    Bench bench;
+    PermitBench bench;
     bench.connect();
     CHECK_FALSE(bench.joined_by);
     bench.receive(WelcomeMessage{{1, 2, 3}});
@@ -40,7 +40,7 @@ TEST_CASE("primary: it joins the session that the welcome names") {
 }
 
 TEST_CASE("primary: from its first commit on it speaks by promises, until it has won alone") {
-    Bench bench;
+    PermitBench bench;
     bench.reach(State::copying);
     CHECK(bench.permit->right() == Right::alone);
     bench.source.initial_waits = false;
@@ -59,7 +59,7 @@ TEST_CASE("primary: from its first commit on it speaks by promises, until it has
 }
 
 TEST_CASE("primary: what one backup has promised does not count with the next") {
-    Bench bench;
+    PermitBench bench;
     bench.reach(State::following);
     bench.promise();
     bench.primary.channel_lost("it is gone");
@@ -70,7 +70,7 @@ TEST_CASE("primary: what one backup has promised does not count with the next") 
 }
 
 TEST_CASE("primary: a guest that is handed over is silent here") {
-    Bench bench;
+    PermitBench bench;
     bench.reach(State::following);
     bench.promise();
     bench.begin_switch_over();
@@ -81,7 +81,7 @@ TEST_CASE("primary: a guest that is handed over is silent here") {
 }
 
 TEST_CASE("primary: a backup whose lifeline closes is lost unless the channel says why") {
-    Bench bench;
+    PermitBench bench;
     bench.reach(State::following);
     bench.lifeline_terms->lost("the peer closed its lifeline");
     CHECK(bench.lifeline->closed);
@@ -93,7 +93,7 @@ TEST_CASE("primary: a backup whose lifeline closes is lost unless the channel sa
 }
 
 TEST_CASE("primary: a backup whose lifeline gives no sign is lost") {
-    Bench bench;
+    PermitBench bench;
     bench.lifeline_lives = false;
     bench.reach(State::copying);
     bench.pass(4900ms);

@@ -10,7 +10,7 @@ using namespace fmvm;
 using namespace fmvm::lockstep;
 using namespace std::chrono_literals;
 using State = PrimaryState;
-using Bench = test::PrimaryBench;
+using test::PrimaryBench;
 using Reached = test::ReachedPrimary;
 using Kind = VerifyOutcome::Kind;
 
@@ -50,7 +50,7 @@ TEST_CASE("primary: a backup that says it has taken over is believed when the ar
 }
 
 TEST_CASE("primary: without an arbiter a backup that has taken over is believed", "[primary]") {
-    PrimaryOptions options = Bench::default_options();
+    PrimaryOptions options = PrimaryBench::default_options();
     options.has_arbiter = false;
     Reached bench(State::handing_over, options);
     bench.receive(SwitchedMessage{2});

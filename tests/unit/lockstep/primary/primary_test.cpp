@@ -12,7 +12,7 @@ using namespace fmvm;
 using namespace fmvm::lockstep;
 using namespace std::chrono_literals;
 using State = PrimaryState;
-using Bench = test::PrimaryBench;
+using test::PrimaryBench;
 using Reached = test::ReachedPrimary;
 using Kind = VerifyOutcome::Kind;
 
@@ -22,13 +22,13 @@ constexpr std::array linked_states{State::greeting, State::copying, State::follo
                                    State::handing_over};
 
 PrimaryOptions stopping() {
-    PrimaryOptions options = Bench::default_options();
+    PrimaryOptions options = PrimaryBench::default_options();
     options.on_backup_lost = OnBackupLost::stop;
     return options;
 }
 
 PrimaryOptions kemari() {
-    PrimaryOptions options = Bench::default_options();
+    PrimaryOptions options = PrimaryBench::default_options();
     options.policy.mode = SyncMode::kemari;
     return options;
 }
@@ -77,11 +77,11 @@ TEST_CASE("primary: what nobody could take over runs on without a claim", "[prim
     CHECK(bench.primary.state() == State::alone);
     CHECK(bench.claims.empty());
     CHECK_FALSE(bench.source.begun);
-    CHECK(bench.connect_after == Bench::Duration(ReconnectDelay::shortest));
+    CHECK(bench.connect_after == PrimaryBench::Duration(ReconnectDelay::shortest));
 }
 
 TEST_CASE("primary: a backup that is lost before its first commit cannot take over", "[primary]") {
-    Bench bench;
+    PrimaryBench bench;
     bench.source.initial_waits = true;
     bench.reach(State::greeting);
     bench.receive(WelcomeMessage{});
@@ -99,7 +99,7 @@ TEST_CASE("primary: a backup that is lost before its first commit cannot take ov
 
 TEST_CASE("primary: a backup that may have committed is not outlived without a claim",
           "[primary]") {
-    Bench bench;
+    PrimaryBench bench;
     bench.reach(State::greeting);
     bench.receive(WelcomeMessage{});  // the first commit is sent, and not acknowledged
     REQUIRE(bench.wire->count(FrameType::commit) == 1);
@@ -138,7 +138,7 @@ TEST_CASE("primary: a claim without an answer is repeated until there is one", "
     bench.primary.claimed(Claim::lost);
     CHECK(bench.end == PrimaryEnd::superseded);
     CHECK(bench.ends == 1);
-    CHECK(bench.primary.deadline() == Bench::TimePoint::max());
+    CHECK(bench.primary.deadline() == PrimaryBench::TimePoint::max());
 }
 
 TEST_CASE("primary: a connection begins with nothing of the one before", "[primary]") {
@@ -289,7 +289,7 @@ TEST_CASE("primary: a silent backup is lost", "[primary]") {
 
 TEST_CASE("primary: a backup that was never in step and refuses is waited for longer each time",
           "[primary]") {
-    Bench bench;
+    PrimaryBench bench;
     log::set_level(log::Level::error);
     bench.source.initial_waits = true;
     for (const auto delay : {500ms, 1000ms, 2000ms}) {
@@ -297,11 +297,11 @@ TEST_CASE("primary: a backup that was never in step and refuses is waited for lo
         bench.receive(WelcomeMessage{});
         bench.receive(RefuseMessage{"its disk fails"});
         CHECK(bench.refusal() == "it refuses: its disk fails");
-        CHECK(bench.connect_after == Bench::Duration(delay));
+        CHECK(bench.connect_after == PrimaryBench::Duration(delay));
     }
     bench.connect();
     bench.receive(RefuseMessage{"it serves another guest"});
-    CHECK(bench.connect_after == Bench::Duration(500ms));
+    CHECK(bench.connect_after == PrimaryBench::Duration(500ms));
 }
 
 TEST_CASE("primary: a comparison ends with the connection, and says how", "[primary]") {
@@ -353,13 +353,13 @@ TEST_CASE("primary: an arbiter that does not answer a claim is told of within a 
     bench.pass(400ms);  // and longer, so it was told
     CHECK(bench.primary.deadline() == bench.time + 60s - 400ms);
     bench.primary.claimed(Claim::won);
-    CHECK(bench.primary.deadline() == Bench::TimePoint::max());
+    CHECK(bench.primary.deadline() == PrimaryBench::TimePoint::max());
 }
 
 TEST_CASE("primary: where nobody can be connected to, it tries again", "[primary]") {
     Reached bench(State::alone);
     bench.primary.not_connected("a:1", "timed out");
-    CHECK(bench.connect_after == Bench::Duration(ReconnectDelay::shortest));
+    CHECK(bench.connect_after == PrimaryBench::Duration(ReconnectDelay::shortest));
     bench.connect_after.reset();
     bench.primary.guest_ended("it powered off");
     bench.primary.not_connected("a:1", "timed out");

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint64_t disk_bytes = 5 * replay::disk_block_bytes;
 
-Verification::TimePoint at(std::chrono::milliseconds time) {
+Verification::TimePoint verification_time(std::chrono::milliseconds time) {
     return Verification::TimePoint(1000s) + time;
 }
 
@@ -27,7 +27,7 @@ struct Disk {
     }
     std::unique_ptr<replay::DirtyBlockMap> map = make_map();
     MemoryBlocks image{disk_bytes};
-    replay::Scrubber scrubber{{{map.get(), &image}}, 1 * gib, 1, at(0ms)};
+    replay::Scrubber scrubber{{{map.get(), &image}}, 1 * gib, 1, verification_time(0ms)};
 };
 
 Frame checked(std::uint64_t number) {
@@ -37,77 +37,81 @@ Frame checked(std::uint64_t number) {
 
 // Sends and answers all checks that are due.
 void compare_disks(Verification& verification, std::chrono::milliseconds now) {
-    for (OutgoingMessage message = verification.next(3, at(now)).value(); !message.empty();
-         message = verification.next(3, at(now)).value()) {
+    for (OutgoingMessage message = verification.next(3, verification_time(now)).value();
+         !message.empty(); message = verification.next(3, verification_time(now)).value()) {
         REQUIRE(message.type == FrameType::disk_check);
         const auto check = replay::CheckMessage::decode(message.body.flat()).value();
         CHECK(check.epoch == 3);
-        REQUIRE(verification.checked(checked(check.number), at(now)).ok());
+        REQUIRE(verification.checked(checked(check.number), verification_time(now)).ok());
     }
 }
 
 }  // namespace
 
 TEST_CASE("verification: memory is equal when a later epoch is acknowledged", "[verify]") {
-    Verification memory(nullptr, 4, 10s, at(0ms));
-    CHECK(memory.next(3, at(1ms)).value().empty());
-    memory.acknowledged(3, at(1ms));
-    memory.acknowledged(4, at(2ms));  // before it is applied
-    CHECK_FALSE(memory.outcome(at(2ms)));
-    memory.acknowledged(5, at(3ms));
-    REQUIRE(memory.outcome(at(3ms)));
-    CHECK(memory.outcome(at(3ms))->kind == Kind::equal);
-    CHECK(memory.outcome(at(3ms))->text == "equal: memory (0.0 s); no disks were compared");
+    Verification memory(nullptr, 4, 10s, verification_time(0ms));
+    CHECK(memory.next(3, verification_time(1ms)).value().empty());
+    memory.acknowledged(3, verification_time(1ms));
+    memory.acknowledged(4, verification_time(2ms));  // before it is applied
+    CHECK_FALSE(memory.outcome(verification_time(2ms)));
+    memory.acknowledged(5, verification_time(3ms));
+    REQUIRE(memory.outcome(verification_time(3ms)));
+    CHECK(memory.outcome(verification_time(3ms))->kind == Kind::equal);
+    CHECK(memory.outcome(verification_time(3ms))->text ==
+          "equal: memory (0.0 s); no disks were compared");
 }
 
 TEST_CASE("verification: both must be equal", "[verify]") {
     Disk disk;
-    Verification both(&disk.scrubber, 4, 10s, at(0ms));
+    Verification both(&disk.scrubber, 4, 10s, verification_time(0ms));
     compare_disks(both, 10ms);
-    CHECK_FALSE(both.outcome(at(10ms)));
+    CHECK_FALSE(both.outcome(verification_time(10ms)));
     CHECK(both.progress().bytes_equal == disk_bytes);
-    both.acknowledged(5, at(200ms));
-    REQUIRE(both.outcome(at(200ms)));
-    CHECK(both.outcome(at(200ms))->text == "equal: memory and 0.3 MiB of disks (0.2 s)");
+    both.acknowledged(5, verification_time(200ms));
+    REQUIRE(both.outcome(verification_time(200ms)));
+    CHECK(both.outcome(verification_time(200ms))->text ==
+          "equal: memory and 0.3 MiB of disks (0.2 s)");
 }
 
 TEST_CASE("verification: patience ends, and what it waited for is told", "[verify]") {
     const auto told = [](const Verification& verification, std::chrono::milliseconds now) {
-        CHECK(verification.due() <= at(now));
-        CHECK_FALSE(verification.outcome(at(now - 1ms)));
-        const auto outcome = verification.outcome(at(now));
+        CHECK(verification.due() <= verification_time(now));
+        CHECK_FALSE(verification.outcome(verification_time(now - 1ms)));
+        const auto outcome = verification.outcome(verification_time(now));
         REQUIRE(outcome);
         CHECK(outcome->kind == Kind::unfinished);
         return outcome->text;
     };
-    Verification memory(nullptr, 4, 10s, at(0ms));
+    Verification memory(nullptr, 4, 10s, verification_time(0ms));
     CHECK(told(memory, 10s).find("no epoch") == 0);
 
     Disk silent;
-    Verification unanswered(&silent.scrubber, 0, 10s, at(0ms));
-    CHECK_FALSE(unanswered.next(3, at(1ms)).value().empty());
+    Verification unanswered(&silent.scrubber, 0, 10s, verification_time(0ms));
+    CHECK_FALSE(unanswered.next(3, verification_time(1ms)).value().empty());
     CHECK(told(unanswered, 10s).find("the backup has not answered") == 0);
 
     Disk busy;
     REQUIRE(busy.map->mark(0, 512).ok());  // never settles
-    Verification disks(&busy.scrubber, 0, 10s, at(0ms));
+    Verification disks(&busy.scrubber, 0, 10s, verification_time(0ms));
     compare_disks(disks, 100ms);
     CHECK(told(disks, 10100ms).find("1 blocks of 64 KiB are written all the time") == 0);
 }
 
 TEST_CASE("verification: lies and late answers of the backup", "[verify]") {
     Disk disk;
-    Verification verification(&disk.scrubber, 0, 10s, at(0ms));
-    CHECK(verification.checked(checked(0), at(1ms)).ok());  // to one before
-    CHECK_FALSE(verification.checked(checked(1), at(1ms)).ok());
-    CHECK_FALSE(verification.checked(Frame{FrameType::disk_checked, Buffer(3), 0}, at(1ms)).ok());
-    Verification memory(nullptr, 4, 10s, at(0ms));
-    CHECK(memory.checked(checked(7), at(1ms)).ok());
+    Verification verification(&disk.scrubber, 0, 10s, verification_time(0ms));
+    CHECK(verification.checked(checked(0), verification_time(1ms)).ok());  // to one before
+    CHECK_FALSE(verification.checked(checked(1), verification_time(1ms)).ok());
+    CHECK_FALSE(
+        verification.checked(Frame{FrameType::disk_checked, Buffer(3), 0}, verification_time(1ms))
+            .ok());
+    Verification memory(nullptr, 4, 10s, verification_time(0ms));
+    CHECK(memory.checked(checked(7), verification_time(1ms)).ok());
 }
 
 TEST_CASE("verification: a disk that cannot be read here is an error", "[verify]") {
     Disk disk;
     disk.image.unreadable = 2;
-    Verification verification(&disk.scrubber, 0, 10s, at(0ms));
-    CHECK_FALSE(verification.next(3, at(0ms)).ok());
+    Verification verification(&disk.scrubber, 0, 10s, verification_time(0ms));
+    CHECK_FALSE(verification.next(3, verification_time(0ms)).ok());
 }

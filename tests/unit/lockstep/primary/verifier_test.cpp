@@ -12,7 +12,7 @@ using Kind = VerifyOutcome::Kind;
 
 namespace {
 
-struct Bench {
+struct VerifierBench {
     Result<void> begin() { return verifier.begin({.memory = true, .disks = false}, 4); }
 
     test::PrimaryBench host;
@@ -24,7 +24,7 @@ struct Bench {
 TEST_CASE(
     "verifier: a comparison of memory asks for digests, and ends with their epoch's successor",
     "[verify]") {
-    Bench bench;
+    VerifierBench bench;
     CHECK(bench.verifier.due() == Verifier::TimePoint::max());
     REQUIRE(bench.begin().ok());
     CHECK(bench.host.source.digests_asked == 1);
@@ -40,21 +40,21 @@ TEST_CASE(
 }
 
 TEST_CASE("verifier: there is one comparison at a time", "[verify]") {
-    Bench bench;
+    VerifierBench bench;
     REQUIRE(bench.begin().ok());
     CHECK(bench.begin().error().message() == "a comparison is under way; wait for its end");
     CHECK(bench.host.source.digests_asked == 1);
 }
 
 TEST_CASE("verifier: a comparison of disks needs disks", "[verify]") {
-    Bench bench;
+    VerifierBench bench;
     CHECK_FALSE(bench.verifier.begin({.memory = false, .disks = true}, 4).ok());
     CHECK_FALSE(bench.verifier.is_active());
     CHECK(bench.host.source.digests_asked == 0);
 }
 
 TEST_CASE("verifier: a comparison without progress ends unfinished", "[verify]") {
-    Bench bench;
+    VerifierBench bench;
     REQUIRE(bench.begin().ok());
     bench.host.time += 10s;
     bench.verifier.look();
@@ -62,7 +62,7 @@ TEST_CASE("verifier: a comparison without progress ends unfinished", "[verify]")
 }
 
 TEST_CASE("verifier: an end is told once, and late answers are no error", "[verify]") {
-    Bench bench;
+    VerifierBench bench;
     bench.verifier.end({Kind::unfinished, "nobody has asked"});
     CHECK_FALSE(bench.host.verified_as);
     REQUIRE(bench.begin().ok());

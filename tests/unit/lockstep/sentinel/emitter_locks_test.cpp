@@ -85,10 +85,6 @@ void wait_for_word(const Pipe& go_on) {
     std::abort();
 }
 
-void passes_where_followed(const char* hidden_test) {
-    if (can_follow_robust_mutexes()) passes(hidden_test);
-}
-
 }  // namespace
 
 TEST_CASE("hidden: an emitter is killed", "[.]") {

@@ -58,7 +58,7 @@ class Loop {
 }  // namespace
 
 TEST_CASE("a sentinel greets at once, and says its word when its process has died", "[sentinel]") {
-    const Listener backup;
+    const DeathListener backup;
     Loop loop;
     loop.order(backup.word("hello", "dead"));
     const UniqueFd connection = backup.accept();
@@ -70,7 +70,7 @@ TEST_CASE("a sentinel greets at once, and says its word when its process has die
 }
 
 TEST_CASE("a sentinel ends when its word was read, and when nobody is to be told", "[sentinel]") {
-    const Listener backup;
+    const DeathListener backup;
     Loop loop;
     loop.order(backup.word("hello", "dead"));
     {
@@ -86,7 +86,7 @@ TEST_CASE("a sentinel ends when its word was read, and when nobody is to be told
 }
 
 TEST_CASE("a sentinel that is to tell nobody any more says nothing", "[sentinel]") {
-    const Listener backup;
+    const DeathListener backup;
     Loop loop;
     loop.order(backup.word("hello", "dead"));
     const UniqueFd connection = backup.accept();
@@ -99,7 +99,7 @@ TEST_CASE("a sentinel that is to tell nobody any more says nothing", "[sentinel]
 }
 
 TEST_CASE("a sentinel tells whoever it was told of last", "[sentinel]") {
-    const Listener first, second;
+    const DeathListener first, second;
     Loop loop;
     loop.order(first.word("hello 1", "dead 1"));
     const UniqueFd connection = first.accept();
@@ -112,7 +112,7 @@ TEST_CASE("a sentinel tells whoever it was told of last", "[sentinel]") {
 }
 
 TEST_CASE("what a process ordered before it died counts", "[sentinel]") {
-    const Listener backup;
+    const DeathListener backup;
     Loop loop;
     loop.order(backup.word("hello", "dead"));
     loop.close_orders();
@@ -121,7 +121,7 @@ TEST_CASE("what a process ordered before it died counts", "[sentinel]") {
 }
 
 TEST_CASE("a sentinel connects again to one that was not there, or went", "[sentinel]") {
-    Listener backup;
+    DeathListener backup;
     Loop loop({.pausing = std::chrono::milliseconds(5)});
     backup.stop();
     loop.order(backup.word("hello", "dead"));
@@ -140,7 +140,7 @@ TEST_CASE("a sentinel connects again to one that was not there, or went", "[sent
 }
 
 TEST_CASE("a sentinel does not pause once its process has died", "[sentinel]") {
-    Listener backup;
+    DeathListener backup;
     Loop loop({.pausing = std::chrono::hours(1)});
     backup.stop();
     loop.order(backup.word("hello", "dead"));
@@ -151,7 +151,7 @@ TEST_CASE("a sentinel does not pause once its process has died", "[sentinel]") {
 }
 
 TEST_CASE("a sentinel gives up one that cannot be reached", "[sentinel]") {
-    Listener backup;
+    DeathListener backup;
     Loop loop({.pausing = std::chrono::milliseconds(1), .telling = std::chrono::milliseconds(20)});
     backup.stop();
     loop.order(backup.word("hello", "dead"));
@@ -160,7 +160,7 @@ TEST_CASE("a sentinel gives up one that cannot be reached", "[sentinel]") {
 }
 
 TEST_CASE("a sentinel waits a while only for one that does not close", "[sentinel]") {
-    const Listener backup;
+    const DeathListener backup;
     Loop loop({.telling = std::chrono::milliseconds(20)});
     loop.order(backup.word("hello", "dead"));
     const UniqueFd connection = backup.accept();
@@ -171,7 +171,7 @@ TEST_CASE("a sentinel waits a while only for one that does not close", "[sentine
 }
 
 TEST_CASE("a sentinel bears whatever a peer says to it", "[sentinel]") {
-    const Listener backup;
+    const DeathListener backup;
     Loop loop;
     loop.order(backup.word("hello", "dead"));
     const UniqueFd connection = backup.accept();
@@ -181,7 +181,7 @@ TEST_CASE("a sentinel bears whatever a peer says to it", "[sentinel]") {
 }
 
 TEST_CASE("a sentinel says its word only to one who has answered", "[sentinel]") {
-    const Listener backup;
+    const DeathListener backup;
     Loop loop;
     loop.order(backup.word("hello", "dead"));
     const UniqueFd connection = backup.accept_silently();
@@ -194,7 +194,7 @@ TEST_CASE("a sentinel says its word only to one who has answered", "[sentinel]")
 }
 
 TEST_CASE("a sentinel that is refused, or not answered, tries again", "[sentinel]") {
-    const Listener backup;
+    const DeathListener backup;
     Loop loop(
         {.connecting = std::chrono::milliseconds(100), .pausing = std::chrono::milliseconds(5)});
     loop.order(backup.word("hello", "dead"));

@@ -82,10 +82,6 @@ bool orphan_ends_well() {
     return ::waitpid(-1, &status, 0) > 0 && status == 0;
 }
 
-void passes_where_followed(const char* hidden_test) {
-    if (can_follow_robust_mutexes()) passes(hidden_test);
-}
-
 }  // namespace
 
 TEST_CASE("hidden: a sentinel has little", "[.]") {
@@ -121,7 +117,7 @@ TEST_CASE("a sentinel ignores the signals that end its process", "[sentinel]") {
 }
 
 TEST_CASE("hidden: a process ends with its sentinel", "[.]") {
-    const Listener backup;
+    const DeathListener backup;
     for (const bool is_stopped : {false, true}) {
         std::unique_ptr<Sentinel> sentinel = Sentinel::start().value();
         const pid_t pid = sentinel->pid();
@@ -152,7 +148,7 @@ TEST_CASE("a process learns that its sentinel has ended", "[sentinel]") {
 
 TEST_CASE("hidden: a process with a sentinel is killed", "[.]") {
     adopt_orphans();
-    const Listener backup;
+    const DeathListener backup;
     const pid_t process = start_process_with_sentinel(backup.word("hello", "dead"));
     std::optional<UniqueFd> connection(backup.accept());
     REQUIRE(said(*connection, 5) == "hello");

@@ -35,7 +35,7 @@ struct Side {
 }  // namespace
 
 TEST_CASE("hidden: a charge that goes well", "[.]") {
-    const Listener backup;
+    const DeathListener backup;
     Side side;
     side.charge.begin(backup.word("hello", "dead"));
     const UniqueFd connection = backup.accept();
@@ -51,7 +51,7 @@ TEST_CASE("a sentinel that is charged tells its backup, until the charge ends", 
 }
 
 TEST_CASE("hidden: a charge of somebody who is not there", "[.]") {
-    Listener backup;
+    DeathListener backup;
     backup.stop();
     Side side;
     side.charge.begin(backup.word("hello", "dead"));
@@ -66,7 +66,7 @@ TEST_CASE("a sentinel that cannot tell its backup is told of", "[sentinel]") {
 }
 
 TEST_CASE("hidden: a sentinel ends before its charge", "[.]") {
-    const Listener backup;
+    const DeathListener backup;
     Side side;
     REQUIRE(::kill(side.sentinel->pid(), SIGKILL) == 0);
     REQUIRE(side.tells("has ended, or does not get on"));

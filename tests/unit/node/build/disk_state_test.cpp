@@ -15,7 +15,7 @@ using test::TempFile;
 
 namespace {
 
-constexpr std::uint64_t image_bytes = 100 * replay::disk_block_bytes - 512;
+constexpr std::uint64_t stood_image_bytes = 100 * replay::disk_block_bytes - 512;
 
 bool nothing_changes(std::uint64_t, std::uint64_t) {
     return false;
@@ -23,7 +23,7 @@ bool nothing_changes(std::uint64_t, std::uint64_t) {
 
 // An image whose guest stands, and what a snapshot remembers of it.
 struct Disk {
-    TempFile file{image_bytes};
+    TempFile file{stood_image_bytes};
     DiskOptions options;
     DiskImage image = DiskImage::open(file.path(), {}).value();
 

@@ -14,7 +14,7 @@ using test::TempFile;
 
 namespace {
 
-constexpr std::uint64_t image_bytes = 40 * mib + 512;
+constexpr std::uint64_t new_image_bytes = 40 * mib + 512;
 
 DiskOptions options_of(const TempFile& file) {
     DiskOptions options;
@@ -29,12 +29,12 @@ bool is_empty(const TempFile& file) {
 }  // namespace
 
 TEST_CASE("an image of zeroes is empty, written or not, up to its last byte") {
-    TempFile file(image_bytes);
+    TempFile file(new_image_bytes);
     CHECK(is_empty(file));
     file.write(20 * mib, std::vector<std::uint8_t>(mib));
     CHECK(is_empty(file));
-    for (const std::uint64_t at : {image_bytes - 1, std::uint64_t{0}, 20 * mib + 777}) {
-        TempFile other(image_bytes);
+    for (const std::uint64_t at : {new_image_bytes - 1, std::uint64_t{0}, 20 * mib + 777}) {
+        TempFile other(new_image_bytes);
         other.write(at, std::array<std::uint8_t, 1>{1});
         CHECK_FALSE(is_empty(other));
     }

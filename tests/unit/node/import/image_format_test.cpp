@@ -31,8 +31,8 @@ std::vector<std::uint8_t> vmdk() {
     return start;
 }
 
-std::string refusal(ImageFormat format, const std::vector<std::uint8_t>& start,
-                    std::uint64_t size = 8 * mib) {
+std::string start_refusal(ImageFormat format, const std::vector<std::uint8_t>& start,
+                          std::uint64_t size = 8 * mib) {
     const Result<void> checked = check_image_start(format, start, size);
     return checked.ok() ? "" : checked.error().message();
 }
@@ -54,29 +54,33 @@ TEST_CASE("image format: told by name or option, never by content", "[cli]") {
 }
 
 TEST_CASE("image format: the start must be of that format", "[cli]") {
-    CHECK(refusal(ImageFormat::qcow2, qcow2()) == "");
-    CHECK(refusal(ImageFormat::vmdk, vmdk()) == "");
-    CHECK(refusal(ImageFormat::vhdx, start_with("vhdxfile")) == "");
-    CHECK_THAT(refusal(ImageFormat::vhdx, start_with("vhdxfile"), 8 * mib + 512),
+    CHECK(start_refusal(ImageFormat::qcow2, qcow2()) == "");
+    CHECK(start_refusal(ImageFormat::vmdk, vmdk()) == "");
+    CHECK(start_refusal(ImageFormat::vhdx, start_with("vhdxfile")) == "");
+    CHECK_THAT(start_refusal(ImageFormat::vhdx, start_with("vhdxfile"), 8 * mib + 512),
                Catch::Contains("is truncated"));
-    CHECK(refusal(ImageFormat::raw, qcow2()) == "");  // what a guest wrote there means nothing
-    CHECK_THAT(refusal(ImageFormat::qcow2, vmdk()), Catch::Contains("is not a qcow2 image"));
-    CHECK_THAT(refusal(ImageFormat::vhdx, {}), Catch::Contains("is not a vhdx image"));
-    CHECK_THAT(refusal(ImageFormat::vmdk, {'K', 'D', 'M', 'V'}), Catch::Contains("is truncated"));
-    CHECK_THAT(refusal(ImageFormat::qcow2, {'Q', 'F', 'I', 0xfb}), Catch::Contains("is truncated"));
+    CHECK(start_refusal(ImageFormat::raw, qcow2()) ==
+          "");  // what a guest wrote there means nothing
+    CHECK_THAT(start_refusal(ImageFormat::qcow2, vmdk()), Catch::Contains("is not a qcow2 image"));
+    CHECK_THAT(start_refusal(ImageFormat::vhdx, {}), Catch::Contains("is not a vhdx image"));
+    CHECK_THAT(start_refusal(ImageFormat::vmdk, {'K', 'D', 'M', 'V'}),
+               Catch::Contains("is truncated"));
+    CHECK_THAT(start_refusal(ImageFormat::qcow2, {'Q', 'F', 'I', 0xfb}),
+               Catch::Contains("is truncated"));
 }
 
 TEST_CASE("image format: what leads to other files is refused before qemu-img sees it", "[cli]") {
     std::vector<std::uint8_t> start = qcow2();
     start[15] = 1;  // where the name of the backing file is
-    CHECK_THAT(refusal(ImageFormat::qcow2, start), Catch::Contains("has a backing file"));
+    CHECK_THAT(start_refusal(ImageFormat::qcow2, start), Catch::Contains("has a backing file"));
     start = qcow2();
     start[79] = 4;  // incompatible feature: external data file
-    CHECK_THAT(refusal(ImageFormat::qcow2, start), Catch::Contains("data in another file"));
+    CHECK_THAT(start_refusal(ImageFormat::qcow2, start), Catch::Contains("data in another file"));
     start[7] = 2;  // version 2 has no features
-    CHECK(refusal(ImageFormat::qcow2, start) == "");
+    CHECK(start_refusal(ImageFormat::qcow2, start) == "");
     CHECK_THAT(
-        refusal(ImageFormat::vmdk, start_with("# Disk DescriptorFile\nRW 1 FLAT \"/etc/x\"")),
+        start_refusal(ImageFormat::vmdk, start_with("# Disk DescriptorFile\nRW 1 FLAT \"/etc/x\"")),
         Catch::Contains("in other files"));
-    CHECK_THAT(refusal(ImageFormat::vmdk, start_with("KDMV")), Catch::Contains("in other files"));
+    CHECK_THAT(start_refusal(ImageFormat::vmdk, start_with("KDMV")),
+               Catch::Contains("in other files"));
 }

@@ -25,7 +25,7 @@ Result<PartitionTable> parse(const Bytes& disk) {
     return read_partition_table(boot::BytesSource("disk", disk));
 }
 
-std::string refusal(const Bytes& disk) {
+std::string table_refusal(const Bytes& disk) {
     const Result<PartitionTable> table = parse(disk);
     return table.ok() ? "" : table.error().message();
 }
@@ -110,7 +110,7 @@ TEST_CASE("partition table: none", "[cli]") {
     Bytes boot_sector_only(sectors * sector_size);
     store_le<std::uint16_t>(boot_sector_only, 510, 0xaa55);
     CHECK(parse(boot_sector_only).value().kind == Kind::none);
-    CHECK_THAT(refusal(Bytes(511)), Catch::Contains("truncated"));
+    CHECK_THAT(table_refusal(Bytes(511)), Catch::Contains("truncated"));
 }
 
 TEST_CASE("partition table: an extended MBR partition is passed over", "[cli]") {
@@ -122,24 +122,24 @@ TEST_CASE("partition table: an extended MBR partition is passed over", "[cli]") 
 TEST_CASE("partition table: a partition outside the disk is refused", "[cli]") {
     Bytes disk = mbr_disk();
     set_mbr_entry(disk, 1, 0x83, 0xffffffff, 0xffffffff);
-    CHECK_THAT(refusal(disk), Catch::Contains("partition 2 is not in the disk"));
+    CHECK_THAT(table_refusal(disk), Catch::Contains("partition 2 is not in the disk"));
     set_mbr_entry(disk, 1, 0x83, sectors - 1, 2);
-    CHECK_THAT(refusal(disk), Catch::Contains("partition 2 is not in the disk"));
+    CHECK_THAT(table_refusal(disk), Catch::Contains("partition 2 is not in the disk"));
     set_mbr_entry(disk, 1, 0x83, sectors - 1, 0);
-    CHECK_THAT(refusal(disk), Catch::Contains("partition 2 is not in the disk"));
+    CHECK_THAT(table_refusal(disk), Catch::Contains("partition 2 is not in the disk"));
     const std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges{
         {0, UINT64_MAX}, {UINT64_MAX, UINT64_MAX}, {UINT64_MAX, 0}, {3000, 2999}, {4095, 4096}};
     for (const auto& [first, last] : ranges) {
         CAPTURE(first, last);
         CHECK_THAT(
-            refusal(changed(gpt_disk(), [&](Bytes& d) { set_gpt_entry(d, 1, first, last); })),
+            table_refusal(changed(gpt_disk(), [&](Bytes& d) { set_gpt_entry(d, 1, first, last); })),
             Catch::Contains("partition 2 is not in the disk"));
     }
 }
 
 TEST_CASE("partition table: a hostile or damaged GPT is refused", "[cli]") {
     const auto with = [](std::size_t at, auto value, bool sealed = true) {
-        return refusal(changed(
+        return table_refusal(changed(
             gpt_disk(), [&](Bytes& d) { store_le(std::span(d), sector_size + at, value); },
             sealed));
     };
@@ -154,10 +154,10 @@ TEST_CASE("partition table: a hostile or damaged GPT is refused", "[cli]") {
         CHECK_THAT(with(80, count), Catch::Contains("number or size of entries"));
     CHECK_THAT(with(72, UINT64_MAX), Catch::Contains("where its entries are"));
     CHECK_THAT(with(72, std::uint64_t{sectors - 1}), Catch::Contains("truncated"));
-    CHECK_THAT(refusal(changed(
+    CHECK_THAT(table_refusal(changed(
                    gpt_disk(), [](Bytes& d) { d[entries_at] ^= 1; }, false)),
                Catch::Contains("checksum of its entries"));
     Bytes short_disk = gpt_disk();
     short_disk.resize(sector_size);
-    CHECK_THAT(refusal(short_disk), Catch::Contains("truncated"));
+    CHECK_THAT(table_refusal(short_disk), Catch::Contains("truncated"));
 }

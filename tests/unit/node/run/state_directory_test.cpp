@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "support/complaint.h"
 #include "support/temp_file.h"
 
 using namespace fmvm;
@@ -24,10 +25,6 @@ struct Place {
     const TempFile unique;
     const std::string path = unique.path() + ".state";
 };
-
-std::string complaint(const Result<void>& result) {
-    return result.ok() ? "" : result.error().message();
-}
 
 }  // namespace
 

@@ -23,9 +23,9 @@ LoggedRequest flush(std::uint64_t sequence) {
     return request;
 }
 
-class Bench {
+class RecorderBench {
   public:
-    Bench() { recorder.begin(log.path, log_header(), 5, {}).value(); }
+    RecorderBench() { recorder.begin(log.path, log_header(), 5, {}).value(); }
 
     void flushes(std::initializer_list<std::uint64_t> sequences) {
         for (const std::uint64_t sequence : sequences)
@@ -55,7 +55,7 @@ class Bench {
 }  // namespace
 
 TEST_CASE("recorder: of a guest that runs alone everything counts, soon") {
-    Bench bench;
+    RecorderBench bench;
     bench.flushes({1, 2});
     CHECK(eventually([&] { return bench.written() == Sequences{{1, 2}}; }));
     bench.flushes({3});
@@ -65,7 +65,7 @@ TEST_CASE("recorder: of a guest that runs alone everything counts, soon") {
 }
 
 TEST_CASE("recorder: with a backup an epoch counts when it is committed") {
-    Bench bench;
+    RecorderBench bench;
     bench.flushes({1});
     bench.recorder.close_epoch(1);  // what came before it counted already
     bench.flushes({2});
@@ -100,7 +100,7 @@ TEST_CASE("recorder: with a backup an epoch counts when it is committed") {
 }
 
 TEST_CASE("recorder: an epoch without requests takes no place") {
-    Bench bench;
+    RecorderBench bench;
     for (std::uint64_t epoch = 1; epoch < 10; ++epoch) {
         bench.recorder.close_epoch(epoch);
         bench.recorder.commit(epoch);
@@ -109,7 +109,7 @@ TEST_CASE("recorder: an epoch without requests takes no place") {
 }
 
 TEST_CASE("recorder: when it cannot keep up it ends at a whole epoch, and holds nothing") {
-    Bench bench;
+    RecorderBench bench;
     bench.recorder.close_epoch(1);
     bench.flushes({1});
     bench.recorder.close_epoch(2);

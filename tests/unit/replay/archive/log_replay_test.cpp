@@ -16,7 +16,7 @@ namespace {
 const Bytes start_page(page_size, 0xee);
 
 // A log, and a disk that holds what its guest started from.
-class Bench {
+class LogReplayBench {
   public:
     Result<ReplayedLog> replay(std::uint64_t until = until_end) {
         if (!written_) write_log(log.path, epochs);
@@ -41,7 +41,7 @@ class Bench {
 }  // namespace
 
 TEST_CASE("log replay: up to an epoch, further, and once more") {
-    Bench bench;
+    LogReplayBench bench;
     bench.epochs = {{bench.records.read(0, start_page)},
                     {bench.records.write(0, 1), bench.records.add(BlockOp::flush, 0, 0)},
                     {bench.records.write(512, 2)},
@@ -64,7 +64,7 @@ TEST_CASE("log replay: up to an epoch, further, and once more") {
 }
 
 TEST_CASE("log replay: an image that is not the starting one is noticed before it is changed") {
-    Bench bench;
+    LogReplayBench bench;
     bench.epochs = {{bench.records.read(page_size, start_page)}, {bench.records.write(0, 1)}};
     (*bench.image)[page_size + 5] = 0;
     const Result<ReplayedLog> replayed = bench.replay();
@@ -76,7 +76,7 @@ TEST_CASE("log replay: an image that is not the starting one is noticed before i
 TEST_CASE("log replay: a read is verified when nothing changes what it read later") {
     Bytes written = start_page;
     std::fill_n(written.begin(), 512, std::uint8_t{1});
-    Bench bench;
+    LogReplayBench bench;
     bench.epochs = {{bench.records.read(0, start_page)},
                     {bench.records.write(0, 1), bench.records.read(0, written)},
                     {bench.records.write(page_size, 9)}};
@@ -87,7 +87,7 @@ TEST_CASE("log replay: a read is verified when nothing changes what it read late
 }
 
 TEST_CASE("log replay: an image that was replayed further is noticed where the log read it") {
-    Bench bench;
+    LogReplayBench bench;
     bench.epochs = {{bench.records.read(0, start_page)},
                     {bench.records.write(page_size, 1)},
                     {bench.records.write(0, 2)}};
@@ -97,7 +97,7 @@ TEST_CASE("log replay: an image that was replayed further is noticed where the l
 }
 
 TEST_CASE("log replay: nothing is changed when what is to be replayed is damaged") {
-    Bench bench;
+    LogReplayBench bench;
     bench.epochs = {{bench.records.write(0, 1)}, {bench.records.write(512, 2)}};
     REQUIRE(bench.replay(1).ok());
     UniqueFd fd(::open(bench.log.path.c_str(), O_WRONLY));
@@ -111,7 +111,7 @@ TEST_CASE("log replay: nothing is changed when what is to be replayed is damaged
 }
 
 TEST_CASE("log replay: a change that failed is left out") {
-    Bench bench;
+    LogReplayBench bench;
     BlockRecord failed = bench.records.add(BlockOp::write, 0, 512);
     failed.failed = true;
     bench.epochs = {{bench.records.read(0, start_page), failed}};

@@ -19,7 +19,7 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-constexpr std::uint64_t image_bytes = 20 * mib + 512;
+constexpr std::uint64_t labelled_bytes = 20 * mib + 512;
 
 LabelId id_of(std::uint8_t first) {
     LabelId id{};
@@ -32,7 +32,7 @@ DiskLabel some_label() {
     return {.vm = id_of(1),
             .disk = 3,
             .disks = 5,
-            .image_bytes = image_bytes,
+            .image_bytes = labelled_bytes,
             .generation = 7,
             .pair = id_of(2),
             .offered = id_of(3),
@@ -84,7 +84,7 @@ TEST_CASE("a label of version 1 is read: what it does not say is not known") {
     out.u32(1);
     out.raw(id_of(1));
     out.u32(3);
-    out.u64(image_bytes);
+    out.u64(labelled_bytes);
     out.u64(7);
     out.raw(id_of(2));
     out.raw(id_of(3));

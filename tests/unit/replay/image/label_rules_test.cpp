@@ -14,7 +14,7 @@ const LabelId our_vm{1};
 const LabelId other_vm{9};
 
 // Disk 1 of the three of our guest, left in generation 7.
-DiskLabel some_label(DiskRole role) {
+DiskLabel label_of(DiskRole role) {
     DiskLabel label;
     label.vm = our_vm;
     label.disk = 1;
@@ -43,12 +43,12 @@ bool message_names(const Result<void>& result, std::initializer_list<const char*
 
 TEST_CASE("fmvm run takes images without a label or with a clean one") {
     CHECK(may_run({LabelState::absent, {}}, "a.img").ok());
-    CHECK(may_run(found(some_label(DiskRole::clean)), "a.img").ok());
+    CHECK(may_run(found(label_of(DiskRole::clean)), "a.img").ok());
     for (const DiskRole role : {DiskRole::running, DiskRole::following}) {
-        CHECK(message_names(may_run(found(some_label(role)), "a.img"),
+        CHECK(message_names(may_run(found(label_of(role)), "a.img"),
                             {"disk a.img", "generation 7", "gone on elsewhere", "backup"}));
     }
-    CHECK(message_names(may_run(found(some_label(DiskRole::syncing)), "a.img"),
+    CHECK(message_names(may_run(found(label_of(DiskRole::syncing)), "a.img"),
                         {"disk a.img", "partly", "backup"}));
     CHECK(message_names(may_run({LabelState::damaged, {}}, "a.img"),
                         {"disk a.img", "damaged", "whole"}));
@@ -56,7 +56,7 @@ TEST_CASE("fmvm run takes images without a label or with a clean one") {
 
 TEST_CASE("a backup overwrites no other guest's image, nor another disk's, whatever its role") {
     for (const DiskRole role : all_roles) {
-        DiskLabel label = some_label(role);
+        DiskLabel label = label_of(role);
         CHECK(may_follow(label, "b.img", {our_vm, 1, 3}, {}).ok());
         // The primary may have been given fewer disks, or more, on purpose.
         CHECK(may_follow(label, "b.img", {our_vm, 1, 2}, {}).ok());
@@ -73,7 +73,7 @@ TEST_CASE(
     "a backup overwrites no state of its guest from which the primary's disk does not descend") {
     const DiskPlace place{our_vm, 1, 3};
     for (const DiskRole role : all_roles) {
-        DiskLabel label = some_label(role);
+        DiskLabel label = label_of(role);
         label.origin = {5};
         CHECK(may_follow(label, "b.img", place, {5}).ok());
         const Result<void> other = may_follow(label, "b.img", place, {6});
@@ -106,7 +106,7 @@ TEST_CASE("a primary takes what its arbiter knows nothing newer than") {
     CHECK(may_protect({LabelState::absent, {}}, "a.img", place, 0).ok());
     CHECK_FALSE(may_protect({LabelState::damaged, {}}, "a.img", place, 7).ok());
     const auto allowed = [&](DiskRole role, std::uint64_t newest) {
-        return may_protect(found(some_label(role)), "a.img", place, newest).ok();
+        return may_protect(found(label_of(role)), "a.img", place, newest).ok();
     };
     CHECK(allowed(DiskRole::clean, 7));
     CHECK(allowed(DiskRole::running, 7));
@@ -120,7 +120,7 @@ TEST_CASE("a primary takes what its arbiter knows nothing newer than") {
     CHECK_FALSE(allowed(DiskRole::running, 0));
     CHECK_FALSE(allowed(DiskRole::following, 0));
     // Made just now, because there was none.
-    FoundLabel fresh = found(some_label(DiskRole::clean));
+    FoundLabel fresh = found(label_of(DiskRole::clean));
     fresh.label.generation = 0;
     CHECK(may_protect(fresh, "a.img", {other_vm, 0, 1}, 0).ok());
     fresh.label.role = DiskRole::syncing;  // or because it was damaged
@@ -129,7 +129,7 @@ TEST_CASE("a primary takes what its arbiter knows nothing newer than") {
 
 TEST_CASE("a primary takes its guest's disks only, all of them, and in their order") {
     for (const DiskRole role : {DiskRole::clean, DiskRole::running}) {
-        const FoundLabel label = found(some_label(role));
+        const FoundLabel label = found(label_of(role));
         const auto why = [&](const DiskPlace& place) {
             return may_protect(label, "a.img", place, 7);
         };
@@ -139,7 +139,7 @@ TEST_CASE("a primary takes its guest's disks only, all of them, and in their ord
         CHECK(message_names(why({our_vm, 1, 2}), {"disk a.img", "3 disks, of which 2"}));
         CHECK(message_names(why({other_vm, 1, 3}), {"disk a.img", "another guest's"}));
     }
-    DiskLabel old = some_label(DiskRole::clean);
+    DiskLabel old = label_of(DiskRole::clean);
     old.disks = 0;  // written by an older fmvm
     CHECK(may_protect(found(old), "a.img", {our_vm, 1, 2}, 7).ok());
 }
@@ -147,7 +147,7 @@ TEST_CASE("a primary takes its guest's disks only, all of them, and in their ord
 TEST_CASE(
     "an image that is only read is at the place that its label knows, if it is this guest's") {
     for (const DiskRole role : all_roles) {
-        const FoundLabel label = found(some_label(role));
+        const FoundLabel label = found(label_of(role));
         CHECK(may_be_seen(label, "a.img", {our_vm, 1, 3}).ok());
         CHECK(may_be_seen(label, "a.img", {other_vm, 0, 1}).ok());
         CHECK(message_names(may_be_seen(label, "a.img", {our_vm, 2, 3}), {"disk a.img", "order"}));

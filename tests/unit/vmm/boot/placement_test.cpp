@@ -13,7 +13,7 @@ namespace {
 const Bytes pvh_kernel = test::make_elf({.notes = test::make_pvh_note(0x100000)});
 const Bytes linux64_kernel = test::make_elf();
 
-Bytes bzimage_with(void (*change)(setup_header&)) {
+Bytes linux64_image_with(void (*change)(setup_header&)) {
     test::BzImageSpec spec{.payload = test::compress(boot::Compression::gzip, linux64_kernel)};
     change(spec.header);
     return test::make_bzimage(spec);
@@ -84,15 +84,15 @@ TEST_CASE("boot_params holds what Linux looks for") {
 
 TEST_CASE("the initrd keeps below what the kernel accepts") {
     BootMachine machine(16);
-    const auto image = bzimage_with([](setup_header& h) { h.initrd_addr_max = 0x6fffff; });
+    const auto image = linux64_image_with([](setup_header& h) { h.initrd_addr_max = 0x6fffff; });
     REQUIRE(machine.load(image, Bytes(5000)).ok());
     const auto params = machine.peek<boot_params>(layout::zero_page);
     CHECK(std::uint32_t{params.hdr.ramdisk_image} == 0x6fe000);
 
     CHECK_THAT(BootMachine(16).refusal(image, Bytes(6 * mib)),
                Contains("initrd test: 6 MiB do not fit between the kernel and 0x700000"));
-    CHECK_THAT(BootMachine(16).refusal(bzimage_with([](setup_header& h) { h.initrd_addr_max = 0; }),
-                                       Bytes(1)),
+    CHECK_THAT(BootMachine(16).refusal(
+                   linux64_image_with([](setup_header& h) { h.initrd_addr_max = 0; }), Bytes(1)),
                Contains("do not fit between the kernel and 0x1"));
 }
 
@@ -132,7 +132,7 @@ TEST_CASE("the command line is checked against the limit of the kernel's kind") 
     CHECK(machine.peek<std::uint8_t>(layout::command_line + 2047) == 0);
     CHECK_THAT(machine.refusal(elf, std::nullopt, std::string(2048, 'x')),
                Contains("2048 bytes") && Contains("accepts 2047") && Contains("--cmdline"));
-    const auto image = bzimage_with([](setup_header& h) { h.cmdline_size = 100; });
+    const auto image = linux64_image_with([](setup_header& h) { h.cmdline_size = 100; });
     CHECK_THAT(BootMachine().refusal(image, std::nullopt, std::string(101, 'x')),
                Contains("accepts 100"));
     CHECK(BootMachine().load(image, std::nullopt, std::string(100, 'x')).ok());

@@ -13,7 +13,7 @@ constexpr FirmwareConfig small{.vcpus = 1, .virtio_devices = 0};
 constexpr FirmwareConfig large{.vcpus = layout::vcpu_count_max,
                                .virtio_devices = layout::virtio_device_count_max};
 
-AcpiTables build(const FirmwareConfig& config) {
+AcpiTables build_acpi(const FirmwareConfig& config) {
     GuestMemory memory = make_memory();
     return read_acpi_tables(memory, write_acpi_tables(memory, config).value());
 }
@@ -34,7 +34,7 @@ TEST_CASE("acpi: the RSDP is where kernels look, with both checksums right", "[f
 
 TEST_CASE("acpi: tables have their signatures and revisions and do not overlap", "[firmware]") {
     for (const FirmwareConfig& config : {small, large}) {
-        const AcpiTables tables = build(config);
+        const AcpiTables tables = build_acpi(config);
         CHECK(text(tables.xsdt, 0, 4) == "XSDT");
         CHECK(text(tables.dsdt, 0, 4) == "DSDT");
         CHECK(tables.xsdt.size() == 36 + 2 * 8);
@@ -62,7 +62,7 @@ TEST_CASE("acpi: tables have their signatures and revisions and do not overlap",
 
 TEST_CASE("acpi: the FADT is hardware-reduced, with registers for power-off and reset",
           "[firmware]") {
-    const Bytes fadt = build(small).fadt;
+    const Bytes fadt = build_acpi(small).fadt;
     const auto flags = load_le<std::uint32_t>(fadt, 112);
     CHECK((flags & 1u << 20) != 0);  // HW_REDUCED_ACPI
     CHECK((flags & 1u << 10) != 0);  // RESET_REG_SUP
@@ -91,7 +91,7 @@ TEST_CASE("acpi: the FADT is hardware-reduced, with registers for power-off and 
 }
 
 TEST_CASE("acpi: the MADT lists each vCPU, one IOAPIC and the NMI", "[firmware]") {
-    const Bytes madt = build(large).madt;
+    const Bytes madt = build_acpi(large).madt;
     CHECK(load_le<std::uint32_t>(madt, 36) == layout::local_apic.value());
     CHECK(load_le<std::uint32_t>(madt, 40) == 1);  // PCAT_COMPAT
     std::set<unsigned> apic_ids;

@@ -45,7 +45,7 @@ Bytes configuration_table(const FirmwareConfig& config) {
     return read(memory, address, length);
 }
 
-MpTable build(const FirmwareConfig& config) {
+MpTable build_mp_table(const FirmwareConfig& config) {
     const Bytes bytes = configuration_table(config);
     CHECK(text(bytes, 0, 4) == "PCMP");
     CHECK(bytes[6] == 4);
@@ -76,8 +76,8 @@ MpTable build(const FirmwareConfig& config) {
 
 TEST_CASE("mp table: processors, bus and IOAPIC", "[firmware]") {
     for (const unsigned vcpus : {1u, 2u, 15u, 16u, layout::vcpu_count_max}) {
-        const MpTable table =
-            build({.vcpus = vcpus, .cpuid_signature = 0xa20f12, .cpuid_features = 0x78bfbff});
+        const MpTable table = build_mp_table(
+            {.vcpus = vcpus, .cpuid_signature = 0xa20f12, .cpuid_features = 0x78bfbff});
         REQUIRE(table.processors.size() == vcpus);
         for (unsigned i = 0; i < vcpus; ++i) {
             const Bytes& processor = table.processors[i];
@@ -97,7 +97,8 @@ TEST_CASE("mp table: processors, bus and IOAPIC", "[firmware]") {
 }
 
 TEST_CASE("mp table: each wired line is identity-mapped to its pin", "[firmware]") {
-    const MpTable table = build({.vcpus = 2, .virtio_devices = layout::virtio_device_count_max});
+    const MpTable table =
+        build_mp_table({.vcpus = 2, .virtio_devices = layout::virtio_device_count_max});
     std::map<unsigned, unsigned> flags_of_pin;
     for (const Interrupt& line : table.io_interrupts) {
         CHECK(line.type == 0);
@@ -117,11 +118,11 @@ TEST_CASE("mp table: each wired line is identity-mapped to its pin", "[firmware]
 }
 
 TEST_CASE("mp table: without devices only timer and serial port are wired", "[firmware]") {
-    CHECK(build({.vcpus = 1}).io_interrupts.size() == 2);
+    CHECK(build_mp_table({.vcpus = 1}).io_interrupts.size() == 2);
 }
 
 TEST_CASE("mp table: ExtINT on the boot processor's LINT0, NMI on every LINT1", "[firmware]") {
-    const MpTable table = build({.vcpus = 2});
+    const MpTable table = build_mp_table({.vcpus = 2});
     REQUIRE(table.local_interrupts.size() == 2);
     CHECK(table.local_interrupts[0].type == 3);
     CHECK(table.local_interrupts[0].apic == 0);
