@@ -132,10 +132,6 @@ TEST_CASE("file arbiter: what is in a claim", "[arbiter]") {
     CHECK(record.vm == vm_a);
     CHECK(record.generation == 1);
     CHECK(record.text() == text);
-    for (std::size_t length = 0; length < text.size(); ++length)
-        CHECK_FALSE(ArbiterRecord::parse(text.substr(0, length)));
-    CHECK_FALSE(ArbiterRecord::parse(text + "x"));
-    CHECK_FALSE(ArbiterRecord::parse(text + text));
 }
 
 TEST_CASE("file arbiter: another VM's path is refused", "[arbiter]") {
