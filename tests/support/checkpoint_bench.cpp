@@ -73,7 +73,7 @@ CheckpointBench::CheckpointBench(const Options& options)
       random_(options.seed),
       console_(std::make_unique<NoConsole>()),
       gate_(std::make_unique<ConsoleGate>(*console_)),
-      checkpointer(Checkpointer::create(machine, log, *gate_, {},
+      checkpointer(Checkpointer::create(machine, log, *gate_, options.gates,
                                         options.disks != nullptr ? *options.disks : no_disks_,
                                         options.checkpointer)
                        .value()) {

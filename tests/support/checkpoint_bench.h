@@ -74,6 +74,7 @@ class CheckpointBench {
         std::uint64_t pages = 320;
         lockstep::CheckpointerOptions checkpointer;
         lockstep::PrimaryDisks* disks = nullptr;
+        std::vector<lockstep::EpochGate*> gates;
     };
     explicit CheckpointBench(const Options& options);
 

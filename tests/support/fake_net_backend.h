@@ -35,6 +35,9 @@ class FakeWire {
     std::uint64_t offloads = host_offload_features | guest_offload_features;
     std::uint64_t accepted = 0;     // what the device said last
     std::size_t received_from = 0;  // how often it was asked for a packet
+    bool plugged = true;
+    bool has_room_to_say = true;
+    std::vector<Bytes> said;  // by the host
 
   private:
     friend class FakeNetBackend;
@@ -56,6 +59,11 @@ class FakeNetBackend : public NetBackend {
         held_.emplace_back(packet.begin(), packet.end());
         if (!wire_.holds) let_go(held_.size());
     }
+    void require_permit(std::function<bool()> permit) override { permit_ = std::move(permit); }
+    void ask_again() override {
+        if (!wire_.holds) let_go(held_.size());
+        tell();
+    }
     std::size_t take_left() override { return std::exchange(left_, 0); }
     void withdraw() override {
         held_.clear();
@@ -71,11 +79,17 @@ class FakeNetBackend : public NetBackend {
         return bytes.size();
     }
     void accept_offloads(std::uint64_t offloads) override { wire_.accepted = offloads; }
+    void plug(bool in) override { wire_.plugged = in; }
+    bool say(std::span<const std::uint8_t> bytes) override {
+        const std::lock_guard lock(wire_.mutex_);
+        if (wire_.has_room_to_say) wire_.said.emplace_back(bytes.begin(), bytes.end());
+        return wire_.has_room_to_say;
+    }
 
-    // The oldest `count` packets leave.
+    // The oldest `count` packets leave, as far as they may.
     void let_go(std::size_t count) {
         const std::lock_guard lock(wire_.mutex_);
-        for (; count != 0; --count, ++left_) {
+        for (; count != 0 && (!permit_ || permit_()); --count, ++left_) {
             wire_.sent_.push_back(std::move(held_.front()));
             held_.pop_front();
         }
@@ -88,6 +102,7 @@ class FakeNetBackend : public NetBackend {
   private:
     FakeWire& wire_;
     std::function<void()> change_;
+    std::function<bool()> permit_;
     std::deque<Bytes> held_;
     std::size_t left_ = 0;
 };

@@ -60,6 +60,7 @@ class NetPeer:
 
     def __init__(self, *paths):
         self.ports = [Port(path) for path in paths]
+        self.is_alone = len(paths) == 1  # nobody else can take the place of one who goes
         self.path = paths[0]
         self.guest_mac = None
         self.guest_at = None  # the port from which the guest's address was heard last
@@ -79,8 +80,9 @@ class NetPeer:
     def drop(self, index=0):
         self.ports[index].drop()
 
-    def accept(self, index=0, timeout=30):
-        port = self.ports[index]
+    def accept(self, timeout=30):
+        """Waits for the one who is expected at the first port. Others may come at any time."""
+        port = self.ports[0]
         port.listener.settimeout(timeout * TIME_FACTOR)
         port.stream, _ = port.listener.accept()
 
@@ -103,10 +105,17 @@ class NetPeer:
                     self._learn(frame[6:12], index)
                     return frame
             streams = {port.stream: port for port in self.ports if port.stream}
+            listeners = {port.listener: port for port in self.ports}
             left = deadline - time.monotonic()
-            if left <= 0 or not streams:
+            if left <= 0 or (self.is_alone and not streams):
                 return None
-            for stream in select.select(list(streams), [], [], left)[0]:
+            for stream in select.select([*streams, *listeners], [], [], left)[0]:
+                if stream in listeners:
+                    listeners[stream].drop()
+                    listeners[stream].stream, _ = stream.accept()
+                    continue
+                if streams[stream].stream is not stream:
+                    continue  # another has taken its place
                 try:
                     part = stream.recv(1 << 16)
                 except ConnectionResetError:

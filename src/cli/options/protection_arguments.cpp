@@ -175,14 +175,6 @@ void list_replication_options(std::vector<OptionText>& texts) {
         texts.push_back(option.text);
 }
 
-// Packets are output, and nothing holds them yet until their epoch is committed.
-Result<void> check_unprotected_net(const node::MachineOptions& machine) {
-    if (machine.nets.empty()) return {};
-    return Error(
-        "--net: a protected guest cannot have a network card yet; leave it out, or run the guest "
-        "unprotected (fmvm run)");
-}
-
 int run_primary(const Arguments& arguments) {
     const Result<node::PrimaryCommandOptions> options = primary_options(arguments);
     if (options.ok()) set_verbosity(options.value().machine);
@@ -228,7 +220,6 @@ Command backup_line() {
 Result<node::PrimaryCommandOptions> primary_options(const Arguments& arguments) {
     node::PrimaryCommandOptions options;
     options.machine = FMVM_TRY(machine_options(arguments));
-    FMVM_TRY(check_unprotected_net(options.machine));
     GivenProtection given;
     FMVM_TRY(take_all(given, arguments, of_the_primary));
     FMVM_TRY(take_all(given, arguments, of_both));
@@ -250,7 +241,6 @@ Result<node::PrimaryCommandOptions> primary_options(const Arguments& arguments) 
 Result<node::BackupCommandOptions> backup_options(const Arguments& arguments) {
     node::BackupCommandOptions options;
     options.machine = FMVM_TRY(device_options(arguments));
-    FMVM_TRY(check_unprotected_net(options.machine));
     GivenProtection given;
     FMVM_TRY(take_all(given, arguments, of_the_backup));
     FMVM_TRY(take_all(given, arguments, of_both));

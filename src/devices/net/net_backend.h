@@ -32,6 +32,11 @@ class NetBackend {
     virtual bool has_room() const = 0;
     // Takes a packet whose header was checked. It leaves at some time, in order.
     virtual void send(NetPacket packet) = 0;
+    // Asked right before each write to the outside, and must not wait: whether this side may still
+    // speak. If not, what was to be written waits until ask_again() tries once more. Set before the
+    // loop runs, or while it stands.
+    virtual void require_permit(std::function<bool()> permit) = 0;
+    virtual void ask_again() = 0;
     // How many of those taken have left since the last call. A packet that cannot leave and never
     // will (nothing is plugged in, say) counts as left: it is lost, as packets may be.
     virtual std::size_t take_left() = 0;
@@ -43,6 +48,13 @@ class NetBackend {
     virtual std::size_t receive(std::span<std::uint8_t> packet) = 0;
     // What the headers of packets to come may ask of the guest: of guest_offload_features.
     virtual void accept_offloads(std::uint64_t offloads) = 0;
+
+    // Whether the guest is at this end; at first it is. While it is not, the other end sees no link
+    // where it can, and what comes in is dropped. Also while the loop stands.
+    virtual void plug(bool in) = 0;
+    // A frame of the host's own, about the guest: it leaves in order with the guest's packets, and
+    // take_left() knows nothing of it. False: not taken, because there is no room.
+    virtual bool say(std::span<const std::uint8_t> frame) = 0;
 };
 
 }  // namespace fmvm

@@ -16,6 +16,7 @@ namespace fmvm {
 namespace {
 
 constexpr std::size_t length_size = 4;
+constexpr std::size_t frame_begin = net_header_size - length_size;  // of a packet: where it is sent
 constexpr std::size_t incoming_size = 256 * kib;
 constexpr std::chrono::seconds retry_interval{1};
 
@@ -75,21 +76,28 @@ void StreamBackend::ready() {
 
 void StreamBackend::send(NetPacket packet) {
     FMVM_CHECK(unsent_.empty());
-    if (!watch_) {
-        ++left_;
-        return;
-    }
+    begin_to_send(std::move(packet), Whose::guest);
+}
+
+void StreamBackend::begin_to_send(NetPacket packet, Whose whose) {
+    unsent_is_whose_ = whose;
+    if (!watch_) return unsent_is_gone();
     // The length takes the place of the header's end.
     const auto length = encode_length(packet.size() - net_header_size);
-    unsent_begin_ = net_header_size - length_size;
+    unsent_begin_ = frame_begin;
     std::ranges::copy(length, packet.begin() + static_cast<std::ptrdiff_t>(unsent_begin_));
     unsent_ = std::move(packet);
-    unsent_is_withdrawn_ = false;
     send_rest();
+}
+
+void StreamBackend::unsent_is_gone() {
+    unsent_.clear();
+    if (unsent_is_whose_ == Whose::guest) ++left_;
 }
 
 void StreamBackend::send_rest() {
     while (watch_ && watch_->may_write() && unsent_begin_ != unsent_.size()) {
+        if (permit_ && !permit_()) return;
         const ssize_t size = ::send(watch_->fd(), unsent_.data() + unsent_begin_,
                                     unsent_.size() - unsent_begin_, MSG_NOSIGNAL);
         if (size >= 0) {
@@ -101,15 +109,15 @@ void StreamBackend::send_rest() {
             return;
         }
     }
-    if (unsent_begin_ != unsent_.size()) return;
-    unsent_.clear();
-    if (!unsent_is_withdrawn_) ++left_;
+    if (unsent_begin_ == unsent_.size()) unsent_is_gone();
 }
 
 // A packet that has begun to leave is finished, else the other side would lose count.
 void StreamBackend::withdraw() {
     left_ = 0;
-    unsent_is_withdrawn_ = true;
+    if (unsent_is_whose_ == Whose::host) return;
+    unsent_is_whose_ = Whose::nobody;
+    if (unsent_begin_ == frame_begin) unsent_.clear();
 }
 
 std::size_t StreamBackend::receive(std::span<std::uint8_t> packet) {
@@ -159,8 +167,7 @@ bool StreamBackend::read_more() {
 void StreamBackend::lose(const std::string& why) {
     watch_.reset();
     incoming_begin_ = incoming_end_ = 0;
-    if (!unsent_.empty() && !unsent_is_withdrawn_) ++left_;
-    unsent_.clear();
+    if (!unsent_.empty()) unsent_is_gone();
     log::warning("net", "the other side of {} is gone: {}{}",
                  path_.empty() ? "the guest's network socket" : path_, why,
                  path_.empty() ? "" : "; it is tried again every second");
@@ -180,6 +187,36 @@ void StreamBackend::try_again() {
     log::notice("net", "the other side of {} is back", path_);
     use(std::move(socket).value());
     if (change_) change_();
+}
+
+// Without a path there is nothing to connect to again, so that the connection stays. What has come
+// in meanwhile is not for the guest that comes now.
+void StreamBackend::plug(bool in) {
+    if (path_.empty()) {
+        if (in) drop_incoming();
+    } else if (!in) {
+        watch_.reset();
+    } else if (!watch_) {
+        Result<UniqueFd> socket = connect_stream(path_);
+        if (socket.ok()) return use(std::move(socket).value());
+        log::warning("net", "{}; it is tried again every second", socket.error().message());
+        try_again_later();
+    }
+}
+
+void StreamBackend::drop_incoming() {
+    constexpr unsigned packets_max = 1024;  // more than a socket holds of them, usually
+    Buffer packet(net_packet_size_max);
+    for (unsigned i = 0; i < packets_max && receive(packet) != 0; ++i) {
+    }
+}
+
+bool StreamBackend::say(std::span<const std::uint8_t> frame) {
+    if (!unsent_.empty()) return false;
+    NetPacket packet(net_header_size);
+    packet.insert(packet.end(), frame.begin(), frame.end());
+    begin_to_send(std::move(packet), Whose::host);
+    return true;
 }
 
 }  // namespace fmvm

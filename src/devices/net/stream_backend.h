@@ -31,15 +31,23 @@ class StreamBackend : public NetBackend {
     void on_change(std::function<void()> handler) override { change_ = std::move(handler); }
     bool has_room() const override { return unsent_.empty(); }
     void send(NetPacket packet) override;
+    void require_permit(std::function<bool()> permit) override { permit_ = std::move(permit); }
+    void ask_again() override { ready(); }
     std::size_t take_left() override { return std::exchange(left_, 0); }
     void withdraw() override;
     std::size_t receive(std::span<std::uint8_t> packet) override;
     void accept_offloads(std::uint64_t) override {}
+    void plug(bool in) override;
+    bool say(std::span<const std::uint8_t> frame) override;
 
   private:
+    enum class Whose { guest, host, nobody };  // nobody's: the device has forgotten it
+    void begin_to_send(NetPacket packet, Whose whose);
+    void unsent_is_gone();
     void use(UniqueFd socket);
     void ready();
     void send_rest();
+    void drop_incoming();
     bool read_more();
     void lose(const std::string& why);
     void try_again_later();
@@ -48,11 +56,11 @@ class StreamBackend : public NetBackend {
     EventLoop& loop_;
     const std::string path_;
     std::function<void()> change_;
+    std::function<bool()> permit_;
     std::unique_ptr<ReadinessWatch> watch_;  // null: nobody is there
-    Buffer unsent_;                          // what is left of a packet that was sent in part
+    Buffer unsent_;                          // a packet that was not sent, or in part
     std::size_t unsent_begin_ = 0;
-    bool unsent_is_withdrawn_ =
-        false;  // the device has forgotten it; its rest must go all the same
+    Whose unsent_is_whose_ = Whose::nobody;
     std::size_t left_ = 0;
     Buffer incoming_;
     std::size_t incoming_begin_ = 0;

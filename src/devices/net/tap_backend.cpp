@@ -5,6 +5,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <array>
+
 #include "base/log.h"
 
 namespace fmvm {
@@ -24,31 +26,31 @@ std::uint64_t TapBackend::offloads() const {
 }
 
 void TapBackend::ready() {
-    if (unsent_ && watch_.may_write() && write(*unsent_)) unsent_.reset();
+    send_unsent();
     if (change_) change_();
 }
 
 void TapBackend::send(NetPacket packet) {
     FMVM_CHECK(!unsent_);
-    if (!watch_.may_write() || !write(packet)) unsent_ = std::move(packet);
+    unsent_ = std::move(packet);
+    unsent_is_own_ = false;
+    send_unsent();
 }
 
-// False: not now. A packet that the kernel refuses is lost.
-bool TapBackend::write(const NetPacket& packet) {
-    if (::write(watch_.fd(), packet.data(), packet.size()) < 0) {
+// A packet that the kernel refuses is lost.
+void TapBackend::send_unsent() {
+    if (!unsent_ || !watch_.may_write() || (permit_ && !permit_())) return;
+    if (::write(watch_.fd(), unsent_->data(), unsent_->size()) < 0) {
         const int error = errno;
-        if (error == EAGAIN) {
-            watch_.wait_to_write();
-            return false;
-        }
+        if (error == EAGAIN) return watch_.wait_to_write();
         failed(error, "a packet of the guest's was not taken");
     }
-    ++left_;
-    return true;
+    unsent_.reset();
+    if (!unsent_is_own_) ++left_;
 }
 
 void TapBackend::withdraw() {
-    unsent_.reset();
+    if (!unsent_is_own_) unsent_.reset();
     left_ = 0;
 }
 
@@ -80,6 +82,26 @@ void TapBackend::accept_offloads(std::uint64_t offloads) {
     if ((offloads & net_f_guest_ecn) != 0) flags |= TUN_F_TSO_ECN;
     if (::ioctl(watch_.fd(), TUNSETOFFLOAD, flags) != 0)
         failed(errno, "the guest's offloads cannot be set");
+}
+
+// What was queued before is not for the guest that comes now.
+void TapBackend::plug(bool in) {
+    int carrier = in ? 1 : 0;
+    if (::ioctl(watch_.fd(), TUNSETCARRIER, &carrier) != 0)
+        failed(errno, "its carrier cannot be switched");
+    if (!in) return;
+    std::array<std::uint8_t, 2048> stale;
+    while (::read(watch_.fd(), stale.data(), stale.size()) > 0) {
+    }
+}
+
+bool TapBackend::say(std::span<const std::uint8_t> frame) {
+    if (unsent_) return false;
+    unsent_.emplace(net_header_size, std::uint8_t{0});
+    unsent_->insert(unsent_->end(), frame.begin(), frame.end());
+    unsent_is_own_ = true;
+    send_unsent();
+    return true;
 }
 
 }  // namespace fmvm

@@ -46,22 +46,22 @@ PagePacker::Options packer_options(const CheckpointerOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<Checkpointer>> Checkpointer::create(CheckpointedMachine& machine,
-                                                           DirtyLog& log, ConsoleGate& gate,
-                                                           std::vector<WriteGate*> write_gates,
+                                                           DirtyLog& log, ConsoleGate& console,
+                                                           std::vector<EpochGate*> gates,
                                                            PrimaryDisks& disks,
                                                            const CheckpointerOptions& options) {
     std::shared_ptr<PageStore> store = FMVM_TRY(PageStore::create(options.store_bytes));
-    return std::unique_ptr<Checkpointer>(new Checkpointer(
-        machine, log, gate, std::move(write_gates), disks, options, std::move(store)));
+    return std::unique_ptr<Checkpointer>(new Checkpointer(machine, log, console, std::move(gates),
+                                                          disks, options, std::move(store)));
 }
 
-Checkpointer::Checkpointer(CheckpointedMachine& machine, DirtyLog& log, ConsoleGate& gate,
-                           std::vector<WriteGate*> write_gates, PrimaryDisks& disks,
+Checkpointer::Checkpointer(CheckpointedMachine& machine, DirtyLog& log, ConsoleGate& console,
+                           std::vector<EpochGate*> gates, PrimaryDisks& disks,
                            const CheckpointerOptions& options, std::shared_ptr<PageStore> store)
     : machine_(machine),
       log_(log),
-      gate_(gate),
-      write_gates_(std::move(write_gates)),
+      console_(console),
+      gates_(std::move(gates)),
       disks_(disks),
       options_(options),
       store_(std::move(store)),
@@ -174,12 +174,12 @@ void Checkpointer::stage_pages() {
 // From the first cut on, output waits for its epoch's commit. Before it, nobody could contradict
 // output.
 ConsoleGate::EpochOutput Checkpointer::close_gates() {
-    gate_.hold();
-    for (WriteGate* gate : write_gates_) {
+    console_.hold();
+    for (EpochGate* gate : gates_) {
         gate->hold();
         gate->close_epoch(cut_.epoch);
     }
-    return cut_.epoch == 1 ? gate_.close_first_epoch() : gate_.close_epoch();
+    return cut_.epoch == 1 ? console_.close_first_epoch() : console_.close_epoch();
 }
 
 void Checkpointer::digest_pages() {
@@ -231,7 +231,7 @@ const PageCounts& Checkpointer::counts() const {
 
 void Checkpointer::committed(EpochId epoch) {
     FMVM_CHECK(protection_ && epoch != 0 && epoch <= cut_.epoch);
-    for (WriteGate* gate : write_gates_)
+    for (EpochGate* gate : gates_)
         gate->commit(epoch);
     disks_.committed(epoch);
 }
@@ -246,13 +246,13 @@ bool Checkpointer::finish_last_requests() {
 }
 
 bool Checkpointer::holds_writes() const {
-    return std::ranges::any_of(write_gates_, &WriteGate::holds_any);
+    return std::ranges::any_of(gates_, &EpochGate::holds_disk_requests);
 }
 
 std::optional<Clock::time_point> Checkpointer::waiting_since() const {
     std::optional<Clock::time_point> earliest;
     if (disks_.under_pressure()) earliest = Clock::time_point{};
-    for (const WriteGate* gate : write_gates_) {
+    for (const EpochGate* gate : gates_) {
         const std::optional<Clock::time_point> since = gate->waiting_since();
         if (since && (!earliest || *since < *earliest)) earliest = since;
     }
@@ -281,7 +281,7 @@ void Checkpointer::end() {
     if (!stopped.ok()) log::warning("primary", "{}", stopped.error().message());
     staged_.drop();
     protection_.reset();
-    for (WriteGate* gate : write_gates_)
+    for (EpochGate* gate : gates_)
         gate->open();
     disks_.end();
     machine_.set_vcpus_first(false);

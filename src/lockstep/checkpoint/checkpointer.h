@@ -24,7 +24,7 @@
 #include "lockstep/checkpoint/page_packer.h"
 #include "lockstep/checkpoint/staged_cut.h"
 #include "lockstep/disks/primary_disks.h"
-#include "lockstep/output/write_gate.h"
+#include "lockstep/output/epoch_gate.h"
 #include "vmm/dirty_log/dirty_log.h"
 #include "vmm/machine/checkpointed_machine.h"
 
@@ -44,10 +44,11 @@ struct CheckpointerOptions {
 
 class Checkpointer : public CheckpointSource {
   public:
-    // Machine, log, gates and disks outlive this. disks: those of which the backup has its own.
+    // Machine, log, console, gates and disks outlive this. disks: those of which the backup has its
+    // own.
     static Result<std::unique_ptr<Checkpointer>> create(CheckpointedMachine& machine, DirtyLog& log,
-                                                        ConsoleGate& gate,
-                                                        std::vector<WriteGate*> write_gates,
+                                                        ConsoleGate& console,
+                                                        std::vector<EpochGate*> gates,
                                                         PrimaryDisks& disks,
                                                         const CheckpointerOptions& options);
     ~Checkpointer() override;
@@ -100,8 +101,8 @@ class Checkpointer : public CheckpointSource {
         CutReport report;
     };
 
-    Checkpointer(CheckpointedMachine& machine, DirtyLog& log, ConsoleGate& gate,
-                 std::vector<WriteGate*> write_gates, PrimaryDisks& disks,
+    Checkpointer(CheckpointedMachine& machine, DirtyLog& log, ConsoleGate& console,
+                 std::vector<EpochGate*> gates, PrimaryDisks& disks,
                  const CheckpointerOptions& options, std::shared_ptr<PageStore> store);
     Result<void> take_dirty_set();
     void stage_pages();
@@ -114,8 +115,8 @@ class Checkpointer : public CheckpointSource {
 
     CheckpointedMachine& machine_;
     DirtyLog& log_;
-    ConsoleGate& gate_;
-    const std::vector<WriteGate*> write_gates_;
+    ConsoleGate& console_;
+    const std::vector<EpochGate*> gates_;
     PrimaryDisks& disks_;
     const CheckpointerOptions options_;
     const std::shared_ptr<PageStore> store_;

@@ -25,6 +25,12 @@ void PairPermit::renounce() {
     until_ = 0;
 }
 
+void PairPermit::end() {
+    if (right_ != Right::promises) return;
+    const Lock lock(mutex_);
+    change(permit_.is_renounced() ? Right::none : Right::ending);
+}
+
 void PairPermit::change(Right right) {
     right_ = right;
     tell_renewed();

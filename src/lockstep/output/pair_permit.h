@@ -5,9 +5,11 @@
 //     promises  a backup may have committed an epoch: it must have promised to be silent
 //     ending    this side's run is over, and a backup may claim; the arbiter is asked, and its
 //               answer used at once
+//     none      this side's run is over, and its guest was handed over: what is left is dropped,
+//               whatever an arbiter says, because the other side has it
 //
 //     alone --the first commit of a session--> promises --the next generation is won--> alone
-//     promises --the run is over--> ending
+//     promises --the run is over--> ending, or none if the guest was handed over
 //
 // The replication thread changes the right, the lifeline's thread renews promises, and whoever
 // writes output looks right before. None of them waits for another.
@@ -28,7 +30,7 @@ namespace fmvm::lockstep {
 
 class PairPermit : public PermitHalf {
   public:
-    enum class Right : std::uint8_t { alone, promises, ending };
+    enum class Right : std::uint8_t { alone, promises, ending, none };
 
     static Result<std::shared_ptr<PairPermit>> create();
 
@@ -40,9 +42,7 @@ class PairPermit : public PermitHalf {
     // This side has won the next generation.
     void won() { change(Right::alone); }
     // The run is over.
-    void end() {
-        if (right_ == Right::promises) change(Right::ending);
-    }
+    void end();
     // The guest is handed over: this session's promises count no more, whatever comes.
     void renounce();
 

@@ -73,7 +73,9 @@ RightToSpeak::Permit RightToSpeak::ask(std::chrono::milliseconds patience) {
 std::optional<RightToSpeak::Permit> RightToSpeak::without_arbiter() {
     const BootTime now = now_();
     if (now >= limits_.speak_from) {
-        if (pair_->right() != PairPermit::Right::promises) {
+        const PairPermit::Right right = pair_->right();
+        if (right == PairPermit::Right::none) return Permit::revoked;
+        if (right != PairPermit::Right::promises) {
             goes_on();
             return std::nullopt;
         }

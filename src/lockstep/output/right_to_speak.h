@@ -44,7 +44,7 @@ class RightToSpeak {
     Permit ask(std::chrono::milliseconds patience);
 
   private:
-    // Granted or withheld: what is certain without the arbiter. Nothing: it is to be asked.
+    // What is certain without the arbiter. Nothing: it is to be asked.
     std::optional<Permit> without_arbiter();
     void withhold();
     void look_at_wait();

@@ -41,6 +41,8 @@ class SpeakingPermit {
     bool allows(BootTime now) const { return now < until_; }
     BootTime until() const { return until_; }
 
+    bool is_renounced() const { return renounced_; }
+
     // Never again in this session: the guest is handed over.
     void renounce() {
         renounced_ = true;

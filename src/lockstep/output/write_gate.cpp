@@ -30,7 +30,7 @@ std::optional<WriteGate::TimePoint> WriteGate::waiting_since() const {
     return waiting_since_;
 }
 
-bool WriteGate::holds_any() const {
+bool WriteGate::holds_disk_requests() const {
     const Lock lock(mutex_);
     return !held_.empty();
 }

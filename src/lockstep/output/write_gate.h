@@ -9,8 +9,7 @@
 // have completed. A write withdrawn by a reset is never written here; a takeover from an epoch
 // before the reset still carries it out.
 //
-// Threads: the loop thread, but for hold() and close_epoch() (while the loop stands), commit() and
-// open() (any), waiting_since() and holds_any() (any).
+// Threads: the loop thread for all of BlockBackend; EpochGate says the rest.
 #pragma once
 
 #include <chrono>
@@ -21,15 +20,13 @@
 
 #include "base/mutex.h"
 #include "devices/block/forwarding_backend.h"
-#include "lockstep/wire/messages.h"
+#include "lockstep/output/epoch_gate.h"
 #include "vmm/loop/event_loop.h"
 
 namespace fmvm::lockstep {
 
-class WriteGate : public ForwardingBackend {
+class WriteGate : public ForwardingBackend, public EpochGate {
   public:
-    using TimePoint = std::chrono::steady_clock::time_point;
-
     // flushes: they are output as well, as Kemari takes them (its event tap has writes and
     // flushes).
     enum class Holds { writes, flushes_too };
@@ -40,27 +37,17 @@ class WriteGate : public ForwardingBackend {
     void submit(BlockOperation& operation) override;
     void withdraw() override;
 
-    // Called on the loop thread when a write begins to wait that no cut has taken yet.
-    void on_waiting(std::function<void()> handler) { waiting_handler_ = std::move(handler); }
-    std::optional<TimePoint> waiting_since() const;
-    // Something waits, be it of a cut epoch or not. Any thread.
-    bool holds_any() const;
-
-    // Asked on the loop thread right before writes of a committed epoch go, and must not wait
-    // there: whether this side may still write. If not, they wait until ask_again() or the next
-    // commit. Set before use.
-    void require_permit(std::function<bool()> permit) { permit_ = std::move(permit); }
-    // Loop thread: the permit may be granted now.
-    void ask_again() { release_committed(); }
-
-    // Writes wait from now on.
-    void hold();
-    // What waits now belongs to this epoch.
-    void close_epoch(EpochId epoch);
-    // The writes of this epoch and those before may go.
-    void commit(EpochId epoch);
-    // All writes may go, now and from now on.
-    void open();
+    void on_waiting(std::function<void()> handler) override {
+        waiting_handler_ = std::move(handler);
+    }
+    std::optional<TimePoint> waiting_since() const override;
+    bool holds_disk_requests() const override;
+    void require_permit(std::function<bool()> permit) override { permit_ = std::move(permit); }
+    void ask_again() override { release_committed(); }
+    void hold() override;
+    void close_epoch(EpochId epoch) override;
+    void commit(EpochId epoch) override;
+    void open() override;
 
   private:
     struct Held {

@@ -44,16 +44,16 @@ PrimaryService::PrimaryService(Guest guest, std::shared_ptr<Arbiter> arbiter,
 Result<void> PrimaryService::set_up() {
     if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
     checkpointer_ =
-        FMVM_TRY(Checkpointer::create(guest_.machine, guest_.machine.dirty_log(), guest_.gate,
-                                      guest_.write_gates, disks_, options_.checkpointer));
-    primary_ = std::make_unique<Primary>(options_.primary, *checkpointer_, guest_.gate, stats_,
+        FMVM_TRY(Checkpointer::create(guest_.machine, guest_.machine.dirty_log(), guest_.console,
+                                      guest_.gates, disks_, options_.checkpointer));
+    primary_ = std::make_unique<Primary>(options_.primary, *checkpointer_, guest_.console, stats_,
                                          *permit_, *this);
     thread_.set_timer([this] { return deadline(); }, [this] { tick(); });
     // A guest that came here by a takeover runs already; handlers are set while it stands.
     const QuiesceGuard standing(guest_.machine);
     const auto tell = tasks_.bind([this] { output_waits(); });
-    guest_.gate.on_waiting(tell);
-    for (WriteGate* gate : guest_.write_gates)
+    guest_.console.on_waiting(tell);
+    for (EpochGate* gate : guest_.gates)
         gate->on_waiting(tell);
     disks_.on_pressure(tell);
     return {};

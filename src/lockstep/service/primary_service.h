@@ -45,8 +45,8 @@ class PrimaryService : public PrimaryHost {
     // What is protected. All of it outlives the service, and the machine has a dirty log.
     struct Guest {
         Machine& machine;
-        ConsoleGate& gate;
-        std::vector<WriteGate*> write_gates;
+        ConsoleGate& console;
+        std::vector<EpochGate*> gates;
         PrimaryDisks* disks = nullptr;  // those that the backup has copies of; null: none
     };
     // generation: this side's own. permit: by which its output leaves. The service keeps both up to

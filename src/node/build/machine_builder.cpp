@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/open_file.h"
 #include "devices/console/console_output.h"
-#include "devices/net/net_device.h"
 #include "devices/power.h"
 #include "devices/rng_device.h"
 #include "devices/virtio/mmio_transport.h"
@@ -120,7 +119,7 @@ class Builder {
         }
         if (purpose.hold_writes || purpose.block == lockstep::BlockMode::shared) {
             using Holds = lockstep::WriteGate::Holds;
-            built.write_gates.push_back(
+            built.gates.push_back(
                 &stack.hold_writes(purpose.hold_writes ? Holds::flushes_too : Holds::writes));
         }
         auto& device = machine_.own(std::make_unique<BlockDevice>(
@@ -129,16 +128,30 @@ class Builder {
         return add_virtio(fmt::format("disk{}", number), fmt::format("disk {}", disk.path), device);
     }
 
-    Result<void> add_net(const NetOptions& net, const Purpose& purpose) {
-        const unsigned number = nets_++;
-        const NetDevice::Options options{mac_address_of(net, purpose.vm, number), net.mtu};
-        auto backend = FMVM_TRY(blame_input(open_net(machine_.loop(), net)));
-        auto& device = machine_.own(std::make_unique<NetDevice>(machine_.memory(), machine_.loop(),
+    Result<void> add_net(BuiltMachine& built, const NetOptions& net, const Purpose& purpose) {
+        const std::size_t number = built.nets.size();
+        const NetDevice::Options options{
+            mac_address_of(net, purpose.vm, static_cast<unsigned>(number)), net.mtu};
+        std::unique_ptr<NetBackend> backend = FMVM_TRY(blame_input(open_net(machine_.loop(), net)));
+        NetCard card;
+        card.backend = backend.get();
+        if (purpose.kind == Purpose::Kind::stand_by) backend->plug(false);
+        if (purpose.kind != Purpose::Kind::run) {
+            auto gate = std::make_unique<lockstep::PacketGate>(machine_.loop(), std::move(backend));
+            card.gate = gate.get();
+            built.gates.push_back(card.gate);
+            backend = std::move(gate);
+        }
+        card.device = &machine_.own(std::make_unique<NetDevice>(machine_.memory(), machine_.loop(),
                                                                 std::move(backend), options));
+        card.announcer =
+            &machine_.own(std::make_unique<Announcer>(machine_.loop(), *card.backend, options.mac));
+        machine_.describe_net({options.mac.bytes, options.mtu, card.device->features()});
+        built.nets.push_back(card);
         log::info("net", "card {} is on {}, with the address {}", number, to_text(net),
                   to_text(options.mac));
         return add_virtio(fmt::format("net{}", number), fmt::format("net {}", to_text(net)),
-                          device);
+                          *card.device);
     }
 
     Result<void> add_rng() {
@@ -258,7 +271,6 @@ class Builder {
     const MachineOptions& options_;
     Machine& machine_;
     unsigned virtio_devices_ = 0;
-    unsigned nets_ = 0;
 };
 
 Result<void> check_host(const Kvm& kvm, const MachineOptions& options) {
@@ -290,7 +302,7 @@ Result<void> add_devices(Builder& builder, BuiltMachine& built, const MachineOpt
     for (const DiskOptions& disk : options.disks)
         FMVM_TRY(builder.add_disk(built, disk, purpose));
     for (const NetOptions& net : options.nets)
-        FMVM_TRY(builder.add_net(net, purpose));
+        FMVM_TRY(builder.add_net(built, net, purpose));
     return builder.add_rng();
 }
 

@@ -11,8 +11,11 @@
 #include "devices/block/disk_image.h"
 #include "devices/console/console_output.h"
 #include "devices/console/serial.h"
+#include "devices/net/announcer.h"
+#include "devices/net/net_device.h"
 #include "lockstep/output/console_gate.h"
-#include "lockstep/output/write_gate.h"
+#include "lockstep/output/epoch_gate.h"
+#include "lockstep/output/packet_gate.h"
 #include "lockstep/wire/messages.h"
 #include "node/config/machine_options.h"
 #include "replay/archive/epoch_recorder.h"
@@ -30,6 +33,14 @@ struct OwnDisk {
     replay::DirtyBlockMap* map = nullptr;
 };
 
+// A network card, and what tells its network that the guest is here.
+struct NetCard {
+    NetDevice* device = nullptr;
+    NetBackend* backend = nullptr;         // past its gate
+    lockstep::PacketGate* gate = nullptr;  // null as BuiltMachine::gate
+    Announcer* announcer = nullptr;
+};
+
 // A machine, and those of its parts that whoever runs it talks to. The machine owns the parts.
 struct BuiltMachine {
     std::unique_ptr<Machine> machine;
@@ -37,7 +48,8 @@ struct BuiltMachine {
     ConsoleOutput* console = nullptr;
     // Null unless the machine is protected, or waits for a protected guest. It is open at first.
     lockstep::ConsoleGate* gate = nullptr;
-    std::vector<lockstep::WriteGate*> write_gates;
+    std::vector<lockstep::EpochGate*> gates;  // of disks and network cards
+    std::vector<NetCard> nets;
     std::vector<const DiskImage*> disks;
     std::vector<const BlockDevice*> block_devices;  // of the disks, in their order
     std::vector<OwnDisk> own_disks;                 // all of the disks, or none

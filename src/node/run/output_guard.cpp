@@ -20,14 +20,14 @@ struct Guard {
 
 void guard_output(BuiltMachine& built, const OutputRights& rights) {
     const auto guard = std::make_shared<Guard>(built.machine->loop(), rights);
-    guard->right.on_answer([console = built.console, gates = built.write_gates] {
+    guard->right.on_answer([console = built.console, gates = built.gates] {
         console->ask_again();
-        for (lockstep::WriteGate* gate : gates)
+        for (lockstep::EpochGate* gate : gates)
             gate->ask_again();
     });
     built.console->require_permit(
         [guard](std::chrono::milliseconds patience) { return guard->right.ask(patience); });
-    for (lockstep::WriteGate* gate : built.write_gates) {
+    for (lockstep::EpochGate* gate : built.gates) {
         gate->require_permit([guard] {
             return guard->right.ask(std::chrono::milliseconds(0)) == ConsoleOutput::Permit::granted;
         });

@@ -87,9 +87,9 @@ Result<void> ProtectedRun::prepare(const Guest& guest,
                                    const ReplicationOptions& options) {
     FMVM_TRY(prepare_disks(guest));
     service_ = FMVM_TRY(PrimaryService::create(
-        {*built_.machine, *built_.gate, built_.write_gates, disks_.get()}, arbiter_,
-        guest.generation, guest.pair, service_options(guest, built_, backup, options, around_),
-        [this] { built_.console->drain(drain_limit); },
+        {*built_.machine, *built_.gate, built_.gates, disks_.get()}, arbiter_, guest.generation,
+        guest.pair, service_options(guest, built_, backup, options, around_),
+        [this] { drain_output(); },
         [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
     verify_ = std::make_unique<VerifyRequests>(around_.control, *service_);
     const QuiesceGuard standing(*built_.machine);
@@ -99,6 +99,13 @@ Result<void> ProtectedRun::prepare(const Guest& guest,
         }));
     });
     return {};
+}
+
+// Replication thread, while the guest stands.
+void ProtectedRun::drain_output() {
+    for (const NetCard& card : built_.nets)
+        card.gate->drain();
+    built_.console->drain(drain_limit);
 }
 
 Result<void> ProtectedRun::prepare_disks(const Guest& guest) {

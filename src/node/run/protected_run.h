@@ -86,6 +86,7 @@ class ProtectedRun {
     Outcome run(const std::function<void()>& guest_gone);
 
   private:
+    void drain_output();
     Result<void> prepare_disks(const Guest& guest);
     void listen();
     void show_figures_when_asked();

@@ -73,9 +73,19 @@ Result<void> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
         log::notice("backup", "the disks are free after {}", *lasted);
     built_.gate->begin_at(shadow.tail().position);
     built_.gate->write(shadow.tail().bytes);
+    plug_cards_in();
     built_.machine->start();
     stood_ = std::chrono::steady_clock::now() - shadow.state_received();
     return {};
+}
+
+// From here on the guest is at this port.
+void StandbyMachine::plug_cards_in() {
+    for (const NetCard& card : built_.nets) {
+        card.backend->plug(true);
+        card.announcer->begin();
+        built_.machine->loop().post([device = card.device] { device->announce(); });
+    }
 }
 
 // A dead primary's lock goes with its last I/O. That of a frozen one goes when it wakes up, finds

@@ -12,6 +12,7 @@
 #include "node/run/arbiter_access.h"
 #include "node/run/disk_comparison.h"
 #include "node/run/hello_limits.h"
+#include "node/run/net_comparison.h"
 #include "replay/image/label_rules.h"
 #include "vmm/cpu/cpu_comparison.h"
 
@@ -167,6 +168,7 @@ Result<std::unique_ptr<Standby>> WaitingBackup::build(const HelloMessage& hello)
     machine.cpus = hello.shape.vcpus;
     BuiltMachine built = FMVM_TRY(build_machine(kvm_, machine, purpose_for(hello)));
     FMVM_TRY(compare_disks(hello.shape.disks, built.machine->shape().disks));
+    FMVM_TRY(compare_nets(hello.shape.nets, built.machine->shape().nets));
     FMVM_TRY(check_labels(built, hello, options_.discard_disks));
     const auto accept = [this, vm = hello.vm, generation = hello.generation] {
         return directory_.record(vm, generation);

@@ -77,9 +77,10 @@ class Machine : public CheckpointedMachine {
     Bus& ports() { return ports_; }
     Bus& mmio() { return mmio_; }
     EventLoop& loop() { return loop_; }
-    // What it is like from outside; the disks are whoever built it's to describe.
+    // What it is like from outside; disks and network cards are whoever built it's to describe.
     const MachineShape& shape() const { return shape_; }
     void describe_disk(DiskShape disk) { shape_.disks.push_back(std::move(disk)); }
+    void describe_net(const NetShape& net) { shape_.nets.push_back(net); }
 
     // Keeps a device alive as long as the machine; devices go in reverse order of arrival, after
     // vCPUs and loop have stopped.

@@ -3,6 +3,7 @@
 // guest.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -20,10 +21,18 @@ struct DiskShape {
     bool operator==(const DiskShape&) const = default;
 };
 
+struct NetShape {
+    std::array<std::uint8_t, 6> mac{};
+    std::uint16_t mtu = 0;
+    std::uint64_t features = 0;  // offered to the guest (virtio 1.2, 5.1.3)
+    bool operator==(const NetShape&) const = default;
+};
+
 struct MachineShape {
     std::uint64_t memory_bytes = 0;
     std::uint32_t vcpus = 0;
     std::vector<DiskShape> disks;
+    std::vector<NetShape> nets;
     std::vector<kvm_cpuid_entry2> cpuid;  // of the boot vCPU
 };
 

@@ -189,6 +189,38 @@ TEST_CASE("a packet that the kernel refuses is lost, and counts as left", "[net]
     });
 }
 
+TEST_CASE("nothing leaves a TAP without the permit, which each write asks for", "[net][output]") {
+    in_a_network([] {
+        EventLoop loop;  // never started
+        auto tap = open_tap({.name = "fmvm0", .bridge = {}, .mtu = 1500});
+        REQUIRE(tap.ok());
+        const Port port("fmvm0");
+        TapBackend backend(loop, std::move(*tap), "fmvm0");
+        int permits = 0;
+        backend.require_permit([&] { return permits-- > 0; });
+        const auto send = [&](std::uint8_t fill) {
+            const Bytes packet = packet_of({}, experimental(300, fill));
+            backend.send({packet.begin(), packet.end()});
+        };
+        send(6);
+        CHECK_FALSE(backend.has_room());
+        CHECK_FALSE(backend.say(experimental(60, 9)));
+        backend.withdraw();
+        send(7);
+        permits = 1;
+        backend.ask_again();
+        CHECK((port.receive() == experimental(300, 7)));
+        CHECK(backend.take_left() == 1);
+        CHECK(backend.say(experimental(60, 9)));
+        CHECK_FALSE(backend.has_room());
+        backend.withdraw();
+        permits = 1;
+        backend.ask_again();
+        CHECK((port.receive() == experimental(60, 9)));
+        CHECK(backend.take_left() == 0);
+    });
+}
+
 TEST_CASE("a TAP takes all offloads that are offered", "[net]") {
     in_a_network([] {
         EventLoop loop;  // never started
@@ -199,5 +231,27 @@ TEST_CASE("a TAP takes all offloads that are offered", "[net]") {
         backend.accept_offloads(guest_offload_features);
         backend.accept_offloads(0);
         CHECK(backend.link_up());
+    });
+}
+
+TEST_CASE("a TAP has a carrier only while the guest is at this end", "[net]") {
+    in_a_network([] {
+        EventLoop loop;  // never started
+        auto tap = open_tap({.name = "fmvm0", .bridge = {}, .mtu = 1500});
+        REQUIRE(tap.ok());
+        const Port port("fmvm0");
+        TapBackend backend(loop, std::move(*tap), "fmvm0");
+        CHECK(eventually([] { return (flags_of("fmvm0") & IFF_RUNNING) != 0; }));
+        port.send(experimental(100, 1));
+        backend.plug(false);
+        CHECK(eventually([] { return (flags_of("fmvm0") & IFF_RUNNING) == 0; }));
+        backend.plug(true);
+        CHECK(eventually([] { return (flags_of("fmvm0") & IFF_RUNNING) != 0; }));
+        Bytes packet(net_packet_size_max);
+        CHECK(backend.receive(packet) == 0);  // what came before is dropped
+        const Bytes said = experimental(60, 7);
+        backend.say(said);
+        CHECK(backend.take_left() == 0);
+        CHECK((port.receive() == said));
     });
 }

@@ -3,9 +3,12 @@
 // the cut.
 #include "lockstep/checkpoint/checkpointer.h"
 
+#include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 
+#include "lockstep/output/packet_gate.h"
 #include "support/checkpoint_bench.h"
+#include "support/fake_net_backend.h"
 #include "support/filling_disks.h"
 #include "support/seeds.h"
 
@@ -228,4 +231,39 @@ TEST_CASE("checkpointer: last requests are not done before devices have taken th
     CheckpointBench bench(options);
     CHECK(bench.checkpointer->finish_last_requests());
     CHECK(bench.machine.last_requests_taken == 1);
+}
+
+TEST_CASE("checkpointer: packets wait from the first cut on, make a cut due, and go with it",
+          "[checkpointer][net]") {
+    EventLoop loop;  // never started
+    FakeWire wire;
+    PacketGate gate(loop, std::make_unique<FakeNetBackend>(wire));
+    const auto send = [&gate] {
+        const Bytes packet = packet_of({}, frame(60, 1));
+        gate.send({packet.begin(), packet.end()});
+    };
+    const auto sent_by_now = [&] {
+        loop.context().restart();
+        loop.context().poll();
+        return wire.sent().size();
+    };
+    CheckpointBench::Options options = options_of(1, 500);
+    options.gates = {&gate};
+    CheckpointBench bench(options);
+    send();
+    CHECK(sent_by_now() == 1);
+    bench.protect();
+    send();
+    CHECK(sent_by_now() == 1);
+    CHECK(bench.checkpointer->waiting_since());
+    CHECK(
+        bench.checkpointer->finish_last_requests());  // an end of the guest does not wait for them
+    bench.epoch();
+    CHECK_FALSE(bench.checkpointer->waiting_since());
+    CHECK(sent_by_now() == 1);
+    bench.deliver_all();
+    CHECK(sent_by_now() == 2);
+    send();
+    bench.lose_connection();
+    CHECK(sent_by_now() == 3);
 }

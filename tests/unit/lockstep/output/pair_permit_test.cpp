@@ -98,3 +98,12 @@ TEST_CASE("pair permit: the end of a run is the end of promises, and of nothing 
     bench.permit->end();
     CHECK(bench.permit->right() == Right::alone);
 }
+
+TEST_CASE("pair permit: the end of a run whose guest was handed over leaves no right", "[permit]") {
+    Bench bench;
+    bench.permit->begin_session({});
+    bench.permit->commits();
+    bench.permit->renounce();
+    bench.permit->end();
+    CHECK(bench.permit->right() == Right::none);
+}

@@ -164,3 +164,16 @@ TEST_CASE("right to speak: output that waits is told of, and why", "[permit]") {
     bench.promise();
     CHECK(eventually([&] { return log.has("output goes on; it waited for"); }));
 }
+
+TEST_CASE("right to speak: what is left of a guest that was handed over is dropped", "[permit]") {
+    Bench bench;
+    bench.protect();
+    bench.promise();
+    bench.pair->renounce();
+    bench.emit();
+    CHECK(bench.revoked == 0);
+    bench.pair->end();
+    CHECK(eventually([&] { return bench.revoked == 1; }));
+    CHECK(bench.granted == 0);
+    CHECK(bench.arbiter->asked() == 0);
+}

@@ -42,6 +42,7 @@ HelloMessage make_hello() {
     hello.shape.memory_bytes = 64 * mib;
     hello.shape.vcpus = 2;
     hello.shape.disks = {{1 * gib, 512, false, "root"}, {1 * mib, 4096, true, ""}};
+    hello.shape.nets = {{{2, 0, 0, 0, 0, 1}, 1500, 0x130010020}};
     hello.shape.cpuid.resize(3);
     hello.shape.cpuid[1].function = 0x80000001;
     hello.shape.cpuid[1].edx = 0xdeadbeef;
@@ -65,7 +66,9 @@ TEST_CASE("messages keep their form on the wire", "[protocol]") {
                     "02000000"                                           // disks
                     "0000004000000000 00020000 00 04000000726f6f74"
                     "0000100000000000 00100000 01 00000000"
-                    "01000000 28000000"  // CPUID entries, each with its size
+                    "01000000"                            // network cards
+                    "020000000001 dc05 2000013001000000"  // address, MTU, features
+                    "01000000 28000000"                   // CPUID entries, each with its size
                     "01000080 00000000 00000000 00000000 00000000"
                     "00000000 efbeadde 00000000 00000000 00000000"
                     "64000000 e8030000 32000000 03 01"  // times, block mode, durable
@@ -108,6 +111,7 @@ TEST_CASE("protocol: hello", "[protocol]") {
     CHECK(back.shape.memory_bytes == 64 * mib);
     CHECK(back.shape.vcpus == 2);
     CHECK(back.shape.disks == hello.shape.disks);
+    CHECK(back.shape.nets == hello.shape.nets);
     REQUIRE(back.shape.cpuid.size() == 3);
     CHECK(back.shape.cpuid[1].edx == 0xdeadbeef);
     CHECK(back.heartbeat_ms == 100);
@@ -133,6 +137,7 @@ TEST_CASE("protocol: hello with values that cannot be", "[protocol]") {
     CHECK(refused([](HelloMessage& m) { m.shape.vcpus = 0; }));
     CHECK(refused([](HelloMessage& m) { m.shape.vcpus = layout::vcpu_count_max + 1; }));
     CHECK(refused([](HelloMessage& m) { m.shape.disks.resize(layout::virtio_device_count_max); }));
+    CHECK(refused([](HelloMessage& m) { m.shape.nets.resize(layout::virtio_device_count_max); }));
     CHECK(refused([](HelloMessage& m) { m.heartbeat_ms = 0; }));
     CHECK(refused([](HelloMessage& m) { m.lost_after_ms = m.heartbeat_ms; }));
     CHECK(refused([](HelloMessage& m) { m.lost_after_ms = 3'600'001; }));

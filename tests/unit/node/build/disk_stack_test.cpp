@@ -58,7 +58,7 @@ TEST_CASE("a disk's stack that holds writes keeps them from the image", "[block]
     const Bytes data = noise(4096);
     disk.bench.driver.write(8, data);
     disk.bench.pump();
-    CHECK(gate->holds_any());
+    CHECK(gate->holds_disk_requests());
     CHECK_FALSE(disk.holds(4096, data));
     gate->open();
     REQUIRE(disk.bench.pump_until_returned(1));
