@@ -16,8 +16,8 @@ using namespace fmvm::test;
 namespace {
 
 // A card behind a gate, with no thread but the caller's.
-struct Card {
-    explicit Card(GuestMemory& memory)
+struct GatedCard {
+    explicit GatedCard(GuestMemory& memory)
         : device(memory, loop, take_gate(), {.mac = {}, .mtu = 65'535}) {}
     std::unique_ptr<PacketGate> take_gate() {
         auto made = std::make_unique<PacketGate>(loop, std::make_unique<FakeNetBackend>(wire));
@@ -50,8 +50,8 @@ struct Card {
     NetDevice device;
 };
 
-struct Bench {
-    Bench() {
+struct GatedCardBench {
+    GatedCardBench() {
         Virtqueue::State state;
         state.layout = queue.layout();
         card.activate(state);
@@ -69,13 +69,13 @@ struct Bench {
 
     GuestRam ram{64 * mib};
     FakeQueue queue{ram, 256};
-    Card card{ram.memory()};
+    GatedCard card{ram.memory()};
 };
 
 }  // namespace
 
 TEST_CASE("a card returns a held packet's chain only when it has left", "[net][output]") {
-    Bench bench;
+    GatedCardBench bench;
     bench.send(1);
     bench.card.gate->close_epoch(1);
     CHECK(bench.queue.take_used().empty());
@@ -88,7 +88,7 @@ TEST_CASE("a card returns a held packet's chain only when it has left", "[net][o
 
 TEST_CASE("a card whose gate is full takes nothing, drops nothing, and goes on by itself",
           "[net][output]") {
-    Bench bench;
+    GatedCardBench bench;
     constexpr std::size_t size = 60'000;
     constexpr std::uint8_t fit = PacketGate::held_bytes_max / size + 1;
     constexpr std::uint8_t count = fit + 10;
@@ -109,7 +109,7 @@ TEST_CASE("a card whose gate is full takes nothing, drops nothing, and goes on b
 }
 
 TEST_CASE("a card that is reset forgets held packets at once, and counts them", "[net][output]") {
-    Bench bench;
+    GatedCardBench bench;
     bench.send(1);
     bench.card.gate->close_epoch(1);
     bench.send(2);
@@ -124,7 +124,7 @@ TEST_CASE("a card that is reset forgets held packets at once, and counts them", 
 
 TEST_CASE("a card that goes on from a state sends again what had not left by then, in order",
           "[net][output]") {
-    Bench bench;
+    GatedCardBench bench;
     for (std::uint8_t fill = 1; fill <= 2; ++fill)
         bench.send(fill);
     bench.card.gate->close_epoch(1);
@@ -137,7 +137,7 @@ TEST_CASE("a card that goes on from a state sends again what had not left by the
     bench.card.device.save(saved);
     CHECK(bench.card.sent() == "1 2 ");
 
-    Card other(bench.ram.memory());
+    GatedCard other(bench.ram.memory());
     ByteReader reader(saved.bytes());
     const auto apply = other.device.decode(other.transport, virtio_f_version_1, states, reader);
     REQUIRE(apply.ok());

@@ -13,8 +13,8 @@ using namespace fmvm::test;
 namespace {
 
 // A gate before a wire, with no thread but the caller's.
-struct Bench {
-    Bench() {
+struct PacketGateBench {
+    PacketGateBench() {
         gate.on_change([this] { ++changes; });
         gate.on_waiting([this] { ++waits; });
     }
@@ -49,7 +49,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("an open packet gate lets packets pass", "[net][output]") {
-    Bench bench;
+    PacketGateBench bench;
     bench.send(1);
     CHECK(bench.sent() == "1 ");
     CHECK(bench.gate.take_left() == 1);
@@ -58,7 +58,7 @@ TEST_CASE("an open packet gate lets packets pass", "[net][output]") {
 }
 
 TEST_CASE("packets leave with the commit of their epoch, in order", "[net][output]") {
-    Bench bench;
+    PacketGateBench bench;
     bench.gate.hold();
     bench.send(1);
     bench.send(2);
@@ -80,7 +80,7 @@ TEST_CASE("packets leave with the commit of their epoch, in order", "[net][outpu
 }
 
 TEST_CASE("a commit of many epochs releases all of them, and no more", "[net][output]") {
-    Bench bench;
+    PacketGateBench bench;
     bench.gate.hold();
     for (std::uint8_t i = 1; i <= 4; ++i) {
         bench.send(i);
@@ -91,7 +91,7 @@ TEST_CASE("a commit of many epochs releases all of them, and no more", "[net][ou
 }
 
 TEST_CASE("an opened packet gate lets everything go, and counts epochs anew", "[net][output]") {
-    Bench bench;
+    PacketGateBench bench;
     bench.gate.hold();
     bench.send(1);
     bench.gate.close_epoch(7);
@@ -112,7 +112,7 @@ TEST_CASE("an opened packet gate lets everything go, and counts epochs anew", "[
 }
 
 TEST_CASE("what an opened packet gate could not let go yet waits for no epoch", "[net][output]") {
-    Bench bench;
+    PacketGateBench bench;
     bench.wire.holds = true;
     bench.wire.room = 0;
     bench.gate.hold();
@@ -132,7 +132,7 @@ TEST_CASE("what an opened packet gate could not let go yet waits for no epoch", 
 }
 
 TEST_CASE("a drained packet gate lets go what is committed, at once", "[net][output]") {
-    Bench bench;
+    PacketGateBench bench;
     bench.gate.hold();
     bench.send(1);
     bench.gate.close_epoch(1);
@@ -143,7 +143,7 @@ TEST_CASE("a drained packet gate lets go what is committed, at once", "[net][out
 }
 
 TEST_CASE("no packet leaves without the permit, and each is asked for", "[net][output]") {
-    Bench bench;
+    PacketGateBench bench;
     int granted = 1;
     bench.gate.require_permit([&] { return granted-- > 0; });
     bench.gate.hold();
@@ -163,7 +163,7 @@ TEST_CASE("no packet leaves without the permit, and each is asked for", "[net][o
 }
 
 TEST_CASE("a full packet gate has no room until its epoch is committed", "[net][output]") {
-    Bench bench;
+    PacketGateBench bench;
     bench.gate.hold();
     std::size_t count = 0;
     while (bench.gate.has_room()) {
@@ -181,7 +181,7 @@ TEST_CASE("a full packet gate has no room until its epoch is committed", "[net][
 }
 
 TEST_CASE("what is committed waits for room outside", "[net][output]") {
-    Bench bench;
+    PacketGateBench bench;
     bench.wire.holds = true;
     bench.wire.room = 1;
     bench.gate.hold();
@@ -199,7 +199,7 @@ TEST_CASE("what is committed waits for room outside", "[net][output]") {
 }
 
 TEST_CASE("an open packet gate has the room that there is outside", "[net][output]") {
-    Bench bench;
+    PacketGateBench bench;
     bench.wire.holds = true;
     bench.wire.room = 1;
     CHECK(bench.gate.has_room());
@@ -208,7 +208,7 @@ TEST_CASE("an open packet gate has the room that there is outside", "[net][outpu
 }
 
 TEST_CASE("a withdrawn packet never leaves", "[net][output]") {
-    Bench bench;
+    PacketGateBench bench;
     bench.gate.hold();
     bench.send(1);
     bench.gate.close_epoch(1);
@@ -225,7 +225,7 @@ TEST_CASE("a withdrawn packet never leaves", "[net][output]") {
 }
 
 TEST_CASE("packets from outside, the link and the plug pass a packet gate", "[net][output]") {
-    Bench bench;
+    PacketGateBench bench;
     bench.gate.hold();
     bench.wire.give(packet_of({}, frame(60, 9)));
     Bytes packet(net_packet_size_max);
