@@ -9,12 +9,15 @@ A side of fmvm and the client share nothing but the wire between them. The proce
 interface, by which a primary and its backup talk. Needs root, or a host that lets users make namespaces."""
 
 import ctypes
+import errno
 import fcntl
 import json
 import os
+import socket
 import struct
 import subprocess
 import threading
+import time
 import unittest
 
 CLIENT, GUEST = "10.0.2.2", "10.0.2.15"
@@ -100,6 +103,16 @@ class Namespace:
 
     def command(self, *words):
         return ["nsenter", f"--net={self.path}", *map(str, words)]
+
+    def connect(self, port, timeout_s):
+        """A TCP connection to the guest. ARP asks for an address for three seconds only, so it is asked again."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return self.inside(socket.create_connection, (GUEST, port), timeout_s)
+            except OSError as error:
+                if error.errno != errno.EHOSTUNREACH or time.monotonic() > deadline:
+                    raise
 
     def run(self, *words, **options):
         """A program in there that must succeed; its output."""
