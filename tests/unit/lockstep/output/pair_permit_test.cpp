@@ -100,7 +100,7 @@ TEST_CASE("pair permit: the end of a run is the end of promises, and of nothing 
 }
 
 TEST_CASE("pair permit: the end of a run whose guest was handed over leaves no right", "[permit]") {
-    Bench bench;
+    PairPermitBench bench;
     bench.permit->begin_session({});
     bench.permit->commits();
     bench.permit->renounce();

@@ -166,7 +166,7 @@ TEST_CASE("right to speak: output that waits is told of, and why", "[permit]") {
 }
 
 TEST_CASE("right to speak: what is left of a guest that was handed over is dropped", "[permit]") {
-    Bench bench;
+    SpeakerBench bench;
     bench.protect();
     bench.promise();
     bench.pair->renounce();
