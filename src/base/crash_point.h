@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Named places where the kill tests let a process die: FMVM_CRASH_AT=NAME[:COUNT] in the
 // environment makes the COUNT-th visit (the first, by default) end in SIGKILL, as a dying host
-// would. Without the variable a visit costs one comparison.
+// would. FMVM_HANG_AT=NAME[:COUNT] lets the thread that makes it stand for good, as one that hangs
+// in its disk would, while all others go on. Without the variables a visit costs one comparison.
 #pragma once
 
 #include <string_view>

@@ -10,6 +10,7 @@
 
 #include "base/file_io.h"
 #include "base/random.h"
+#include "base/work_steps.h"
 
 namespace fmvm {
 
@@ -78,6 +79,7 @@ Result<void> DurableFile::write(std::span<const std::uint8_t> bytes) {
 Result<void> DurableFile::sync() {
     FMVM_CHECK(!draft_.empty());
     if (fd_ && ::fsync(fd_.get()) != 0) return describe_(errno, draft_, "cannot be made durable");
+    work_step();
     return {};
 }
 

@@ -206,11 +206,17 @@ class OfTheBackup(DiskFaultsTestCase):
         self.assert_same_in_the_end(pair, primary, backup)
 
     def test_that_does_not_answer(self):
+        """The primary waits for no such disk; the backup does not take over with it."""
         pair, disk = self.faulty_pair("backup")
         primary, backup = pair.start()
         self.wait_records(primary)
         disk.delay(NO_ANSWER_S)
-        self.assert_unfit(pair, primary, backup, "does not answer")
+        pair.may_be_unequal = True
+        primary.wait_log(UNPROTECTED)
+        self.assertIn("it gives signs of life and gets no further", primary.log())
+        self.wait_records(primary)
+        backup.wait_log("does not answer")
+        self.assertNotIn("took over", backup.log())
         disk.heal()
         self.assert_backup_again(pair, primary, backup)
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGSTOP of a side for longer than --lost-after, then SIGCONT: what a paused host looks like."""
+"""SIGSTOP of a side for longer than --lost-after, then SIGCONT: what a paused host looks like. And a
+side of which one thread stands, at a named point (src/base/crash_point.h), while its signs of life
+go on."""
 
 import pathlib
 import random
@@ -77,6 +79,39 @@ class Frozen(PairTestCase):
             self.assertNotIn("lost", side.log())
         self.assertEqual(bytes(backup.console), b"")
         self.end(pair, primary, backup)
+
+
+class Stuck(PairTestCase):
+    """With --lost-after 300ms whoever gets no further for 3 s is lost."""
+
+    def test_backup(self):
+        """The primary says what is owed, and goes on alone."""
+        for point in ("backup-committed:20", "backup-acknowledged:20"):
+            with self.subTest(point=point):
+                pair = self.pair(COUNTER, lost_after="300ms")
+                backup = pair.start_backup(environment={"FMVM_HANG_AT": point})
+                primary = pair.start_primary()
+                primary.wait_log("protected by")
+                self.assert_goes_on_alone(pair, primary, backup)
+                self.assertIn("it gives signs of life and gets no further: it has owed an "
+                              "acknowledgement for 3.", primary.log())
+                self.assertIn("an acknowledgement is owed", primary.log())
+                self.assertNotIn("took over", backup.log())
+                backup.signal(signal.SIGKILL)
+                self.end(pair, primary)
+
+    def test_primary(self):
+        """The backup takes over; the old primary shows nothing any more."""
+        for point in ("mid-pages:40", "after-commit:20", "after-ack:20"):
+            with self.subTest(point=point):
+                pair = self.pair(COUNTER, lost_after="300ms")
+                backup = pair.start_backup()
+                primary = pair.start_primary(environment={"FMVM_HANG_AT": point})
+                self.assert_took_over(pair, primary, backup)
+                self.assertIn("it gives signs of life and gets no further: it has owed the next "
+                              "epoch for 3.", backup.log())
+                primary.signal(signal.SIGKILL)
+                self.end(pair, backup)
 
 
 if __name__ == "__main__":

@@ -21,15 +21,15 @@ SEED = 20260101
 
 
 class NetworkFaults(PairTestCase):
-    def protected(self, workload, lost_after="2s", prepare=None, more=()):
+    def protected(self, workload, lost_after="2s", prepare=None):
         """A pair in step, with a proxy between."""
-        pair, proxy, backup, primary = self.started(workload, lost_after, prepare, more)
+        pair, proxy, backup, primary = self.started(workload, lost_after, prepare)
         primary.wait_log("protected by")
         primary.wait_lines(10)
         return pair, proxy, primary, backup
 
-    def started(self, workload, lost_after="2s", prepare=None, more=()):
-        pair = self.pair(workload, lost_after=lost_after, more=more)
+    def started(self, workload, lost_after="2s", prepare=None):
+        pair = self.pair(workload, lost_after=lost_after)
         proxy = Proxy(pair.port, prepare)
         self.addCleanup(proxy.close)
         pair.through = proxy.port
@@ -80,8 +80,8 @@ class NetworkFaults(PairTestCase):
         self.assert_nothing_lost(pair, primary, backup)
 
     def test_delayed(self):
-        """A promise lasts longer than a sign's way there and back."""
-        pair, proxy, primary, backup = self.protected(COUNTER, "10s", more=("--permit", "500ms"))
+        """Promises become longer than a sign's way there and back, which is longer than --permit."""
+        pair, proxy, primary, backup = self.protected(COUNTER, "10s")
         for flow in proxy.flows(TO_BACKUP, TO_PRIMARY):
             flow.delay_s = 0.03
         primary.wait_lines(200)

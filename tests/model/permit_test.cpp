@@ -27,9 +27,10 @@ enum class Without {
     closed_gate,      // the backup promises on after its claim has begun
     awaited_promise,  // it speaks as soon as it has claimed
     boot_clock,       // the primary's clock stands while its host is suspended
+    own_length,       // a promise lasts for the shortest P, however long the sign says
 };
 
-constexpr PermitTerms terms{50ms};
+constexpr PermitTerms terms{50ms, 150ms};
 
 class World {
   public:
@@ -76,20 +77,25 @@ class World {
     nanoseconds way() { return chance(10) ? between(0ms, 120ms) : between(20us, 2ms); }
 
     void send_sign() {
-        const std::uint64_t number = permit_.sign(primary_clock());
-        at(now_ + way(), [this, number] { take_sign(number); });
+        const SpeakingPermit::Asked sign = ask();
+        at(now_ + way(), [this, sign] { take_sign(sign); });
         at(awake(now_ + between(1ms, 20ms)), [this] { send_sign(); });
     }
 
-    void take_sign(std::uint64_t number) {
-        const bool promised = gate_.promise(backup_clock()) || without_ == Without::closed_gate;
-        if (!promised) return;
-        at(awake(now_ + way()), [this, number] { take_echo(number); });
+    // The longer a sign and its echo take, the longer a promise is asked for.
+    SpeakingPermit::Asked ask() { return permit_.sign(primary_clock(), true); }
+
+    void take_sign(const SpeakingPermit::Asked& sign) {
+        const auto length = promised(sign.promise);
+        const bool taken =
+            gate_.promise(length, backup_clock()) || without_ == Without::closed_gate;
+        if (!taken) return;
+        at(awake(now_ + way()), [this, number = sign.number] { take_echo(number); });
     }
 
     void take_echo(std::uint64_t number) {
-        if (without_ == Without::sending_time) number = permit_.sign(primary_clock());
-        CHECK(permit_.echoed(number));
+        if (without_ == Without::sending_time) number = ask().number;
+        CHECK(permit_.echoed(number, primary_clock()));
     }
 
     void speak() {
@@ -115,10 +121,11 @@ class World {
         });
     }
 
-    // With no margin, P is all that the primary looks at.
-    PermitTerms primary_terms() const {
-        if (without_ != Without::margin) return terms;
-        return {(terms.length + 1ms) * 500 / 499};
+    // With no margin, the primary speaks for all of the promise; with one length for all promises,
+    // the backup takes each for the shortest.
+    nanoseconds promised(nanoseconds length) const {
+        if (without_ == Without::margin) return length - permit_margin(length);
+        return without_ == Without::own_length ? terms.shortest : length;
     }
 
     static constexpr nanoseconds suspended_for = 200ms;
@@ -128,8 +135,8 @@ class World {
     std::multimap<nanoseconds, std::function<void()>> events_;
     nanoseconds now_{0};
     nanoseconds suspend_at_ = 1h;
-    SpeakingPermit permit_{primary_terms()};
-    ClaimGate gate_{terms};
+    SpeakingPermit permit_{terms};
+    ClaimGate gate_{terms.longest};
     nanoseconds primary_spoke_at_{-1};
     nanoseconds backup_spoke_at_ = 1h;
 };
@@ -145,8 +152,9 @@ TEST_CASE("permit: the primary is silent before the backup speaks", "[permit]") 
 }
 
 TEST_CASE("permit: without any clause of the rule both sides speak", "[permit]") {
-    const auto without = GENERATE(Without::margin, Without::sending_time, Without::closed_gate,
-                                  Without::awaited_promise, Without::boot_clock);
+    const auto without =
+        GENERATE(Without::margin, Without::sending_time, Without::closed_gate,
+                 Without::awaited_promise, Without::boot_clock, Without::own_length);
     CAPTURE(static_cast<int>(without));
     std::uint64_t seed = 1;
     while (seed < 1000 && !World(seed, without).contradicts())

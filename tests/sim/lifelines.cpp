@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/lifelines.h"
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <optional>
@@ -34,8 +35,8 @@ class LifeConnection : public std::enable_shared_from_this<LifeConnection> {
     void lose(int side, const std::string& reason);
 
     std::optional<TimePoint> last_sign(int side) { return end(side).last_sign; }
-    std::uint64_t peer_handled(int side) { return end(side).peer_handled; }
-    void handled(int side, std::uint64_t bytes) { end(side).handled = bytes; }
+    lockstep::WorkDone peer_work(int side) { return end(side).peer_work; }
+    void handled(int side, std::uint64_t bytes) { end(side).work.handled = bytes; }
     // Its owner is gone or was told.
     bool is_over(int side) { return end(side).over; }
 
@@ -44,19 +45,22 @@ class LifeConnection : public std::enable_shared_from_this<LifeConnection> {
         Process* process = nullptr;
         std::optional<Lifeline::Terms> terms;
         std::optional<LifeSigns> signs;
-        std::deque<Sign> out;  // on their way
-        bool out_ends = false;
-        bool moving = false;
+        struct OnItsWay {
+            std::optional<Sign> sign;  // none: the end
+            TimePoint due;
+        };
+        std::deque<OnItsWay> out;
         std::optional<TimePoint> last_sign;
-        std::uint64_t peer_handled = 0;
-        std::uint64_t handled = 0;
+        lockstep::WorkDone peer_work;
+        lockstep::WorkDone work;
         bool over = false;
     };
     End& end(int side) { return ends_[static_cast<std::size_t>(side)]; }
     Timeline& timeline() { return network_.timeline(); }
     void tick(int side);
     void send(int side, bool asks);
-    void move(int from);
+    void put_on_the_way(int from, std::optional<Sign> sign);
+    void deliver(int from);
     void arrive(int side, const Sign& sign);
 
     Network& network_;
@@ -87,31 +91,32 @@ void LifeConnection::tick(int side) {
 void LifeConnection::send(int side, bool asks) {
     End& self = end(side);
     if (self.over || !self.process->alive()) return;
-    self.out.push_back(self.signs->send(asks, self.handled, timeline().now(),
-                                        self.process->boot_time(timeline().now())));
-    move(side);
+    put_on_the_way(side, self.signs->send(asks, self.work, timeline().now(),
+                                          self.process->boot_time(timeline().now())));
 }
 
-void LifeConnection::move(int from) {
-    End& sender = end(from);
-    if (broken_ || sender.moving || (sender.out.empty() && !sender.out_ends)) return;
-    sender.moving = true;
-    timeline().after(network_.delay(), [self = shared_from_this(), from] {
-        End& moved = self->end(from);
-        moved.moving = false;
-        if (self->broken_) return;
-        Process& receiver = *self->end(1 - from).process;
-        if (!self->network_.frozen(from) && !receiver.stopped()) {
-            if (!moved.out.empty()) {
-                const Sign sign = moved.out.front();
-                moved.out.pop_front();
-                self->arrive(1 - from, sign);
-            } else if (std::exchange(moved.out_ends, false)) {
-                self->lose(1 - from, "the peer closed its lifeline");
-            }
-        }
-        self->move(from);
-    });
+// One behind the other, as many at a time as there are.
+void LifeConnection::put_on_the_way(int from, std::optional<Sign> sign) {
+    auto& out = end(from).out;
+    TimePoint due = timeline().now() + network_.delay();
+    if (!out.empty()) due = std::max(due, out.back().due);
+    out.push_back({sign, due});
+    timeline().at(due, [self = shared_from_this(), from] { self->deliver(from); });
+}
+
+void LifeConnection::deliver(int from) {
+    auto& out = end(from).out;
+    const bool stuck = network_.frozen(from) || end(1 - from).process->stopped();
+    if (broken_ || out.empty() || out.front().due > timeline().now()) return;
+    if (stuck) {
+        timeline().after(network_.delay(),
+                         [self = shared_from_this(), from] { self->deliver(from); });
+        return;
+    }
+    const std::optional<Sign> sign = out.front().sign;
+    out.pop_front();
+    sign ? arrive(1 - from, *sign) : lose(1 - from, "the peer closed its lifeline");
+    deliver(from);
 }
 
 void LifeConnection::arrive(int side, const Sign& sign) {
@@ -123,22 +128,20 @@ void LifeConnection::arrive(int side, const Sign& sign) {
         return;
     }
     self.last_sign = timeline().now();
-    self.peer_handled = sign.handled;
+    self.peer_work = sign.work;
     if (sign.asks) send(side, false);
 }
 
 void LifeConnection::close(int side) {
     if (std::exchange(end(side).over, true)) return;
-    end(side).out_ends = true;
-    move(side);
+    put_on_the_way(side, std::nullopt);
 }
 
 void LifeConnection::died(const Process& process, Death death) {
     for (const int side : {0, 1}) {
         if (end(side).process != &process) continue;
         end(side).over = true;
-        end(side).out_ends = death != Death::silent;
-        move(side);
+        if (death != Death::silent) put_on_the_way(side, std::nullopt);
     }
 }
 
@@ -165,7 +168,7 @@ class SimLifeline : public Lifeline {
         : connection_(std::move(connection)), side_(side) {}
     ~SimLifeline() override { connection_->close(side_); }
     std::optional<TimePoint> last_sign() const override { return connection_->last_sign(side_); }
-    std::uint64_t peer_handled() const override { return connection_->peer_handled(side_); }
+    lockstep::WorkDone peer_work() const override { return connection_->peer_work(side_); }
     void handled(std::uint64_t bytes) override { connection_->handled(side_, bytes); }
 
   private:

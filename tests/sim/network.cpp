@@ -36,6 +36,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void died(const Process& process, Death death);
     void cut(std::array<bool, 2> tell);
     void move(int from);
+    lockstep::Traffic traffic(int side) const {
+        return ends_[static_cast<std::size_t>(side)].traffic;
+    }
     TimePoint last_heard(int side) const { return ends_[static_cast<std::size_t>(side)].heard; }
     bool is_live() const { return !ends_[0].gone && !ends_[1].gone && !broken_; }
 
@@ -55,6 +58,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
         bool waking = false;
         bool gone = false;  // closed, lost or dead
         TimePoint heard{};
+        lockstep::Traffic traffic;
     };
 
     End& end(int side) { return ends_[static_cast<std::size_t>(side)]; }
@@ -78,6 +82,7 @@ std::uint64_t Connection::send(int side, FrameType type, const std::vector<std::
     const std::uint64_t digest = digest_of(body);
     network_.moment(*self.process, Moment::before_send, type, body);
     if (self.gone || !self.process->alive()) return digest;
+    self.traffic.sent += lockstep::counted_bytes(type, body.size());
     enqueue(side, type, body);
     network_.moment(*self.process, Moment::after_send, type, body);
     return digest;
@@ -159,6 +164,8 @@ void Connection::moved(int from) {
         const auto last = sender.out.begin() + static_cast<std::ptrdiff_t>(count);
         receiver.arrived.insert(receiver.arrived.end(), sender.out.begin(), last);
         sender.out.erase(sender.out.begin(), last);
+        sender.traffic.moved += count;
+        receiver.traffic.moved += count;
         // On a thread of its own: work does not make it deaf, a stop of the process does.
         if (!receiver.process->stopped()) receiver.heard = network_.timeline().now();
     }
@@ -241,6 +248,7 @@ class SimChannel : public Channel {
     }
     TimePoint last_heard() const override { return connection_->last_heard(side_); }
     std::size_t queued_bytes() const override { return connection_->queued(side_); }
+    lockstep::Traffic traffic() const override { return connection_->traffic(side_); }
     void close() override { connection_->close(side_); }
     std::string peer() const override { return side_ == 0 ? "backup" : "primary"; }
 

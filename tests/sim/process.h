@@ -32,7 +32,7 @@ class Process {
     // and their clocks run a little wrong, in opposite directions.
     lockstep::BootTime boot_time(TimePoint at) const {
         constexpr std::int64_t wrong_by = 1000;  // one part in so many
-        const auto true_time = at.time_since_epoch() + (side_ == 0 ? 7h : 3s);
+        const auto true_time = at.time_since_epoch() + (side_ == 0 ? 7h : 3s) - stood(at);
         return true_time + (side_ == 0 ? -1 : 1) * true_time / wrong_by;
     }
     TimePoint now() const { return std::max(timeline_.now(), free_at_); }
@@ -40,9 +40,15 @@ class Process {
     void spend(Duration work) { free_at_ = now() + work; }
     // All of its threads stand.
     void pause(Duration length) {
+        stood_before_ = stood(timeline_.now());
+        stopped_at_ = timeline_.now();
         stopped_until_ = timeline_.now() + length;
         free_at_ = std::max(free_at_, stopped_until_);
     }
+    // From now on its host's clock stands while it does, as that of a paused virtual host may.
+    void stop_clock_with_it() { clock_stops_ = true; }
+    // Its working thread stands; those of its network and its lifeline go on.
+    void hang(Duration length) { free_at_ = std::max(free_at_, timeline_.now() + length); }
     bool stopped() const { return timeline_.now() < stopped_until_; }
     void wake() { free_at_ = stopped_until_ = timeline_.now(); }
 
@@ -64,6 +70,12 @@ class Process {
     void after_each(std::function<void()> hook) { after_each_ = std::move(hook); }
 
   private:
+    // How long its clock has stood until then.
+    Duration stood(TimePoint at) const {
+        if (!clock_stops_) return {};
+        return stood_before_ + std::max(Duration{}, std::min(at, stopped_until_) - stopped_at_);
+    }
+
     Timeline& timeline_;
     std::string name_;
     int side_;
@@ -71,6 +83,9 @@ class Process {
     bool alive_ = true;
     TimePoint free_at_{};
     TimePoint stopped_until_{};
+    TimePoint stopped_at_{};  // last
+    Duration stood_before_{};
+    bool clock_stops_ = false;
     std::function<void()> after_each_;
 };
 

@@ -29,6 +29,7 @@ class StrangersChannel : public lockstep::Channel {
     void keep_alive(std::chrono::milliseconds, lockstep::Heartbeat::Role) override {}
     std::chrono::steady_clock::time_point last_heard() const override { return {}; }
     std::size_t queued_bytes() const override { return 0; }
+    lockstep::Traffic traffic() const override { return {}; }
     void close() override {}
     std::string peer() const override { return "a stranger"; }
 

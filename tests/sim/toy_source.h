@@ -21,6 +21,7 @@ class ToySource : public lockstep::CheckpointSource {
     Result<lockstep::OutgoingMessage> next_initial() override;
     bool initial_done() const override { return initial_done_; }
     std::string initial_progress() const override { return {}; }
+    bool awaits_backup() const override { return false; }
     Result<void> disk_message(const lockstep::Frame&) override { return Error("no disks"); }
     Result<void> cut(lockstep::EpochId epoch, bool stay_stopped) override;
     lockstep::OutgoingMessage next_message() override;

@@ -27,14 +27,18 @@ struct PrimarySide {
     std::optional<lockstep::KnownGuestMessage> known;
     lockstep::SessionId session{};  // of the last welcome
     bool closed = false;
-    std::size_t unread = 0;                                       // bytes
-    std::optional<lockstep::BackupHost::TimePoint> silent_since;  // nothing: it is lively
+    std::size_t unread = 0;                                         // bytes
+    std::optional<lockstep::BackupHost::TimePoint> silent_since{};  // nothing: it is lively
+    lockstep::Traffic traffic{};                                    // of this side
+    // How far its working thread is; nothing: it has handled all that it was sent.
+    std::optional<std::uint64_t> handled{};
+    std::uint64_t steps = 0;
 };
 
 inline std::shared_ptr<PrimarySide> new_side(std::vector<std::string>& events,
                                              const std::string& address) {
     return std::make_shared<PrimarySide>(
-        PrimarySide{events, {}, address, "", {}, {}, false, 0, {}});
+        PrimarySide{.events = events, .got = {}, .address = address, .refusal = {}, .known = {}});
 }
 
 inline bool got(const PrimarySide& primary, lockstep::FrameType type) {
@@ -50,6 +54,7 @@ class BenchChannel : public lockstep::Channel {
     std::uint64_t send(lockstep::FrameType type, lockstep::GatheredBody body) override {
         primary_->got.push_back(type);
         primary_->events.push_back(name_of(type));
+        primary_->traffic.sent += lockstep::counted_bytes(type, body.size());
         if (type == lockstep::FrameType::refuse)
             primary_->refusal = lockstep::RefuseMessage::decode(body.flat()).value().reason;
         if (type == lockstep::FrameType::known_guest)
@@ -66,6 +71,7 @@ class BenchChannel : public lockstep::Channel {
         return primary_->silent_since.value_or(now_);
     }
     std::size_t queued_bytes() const override { return primary_->unread; }
+    lockstep::Traffic traffic() const override { return primary_->traffic; }
     void close() override { primary_->closed = true; }
     std::string peer() const override { return primary_->address + ":1"; }
 
@@ -234,7 +240,7 @@ inline void BackupBench::hello() {
     hello.generation = 1;
     hello.heartbeat_ms = 50;
     hello.lost_after_ms = 200;
-    hello.permit_ms = 50;
+    hello.interval_ms = 50;
     hello.shape.memory_bytes = 8 * mib;
     hello.shape.vcpus = 1;
     hello.durable = durable;
@@ -253,6 +259,10 @@ inline void BackupBench::begin_lifeline() {
     lifeline_terms.emplace(backup.lifeline_terms());
     lifeline = std::make_shared<LifelinePeer>();
     lifeline->last_sign = [this, side = primary] { return side->silent_since.value_or(now_); };
+    lifeline->work = [side = primary] {
+        return lockstep::WorkDone{.handled = side->handled.value_or(side->traffic.sent),
+                                  .steps = side->steps};
+    };
     backup.lifeline(std::make_unique<FakeLifeline>(lifeline));
 }
 

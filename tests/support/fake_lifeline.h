@@ -14,8 +14,8 @@ struct LifelinePeer {
     std::function<std::optional<lockstep::Lifeline::TimePoint>()> last_sign = [] {
         return std::nullopt;
     };
-    std::uint64_t handled = 0;  // as the peer says
-    std::uint64_t told = 0;     // what this side's signs say
+    std::function<lockstep::WorkDone()> work = [] { return lockstep::WorkDone{}; };  // as it says
+    std::uint64_t told = 0;  // what this side's signs say
     bool closed = false;
 };
 
@@ -24,7 +24,7 @@ class FakeLifeline : public lockstep::Lifeline {
     explicit FakeLifeline(std::shared_ptr<LifelinePeer> peer) : peer_(std::move(peer)) {}
     ~FakeLifeline() override { peer_->closed = true; }
     std::optional<TimePoint> last_sign() const override { return peer_->last_sign(); }
-    std::uint64_t peer_handled() const override { return peer_->handled; }
+    lockstep::WorkDone peer_work() const override { return peer_->work(); }
     void handled(std::uint64_t bytes) override { peer_->told = bytes; }
 
   private:

@@ -24,8 +24,12 @@ struct Wire {
     };
     std::vector<Message> sent;
     std::size_t queued_bytes = 0;
+    lockstep::Traffic traffic;
     std::chrono::steady_clock::time_point heard;
     bool closed = false;
+    // How far the peer's working thread is; nothing: it has handled all that it was sent.
+    std::optional<std::uint64_t> handled;
+    std::uint64_t steps = 0;
 
     std::size_t count(lockstep::FrameType type) const {
         return static_cast<std::size_t>(std::ranges::count(sent, type, &Message::type));
@@ -43,6 +47,7 @@ class WireChannel : public lockstep::Channel {
     void start(lockstep::ChannelUser&) override {}
     std::uint64_t send(lockstep::FrameType type, lockstep::GatheredBody body) override {
         wire_->sent.push_back({type, body.flat()});
+        wire_->traffic.sent += lockstep::counted_bytes(type, body.size());
         return body.digest();
     }
     std::uint64_t send_with_next(lockstep::FrameType type, lockstep::GatheredBody body) override {
@@ -51,6 +56,7 @@ class WireChannel : public lockstep::Channel {
     void keep_alive(std::chrono::milliseconds, lockstep::Heartbeat::Role) override {}
     std::chrono::steady_clock::time_point last_heard() const override { return wire_->heard; }
     std::size_t queued_bytes() const override { return wire_->queued_bytes; }
+    lockstep::Traffic traffic() const override { return wire_->traffic; }
     void close() override { wire_->closed = true; }
     std::string peer() const override { return "the peer"; }
 
@@ -91,6 +97,7 @@ class ScriptedSource : public lockstep::CheckpointSource {
     }
     bool initial_done() const override { return initial_left == 0 && !initial_waits; }
     std::string initial_progress() const override { return "12 %, 99 s left"; }
+    bool awaits_backup() const override { return awaits_disks; }
     Result<void> disk_message(const lockstep::Frame&) override {
         ++disk_messages;
         return {};
@@ -136,6 +143,7 @@ class ScriptedSource : public lockstep::CheckpointSource {
     std::string copy_error;
     std::string cut_error;
     bool initial_waits = false;
+    bool awaits_disks = false;
     bool slow = false;  // one message of the initial copy a turn
     bool disks_idle = true;
     std::optional<std::chrono::steady_clock::time_point> writes_waiting_since;
@@ -259,6 +267,10 @@ class PrimaryBench : public lockstep::PrimaryHost {
         lifeline_terms.emplace(std::move(terms));
         lifeline = std::make_shared<LifelinePeer>();
         if (lifeline_lives) lifeline->last_sign = [line = wire] { return line->heard; };
+        lifeline->work = [line = wire] {
+            return lockstep::WorkDone{.handled = line->handled.value_or(line->traffic.sent),
+                                      .steps = line->steps};
+        };
         return std::unique_ptr<lockstep::Lifeline>(std::make_unique<FakeLifeline>(lifeline));
     }
     void welcomed(const lockstep::JoinMessage& sentinel) override { sentinels.push_back(sentinel); }

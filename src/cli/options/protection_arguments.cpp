@@ -10,6 +10,7 @@
 #include "cli/options/protection_table.h"
 #include "cli/options/protection_values.h"
 #include "cli/options/run_arguments.h"
+#include "lockstep/channel/permit_terms.h"
 
 namespace fmvm::cli {
 
@@ -144,14 +145,15 @@ Result<void> choose_hot_pages(node::ReplicationOptions& options, const Arguments
 
 // A short --lost-after shortens the permit that nobody has asked for.
 Result<void> choose_permit(node::ReplicationOptions& options, const Arguments& arguments) {
-    constexpr std::chrono::milliseconds shortest(lockstep::permit_ms_min);
-    const std::chrono::milliseconds longest = options.lost_after / 2;
+    constexpr std::chrono::milliseconds shortest = lockstep::shortest_permit;
+    const auto longest = std::chrono::floor<std::chrono::milliseconds>(
+        lockstep::longest_promise(options.lost_after));
     if (longest < shortest)
         return make_error("--lost-after: give at least {} ms", 2 * shortest.count());
     if (!arguments.has("--permit")) options.permit = std::min(options.permit, longest);
     if (options.permit >= shortest && options.permit <= longest) return {};
-    return make_error("--permit: give {} ms at least, and at most half of --lost-after",
-                      shortest.count());
+    return make_error("--permit: give {} ms at least, and at most half of --lost-after and {} s",
+                      shortest.count(), lockstep::longest_permit.count());
 }
 
 Result<node::ReplicationOptions> replication_options(const Arguments& arguments) {

@@ -32,8 +32,8 @@ constexpr Option<R> protection_options[] = {
     {{"--lost-after", "TIME", "Silence after which a side counts as lost (default {})", "200ms"},
      into<parse_milliseconds, &R::lost_after>},
     {{"--permit", "TIME",
-      "How long output may go on after the backup's last promise to be silent (default {}, or half "
-      "of --lost-after)",
+      "How long output may go on, at least, after the backup's last promise to be silent (default "
+      "{}, or half of --lost-after)",
       "50ms"},
      into<parse_milliseconds, &R::permit>},
     {{"--on-backup-lost", "continue|stop", "What to do without a backup (default {})", "continue"},

@@ -87,7 +87,7 @@ Lifeline::Terms Backup::lifeline_terms() {
     return {.interval = guest_->heartbeat(),
             .role = Heartbeat::Role::leads,
             .half = guest_->gate(),
-            .lost = [this](const auto& why) { link_->lifeline().gone(why, host_.now()); }};
+            .lost = [this](auto& why) { link_->watch().lifeline_gone(why, host_.now()); }};
 }
 
 bool Backup::ask_for_switch_over() {
@@ -166,10 +166,10 @@ void Backup::frame_received(Frame frame) {
     const Checked checked(*this);
     FMVM_CHECK(link_);
     const bool is_alive = frame.type == FrameType::refuse;  // and claims, having lost this side
+    link_->received(frame);
     Result<void> handled = check_turn(frame.type, state());
     if (handled.ok()) handled = handle(std::move(frame));
-    if (handled.ok() && link_ && link_->is_clogged())
-        handled = Error("it does not read what it is told");
+    if (handled.ok() && link_) handled = link_->handled();
     if (!handled.ok()) refuse(handled.error().message(), is_alive ? claim_delay_ : at_once);
 }
 
@@ -214,8 +214,7 @@ Result<void> Backup::handle_hello(const Frame& frame) {
     callers_.refuse_all(why_not_listening(state()));
     link_->send(WelcomeMessage{link_->session()});
     link_->send(guest_->known_disks());
-    link_->accept(std::chrono::milliseconds(hello.lost_after_ms), guest_->heartbeat(), claim_delay_,
-                  host_.now());
+    link_->accept(hello, claim_delay_, host_.now());
     log::info("backup", "receiving the guest of {} generation={}", guest_->primary(),
               guest_->generation());
     return {};
@@ -252,6 +251,7 @@ Result<void> Backup::handle_commit(const Frame& frame) {
     if (first) {
         FMVM_TRY(host_.accept());
         enter(State::following);
+        link_->expect_epochs(true);
         log::notice("backup", "in step with {} generation={}", guest_->primary(),
                     guest_->generation());
         no_primary_.over(host_.now());
@@ -273,6 +273,7 @@ Result<void> Backup::handle_switch_over(const Frame& frame) {
     if (message.epoch != guest_->shadow().committed()) return Error("a switch-over out of turn");
     crash_point("backup-switch-over");
     guest_->gate().release();  // the primary says nothing more
+    link_->expect_epochs(false);
     enter(State::awaiting_flush);
     look_at_flush();
     return {};

@@ -49,7 +49,7 @@ class Backup : public ChannelUser {
     // The lifeline whose join was just taken: how it lives, and that it does.
     Lifeline::Terms lifeline_terms();
     void lifeline(std::unique_ptr<Lifeline> lifeline) {
-        link_->lifeline().made(std::move(lifeline));
+        link_->watch().lifeline_made(std::move(lifeline));
     }
     // The primary is dead for certain: the sentinel that has joined its channel says so. It is lost
     // at the next tick, which is due, and nothing that it was promised is waited for.

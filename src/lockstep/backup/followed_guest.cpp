@@ -20,7 +20,7 @@ FollowedGuest::FollowedGuest(HelloMessage hello, std::string primary,
       primary_(std::move(primary)),
       disks_(prepared.disks),
       shadow_(*prepared.ram, prepared.disks),
-      gate_({std::chrono::milliseconds(hello_.permit_ms)}) {}
+      gate_(longest_promise(lost_after())) {}
 
 std::vector<OutgoingMessage> FollowedGuest::known_disks() {
     return disks_ == nullptr ? std::vector<OutgoingMessage>{} : disks_->known();

@@ -39,6 +39,9 @@ class FollowedGuest {
     const Shadow& shadow() const { return shadow_; }
     // What the primary's signs of life are promised.
     ClaimGate& gate() { return gate_; }
+    std::chrono::milliseconds lost_after() const {
+        return std::chrono::milliseconds(hello_.lost_after_ms);
+    }
     std::chrono::milliseconds heartbeat() const {
         return std::chrono::milliseconds(hello_.heartbeat_ms);
     }

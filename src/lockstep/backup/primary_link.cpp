@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/backup/primary_link.h"
 
-#include <algorithm>
-
 namespace fmvm::lockstep {
 
 namespace {
@@ -15,7 +13,9 @@ constexpr std::chrono::seconds trial_interval{1};
 }  // namespace
 
 PrimaryLink::PrimaryLink(std::unique_ptr<Channel> channel, TimePoint now)
-    : channel_(std::move(channel)), peer_(channel_->peer()), detector_(greeting_max, now) {}
+    : channel_(std::move(channel)),
+      peer_(channel_->peer()),
+      watch_(*channel_, "backup", PeerWatch::Unknown::has_to_speak, greeting_max, now) {}
 
 void PrimaryLink::keep_alive(std::chrono::milliseconds interval) {
     channel_->keep_alive(interval, Heartbeat::Role::leads);
@@ -24,13 +24,13 @@ void PrimaryLink::keep_alive(std::chrono::milliseconds interval) {
 // Maps of large disks, which are sent first, may be larger than what a peer may leave unread.
 // The primary's last sign may be older than this side's by the time in which a side is heard at
 // least once (heartbeat.h).
-void PrimaryLink::accept(std::chrono::milliseconds lost_after, std::chrono::milliseconds heartbeat,
-                         std::chrono::milliseconds claim_delay, TimePoint now) {
-    FMVM_CHECK(!accepted_);
-    accepted_ = true;
-    const auto silence = lost_after + heartbeat * 5 / 4 + claim_delay;
-    detector_ = FailureDetector(silence, now);
-    lifeline_.expect(silence, now);
+void PrimaryLink::accept(const HelloMessage& hello, std::chrono::milliseconds claim_delay,
+                         TimePoint now) {
+    const std::chrono::milliseconds lost_after(hello.lost_after_ms);
+    const auto longer = std::chrono::milliseconds(hello.heartbeat_ms) * 5 / 4 + claim_delay;
+    watch_.joined(lost_after + longer, now);
+    patience_ = getting_on_within(lost_after) + longer;
+    next_epoch_ = patience_ + std::chrono::milliseconds(hello.interval_ms);
     queue_limit_ = channel_->queued_bytes() + channel_high_water;
 }
 
@@ -45,17 +45,19 @@ Result<void> PrimaryLink::join(const JoinMessage& join) {
 
 std::optional<std::string> PrimaryLink::lost(TimePoint now) {
     if (has_died_) return "its sentinel says that it has died";
-    if (detector_.is_lost(now, last_heard())) return "nothing was heard of it for too long";
-    return lifeline_.lost(now);
+    return watch_.lost(debt(), now);
 }
 
-PrimaryLink::TimePoint PrimaryLink::next_look() const {
-    if (has_died_) return TimePoint::min();
-    return std::min(detector_.next_look(last_heard()), lifeline_.deadline());
+// A primary cuts at least once in an interval, whatever its guest does.
+Debt PrimaryLink::debt() const {
+    if (expects_epochs_) return {"the next epoch", next_epoch_};
+    return {nullptr, patience_};
 }
 
-PrimaryLink::TimePoint PrimaryLink::last_heard() const {
-    return accepted_ ? channel_->last_heard() : TimePoint::min();
+Result<void> PrimaryLink::handled() {
+    watch_.handled();
+    if (channel_->queued_bytes() <= queue_limit_) return {};
+    return Error("it does not read what it is told");
 }
 
 void PrimaryLink::send(std::vector<OutgoingMessage> messages) {

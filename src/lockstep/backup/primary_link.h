@@ -14,8 +14,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "lockstep/channel/channel.h"
-#include "lockstep/channel/failure_detector.h"
-#include "lockstep/channel/lifeline_watch.h"
+#include "lockstep/channel/peer_watch.h"
 #include "lockstep/wire/messages.h"
 #include "lockstep/wire/outgoing_message.h"
 
@@ -33,23 +32,28 @@ class PrimaryLink {
     // The primary hears from this side at least this often from now on.
     void keep_alive(std::chrono::milliseconds interval);
     // The hello is accepted: from now on any sign of life counts. What waits to be sent may wait.
-    // In a silence the primary is the first to act, by `claim_delay`.
-    void accept(std::chrono::milliseconds lost_after, std::chrono::milliseconds heartbeat,
-                std::chrono::milliseconds claim_delay, TimePoint now);
+    // The primary is the first to act when the two lose sight of each other, by `claim_delay`.
+    void accept(const HelloMessage& hello, std::chrono::milliseconds claim_delay, TimePoint now);
+    // Whether the primary owes an epoch every now and then: from the first one on, until it has
+    // handed over.
+    void expect_epochs(bool expected) { expects_epochs_ = expected; }
+    // A message of the primary has come.
+    void received(const Frame& frame) { watch_.received(frame); }
+    // All that has come was handled. An error, one sentence: the primary leaves unread more than it
+    // may.
+    Result<void> handled();
 
     // Why the primary counts as lost now, if it does: one sentence.
     std::optional<std::string> lost(TimePoint now);
     // Somebody who knows says so: it counts as lost from now on.
     void primary_died() { has_died_ = true; }
     // When lost() is to be asked next, or earlier.
-    TimePoint next_look() const;
-    // The primary leaves unread more than it may.
-    bool is_clogged() const { return channel_->queued_bytes() > queue_limit_; }
+    TimePoint next_look() const { return has_died_ ? TimePoint::min() : watch_.next_look(); }
     // What names this connection to those who join it.
     const SessionId& session() const { return session_; }
     // Another connection joins this one. An error, one sentence for it: it does not belong here.
     Result<void> join(const JoinMessage& join);
-    LifelineWatch& lifeline() { return lifeline_; }
+    PeerWatch& watch() { return watch_; }
     // The primary, for messages.
     const std::string& peer() const { return peer_; }
 
@@ -70,17 +74,18 @@ class PrimaryLink {
     void refuse(const std::string& reason);
 
   private:
-    TimePoint last_heard() const;
+    Debt debt() const;
 
     std::unique_ptr<Channel> channel_;
     const std::string peer_;
     const SessionId session_ = random_value<SessionId>();
     std::set<JoinKind> joined_;
-    LifelineWatch lifeline_;
-    FailureDetector detector_;
+    PeerWatch watch_;
+    TimePoint::duration patience_{0};    // with a primary that has something to do
+    TimePoint::duration next_epoch_{0};  // with one that has sent all of an epoch
+    bool expects_epochs_ = false;
     bool has_died_ = false;
     std::size_t queue_limit_ = channel_high_water;  // bytes
-    bool accepted_ = false;
     bool trial_under_way_ = false;
     TimePoint next_trial_ = TimePoint::min();
 };

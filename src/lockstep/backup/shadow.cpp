@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "base/work_steps.h"
 #include "lockstep/wire/delta.h"
 
 namespace fmvm::lockstep {
@@ -166,8 +167,10 @@ void Shadow::append_output(const ReceivedOutput& output) {
 Result<void> Shadow::apply() {
     FMVM_CHECK(unapplied_);
     const CopyBytes copy = copy_for_pages(unapplied_->pages());
-    for (const ReceivedPages& pages : unapplied_->pages())
+    for (const ReceivedPages& pages : unapplied_->pages()) {
         FMVM_TRY(apply_records(ram_, pages.body, copy));
+        work_step();
+    }
     for (const ReceivedLog& log : unapplied_->logs()) {
         const BlockLogBody body = FMVM_TRY(parse_block_log_body(log.body));
         FMVM_TRY(disks_->replay(body.records));
@@ -186,6 +189,7 @@ Result<void> Shadow::verify(const std::vector<std::uint64_t>& digests) const {
         return make_error("verify: the state differs from the primary's at epoch {}", committed_);
     for (std::size_t i = 0; i < ram_.page_count(); ++i) {
         const auto page = ram_.page(static_cast<PageIndex>(i));
+        work_step();
         if (digests[i] != DigestsMessage::not_compared && digest_of(page) != digests[i])
             return make_error(
                 "verify: RAM differs from the primary's at epoch {}, first in page {}", committed_,

@@ -33,6 +33,18 @@ class ChannelUser {
 inline constexpr std::size_t channel_high_water = 4 * mib;
 inline constexpr std::size_t channel_low_water = 1 * mib;
 
+// What went over a channel, counted from its beginning.
+struct Traffic {
+    std::uint64_t sent = 0;   // bytes that this side's frames count (counted_bytes)
+    std::uint64_t moved = 0;  // bytes that went into or came out of the socket, of frames or not
+};
+
+// What a frame counts, for whoever sent it and for whoever handles it. A heartbeat counts nothing:
+// most of them reach no user.
+constexpr std::size_t counted_bytes(FrameType type, std::size_t body_size) {
+    return type == FrameType::heartbeat ? 0 : frame_header_size + body_size;
+}
+
 class Channel {
   public:
     virtual ~Channel() = default;
@@ -52,6 +64,7 @@ class Channel {
     virtual std::chrono::steady_clock::time_point last_heard() const = 0;
     // Bytes that wait to be sent.
     virtual std::size_t queued_bytes() const = 0;
+    virtual Traffic traffic() const = 0;
     // Sends what waits, for a short while, then closes. From now on the user is told nothing.
     virtual void close() = 0;
     // The peer's address and port, for messages.

@@ -8,11 +8,12 @@
 // A primary that hands its guest over has renounced what it was promised, so that this side need
 // not wait.
 //
-// One gate is for one session. Threads: any.
+// The primary says with each sign for how long it wants this side's silence. One gate is for one
+// session. Threads: any.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <optional>
 
 #include "base/mutex.h"
 #include "lockstep/channel/permit_half.h"
@@ -21,13 +22,15 @@ namespace fmvm::lockstep {
 
 class ClaimGate : public PermitHalf {
   public:
-    explicit ClaimGate(PermitTerms terms) : terms_(terms) {}
+    // longest: nothing longer is promised.
+    explicit ClaimGate(std::chrono::nanoseconds longest) : longest_(longest) {}
 
-    // A sign of the primary has come; true: echo it. `now` was read after its arrival.
-    bool promise(BootTime now) {
+    // A sign of the primary has come that wants a promise of this length; true: echo it. `now` was
+    // read after its arrival.
+    bool promise(std::chrono::nanoseconds length, BootTime now) {
         const Lock lock(mutex_);
-        if (!open_) return false;
-        promised_at_ = now;
+        if (!open_ || length > longest_) return false;
+        silent_until_ = std::max(silent_until_, now + length);
         return true;
     }
 
@@ -35,26 +38,31 @@ class ClaimGate : public PermitHalf {
     void release() {
         const Lock lock(mutex_);
         open_ = false;
-        promised_at_.reset();
+        silent_until_ = BootTime::zero();
     }
 
     // A claim begins. This side may speak from the returned time on, by its own clock. Idempotent.
     BootTime close() {
         const Lock lock(mutex_);
         open_ = false;
-        return promised_at_ ? *promised_at_ + terms_.length : BootTime::zero();
+        return silent_until_;
     }
 
-    void sending(std::uint64_t /*number*/, BootTime /*now*/) override {}
-    bool takes(BootTime now) override { return promise(now); }
+    std::chrono::microseconds sending(std::uint64_t /*number*/, bool /*asks*/,
+                                      BootTime /*now*/) override {
+        return {};
+    }
+    bool takes(std::chrono::microseconds length, BootTime now) override {
+        return promise(length, now);
+    }
     void echoed(std::uint64_t /*number*/, BootTime /*now*/) override {}
     int wanted() const override { return -1; }
 
   private:
-    const PermitTerms terms_;
+    const std::chrono::nanoseconds longest_;
     Mutex mutex_;
     bool open_ FMVM_GUARDED_BY(mutex_) = true;
-    std::optional<BootTime> promised_at_ FMVM_GUARDED_BY(mutex_);
+    BootTime silent_until_ FMVM_GUARDED_BY(mutex_){0};
 };
 
 }  // namespace fmvm::lockstep

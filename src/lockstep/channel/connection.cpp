@@ -99,6 +99,7 @@ void Connection::received(Result<FrameReader::Received> received) {
     if (state_ == State::shut) return;
     if (!received.ok()) return lose(received.error().message());
     priority_.moved(received->bytes);
+    received_bytes_ += received->bytes;
     const TimePoint now = Clock::now();
     heard_at_ = now;
     std::optional<Frame>& frame = received->frame;

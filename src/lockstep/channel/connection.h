@@ -49,6 +49,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // Any thread.
     std::size_t queued_bytes() const { return writer_.queued_bytes(); }
     std::chrono::steady_clock::time_point last_heard() const { return heard_at_; }
+    std::uint64_t moved_bytes() const { return received_bytes_ + writer_.written_bytes(); }
 
     // Any thread, from which it goes over to the network thread, in order.
     void start(UserCalls user);                  // once: reading begins
@@ -80,6 +81,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     UserCalls user_;  // set by start()
     State state_ = State::open;
     std::atomic<TimePoint> heard_at_{std::chrono::steady_clock::now()};
+    std::atomic<std::uint64_t> received_bytes_{0};
     FrameReader reader_;
     UnreadLimit unread_;
     FrameWriter writer_;

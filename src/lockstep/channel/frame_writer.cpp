@@ -36,7 +36,9 @@ void FrameWriter::write(Written written) {
         ++in_flight_;
     }
     // Asio's own condition would hand the kernel 64 KiB at a time.
-    const auto until_written = [](const ErrorCode& error, std::size_t) {
+    const auto until_written = [this, counted = std::size_t{0}](const ErrorCode& error,
+                                                                std::size_t so_far) mutable {
+        written_bytes_ += so_far - std::exchange(counted, so_far);
         return error ? std::size_t{0} : std::size_t{frame_body_max};
     };
     asio::async_write(stream_, std::move(buffers), until_written,

@@ -37,6 +37,8 @@ class FrameWriter {
     // Any thread. The bytes of all frames that were announced and have not left. After an error
     // they stay.
     std::size_t queued_bytes() const { return queued_bytes_; }
+    // Any thread. The bytes that the stream has taken, of frames that are whole or not.
+    std::uint64_t written_bytes() const { return written_bytes_; }
     // Any thread. Counts a frame that is on its way to enqueue() or reject().
     void announce(const UnsentFrame& frame) { queued_bytes_ += frame.size(); }
 
@@ -67,6 +69,7 @@ class FrameWriter {
     Stream& stream_;
     const Release release_;
     std::atomic<std::size_t> queued_bytes_{0};
+    std::atomic<std::uint64_t> written_bytes_{0};
     std::deque<Queued> queue_;
     std::size_t in_flight_ = 0;  // frames of the queue that are being written
     bool writing_ = false;

@@ -3,11 +3,14 @@
 
 namespace fmvm::lockstep {
 
-Sign LifeSigns::send(bool asks, std::uint64_t handled, TimePoint now, BootTime boot_now) {
+Sign LifeSigns::send(bool asks, const WorkDone& work, TimePoint now, BootTime boot_now) {
     ++sent_;
-    half_.sending(sent_, boot_now);
     heartbeat_.sent(now);
-    return {.number = sent_, .echo = echo_, .handled = handled, .asks = asks};
+    return {.number = sent_,
+            .echo = echo_,
+            .work = work,
+            .promise = half_.sending(sent_, asks, boot_now),
+            .asks = asks};
 }
 
 Result<void> LifeSigns::receive(const Sign& sign, BootTime boot_now) {
@@ -18,11 +21,12 @@ Result<void> LifeSigns::receive(const Sign& sign, BootTime boot_now) {
     if (++counted_ > signs_a_second_max) return Error("it sends too many signs of life");
     if (sign.number != newest_.number + 1) return Error("a sign of life out of turn");
     if (sign.echo > sent_) return Error("it echoes a sign of life that was never sent");
-    if (sign.echo < newest_.echo || sign.handled < newest_.handled)
+    if (sign.echo < newest_.echo || sign.work.handled < newest_.work.handled ||
+        sign.work.steps < newest_.work.steps)
         return Error("a sign of life takes back what the one before said");
     const bool is_new_echo = sign.echo != newest_.echo;
     newest_ = sign;
-    if (half_.takes(boot_now)) echo_ = sign.number;
+    if (half_.takes(sign.promise, boot_now)) echo_ = sign.number;
     if (is_new_echo) half_.echoed(sign.echo, boot_now);
     return {};
 }

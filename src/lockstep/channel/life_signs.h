@@ -25,8 +25,8 @@ class LifeSigns {
     // The half outlives this.
     LifeSigns(const Heartbeat& heartbeat, PermitHalf& half) : heartbeat_(heartbeat), half_(half) {}
 
-    // The sign that is sent now. `handled`: as in Sign; `boot_now` was read before.
-    Sign send(bool asks, std::uint64_t handled, TimePoint now, BootTime boot_now);
+    // The sign that is sent now. `boot_now` was read before.
+    Sign send(bool asks, const WorkDone& work, TimePoint now, BootTime boot_now);
     // One has come; `boot_now` was read after that. An error, one sentence: it is not true, or
     // there are too many of them for a thread that goes before all others.
     Result<void> receive(const Sign& sign, BootTime boot_now);

@@ -14,6 +14,7 @@
 
 #include "lockstep/channel/heartbeat.h"
 #include "lockstep/channel/permit_half.h"
+#include "lockstep/channel/sign.h"
 
 namespace fmvm::lockstep {
 
@@ -34,9 +35,9 @@ class Lifeline {
     virtual ~Lifeline() = default;
     // When the newest sign of the peer came; nothing before the first one.
     virtual std::optional<TimePoint> last_sign() const = 0;
-    // What that sign says of the peer's working thread: Sign::handled.
-    virtual std::uint64_t peer_handled() const = 0;
-    // What the signs of this side say of its own from now on.
+    // What that sign says of the peer's working thread.
+    virtual WorkDone peer_work() const = 0;
+    // What the signs of this side say of its own from now on: WorkDone::handled.
     virtual void handled(std::uint64_t bytes) = 0;
 };
 

@@ -44,6 +44,15 @@ class LifelineWatch {
         why_ = reason;
     }
 
+    // What this side's signs say that its working thread has handled from now on.
+    void handled(std::uint64_t bytes) {
+        if (lifeline_) lifeline_->handled(bytes);
+    }
+    // What the peer's newest sign says of its working thread; nothing: none has come.
+    std::optional<WorkDone> peer_work() const {
+        return last_sign() ? std::optional(lifeline_->peer_work()) : std::nullopt;
+    }
+
     // Why the peer counts as lost now, if it does: one sentence.
     std::optional<std::string> lost(TimePoint now) {
         const auto sign = last_sign();

@@ -38,6 +38,7 @@ class TcpChannel : public Channel {
     }
     std::uint64_t send_with_next(FrameType type, GatheredBody body) override {
         const std::uint64_t digest = body.digest();
+        sent_ += counted_bytes(type, body.size());
         unsent_.push_back({type, std::move(body), digest});
         return digest;
     }
@@ -48,6 +49,9 @@ class TcpChannel : public Channel {
         return connection_->last_heard();
     }
     std::size_t queued_bytes() const override { return connection_->queued_bytes(); }
+    Traffic traffic() const override {
+        return {.sent = sent_, .moved = connection_->moved_bytes()};
+    }
     void close() override {
         calls_.end();
         connection_->close();
@@ -58,7 +62,8 @@ class TcpChannel : public Channel {
     const std::shared_ptr<Connection> connection_;
     const std::string peer_;
     std::vector<UnsentFrame> unsent_;
-    TaskScope calls_;  // to the user
+    std::uint64_t sent_ = 0;  // Traffic::sent
+    TaskScope calls_;         // to the user
 };
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "base/thread_priority.h"
+#include "base/work_steps.h"
 #include "lockstep/channel/join_session.h"
 #include "lockstep/channel/life_signs.h"
 #include "lockstep/channel/lifeline_watch.h"
@@ -44,6 +45,7 @@ void drain(int event) {
 struct SharedSigns {
     std::atomic<Lifeline::TimePoint::rep> last_sign{0};  // of the steady clock; 0: none
     std::atomic<std::uint64_t> peer_handled{0};
+    std::atomic<std::uint64_t> peer_steps{0};
     std::atomic<std::uint64_t> handled{0};
 };
 
@@ -101,7 +103,8 @@ Result<bool> SignLoop::wait() {
 
 // A sign is small, and many have room: a peer that reads none for so long is as good as gone.
 Result<void> SignLoop::send(bool asks) {
-    const Sign sign = signs_.send(asks, shared_.handled, Clock::now(), boot_time());
+    const Sign sign = signs_.send(asks, {.handled = shared_.handled, .steps = work_steps()},
+                                  Clock::now(), boot_time());
     const SignBytes bytes = encode(sign);
     const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent == static_cast<ssize_t>(bytes.size())) return {};
@@ -124,7 +127,8 @@ Result<void> SignLoop::receive() {
         const std::optional<Sign> sign = decode_sign(incoming_);
         if (!sign) return Error("a sign of life is damaged");
         FMVM_TRY(signs_.receive(*sign, arrived));
-        shared_.peer_handled = sign->handled;
+        shared_.peer_handled = sign->work.handled;
+        shared_.peer_steps = sign->work.steps;
         shared_.last_sign = Clock::now().time_since_epoch().count();
         if (sign->asks) FMVM_TRY(send(false));
     }
@@ -149,7 +153,9 @@ class TcpLifeline : public Lifeline {
         if (at == 0) return std::nullopt;
         return TimePoint(TimePoint::duration(at));
     }
-    std::uint64_t peer_handled() const override { return shared_.peer_handled; }
+    WorkDone peer_work() const override {
+        return {.handled = shared_.peer_handled, .steps = shared_.peer_steps};
+    }
     void handled(std::uint64_t bytes) override { shared_.handled = bytes; }
 
   private:

@@ -59,6 +59,8 @@ class CheckpointSource {
     virtual bool initial_done() const = 0;
     // How far the initial copy is, for people.
     virtual std::string initial_progress() const = 0;
+    // The backup owes an answer about its disks.
+    virtual bool awaits_backup() const = 0;
     // A message of the backup about its disks.
     virtual Result<void> disk_message(const Frame& frame) = 0;
 

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "base/work_steps.h"
 #include "lockstep/checkpoint/dirty_marks.h"
 
 namespace fmvm::lockstep {
@@ -189,9 +190,11 @@ void Checkpointer::digest_pages() {
     const GuestMemory& memory = machine_.memory();
     cut_.digests.reserve(memory.page_count() + 1);
     const PageSet unsettled = machine_.unsettled_pages();
-    for (PageIndex page = 0; page < memory.page_count(); ++page)
+    for (PageIndex page = 0; page < memory.page_count(); ++page) {
         cut_.digests.push_back(unsettled.contains(page) ? DigestsMessage::not_compared
                                                         : digest_of(memory.page(page)));
+        work_step();
+    }
     cut_.digests.push_back(digest_of(cut_.state));
 }
 

@@ -57,6 +57,7 @@ class Checkpointer : public CheckpointSource {
     Result<OutgoingMessage> next_initial() override;
     bool initial_done() const override;
     std::string initial_progress() const override;
+    bool awaits_backup() const override { return disks_.awaits_backup(); }
     Result<void> disk_message(const Frame& frame) override { return disks_.message(frame); }
     Result<void> cut(EpochId epoch, bool stay_stopped) override;
     OutgoingMessage next_message() override;

@@ -143,6 +143,11 @@ bool DiskResync::all_named() const {
     return std::ranges::all_of(sources_, [](const auto& source) { return source != nullptr; });
 }
 
+bool DiskResync::awaits_answer() const {
+    return std::ranges::any_of(
+        sources_, [](const auto& source) { return source && source->awaits_target(); });
+}
+
 bool DiskResync::all_compared() const {
     return std::ranges::all_of(sources_,
                                [](const auto& source) { return source && source->finished(); });

@@ -47,6 +47,8 @@ class DiskResync {
     Result<void> read_digests();
     // Every block was found equal or was copied, and the backup has all answers.
     bool finished() const { return answers_.empty() && all_compared(); }
+    // The backup owes an answer: a label that is to be ready, or a chunk that is on its way.
+    bool awaits_answer() const;
     // For people.
     std::string progress() const;
 

@@ -104,6 +104,10 @@ std::string MirroredDisks::progress() const {
     return resync_->progress();
 }
 
+bool MirroredDisks::awaits_backup() const {
+    return resync_ && resync_->awaits_answer();
+}
+
 Result<void> MirroredDisks::message(const Frame& frame) {
     FMVM_CHECK(resync_.has_value());
     return resync_->message(frame);

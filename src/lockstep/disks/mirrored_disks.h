@@ -46,6 +46,7 @@ class MirroredDisks : public PrimaryDisks {
     bool may_cut() const override { return equal() && blocks_.may_cut(); }
     bool is_idle() const override { return blocks_.is_idle(); }
     std::string progress() const override;
+    bool awaits_backup() const override;
     Result<void> message(const Frame& frame) override;
     void close(EpochId epoch) override;
     void apply_reference_rule(const replay::CutPages& pages) override {

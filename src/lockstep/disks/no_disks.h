@@ -17,6 +17,7 @@ class NoDisks : public PrimaryDisks {
     bool may_cut() const override { return true; }
     bool is_idle() const override { return true; }
     std::string progress() const override { return {}; }
+    bool awaits_backup() const override { return false; }
     Result<void> message(const Frame&) override {
         return Error("it sent a message about disks that it does not have");
     }

@@ -42,6 +42,8 @@ class PrimaryDisks {
     virtual bool is_idle() const = 0;
     // How far next_initial() is, for people.
     virtual std::string progress() const = 0;
+    // The backup owes an answer about its disks.
+    virtual bool awaits_backup() const = 0;
     // A message of the backup about its disks.
     virtual Result<void> message(const Frame& frame) = 0;
 

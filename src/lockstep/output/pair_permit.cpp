@@ -13,7 +13,6 @@ Result<std::shared_ptr<PairPermit>> PairPermit::create() {
 
 void PairPermit::begin_session(PermitTerms terms) {
     const Lock lock(mutex_);
-    terms_ = terms;
     permit_ = SpeakingPermit(terms);
     until_ = 0;
     late_way_ = 0;
@@ -49,26 +48,28 @@ std::string PairPermit::why_not() const {
     const std::chrono::duration<double, std::milli> way = std::chrono::nanoseconds(late_way_);
     if (way.count() == 0) return "the backup does not answer signs of life";
     return fmt::format(
-        "a sign of life and its answer take {:.0f} ms, longer than the backup's promise lasts; "
-        "give a longer --permit",
+        "a sign of life and its answer take {:.0f} ms, and the backup promises no more than half "
+        "of --lost-after; give a longer --lost-after",
         way.count());
 }
 
-void PairPermit::sending(std::uint64_t number, BootTime now) {
+std::chrono::microseconds PairPermit::sending(std::uint64_t number, bool asks, BootTime now) {
     const Lock lock(mutex_);
-    FMVM_CHECK(permit_.sign(now) == number);
+    const SpeakingPermit::Asked asked = permit_.sign(now, asks);
+    FMVM_CHECK(asked.number == number);
+    return asked.promise;
 }
 
 void PairPermit::echoed(std::uint64_t number, BootTime now) {
     const Lock lock(mutex_);
-    FMVM_CHECK(permit_.echoed(number));  // life_signs.h lets no other through
+    FMVM_CHECK(permit_.echoed(number, now));  // life_signs.h lets no other through
     const BootTime until = permit_.until();
     until_ = until.count();
     if (now < until) {
         late_way_ = 0;
         tell_renewed();
     } else if (until != BootTime::zero()) {
-        late_way_ = (now - (until - terms_.length + terms_.margin())).count();
+        late_way_ = permit_.newest_way().count();
     }
 }
 

@@ -58,8 +58,8 @@ class PairPermit : public PermitHalf {
     std::string why_not() const;
 
     // The lifeline's thread.
-    void sending(std::uint64_t number, BootTime now) override;
-    bool takes(BootTime /*now*/) override { return true; }
+    std::chrono::microseconds sending(std::uint64_t number, bool asks, BootTime now) override;
+    bool takes(std::chrono::microseconds /*promise*/, BootTime /*now*/) override { return true; }
     void echoed(std::uint64_t number, BootTime now) override;
     int wanted() const override { return wanted_.get(); }
 
@@ -76,7 +76,6 @@ class PairPermit : public PermitHalf {
     std::atomic<BootTime::rep> until_{0};
     std::atomic<BootTime::rep> late_way_{0};  // there and back, of the newest echo, if it was late
     Mutex mutex_;                             // held for a few instructions
-    PermitTerms terms_ FMVM_GUARDED_BY(mutex_);
     SpeakingPermit permit_ FMVM_GUARDED_BY(mutex_){PermitTerms{}};
 };
 

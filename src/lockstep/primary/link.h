@@ -13,9 +13,7 @@
 #include <utility>
 
 #include "lockstep/channel/channel.h"
-#include "lockstep/channel/failure_detector.h"
-#include "lockstep/channel/lifeline_watch.h"
-#include "lockstep/primary/copy_progress.h"
+#include "lockstep/channel/peer_watch.h"
 #include "lockstep/primary/epoch_sender.h"
 #include "lockstep/primary/primary_options.h"
 #include "lockstep/primary/protection.h"
@@ -25,50 +23,61 @@ namespace fmvm::lockstep {
 
 struct Link {
     using TimePoint = std::chrono::steady_clock::time_point;
+    // A backup builds a whole machine before it says welcome, and gives signs of life meanwhile.
+    static constexpr std::chrono::seconds unknown_silence_max{5};
+    static constexpr std::chrono::seconds welcome_max{30};
+    // Until the first cut nothing holds the guest's output; what it changes on its disks waits in
+    // memory that is limited.
+    static constexpr std::chrono::seconds copy_patience{5};
 
     // Parts and host outlive this.
-    Link(std::unique_ptr<Channel> to, const FailureDetector& listening, const PrimaryParts& parts,
-         PrimaryHost& host, TimePoint::duration verify_patience)
+    Link(std::unique_ptr<Channel> to, const PrimaryParts& parts, const PrimaryOptions& options,
+         PrimaryHost& host)
         : channel(std::move(to)),
           peer(channel->peer()),
-          detector(listening),
+          watch(*channel, "primary", PeerWatch::Unknown::may_be_silent, unknown_silence_max,
+                host.now()),
+          patience(getting_on_within(options.lost_after)),
+          source(parts.source),
           permit(parts.permit),
           epochs(*channel, parts.source, parts.gate, parts.permit),
-          verifier(parts.source, host, verify_patience),
+          verifier(parts.source, host, verify_patience(options)),
           protection(*channel, epochs, verifier, parts, host) {}
     Link(const Link&) = delete;
     Link& operator=(const Link&) = delete;
 
     // The peer is a backup: its lifeline begins. An error is this host's.
     Result<void> join(const JoinMessage& join, const PrimaryOptions& options, PrimaryHost& host) {
-        detector = FailureDetector(options.lost_after, host.now());
-        lifeline.expect(options.lost_after, host.now());
-        permit.begin_session({options.permit});
-        const auto lost = [this, &host](const std::string& why) { lifeline.gone(why, host.now()); };
-        lifeline.made(FMVM_TRY(host.join(peer, join,
-                                         {.interval = options.heartbeat,
-                                          .role = Heartbeat::Role::answers,
-                                          .half = permit,
-                                          .lost = lost})));
+        welcomed = true;
+        watch.joined(options.lost_after, host.now());
+        permit.begin_session({options.permit, longest_promise(options.lost_after)});
+        const auto lost = [this, &host](const std::string& why) {
+            watch.lifeline_gone(why, host.now());
+        };
+        watch.lifeline_made(FMVM_TRY(host.join(peer, join,
+                                               {.interval = options.heartbeat,
+                                                .role = Heartbeat::Role::answers,
+                                                .half = permit,
+                                                .lost = lost})));
         return {};
     }
 
     // Without room no bulk data is sent. The channel says when it has drained.
     bool has_room() const { return channel->queued_bytes() < channel_high_water; }
+    // What the backup owes now.
+    Debt debt() const {
+        if (!welcomed) return {"its welcome", welcome_max};
+        if (epochs.unacknowledged() != 0) return {"an acknowledgement", patience};
+        if (epochs.last_cut() != 0) return {nullptr, patience};
+        return {source.awaits_backup() ? "an answer about its disks" : nullptr,
+                std::max<TimePoint::duration>(copy_patience, patience)};
+    }
     // Why the peer counts as lost now, if it does: one sentence.
     std::optional<std::string> lost(TimePoint now) {
-        if (detector.is_lost(now, channel->last_heard()))
-            return "nothing was heard of it for too long";
-        if (auto why = lifeline.lost(now)) return why;
-        if (protection.in_step_since()) return std::nullopt;
-        if (!progress.stalls(now, channel->queued_bytes(), !has_room())) return std::nullopt;
-        unfit = true;
-        return "it takes nothing of the initial copy";
-    }
-    // When lost() is to be asked next.
-    TimePoint next_look() const {
-        return std::min(
-            {detector.next_look(channel->last_heard()), progress.deadline(), lifeline.deadline()});
+        auto why = watch.lost(debt(), now);
+        // One that has never been in step holds the guest up each time that it is tried.
+        if (why && watch.is_stuck() && !protection.in_step_since()) unfit = true;
+        return why;
     }
     // Says why, and nothing more.
     void refuse(const std::string& reason) {
@@ -87,10 +96,11 @@ struct Link {
 
     std::unique_ptr<Channel> channel;
     std::string peer;  // for messages
-    FailureDetector detector;
+    PeerWatch watch;
+    const TimePoint::duration patience;  // with a backup that holds the guest's output
+    const CheckpointSource& source;
     PairPermit& permit;
-    LifelineWatch lifeline;
-    CopyProgress progress;
+    bool welcomed = false;
     EpochSender epochs;
     Verifier verifier;
     Protection protection;

@@ -14,8 +14,6 @@ namespace {
 
 // How long pump() works before others (heartbeats, frames of the peer) have their turn.
 constexpr std::chrono::milliseconds slice{5};
-// A backup builds a whole machine before it says welcome; it gives signs of life meanwhile.
-constexpr std::chrono::seconds greeting_max{5};
 
 }  // namespace
 
@@ -76,10 +74,8 @@ void Primary::finish(PrimaryEnd end, const std::string& why) {
 
 void Primary::connected(std::unique_ptr<Channel> channel) {
     if (!state_.is(State::alone)) return;
-    const TimePoint now = host_.now();
-    link_.emplace(std::move(channel), FailureDetector(greeting_max, now),
-                  PrimaryParts{source_, gate_, stats_, policy_, ending_, permit_}, host_,
-                  verify_patience(options_));
+    link_.emplace(std::move(channel),
+                  PrimaryParts{source_, gate_, stats_, policy_, ending_, permit_}, options_, host_);
     enter(State::greeting);
     link_->channel->keep_alive(options_.heartbeat, Heartbeat::Role::answers);
     link_->channel->start(*this);
@@ -146,7 +142,7 @@ Primary::TimePoint Primary::deadline() const {
     TimePoint due = std::min(timers_.earliest(), claiming_.deadline());
     if (!link_) return due;
     due = std::min(due, switch_over_.deadline());
-    due = std::min(due, link_->next_look());
+    due = std::min(due, link_->watch.next_look());
     // With a full queue pump() waits for it to drain, whatever is due.
     return link_->has_room() ? std::min(due, link_->protection.next_work()) : due;
 }
@@ -200,8 +196,10 @@ void Primary::host_failed(const std::string& reason) {
 
 void Primary::frame_received(Frame frame) {
     FMVM_CHECK(link_);
+    link_->watch.received(frame);
     const Result<void> handled = handle(frame);
     if (!handled.ok()) return refuse_peer(handled.error().message());
+    if (link_) link_->watch.handled();
     if (link_) link_->verifier.look();
     pump();
 }

@@ -76,10 +76,7 @@ class Primary : public ChannelUser {
     TimePoint deadline() const;
 
     void frame_received(Frame frame) override;
-    void channel_drained() override {
-        if (link_) link_->progress.drained();
-        pump();
-    }
+    void channel_drained() override { pump(); }
     void channel_lost(const std::string& reason) override;
 
   private:

@@ -15,7 +15,8 @@ HelloMessage hello_of(const PrimaryOptions& options, Generation generation) {
     hello.origins = options.origins;
     hello.heartbeat_ms = static_cast<std::uint32_t>(options.heartbeat.count());
     hello.lost_after_ms = static_cast<std::uint32_t>(options.lost_after.count());
-    hello.permit_ms = static_cast<std::uint32_t>(options.permit.count());
+    const auto interval = std::chrono::ceil<std::chrono::milliseconds>(options.policy.interval_max);
+    hello.interval_ms = static_cast<std::uint32_t>(interval.count());
     return hello;
 }
 

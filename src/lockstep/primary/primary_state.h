@@ -33,9 +33,8 @@ Result<void> check_turn(FrameType type, PrimaryState state);
 
 // The moments at which a primary acts by itself. Each belongs to the states that are named, and is
 // cleared when the primary leaves the state. (When the work on a connection goes on: Protection;
-// when a silent peer is lost:
-// FailureDetector; when a claim is repeated: Claiming; until when a switchover may begin:
-// SwitchOver.)
+// when a peer is lost: PeerWatch; when a claim is repeated: Claiming; until when a switchover may
+// begin: SwitchOver.)
 enum class PrimaryTimer {
     next_slice,       // copying, following: work is left, and others have their turn
     take_over_limit,  // handing over: the guest stands no longer than this

@@ -41,7 +41,7 @@ void fields(auto& archive, FieldsOf<HelloMessage> auto& hello) {
     fields(archive, hello.shape);
     archive.u32(hello.heartbeat_ms);
     archive.u32(hello.lost_after_ms);
-    archive.u32(hello.permit_ms);
+    archive.u32(hello.interval_ms);
     archive.enumeration(hello.block, BlockMode::copy);
     archive.flag(hello.durable);
     archive.list(hello.origins, {.element_bytes_min = sizeof(replay::LabelId)},
@@ -49,7 +49,7 @@ void fields(auto& archive, FieldsOf<HelloMessage> auto& hello) {
     archive.check(hello.origins.empty() || hello.origins.size() == hello.shape.disks.size());
     archive.check(hello.heartbeat_ms != 0 && hello.lost_after_ms > hello.heartbeat_ms &&
                   hello.lost_after_ms <= interval_ms_max);
-    archive.check(hello.permit_ms >= permit_ms_min && hello.permit_ms <= hello.lost_after_ms / 2);
+    archive.check(hello.interval_ms != 0 && hello.interval_ms <= interval_ms_max);
 }
 
 void fields(auto& archive, FieldsOf<WelcomeMessage> auto& welcome) {

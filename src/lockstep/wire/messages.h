@@ -46,7 +46,7 @@ struct HelloMessage {
     MachineShape shape;
     std::uint32_t heartbeat_ms = 0;
     std::uint32_t lost_after_ms = 0;
-    std::uint32_t permit_ms = 0;  // how long the primary may speak on a promise of the backup
+    std::uint32_t interval_ms = 0;  // the longest time between two cuts
     BlockMode block = BlockMode::none;
     bool durable = false;  // an epoch is acknowledged once it is on the disks' stable storage
     // What each of the disks descends from, by its label; empty unless each side has its own.
@@ -243,8 +243,6 @@ struct JoinedMessage {
     static Result<JoinedMessage> decode(std::span<const std::uint8_t> body);
 };
 
-// Less than twice its own margin is no permit (channel/permit_terms.h).
-inline constexpr std::uint32_t permit_ms_min = 5;
 inline constexpr std::size_t reason_bytes_max = 1024;
 inline constexpr std::size_t output_bytes_max = 256 * kib;  // of one output frame
 

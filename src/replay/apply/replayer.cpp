@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/crash_point.h"
 #include "base/digest.h"
+#include "base/work_steps.h"
 #include "replay/apply/disk_flush.h"
 
 namespace fmvm::replay {
@@ -371,6 +372,7 @@ void Replayer::Parts::complete(BlockOperation& completed, BlockStatus status) {
     auto& operation = static_cast<Operation&>(completed);
     std::erase(in_flight, &operation);
     ++completions;
+    work_step();
     if (status != BlockStatus::ok) {
         fail(operation, "cannot carry out what the primary's did");
     } else if (operation.op == BlockOp::read &&

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/digest.h"
 #include "base/file_io.h"
+#include "base/work_steps.h"
 
 namespace fmvm::replay {
 
@@ -38,6 +39,7 @@ class FileBlocks : public ImageBlocks {
         if (count < bytes.size())
             return make_error("disk {}: became shorter while it was read; restore its size", name_);
         copy_bytes(space, bytes.data());
+        work_step();
         return {};
     }
 
@@ -48,6 +50,7 @@ class FileBlocks : public ImageBlocks {
             write_all_at(image_.fd.get(), std::as_bytes(space), block * disk_block_bytes);
         if (failure != 0) return error(block, "cannot be written", failure);
         begin_writeback(block);
+        work_step();
         return {};
     }
 

@@ -13,6 +13,7 @@
 
 #include "base/durable_file.h"
 #include "base/file_io.h"
+#include "base/work_steps.h"
 
 namespace fmvm::replay {
 
@@ -188,7 +189,10 @@ Result<void> LabelFile::write(const DiskLabel& label) {
 }
 
 Result<void> LabelFile::sync() {
-    if (!failed_ && ::fdatasync(fd_.get()) == 0) return {};
+    if (!failed_ && ::fdatasync(fd_.get()) == 0) {
+        work_step();
+        return {};
+    }
     const int failure = failed_ ? EIO : errno;
     failed_ = true;
     return label_error(failure, path_, "cannot be made durable");

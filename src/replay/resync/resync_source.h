@@ -54,6 +54,8 @@ class ResyncSource {
     PairBasis basis() const { return basis_; }
     // The label names the new pair: steps are counted, and serials told.
     bool ready() const { return state_ == State::ready; }
+    // The target owes an answer.
+    bool awaits_target() const { return state_ == State::offered || !chunks_.empty(); }
     // Every block was found equal or copied.
     bool finished() const;
     const ResyncProgress& progress() const { return progress_; }

@@ -104,6 +104,10 @@ TEST_CASE("a permit is at most half of the silence that counts as a loss") {
     CHECK(primary_refusal(arguments).starts_with("--permit:"));
     arguments.behind("--permit") = {"30ms"};
     CHECK(permit() == std::chrono::milliseconds(30));
+    // An override is silent for 10 s.
+    arguments.behind("--lost-after") = {"60s"};
+    arguments.behind("--permit") = {"10001ms"};
+    CHECK(primary_refusal(arguments).starts_with("--permit:"));
     arguments.behind("--permit").clear();
     arguments.behind("--heartbeat") = {"2ms"};
     arguments.behind("--lost-after") = {"9ms"};

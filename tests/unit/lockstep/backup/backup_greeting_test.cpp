@@ -86,7 +86,7 @@ TEST_CASE("backup: one who connects every second and says nothing does not keep 
     hello.generation = 1;
     hello.heartbeat_ms = 50;
     hello.lost_after_ms = 200;
-    hello.permit_ms = 50;
+    hello.interval_ms = 50;
     hello.shape.memory_bytes = 8 * mib;
     hello.shape.vcpus = 1;
     bench.say(hello);
@@ -103,7 +103,7 @@ TEST_CASE("backup: who waits to be greeted is told when another one is the prima
     hello.generation = 1;
     hello.heartbeat_ms = 50;
     hello.lost_after_ms = 200;
-    hello.permit_ms = 50;
+    hello.interval_ms = 50;
     hello.shape.memory_bytes = 8 * mib;
     hello.shape.vcpus = 1;
     bench.say(hello);

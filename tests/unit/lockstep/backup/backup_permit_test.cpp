@@ -23,10 +23,10 @@ TEST_CASE("backup: what it has promised is over before its guest speaks") {
     BackupBench bench;
     bench.bring_to(State::following);
     PermitHalf& half = bench.lifeline_terms->half;
-    CHECK(half.takes(1h));
-    CHECK(half.takes(1h + 10ms));
+    CHECK(half.takes(50ms, 1h));
+    CHECK(half.takes(50ms, 1h + 10ms));
     bench.backup.channel_lost("the line is cut");
-    CHECK_FALSE(half.takes(1h + 20ms));  // the claim has begun
+    CHECK_FALSE(half.takes(50ms, 1h + 20ms));  // the claim has begun
     bench.answer(Claim::won);
     CHECK(bench.speak_from == 1h + 60ms);
 }
@@ -34,7 +34,7 @@ TEST_CASE("backup: what it has promised is over before its guest speaks") {
 TEST_CASE("backup: a claim that has to be repeated waits for the same promise") {
     BackupBench bench;
     bench.bring_to(State::following);
-    CHECK(bench.lifeline_terms->half.takes(1h));
+    CHECK(bench.lifeline_terms->half.takes(50ms, 1h));
     bench.backup.channel_lost("the line is cut");
     bench.answer(Error("the mount is gone"));
     bench.pass(500ms);
@@ -46,9 +46,9 @@ TEST_CASE("backup: a guest that is handed over speaks at once") {
     BackupBench bench;
     bench.bring_to(State::following);
     PermitHalf& half = bench.lifeline_terms->half;
-    CHECK(half.takes(1h));
+    CHECK(half.takes(50ms, 1h));
     bench.say(SwitchOverMessage{1});
-    CHECK_FALSE(half.takes(1h + 1ms));
+    CHECK_FALSE(half.takes(50ms, 1h + 1ms));
     bench.answer(Claim::won);
     CHECK(bench.speak_from == 0s);
 }

@@ -55,7 +55,7 @@ TEST_CASE("backup: its guest speaks at once when the primary is dead for certain
     for (const bool is_late : {false, true}) {
         BackupBench bench;
         bench.bring_to(State::following);
-        REQUIRE(bench.lifeline_terms->half.takes(1h));
+        REQUIRE(bench.lifeline_terms->half.takes(50ms, 1h));
         if (is_late) bench.backup.channel_lost("the connection was closed");
         bench.backup.primary_died();
         bench.pass(0ms);

@@ -15,12 +15,20 @@ using TimePoint = LifeSigns::TimePoint;
 // Remembers what it is told.
 class RememberingHalf : public PermitHalf {
   public:
-    void sending(std::uint64_t number, BootTime) override { sent.push_back(number); }
-    bool takes(BootTime) override { return open; }
+    std::chrono::microseconds sending(std::uint64_t number, bool, BootTime) override {
+        sent.push_back(number);
+        return wants;
+    }
+    bool takes(std::chrono::microseconds promise, BootTime) override {
+        asked_for = promise;
+        return open;
+    }
     void echoed(std::uint64_t number, BootTime) override { echoes.push_back(number); }
     int wanted() const override { return -1; }
 
     bool open = true;
+    std::chrono::microseconds wants{0};
+    std::chrono::microseconds asked_for{0};
     std::vector<std::uint64_t> sent;
     std::vector<std::uint64_t> echoes;
 };
@@ -29,14 +37,14 @@ const TimePoint signs_begin{1000s};
 
 struct End {
     explicit End(Heartbeat::Role role) : signs(Heartbeat(20ms, role, signs_begin), half) {}
-    Sign send(bool asks = false) { return signs.send(asks, handled, signs_begin, 0s); }
+    Sign send(bool asks = false) { return signs.send(asks, work, signs_begin, 0s); }
     std::string receive(const Sign& sign) {
         const Result<void> received = signs.receive(sign, 0s);
         return received.ok() ? "" : received.error().message();
     }
     RememberingHalf half;
     LifeSigns signs;
-    std::uint64_t handled = 0;
+    WorkDone work;
 };
 
 }  // namespace
@@ -61,6 +69,13 @@ TEST_CASE("what the gate does not take is not echoed", "[life]") {
     CHECK(backup.send().echo == 1);
 }
 
+TEST_CASE("a sign of life says for how long a promise is wanted", "[life]") {
+    End primary(Heartbeat::Role::answers), backup(Heartbeat::Role::leads);
+    primary.half.wants = 70ms;
+    CHECK(backup.receive(primary.send()) == "");
+    CHECK(backup.half.asked_for == 70ms);
+}
+
 TEST_CASE("an echo counts once", "[life]") {
     End primary(Heartbeat::Role::answers), backup(Heartbeat::Role::leads);
     CHECK(primary.receive(backup.send()) == "");
@@ -74,18 +89,18 @@ TEST_CASE("an echo counts once", "[life]") {
 TEST_CASE("a sign of life that is not true is refused", "[life]") {
     End end(Heartbeat::Role::answers);
     end.send();
-    REQUIRE(end.receive({.number = 1, .echo = 1, .handled = 5, .asks = false}) == "");
-    CHECK(end.receive({.number = 3, .echo = 1, .handled = 5, .asks = false}) ==
-          "a sign of life out of turn");
-    CHECK(end.receive({.number = 1, .echo = 1, .handled = 5, .asks = false}) ==
-          "a sign of life out of turn");
-    CHECK(end.receive({.number = 2, .echo = 2, .handled = 5, .asks = false}) ==
+    REQUIRE(end.receive({.number = 1, .echo = 1, .work = {5, 7}}) == "");
+    CHECK(end.receive({.number = 3, .echo = 1, .work = {5, 7}}) == "a sign of life out of turn");
+    CHECK(end.receive({.number = 1, .echo = 1, .work = {5, 7}}) == "a sign of life out of turn");
+    CHECK(end.receive({.number = 2, .echo = 2, .work = {5, 7}}) ==
           "it echoes a sign of life that was never sent");
-    CHECK(end.receive({.number = 2, .echo = 0, .handled = 5, .asks = false}) ==
+    CHECK(end.receive({.number = 2, .echo = 0, .work = {5, 7}}) ==
           "a sign of life takes back what the one before said");
-    CHECK(end.receive({.number = 2, .echo = 1, .handled = 4, .asks = false}) ==
+    CHECK(end.receive({.number = 2, .echo = 1, .work = {4, 7}}) ==
           "a sign of life takes back what the one before said");
-    CHECK(end.receive({.number = 2, .echo = 1, .handled = 6, .asks = false}) == "");
+    CHECK(end.receive({.number = 2, .echo = 1, .work = {5, 6}}) ==
+          "a sign of life takes back what the one before said");
+    CHECK(end.receive({.number = 2, .echo = 1, .work = {6, 7}}) == "");
 }
 
 TEST_CASE("the side that leads asks once an interval, the other one when that is late", "[life]") {

@@ -20,10 +20,10 @@ TEST_CASE("a lifeline that gives no sign in time is a loss, and one that does is
     CHECK(watch.deadline() == LifelineWatch::TimePoint::max());
     watch.expect(200ms, watch_begin);
     CHECK_FALSE(watch.lost(watch_begin + 4s));
-    CHECK(watch.lost(watch_begin + 5s) == "its lifeline does not watch_begin");
+    CHECK(watch.lost(watch_begin + 5s) == "its lifeline does not begin");
     const auto peer = std::make_shared<test::LifelinePeer>();
     watch.made(std::make_unique<test::FakeLifeline>(peer));
-    CHECK(watch.lost(watch.deadline()) == "its lifeline does not watch_begin");
+    CHECK(watch.lost(watch.deadline()) == "its lifeline does not begin");
     peer->last_sign = [] { return watch_begin + 5s; };
     CHECK_FALSE(watch.lost(watch_begin + 5s + 100ms));
 }

@@ -24,8 +24,11 @@ namespace {
 
 class CountingHalf : public PermitHalf {
   public:
-    void sending(std::uint64_t number, BootTime) override { sent = number; }
-    bool takes(BootTime) override { return true; }
+    std::chrono::microseconds sending(std::uint64_t number, bool, BootTime) override {
+        sent = number;
+        return {};
+    }
+    bool takes(std::chrono::microseconds, BootTime) override { return true; }
     void echoed(std::uint64_t number, BootTime) override { newest_echo = number; }
     int wanted() const override { return wanted_.get(); }
     void want() const { signal_eventfd(wanted_.get()); }
@@ -85,7 +88,7 @@ TEST_CASE("lifeline: both sides hear each other, and echoes come back", "[life]"
                                       user.terms(backup_half, Heartbeat::Role::leads))
                             .value();
     primary->handled(17);
-    CHECK(eventually([&] { return backup->peer_handled() == 17; }));
+    CHECK(eventually([&] { return backup->peer_work().handled == 17; }));
     CHECK(eventually([&] { return primary_half.newest_echo >= 3; }));
     CHECK(backup->last_sign());
     CHECK_FALSE(user.is_lost);
@@ -126,7 +129,7 @@ TEST_CASE("lifeline: a peer that closes it, or says what is no sign, is told of 
         CHECK(user.lost == "a sign of life is damaged");
     }
     SECTION("it echoes what was never sent") {
-        const SignBytes lie = encode({.number = 1, .echo = 1'000'000, .handled = 0, .asks = false});
+        const SignBytes lie = encode({.number = 1, .echo = 1'000'000});
         REQUIRE(::send(sockets.far.get(), lie.data(), lie.size(), MSG_NOSIGNAL) > 0);
         CHECK(eventually([&] { return user.is_lost.load(); }));
         CHECK(user.lost == "it echoes a sign of life that was never sent");

@@ -14,7 +14,7 @@ namespace {
 // A permit of 50 ms, whose margin is 1.1 ms, in a session with a commit.
 struct PairPermitBench {
     PairPermitBench() {
-        permit->begin_session({50ms});
+        permit->begin_session({50ms, 100ms});
         permit->commits();
     }
     bool is_renewed() const {
@@ -29,7 +29,7 @@ struct PairPermitBench {
 TEST_CASE("pair permit: a side alone asks the arbiter until a commit is sent", "[permit]") {
     const std::shared_ptr<PairPermit> permit = PairPermit::create().value();
     CHECK(permit->right() == Right::alone);
-    permit->begin_session({50ms});
+    permit->begin_session({50ms, 100ms});
     CHECK(permit->right() == Right::alone);
     permit->commits();
     CHECK(permit->right() == Right::promises);
@@ -40,7 +40,7 @@ TEST_CASE("pair permit: a side alone asks the arbiter until a commit is sent", "
 TEST_CASE("pair permit: an echo allows output for as long as the promise is certain", "[permit]") {
     PairPermitBench bench;
     CHECK_FALSE(bench.permit->allows(1s));
-    bench.permit->sending(1, 1s);
+    bench.permit->sending(1, false, 1s);
     bench.permit->echoed(1, 1s + 10ms);
     CHECK(bench.permit->allows(1s + 48ms));
     CHECK_FALSE(bench.permit->allows(1s + 49ms));
@@ -49,32 +49,32 @@ TEST_CASE("pair permit: an echo allows output for as long as the promise is cert
 TEST_CASE("pair permit: whoever wants a promise hears of the next one that allows something",
           "[permit]") {
     PairPermitBench bench;
-    bench.permit->sending(1, 1s);
-    bench.permit->sending(2, 1s + 40ms);
+    bench.permit->sending(1, false, 1s);
+    bench.permit->sending(2, false, 1s + 40ms);
     bench.permit->want();
     bench.permit->echoed(1, 1s + 60ms);  // too late
     CHECK_FALSE(bench.is_renewed());
     CHECK(bench.permit->why_not().find("take 60 ms") != std::string::npos);
     bench.permit->echoed(2, 1s + 60ms);
     CHECK(bench.is_renewed());
-    bench.permit->sending(3, 1s + 60ms);
+    bench.permit->sending(3, false, 1s + 60ms);
     bench.permit->echoed(3, 1s + 61ms);  // nobody wanted it
     CHECK_FALSE(bench.is_renewed());
 }
 
 TEST_CASE("pair permit: what one session was promised does not count in the next", "[permit]") {
     PairPermitBench bench;
-    bench.permit->sending(1, 1s);
+    bench.permit->sending(1, false, 1s);
     bench.permit->echoed(1, 1s);
-    bench.permit->begin_session({50ms});
+    bench.permit->begin_session({50ms, 100ms});
     CHECK_FALSE(bench.permit->allows(1s + 1ms));
 }
 
 TEST_CASE("pair permit: a guest that is handed over says nothing more in this session",
           "[permit]") {
     PairPermitBench bench;
-    bench.permit->sending(1, 1s);
-    bench.permit->sending(2, 1s + 1ms);
+    bench.permit->sending(1, false, 1s);
+    bench.permit->sending(2, false, 1s + 1ms);
     bench.permit->echoed(1, 1s + 1ms);
     bench.permit->renounce();
     CHECK_FALSE(bench.permit->allows(1s + 2ms));

@@ -44,12 +44,12 @@ struct SpeakerBench {
     }
     // A backup may take over, and has promised nothing yet.
     void protect() {
-        pair->begin_session({50ms});
+        pair->begin_session({50ms, 100ms});
         pair->commits();
     }
     // The backup promises.
     void promise() {
-        pair->sending(++signs, BootTime(now));
+        pair->sending(++signs, false, BootTime(now));
         pair->echoed(signs, BootTime(now));
     }
 

@@ -20,7 +20,7 @@ struct PermitBench : PrimaryBench {
     // Promised by the backup for this session.
     bool may_speak() const { return permit->allows(1h + 1ms); }
     void promise() {
-        lifeline_terms->half.sending(1, 1h);
+        lifeline_terms->half.sending(1, false, 1h);
         lifeline_terms->half.echoed(1, 1h);
     }
 };

@@ -152,8 +152,10 @@ TEST_CASE(
     REQUIRE(bench.source.stands);
     const bool by_operator = GENERATE(true, false);
     if (by_operator) bench.primary.give_up_switch_over("given up");
-    for (int i = 0; i < 50 && !by_operator; ++i)
+    for (int i = 0; i < 50 && !by_operator; ++i) {
+        ++bench.wire->steps;  // the backup works on it
         bench.pass(100ms);
+    }
     CHECK(bench.stayed != "");
     CHECK_FALSE(bench.source.stands);
     bench.acknowledge(2);
@@ -178,8 +180,10 @@ TEST_CASE("primary: a guest that ends while it stands for a switchover is not ke
     Reached bench(State::following);
     bench.begin_switch_over();
     bench.primary.guest_ended("stopped");
-    for (int i = 0; i < 50; ++i)
+    for (int i = 0; i < 50; ++i) {
+        ++bench.wire->steps;  // the backup works on it
         bench.pass(100ms);
+    }
     bench.acknowledge(2);
     CHECK(bench.primary.state() == State::handing_over);
     bench.receive(SwitchedMessage{2});

@@ -48,7 +48,7 @@ HelloMessage make_hello() {
     hello.shape.cpuid[1].edx = 0xdeadbeef;
     hello.heartbeat_ms = 100;
     hello.lost_after_ms = 1000;
-    hello.permit_ms = 50;
+    hello.interval_ms = 50;
     return hello;
 }
 
@@ -116,7 +116,7 @@ TEST_CASE("protocol: hello", "[protocol]") {
     CHECK(back.shape.cpuid[1].edx == 0xdeadbeef);
     CHECK(back.heartbeat_ms == 100);
     CHECK(back.lost_after_ms == 1000);
-    CHECK(back.permit_ms == 50);
+    CHECK(back.interval_ms == 50);
     CHECK(back.origins.empty());
     HelloMessage own_disks = hello;
     own_disks.origins.assign(hello.shape.disks.size(), {3});
@@ -141,9 +141,9 @@ TEST_CASE("protocol: hello with values that cannot be", "[protocol]") {
     CHECK(refused([](HelloMessage& m) { m.heartbeat_ms = 0; }));
     CHECK(refused([](HelloMessage& m) { m.lost_after_ms = m.heartbeat_ms; }));
     CHECK(refused([](HelloMessage& m) { m.lost_after_ms = 3'600'001; }));
-    CHECK(refused([](HelloMessage& m) { m.permit_ms = permit_ms_min - 1; }));
-    CHECK(refused([](HelloMessage& m) { m.permit_ms = m.lost_after_ms / 2 + 1; }));
-    CHECK_FALSE(refused([](HelloMessage& m) { m.permit_ms = m.lost_after_ms / 2; }));
+    CHECK(refused([](HelloMessage& m) { m.interval_ms = 0; }));
+    CHECK(refused([](HelloMessage& m) { m.interval_ms = 3'600'001; }));
+    CHECK_FALSE(refused([](HelloMessage& m) { m.interval_ms = 3'600'000; }));
     CHECK(refused([](HelloMessage& m) { m.origins.resize(m.shape.disks.size() + 1); }));
     HelloMessage longest = make_hello();
     longest.shape.disks[0].serial = std::string(20, 's');
