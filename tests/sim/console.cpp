@@ -6,6 +6,7 @@ namespace fmvm::sim {
 namespace {
 
 constexpr Duration retry = 5ms;
+constexpr Duration look_again = 50us;  // a timer would go off in time
 constexpr Duration drain_limit = 1s;
 
 }  // namespace
@@ -21,7 +22,8 @@ Console::Console(Timeline& timeline, Process& process, const SimArbiter& arbiter
       observer_(observer),
       generation_(std::move(generation)),
       wanted_(std::move(wanted)),
-      check_(std::move(check)) {}
+      check_(std::move(check)),
+      allows_([this](lockstep::BootTime now) { return pair_.allows(now); }) {}
 
 void Console::write(std::span<const std::uint8_t> bytes) {
     if (bytes.empty() || !process_.alive()) return;
@@ -36,18 +38,18 @@ void Console::write_later(Duration delay) {
         const Written written = write_piece();
         if (written == Written::some) write_later(timeline_.rng().between(0us, 300us));
         if (written == Written::not_yet) write_later(retry);
+        if (written == Written::silent) write_later(look_again);
     });
 }
 
 // What a process does in one event takes no time on the timeline: each side takes the moment that
 // is the worse one for it.
 std::optional<bool> Console::may_write() {
-    if (process_.boot_time(timeline_.now()) < speak_from_) return std::nullopt;
     if (pair_.right() != lockstep::PairPermit::Right::promises) {
         const Result<bool> newest = arbiter_.is_newest(process_, generation_());
         return newest.ok() ? std::optional<bool>(newest.value()) : std::nullopt;
     }
-    if (pair_.allows(process_.boot_time(process_.now()))) return true;
+    if (allows_(process_.boot_time(process_.now()))) return true;
     wanted_();
     return std::nullopt;
 }
@@ -55,6 +57,7 @@ std::optional<bool> Console::may_write() {
 Console::Written Console::write_piece() {
     if (pending_.empty()) return Written::all;
     if (process_.now() < stalled_until_) return Written::not_yet;
+    if (process_.boot_time(timeline_.now()) < speak_from_) return Written::silent;
     const std::optional<bool> may = may_write();
     if (!may) return Written::not_yet;
     const bool revoked = !*may;
@@ -77,7 +80,7 @@ void Console::drain() {
     while (process_.alive() && process_.now() < limit) {
         const Written written = write_piece();
         if (written == Written::all) return;
-        if (written == Written::not_yet) process_.spend(retry);
+        if (written != Written::some) process_.spend(retry);
     }
 }
 

@@ -29,6 +29,8 @@ class Console : public OutputSink {
 
     // Position of the next byte that leaves.
     void begin_at(std::uint64_t position) { position_ = position; }
+    // By promises, output leaves if this allows it, in place of the pair's permit.
+    void speaks_if(std::function<bool(lockstep::BootTime)> allows) { allows_ = std::move(allows); }
     // Nothing leaves before.
     void speak_from(lockstep::BootTime from) { speak_from_ = from; }
     void stall(Duration length) { stalled_until_ = timeline_.now() + length; }
@@ -42,7 +44,7 @@ class Console : public OutputSink {
     void drain();
 
   private:
-    enum class Written { all, some, not_yet };
+    enum class Written { all, some, not_yet, silent };
     // Nothing: withheld. False: never again.
     std::optional<bool> may_write();
     Written write_piece();
@@ -56,6 +58,7 @@ class Console : public OutputSink {
     std::function<lockstep::Generation()> generation_;
     std::function<void()> wanted_;
     Check check_;
+    std::function<bool(lockstep::BootTime)> allows_;
     std::vector<std::uint8_t> pending_;
     std::uint64_t position_ = 0;
     TimePoint stalled_until_{};

@@ -49,7 +49,7 @@ class Planner {
     }
 
     void add_fault() {
-        switch (rng_.below(14)) {
+        switch (rng_.below(16)) {
             case 0:
                 return kill_primary();
             case 1:
@@ -74,12 +74,22 @@ class Planner {
                 return be_slow();
             case 10:
                 return end_untruly();
+            case 13:
+                return hang();
+            case 14:
+                return reset_unseen();
             default:
                 return at_some_point([this] { world_.primary().ask_to_switch_over(); });
         }
     }
     void kill_primary() {
-        at_some_point([this, death = death()] { world_.kill_primary(death); });
+        // Its sentinel may have died before, and may come late.
+        const bool has_sentinel = !rng_.one_in(3);
+        const Duration late = rng_.one_in(2) ? Duration::zero() : rng_.between(1ms, 300ms);
+        at_some_point([this, death = death(), has_sentinel, late] {
+            world_.kill_primary(death);
+            if (has_sentinel) world_.timeline().after(late, [this] { world_.tell_of_death(); });
+        });
     }
     void kill_backup() {
         at_some_point([this, death = death(), restart = restart()] {
@@ -92,6 +102,12 @@ class Planner {
             process(of).pause(length);
         });
     }
+    void hang() {
+        at_some_point([this, of = side(), length = rng_.between(1ms, pause_max)] {
+            world_.timeline().note("the working thread of {} stands", process(of).name());
+            process(of).hang(length);
+        });
+    }
     void cut() {
         const std::uint64_t which = rng_.below(4);  // both, mostly; or one of them
         at_some_point([this, which, tell_primary = !rng_.one_in(3), tell_backup = !rng_.one_in(3)] {
@@ -99,6 +115,14 @@ class Planner {
                                    tell_backup);
             if (which != 0) world_.network().cut(tell_primary, tell_backup);
             if (which != 1) world_.lifelines().cut(tell_primary, tell_backup);
+        });
+    }
+    // By a middle box, of the backup's side only, while the reader of what was acknowledged stalls.
+    void reset_unseen() {
+        at_some_point([this, stall = rng_.between(1ms, 80ms)] {
+            world_.timeline().note("the backup's connection is reset");
+            world_.primary().console().stall(stall);
+            world_.timeline().after(2ms, [this] { world_.network().cut(false, true); });
         });
     }
     void freeze() {
@@ -160,6 +184,7 @@ Settings settings_of(std::uint64_t seed) {
     if (rng.one_in(8)) settings.on_backup_lost = OnBackupLost::stop;
     if (rng.one_in(3)) settings.guest_steps = 1 + rng.below(1000);
     if (rng.one_in(4)) settings.disks_held = rng.between(1ms, outage_max);
+    if (rng.one_in(3)) settings.permit = 10ms;
     return settings;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many bad days. FMVM_SIM_SEEDS=10000: more of them, from FMVM_SIM_FIRST (1) on; FMVM_SIM_SEED=17:
-// that one, with its log.
+// that one, with its log. How many of them fail without a clause of the permit: sim_tests
+// "[clauses]".
 #include <catch2/catch.hpp>
 #include <iostream>
 
@@ -20,9 +21,10 @@ struct Outcome {
     fmvm::lockstep::Generation generation = 0;
 };
 
-Outcome live_through(std::uint64_t seed, bool log) {
+Outcome live_through(std::uint64_t seed, bool log, Without without = Without::nothing) {
     Settings settings = settings_of(seed);
     settings.keep_log = log;
+    settings.without = without;
     World world(settings);
     plan_faults(world, seed);
     world.run_for(fault_time);
@@ -51,4 +53,20 @@ TEST_CASE("simulation: whatever happens, the rules hold", "[seeds]") {
     std::cerr << seeds.count << " seeds: " << failed << " failed; a side went on alone in "
               << decided << ", the guest ended in " << ended << " and was lost in " << lost << '\n';
     CHECK(failed == 0);
+}
+
+// The table of docs/life.md. It takes as long as the seeds once for each clause.
+TEST_CASE("simulation: seeds fail without a clause of the permit", "[.clauses]") {
+    fmvm::log::set_level(fmvm::log::Level::error);
+    const fmvm::test::Seeds seeds = fmvm::test::seeds_from_environment("SIM", 500);
+    std::uint64_t failed_of_all = 0;
+    for (const Without clause : clauses) {
+        std::uint64_t failed = 0;
+        for (std::uint64_t seed = seeds.first; seed < seeds.end(); ++seed)
+            failed += live_through(seed, false, clause).failure.empty() ? 0 : 1;
+        std::cerr << "without " << name_of(clause) << ": " << failed << " of " << seeds.count
+                  << " seeds fail\n";
+        failed_of_all += failed;
+    }
+    CHECK(failed_of_all > 0);
 }

@@ -72,7 +72,7 @@ Result<void> SimBackup::take_over(const lockstep::Shadow& shadow, Generation gen
     world_.timeline().note("{} takes over epoch {}", process_.name(), shadow.committed());
     generation_ = generation;
     console_.begin_at(shadow.tail().position);
-    console_.speak_from(speak_from);
+    if (world_.settings().without != Without::awaited_promise) console_.speak_from(speak_from);
     gate_.emplace(console_, shadow.tail().position, [this] { return process_.now(); });
     guest_.emplace(*ram_, *gate_, world_.timeline().rng(), world_.settings().guest_steps);
     const Result<void> restored = guest_->restore(shadow.state());

@@ -33,6 +33,7 @@ SimPrimary::SimPrimary(World& world)
       guest_(ram_, gate_, world.timeline().rng(), world.settings().guest_steps),
       source_(process_, guest_, ram_, gate_),
       primary_(options(world.settings()), source_, gate_, stats_, *pair_, *this) {
+    if (world.settings().without == Without::boot_clock) process_.stop_clock_with_it();
     gate_.on_waiting([this] { process_.post([this] { primary_.output_waiting(); }); });
     timer_.emplace(
         process_, [this] { return primary_.deadline(); }, [this] { primary_.tick(); });
@@ -52,7 +53,11 @@ void SimPrimary::look_at_generation() {
 Result<std::unique_ptr<lockstep::Lifeline>> SimPrimary::join(const std::string&,
                                                              const lockstep::JoinMessage& message,
                                                              lockstep::Lifeline::Terms terms) {
-    return world_.join(message, std::move(terms));
+    const Without without = world_.settings().without;
+    if (without == Without::nothing) return world_.join(message, std::move(terms));
+    forgetful_.emplace_back(terms.half, without);
+    console_.speaks_if([this](lockstep::BootTime now) { return forgetful_.back().allows(now); });
+    return world_.join(message, {terms.interval, terms.role, forgetful_.back(), terms.lost});
 }
 
 void SimPrimary::run_guest() {
@@ -94,6 +99,7 @@ void SimPrimary::stays(const std::string& why) {
 }
 
 void SimPrimary::want_connection(TimePoint::duration after) {
+    sentinel_.reset();
     process_.after(after, [this] { world_.connect(); });
 }
 
@@ -103,6 +109,7 @@ void SimPrimary::finished(PrimaryEnd end, const std::string& why) {
     if (end_) world_.timeline().broken("the primary finished twice");
     end_ = end;
     pair_->end();
+    sentinel_.reset();
     if (end == PrimaryEnd::failed) world_.timeline().broken("the primary failed: {}", why);
     if (end == PrimaryEnd::backup_lost) world_.look_for_survivors();
     exit_when_written(exit_tries);

@@ -3,6 +3,7 @@
 // PrimaryService and the program do around them.
 #pragma once
 
+#include <list>
 #include <optional>
 
 #include "lockstep/output/console_gate.h"
@@ -28,6 +29,8 @@ class SimPrimary : public lockstep::PrimaryHost {
     bool guest_stands() const { return source_.guest_stands(); }
     bool runs() const { return process_.alive() && !end_; }
     void ask_to_switch_over();
+    // By this its sentinel would say that it has died; nothing: to nobody.
+    const std::optional<lockstep::JoinMessage>& sentinel() const { return sentinel_; }
     // The peer says this, if there is one, whether it is its turn or not.
     template <typename Message>
     void hears(const Message& message) {
@@ -46,6 +49,7 @@ class SimPrimary : public lockstep::PrimaryHost {
     Result<std::unique_ptr<lockstep::Lifeline>> join(const std::string& backup,
                                                      const lockstep::JoinMessage& message,
                                                      lockstep::Lifeline::Terms terms) override;
+    void welcomed(const lockstep::JoinMessage& sentinel) override { sentinel_ = sentinel; }
     void stays(const std::string& why) override;
     void generation_changed(lockstep::Generation generation) override { generation_ = generation; }
     void drain_output() override { console_.drain(); }
@@ -69,7 +73,9 @@ class SimPrimary : public lockstep::PrimaryHost {
     ToyGuest guest_;
     ToySource source_;
     lockstep::EpochStats stats_;
+    std::list<ForgetfulPrimary> forgetful_;  // of each session, if a clause is forgotten
     lockstep::Primary primary_;
+    std::optional<lockstep::JoinMessage> sentinel_;
     std::optional<Timer> timer_;
     bool end_told_ = false;
     std::optional<lockstep::VerifyOutcome> comparison_;

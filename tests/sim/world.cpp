@@ -71,9 +71,13 @@ std::unique_ptr<lockstep::Lifeline> World::join(const lockstep::JoinMessage& mes
     SimBackup& backup = *backups_.back();
     return lifelines_.join(
         primary_->process(), backup.process(), message, std::move(terms),
-        [&backup](const auto& join) -> Result<lockstep::Lifeline::Terms> {
+        [this, &backup](const auto& join) -> Result<lockstep::Lifeline::Terms> {
             FMVM_TRY(backup.machine().join(join));
-            return backup.machine().lifeline_terms();
+            lockstep::Lifeline::Terms own = backup.machine().lifeline_terms();
+            if (settings_.without != Without::own_length) return own;
+            halves_.push_back(
+                std::make_unique<ForgetfulBackup>(own.half, settings_.without, settings_.permit));
+            return lockstep::Lifeline::Terms{own.interval, own.role, *halves_.back(), own.lost};
         },
         [&backup](auto lifeline) { backup.machine().lifeline(std::move(lifeline)); });
 }
@@ -89,6 +93,17 @@ void World::kill(Process& process, Death death) {
 
 void World::kill_primary(Death death) {
     kill(primary_->process(), death);
+}
+
+// It has joined the session, or cannot any more.
+void World::tell_of_death() {
+    if (primary_->process().alive() || !primary_->sentinel()) return;
+    SimBackup& to = backup();
+    to.process().post([this, &to, join = *primary_->sentinel()] {
+        if (!to.machine().join(join).ok()) return;
+        timeline_.note("the sentinel of the primary speaks");
+        to.machine().primary_died();
+    });
 }
 
 void World::kill_backup(Death death, std::optional<Duration> restart) {

@@ -17,6 +17,7 @@
 #include "lockstep/primary/epoch_policy.h"
 #include "lockstep/primary/primary.h"
 #include "sim/arbiter.h"
+#include "sim/clauses.h"
 #include "sim/lifelines.h"
 #include "sim/network.h"
 #include "sim/observer.h"
@@ -38,6 +39,7 @@ struct Settings {
     Duration disks_held{};          // how long somebody else still has the disks of who takes over
     bool backup_fits = true;        // its host can run the guest
     std::uint64_t restorable_states = 0;  // then one that the backup cannot restore; 0: all are
+    Without without = Without::nothing;
     bool keep_log = false;
 };
 
@@ -57,6 +59,8 @@ class World {
     SimBackup& backup() { return *backups_.back(); }
 
     void kill_primary(Death death);
+    // The sentinel of a primary that was killed says so: nothing of it can be shown any more.
+    void tell_of_death();
     // `restart`: another one starts in its place after this time.
     void kill_backup(Death death, std::optional<Duration> restart);
     void kill(Process& process, Death death);
@@ -117,6 +121,7 @@ class World {
     std::vector<std::unique_ptr<SimBackup>> backups_;
     std::unique_ptr<SimPrimary> primary_;
     std::shared_ptr<void> kept_;
+    std::vector<std::unique_ptr<AroundHalf>> halves_;  // that forget a clause
     bool lost_ = false;
     lockstep::Generation spoken_ = 0;  // the newest generation of whoever has shown something
     std::uint64_t shown_before_ = 0;
