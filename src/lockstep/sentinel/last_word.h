@@ -47,6 +47,7 @@ struct SentinelReport {
         unreachable,  // it tries again
         refused,      // so was its greeting; it tries again
         closed,       // the connection is gone; it tries again
+        not_first,    // it may not go before other work, and is none the less there
     };
     State state = State::unreachable;
     std::int32_t error = 0;  // errno, or 0

@@ -45,7 +45,10 @@ void take_no_signals() {
     ::setrlimit(RLIMIT_CORE, &no_core);
     FMVM_CHECK(::chdir("/") == 0);  // no mount is busy with it
     set_process_title(fmt::format("fmvm-sentinel of {}", parent));
-    set_real_time(0);  // else it waits for its turn, as all do
+    if (!set_real_time(0)) {  // then it waits for its turn, as all do
+        const SentinelReport report{SentinelReport::State::not_first, errno};
+        ::send(orders.get(), &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
     Result<UniqueFd> died = create_eventfd();
     if (!died.ok()) ::_exit(1);
     start_thread("fmvm-sentinel", [&emitters, fd = died->get()] {
@@ -86,6 +89,15 @@ Sentinel::~Sentinel() {
 bool Sentinel::say_when_dead(const LastWord& word) {
     return ::send(orders_.get(), &word, sizeof word, MSG_NOSIGNAL | MSG_DONTWAIT) ==
            static_cast<ssize_t>(sizeof word);
+}
+
+// Not whether it has ended: its end is waited for once, by who ends it.
+std::optional<bool> Sentinel::stopped_anew() {
+    siginfo_t now{};
+    const auto child = static_cast<id_t>(pid_);
+    if (::waitid(P_PID, child, &now, WSTOPPED | WCONTINUED | WNOHANG) != 0 || now.si_pid == 0)
+        return std::nullopt;
+    return now.si_code == CLD_STOPPED;
 }
 
 Sentinel::Reports Sentinel::next_report() {

@@ -50,6 +50,9 @@ class Sentinel {
     };
     Reports next_report();
 
+    // Whether it was stopped (true) or went on since this was asked last; nothing: neither.
+    std::optional<bool> stopped_anew();
+
     pid_t pid() const { return pid_; }
 
   private:

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstring>
 #include <utility>
 
@@ -16,6 +17,9 @@ namespace {
 
 using State = SentinelReport::State;
 
+// A sentinel that is stopped says nothing, so it is looked at so often.
+constexpr std::chrono::seconds look_every{1};
+
 std::string describe(const SentinelReport& report) {
     if (report.state == State::refused) return "the backup refuses it";
     return fmt::format("it cannot reach the backup: {}", std::strerror(report.error));
@@ -24,9 +28,10 @@ std::string describe(const SentinelReport& report) {
 }  // namespace
 
 struct SentinelCharge::Descriptor {
-    Descriptor(boost::asio::io_context& loop, int fd) : stream(loop, fd) {}
+    Descriptor(boost::asio::io_context& loop, int fd) : stream(loop, fd), look(loop) {}
     ~Descriptor() { stream.release(); }  // it is the sentinel's
     boost::asio::posix::stream_descriptor stream;
+    boost::asio::steady_timer look;
     TaskScope tasks;  // last: its tasks use the rest
 };
 
@@ -35,6 +40,7 @@ SentinelCharge::SentinelCharge(boost::asio::io_context& loop, Sentinel* sentinel
     if (sentinel_ == nullptr) return;
     descriptor_ = std::make_unique<Descriptor>(loop, sentinel_->report_fd());
     wait();
+    look_at_it();
 }
 
 SentinelCharge::~SentinelCharge() {
@@ -68,7 +74,29 @@ void SentinelCharge::take_reports() {
     reports.has_ended ? gone() : wait();
 }
 
+void SentinelCharge::look_at_it() {
+    if (const auto stopped = sentinel_->stopped_anew(); stopped == true) {
+        log::warning("primary",
+                     "the sentinel {0} is stopped: if this process dies, its backup learns of it "
+                     "later; let it go on (kill -CONT {0})",
+                     sentinel_->pid());
+    } else if (stopped == false) {
+        log::notice("primary", "the sentinel {} goes on", sentinel_->pid());
+    }
+    descriptor_->look.expires_after(look_every);
+    descriptor_->look.async_wait(
+        descriptor_->tasks.bind([this](const boost::system::error_code& error) {
+            if (!error) look_at_it();
+        }));
+}
+
 void SentinelCharge::take(const SentinelReport& report) {
+    if (report.state == State::not_first) {
+        return log::warning("primary",
+                            "this host does not let the sentinel go before other work, so that "
+                            "load can make its word come late: give fmvm CAP_SYS_NICE, or an "
+                            "RLIMIT_RTPRIO of 1");
+    }
     if (!begun_ || report.state == State::closed) return;  // it connects again
     const auto now = std::chrono::steady_clock::now();
     if (report.state != State::connected) {

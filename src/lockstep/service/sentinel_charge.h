@@ -30,6 +30,7 @@ class SentinelCharge {
     void wait();
     void take_reports();
     void take(const SentinelReport& report);
+    void look_at_it();
     void gone();
 
     Sentinel* sentinel_;

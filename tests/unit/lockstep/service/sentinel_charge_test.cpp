@@ -3,6 +3,8 @@
 #include "lockstep/service/sentinel_charge.h"
 
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 
@@ -40,10 +42,10 @@ TEST_CASE("hidden: a charge that goes well", "[.]") {
     side.charge.begin(backup.word("hello", "dead"));
     const UniqueFd connection = backup.accept();
     REQUIRE(side.tells("the sentinel tells the backup if this process dies"));
-    REQUIRE_FALSE(side.log.has("warning"));
+    REQUIRE_FALSE(side.log.has("could not tell"));
     side.charge.end();
     REQUIRE(all_said(connection) == "hello");
-    REQUIRE_FALSE(side.log.has("warning"));
+    REQUIRE_FALSE(side.log.has("could not tell"));
 }
 
 TEST_CASE("a sentinel that is charged tells its backup, until the charge ends", "[sentinel]") {
@@ -86,4 +88,32 @@ TEST_CASE("a side without a sentinel charges nobody", "[sentinel]") {
     charge.begin({});
     charge.end();
     CHECK(loop.poll() == 0);
+}
+
+TEST_CASE("hidden: a sentinel is stopped, and goes on", "[.]") {
+    Side side;
+    REQUIRE(::kill(side.sentinel->pid(), SIGSTOP) == 0);
+    REQUIRE(side.tells("is stopped: if this process dies, its backup learns of it later"));
+    REQUIRE(::kill(side.sentinel->pid(), SIGCONT) == 0);
+    REQUIRE(side.tells("goes on"));
+}
+
+TEST_CASE("a sentinel that is stopped is told of, and so is that it goes on", "[sentinel]") {
+    passes("hidden: a sentinel is stopped, and goes on");
+}
+
+TEST_CASE("hidden: a sentinel may not go before other work", "[.]") {
+    const rlimit none{0, 0};
+    REQUIRE(::setrlimit(RLIMIT_RTPRIO, &none) == 0);
+    if (::geteuid() == 0) {  // and no capability
+        REQUIRE(::setgid(65534) == 0);
+        REQUIRE(::setuid(65534) == 0);
+    }
+    Side side;
+    REQUIRE(side.tells("does not let the sentinel go before other work"));
+    REQUIRE(side.log.count("does not let the sentinel") == 1);
+}
+
+TEST_CASE("a sentinel that may not go before other work is told of once", "[sentinel]") {
+    passes("hidden: a sentinel may not go before other work");
 }
