@@ -5,11 +5,13 @@
     tests/kill/kill_many.py [--kills 1000] [--seed S] [--victim primary|backup] [--guest NAME]...
                             [--first N] [--fmvm PATH] [--guests DIRECTORY]
                             [--primary-options="--dirty-log ring"] [--block replay|copy|shared]
+                            [--without-sentinel]
 
 Kill number N of a seed is the same whatever else is run: --seed S --first N --kills 1 repeats it.
 --block: with disks, for the guest journal. The silence is what a reader of the console sees: from
 SIGKILL to the first line that the dead side had not shown. A failure is described and counted; the
-run goes on. Exit status 0: none failed.
+run goes on. --without-sentinel: a primary's sentinel is killed first, so that the backup learns of the
+death when the kernel closes the connection. Exit status 0: none failed.
 """
 
 import argparse
@@ -38,6 +40,7 @@ def arguments():
     parser.add_argument("--victim", choices=("primary", "backup"), default="primary")
     parser.add_argument("--guest", action="append", choices=[work.name for work in WORKLOADS])
     parser.add_argument("--block", choices=("replay", "copy", "shared"))
+    parser.add_argument("--without-sentinel", action="store_true")
     parser.add_argument("--memory", default="32M")
     parser.add_argument("--verify", type=int, default=5)
     parser.add_argument("--primary-options", type=str.split, default=[], metavar="WORDS")
@@ -72,6 +75,8 @@ def workloads_of(given):
 
 def kill_once(given, kill, workload, moment):
     options = {"memory": given.memory, "verify": given.verify, "more": given.primary_options}
+    if given.victim == "primary":
+        options["without_sentinel"] = given.without_sentinel
     if not given.block:
         return kill(workload, moment, **options)
     with tempfile.TemporaryDirectory(prefix="fmvm-disk-") as directory:

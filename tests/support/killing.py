@@ -12,6 +12,7 @@ import time
 
 from fmvm_process import STOPPED, TIME_FACTOR
 from pair import Pair
+from sentinels import sentinel_of
 
 LATEST_S = 1.5  # after the guest is protected
 KILLED = -signal.SIGKILL  # the exit status
@@ -49,11 +50,13 @@ def check_status(side, expected):
         raise AssertionError(f"exit status {status}, not {expected}\n{side.description()}")
 
 
-def kill_primary(workload, moment_s, **options):
+def kill_primary(workload, moment_s, without_sentinel=False, **options):
     """The backup goes on, and nothing is missing."""
     pair = Pair(workload, **options)
     try:
         primary, backup = pair.start()
+        if without_sentinel:
+            os.kill(sentinel_of(primary.process.pid), signal.SIGKILL)
         time.sleep(moment_s)
         killed = primary.signal(signal.SIGKILL)
         backup.wait_log("took over: the guest runs here generation=2")
