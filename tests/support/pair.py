@@ -129,11 +129,11 @@ class Pair:
         backup.wait_log("listening on")
         return backup
 
-    def start_host(self, name, other):
+    def start_host(self, name, other, *options):
         """One of two that take turns: it follows, and after a takeover looks for the other as its backup.
         A host keeps the name of its first role, and with it image and directory."""
         return self.start_backup("--backup", f"127.0.0.1:{self.ports[other]}", *self.verify, "--lost-after",
-                                 self.lost_after, name=name, port=self.ports[name])
+                                 self.lost_after, *options, name=name, port=self.ports[name])
 
     def start_primary(self, *options, name="primary", crash_at=None, claims=None, environment=None):
         return self._start(
