@@ -20,6 +20,7 @@
 #include "lockstep/wire/delta.h"
 #include "lockstep/wire/frame_codec.h"
 #include "lockstep/wire/messages.h"
+#include "lockstep/wire/packet_message.h"
 #include "lockstep/wire/page_codec.h"
 #include "replay/resync/resync_messages.h"
 #include "replay/scrub/scrub_messages.h"
@@ -32,10 +33,10 @@ using Bytes = std::vector<std::uint8_t>;
 using Page = std::array<std::uint8_t, page_size>;
 
 constexpr std::size_t page_count = 4;
-constexpr unsigned frame_types = 34;
+constexpr unsigned frame_types = 35;
 
 FrameType numbered(unsigned number) {
-    const bool optional = (number >= 26 && number <= 28) || number == 34;
+    const bool optional = (number >= 26 && number <= 28) || number >= 34;
     return static_cast<FrameType>(optional ? number | optional_frame_bit : number);
 }
 
@@ -108,6 +109,8 @@ class Receiver {
                 return check_message<ClaimTriedMessage>(frame);
             case FrameType::stays:
                 return check_message<StaysMessage>(frame);
+            case FrameType::packet:
+                return check_message<PacketMessage>(frame);
             case FrameType::unfit:
                 return check_message<UnfitMessage>(frame);
             case FrameType::ask_guest:

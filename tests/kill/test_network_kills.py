@@ -74,6 +74,15 @@ class Kills(NetworkTestCase):
                 check_status(primary, KILLED)
                 self.assert_survives(pair, peer, backup, client)
 
+    def test_a_question_of_a_lost_epoch_is_answered(self):
+        """Each is asked once, right after the answers of an epoch before, long before its cut."""
+        pair, peer, primary, backup, client = self.start(
+            "--sync", "epoch", "--epoch", "400ms", asks_again=False, primary="before-commit:8")
+        while primary.process.poll() is None:
+            client.ask(1)
+        check_status(primary, KILLED)
+        self.assert_survives(pair, peer, backup, client)
+
     def test_kills_of_the_backup(self):
         """The guest goes on, and its packets do."""
         for point in ("backup-committed:20", "backup-acknowledged:20"):

@@ -204,6 +204,7 @@ class BackupBench : public lockstep::BackupHost {
                            lockstep::BootTime from) override {
         CHECK(shadow.committed() != 0);
         speak_from = from;
+        packets_ahead = shadow.packets().of(0, 0).size();
         return {};
     }
     void guest_ended(const std::string&) override { ended = true; }
@@ -219,6 +220,7 @@ class BackupBench : public lockstep::BackupHost {
     std::shared_ptr<LifelinePeer> lifeline;
     std::optional<lockstep::Lifeline::Terms> lifeline_terms;
     lockstep::BootTime speak_from{-1};  // of the takeover
+    std::size_t packets_ahead = 0;      // of the takeover
     unsigned trials = 0;                // of claims
     std::string stayed;
     unsigned discarded = 0;
@@ -243,6 +245,7 @@ inline void BackupBench::hello() {
     hello.interval_ms = 50;
     hello.shape.memory_bytes = 8 * mib;
     hello.shape.vcpus = 1;
+    hello.shape.nets = {{.mac = {}, .mtu = 1500, .features = 0}};
     hello.durable = durable;
     say(hello);
     REQUIRE(backup.state() == State::receiving);

@@ -132,6 +132,9 @@ class ScriptedSource : public lockstep::CheckpointSource {
     std::optional<std::chrono::steady_clock::time_point> waiting_since() const override {
         return writes_waiting_since;
     }
+    std::vector<lockstep::PacketMessage> take_packets() override {
+        return std::exchange(packets, {});
+    }
     void resume() override { stands = false; }
     void go_on() override { stands = false; }
     void end() override {
@@ -148,6 +151,7 @@ class ScriptedSource : public lockstep::CheckpointSource {
     bool disks_idle = true;
     std::optional<std::chrono::steady_clock::time_point> writes_waiting_since;
     replay::Scrubber* scrubber = nullptr;
+    std::vector<lockstep::PacketMessage> packets;
 
     bool begun = false;
     bool stands = false;

@@ -16,7 +16,7 @@ ROOMS = {
             "host", "machine"],
     "devices": ["virtio", "block", "console", "net"],
     "replay": ["image", "resync", "scrub", "capture", "record", "apply", "archive"],
-    "lockstep": ["arbiter", "wire", "channel", "output", "sentinel", "disks", "checkpoint", "stats",
+    "lockstep": ["arbiter", "wire", "channel", "output", "input", "sentinel", "disks", "checkpoint", "stats",
                  "primary", "backup", "service"],
     "node": ["config", "build", "import", "console", "control", "run"],
     "cli": ["report", "commands", "options"],

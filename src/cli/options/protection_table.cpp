@@ -57,6 +57,11 @@ constexpr Option<R> protection_options[] = {
       "hold it on stable storage",
       "received"},
      into<parse_acknowledgement, &R::durable>},
+    {{"--rx-forward", "on|off",
+      "Send the backup at once what network cards receive, so that a takeover loses none of it "
+      "(default {})",
+      "on"},
+     into<parse_switch, &R::rx_forward>},
     {{"--trace", "FILE", "Write one JSON line per epoch"}, into<parse_path, &R::trace>},
 };
 

@@ -146,7 +146,9 @@ void NetDevice::reset(std::function<void()> done) {
     for (DescriptorChain& chain : std::exchange(room_, {}))
         chain.abandon();
     queues_ = {};
+    position_ += (packet_size_ != 0 ? 1 : 0) + kept_.size();
     packet_size_ = 0;
+    kept_.clear();
     needs_buffers_ = false;
     features_ = 0;
     transport_ = nullptr;

@@ -3,8 +3,9 @@
 //
 // Packets leave in order, and their chains return in order. So what a state must know of a queue is
 // where its oldest chain that has not returned stands: the device that goes on takes that chain
-// again, and with it sends again what may not have left. Received packets that the guest has not
-// got are lost, as packets may be.
+// again, and with it sends again what may not have left. Of what comes in, a state holds the
+// position: how many packets were taken from outside and done with. Whoever has those behind it may
+// give them to the device that goes on; else they are lost, as packets may be.
 //
 // What the guest sends is copied out of guest RAM once, checked, and never looked at there again. A
 // bad header costs that packet. Nothing is read from outside while the guest has no room for it, so
@@ -72,6 +73,17 @@ class NetDevice : public VirtioDevice, public Poller {
     void announce();
     const NetCounters& counters() const { return counters_; }
 
+    // Is shown each packet that is taken from outside, and its position. Set before the loop runs.
+    using Observer = std::function<void(std::uint64_t position, std::span<const std::uint8_t>)>;
+    void on_taken(Observer observer) { observer_ = std::move(observer); }
+    std::uint64_t position() const { return position_; }
+    // Loop thread, or any while the loop stands. A packet that the guest gets before those that are
+    // still outside: header and frame, no larger than packets are.
+    void give(std::span<const std::uint8_t> packet);
+    // The same threads. Takes what is outside though the guest does not, up to a limit, and keeps
+    // it for the guest.
+    void take_in();
+
     bool poll() override;
     bool prepare_to_sleep() override;
 
@@ -99,6 +111,7 @@ class NetDevice : public VirtioDevice, public Poller {
 
     bool receive();
     bool fetch();
+    std::size_t next_packet(std::span<std::uint8_t> packet);
     bool collect_room();
     void deliver();
     void drop_packet(std::uint64_t& counter);
@@ -121,7 +134,10 @@ class NetDevice : public VirtioDevice, public Poller {
     std::deque<DescriptorChain> room_;        // taken for a packet that needs more than these
     std::unique_ptr<std::uint8_t[]> packet_;  // the one that is being received
     std::size_t packet_size_ = 0;             // 0: none
-    bool needs_buffers_ = false;              // something may wait for buffers of the guest's
+    std::uint64_t position_ = 0;              // how many were taken from outside and done with
+    std::deque<NetPacket> kept_;              // taken, for the guest to get next
+    Observer observer_;
+    bool needs_buffers_ = false;  // something may wait for buffers of the guest's
     NetCounters counters_;
 };
 

@@ -82,15 +82,45 @@ bool NetDevice::fetch() {
         return false;
     }
     const std::span<std::uint8_t> packet(packet_.get(), net_packet_size_max);
-    packet_size_ = backend_->receive(packet);
+    packet_size_ = next_packet(packet);
     if (packet_size_ == 0) return false;
     const NetHeader header = decode_net_header(packet.first<net_header_size>());
     if (!is_acceptable(header, offloads_)) drop_packet(counters_.not_accepted);
     return true;
 }
 
+std::size_t NetDevice::next_packet(std::span<std::uint8_t> packet) {
+    if (kept_.empty()) {
+        const std::size_t size = backend_->receive(packet);
+        if (size != 0 && observer_) observer_(position_, packet.first(size));
+        return size;
+    }
+    const NetPacket kept = std::move(kept_.front());
+    kept_.pop_front();
+    std::ranges::copy(kept, packet.begin());
+    return kept.size();
+}
+
+void NetDevice::give(std::span<const std::uint8_t> packet) {
+    FMVM_CHECK(packet.size() <= net_packet_size_max);
+    kept_.emplace_back(packet.begin(), packet.end());
+}
+
+void NetDevice::take_in() {
+    constexpr std::size_t kept_max = 256;
+    Buffer packet(net_packet_size_max);
+    while (kept_.size() < kept_max) {
+        const std::size_t size = backend_->receive(packet);
+        if (size == 0) return;
+        const std::span<const std::uint8_t> bytes(packet.data(), size);
+        if (observer_) observer_(position_ + (packet_size_ != 0 ? 1 : 0) + kept_.size(), bytes);
+        give(bytes);
+    }
+}
+
 void NetDevice::drop_packet(std::uint64_t& counter) {
     ++counter;
+    ++position_;
     packet_size_ = 0;
 }
 
@@ -134,6 +164,7 @@ void NetDevice::deliver() {
         left = left.subspan(part);
         queues_[receive_queue]->push(std::move(chain), static_cast<std::uint32_t>(part));
     }
+    ++position_;
     packet_size_ = 0;
 }
 

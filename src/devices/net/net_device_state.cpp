@@ -38,6 +38,7 @@ std::vector<Virtqueue::State> NetDevice::queue_states() const {
 void NetDevice::save(ByteWriter& out) const {
     out.u16(status_);
     out.u64(offloads_);
+    out.u64(position_);
 }
 
 Result<Snapshottable::Apply> NetDevice::decode(VirtioTransport& transport,
@@ -46,6 +47,7 @@ Result<Snapshottable::Apply> NetDevice::decode(VirtioTransport& transport,
                                                ByteReader& in) {
     const std::uint16_t status = in.u16();
     const std::uint64_t offloads = in.u64();
+    const std::uint64_t position = in.u64();
     bool possible = in.done() && (status & ~status_bits) == 0 &&
                     (offloads & ~(driver_features & guest_offload_features)) == 0;
     bool any = false;
@@ -55,12 +57,14 @@ Result<Snapshottable::Apply> NetDevice::decode(VirtioTransport& transport,
                                        : is_untouched(queue);
     }
     if (!possible || !any) return Error("its own part is malformed");
-    return Snapshottable::Apply([this, &transport, driver_features, queues, status, offloads] {
-        make_queues(transport, driver_features, queues, DeviceQueue::Begin::restored);
-        accept_offloads(offloads);
-        status_ = status;
-        transport.notify_again(send_queue);  // all are looked at
-    });
+    return Snapshottable::Apply(
+        [this, &transport, driver_features, queues, status, offloads, position] {
+            make_queues(transport, driver_features, queues, DeviceQueue::Begin::restored);
+            accept_offloads(offloads);
+            status_ = status;
+            position_ = position;
+            transport.notify_again(send_queue);  // all are looked at
+        });
 }
 
 }  // namespace fmvm

@@ -37,6 +37,7 @@ constexpr FittingMessage<BackupState> fitting_messages[] = {
     {FrameType::disk_check, {following}},
     {FrameType::try_claim, {following}},
     {FrameType::stays, {following}},
+    {FrameType::packet, {receiving, following, awaiting_flush, deciding}},
 };
 
 bool is_sent_by_a_primary(FrameType type) {

@@ -51,6 +51,8 @@ Result<void> FollowedGuest::receive(Frame frame, PrimaryLink& primary, TimePoint
         case FrameType::disk_digests:
         case FrameType::disk_blocks:
             return make_disks_equal(frame, primary);
+        case FrameType::packet:
+            return keep_packet(frame);
         case FrameType::disk_check:
             return compare_disks(frame, primary);
         default:
@@ -104,6 +106,13 @@ Result<void> FollowedGuest::make_disks_equal(const Frame& frame, PrimaryLink& pr
     if (disks_ == nullptr) return Error("a message about disks, of which this side has none");
     primary.send(FMVM_TRY(disks_->message(frame)));
     return {};
+}
+
+Result<void> FollowedGuest::keep_packet(const Frame& frame) {
+    PacketMessage message = FMVM_TRY(PacketMessage::decode(frame.body));
+    if (message.card >= hello_.shape.nets.size())
+        return Error("it forwarded a packet of a network card that its guest does not have");
+    return shadow_.keep_packet(std::move(message));
 }
 
 // The check stands between two commits, and all before it was applied.

@@ -76,6 +76,7 @@ class FollowedGuest {
   private:
     Result<void> stage(Frame frame, TimePoint now);
     Result<void> make_disks_equal(const Frame& frame, PrimaryLink& primary);
+    Result<void> keep_packet(const Frame& frame);
     Result<void> compare_disks(const Frame& frame, PrimaryLink& primary);
     Result<void> fit_if(Result<void> result);
 

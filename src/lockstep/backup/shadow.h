@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "lockstep/backup/staged_epoch.h"
 #include "lockstep/disks/shadow_disks.h"
+#include "lockstep/input/packets_ahead.h"
 
 namespace fmvm::lockstep {
 
@@ -49,6 +50,8 @@ class Shadow {
     Result<void> stage_state(const Frame& frame, TimePoint received);
     Result<void> stage_output(const Frame& frame);
     Result<void> stage_digests(const Frame& frame);
+    // A packet that a card has taken from outside, in whichever epoch.
+    Result<void> keep_packet(PacketMessage message) { return packets_.add(std::move(message)); }
     // Makes the staged epoch the committed one. The epoch before is applied already; apply() is
     // called next.
     Result<void> commit(const CommitMessage& commit);
@@ -81,6 +84,8 @@ class Shadow {
         std::vector<std::uint8_t> bytes;
     };
     const Tail& tail() const { return tail_; }
+    // What the primary's network cards have taken from outside lately.
+    const PacketsAhead& packets() const { return packets_; }
     // The primary has shown everything before `position`.
     void shown(std::uint64_t position);
 
@@ -102,6 +107,7 @@ class Shadow {
     std::vector<std::uint8_t> state_;
     TimePoint state_received_;
     Tail tail_;
+    PacketsAhead packets_;
 
     StagedEpoch staged_;
     std::optional<StagedEpoch> unapplied_;  // committed; its pages and logs are still to be applied

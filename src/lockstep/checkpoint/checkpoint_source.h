@@ -18,6 +18,7 @@
 #include "lockstep/output/console_gate.h"
 #include "lockstep/wire/messages.h"
 #include "lockstep/wire/outgoing_message.h"
+#include "lockstep/wire/packet_message.h"
 #include "replay/record/reference_rule.h"
 #include "replay/scrub/scrubber.h"
 
@@ -87,6 +88,9 @@ class CheckpointSource {
 
     // The backup has committed the cut of `epoch`: output that the source itself holds may go.
     virtual void committed(EpochId epoch) = 0;
+    // Packets from outside that the backup does not know yet, the oldest first; while the guest
+    // stands for good, also what has come in since.
+    virtual std::vector<PacketMessage> take_packets() { return {}; }
     // The guest has ended: its devices take what it left for them. True when nothing that it asked
     // of disks that the backup has too is on its way any more.
     virtual bool finish_last_requests() = 0;

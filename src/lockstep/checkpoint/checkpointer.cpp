@@ -50,21 +50,24 @@ Result<std::unique_ptr<Checkpointer>> Checkpointer::create(CheckpointedMachine& 
                                                            DirtyLog& log, ConsoleGate& console,
                                                            std::vector<EpochGate*> gates,
                                                            PrimaryDisks& disks,
-                                                           const CheckpointerOptions& options) {
+                                                           const CheckpointerOptions& options,
+                                                           PacketForwarder* packets) {
     std::shared_ptr<PageStore> store = FMVM_TRY(PageStore::create(options.store_bytes));
-    return std::unique_ptr<Checkpointer>(new Checkpointer(machine, log, console, std::move(gates),
-                                                          disks, options, std::move(store)));
+    return std::unique_ptr<Checkpointer>(new Checkpointer(
+        machine, log, console, std::move(gates), disks, options, packets, std::move(store)));
 }
 
 Checkpointer::Checkpointer(CheckpointedMachine& machine, DirtyLog& log, ConsoleGate& console,
                            std::vector<EpochGate*> gates, PrimaryDisks& disks,
-                           const CheckpointerOptions& options, std::shared_ptr<PageStore> store)
+                           const CheckpointerOptions& options, PacketForwarder* packets,
+                           std::shared_ptr<PageStore> store)
     : machine_(machine),
       log_(log),
       console_(console),
       gates_(std::move(gates)),
       disks_(disks),
       options_(options),
+      packets_(packets),
       store_(std::move(store)),
       staged_(machine.memory(), store_) {}
 
@@ -180,6 +183,7 @@ ConsoleGate::EpochOutput Checkpointer::close_gates() {
         gate->hold();
         gate->close_epoch(cut_.epoch);
     }
+    if (packets_ != nullptr) packets_->begin();
     return cut_.epoch == 1 ? console_.close_first_epoch() : console_.close_epoch();
 }
 
@@ -239,6 +243,12 @@ void Checkpointer::committed(EpochId epoch) {
     disks_.committed(epoch);
 }
 
+std::vector<PacketMessage> Checkpointer::take_packets() {
+    if (packets_ == nullptr) return {};
+    if (standing_) packets_->pull();
+    return packets_->collect();
+}
+
 // What a gate was letting go when it was asked first is with the disks when the device thread has
 // taken the last requests; those may be held in their turn.
 bool Checkpointer::finish_last_requests() {
@@ -286,6 +296,7 @@ void Checkpointer::end() {
     protection_.reset();
     for (EpochGate* gate : gates_)
         gate->open();
+    if (packets_ != nullptr) packets_->end();
     disks_.end();
     machine_.set_vcpus_first(false);
     resume();

@@ -24,6 +24,7 @@
 #include "lockstep/checkpoint/page_packer.h"
 #include "lockstep/checkpoint/staged_cut.h"
 #include "lockstep/disks/primary_disks.h"
+#include "lockstep/input/packet_forwarder.h"
 #include "lockstep/output/epoch_gate.h"
 #include "vmm/dirty_log/dirty_log.h"
 #include "vmm/machine/checkpointed_machine.h"
@@ -44,13 +45,14 @@ struct CheckpointerOptions {
 
 class Checkpointer : public CheckpointSource {
   public:
-    // Machine, log, console, gates and disks outlive this. disks: those of which the backup has its
-    // own.
+    // Machine, log, console, gates, disks and packets outlive this. disks: those of which the
+    // backup has its own. packets: what cards take from outside; null: it is not forwarded.
     static Result<std::unique_ptr<Checkpointer>> create(CheckpointedMachine& machine, DirtyLog& log,
                                                         ConsoleGate& console,
                                                         std::vector<EpochGate*> gates,
                                                         PrimaryDisks& disks,
-                                                        const CheckpointerOptions& options);
+                                                        const CheckpointerOptions& options,
+                                                        PacketForwarder* packets = nullptr);
     ~Checkpointer() override;
 
     Result<void> begin() override;
@@ -73,6 +75,7 @@ class Checkpointer : public CheckpointSource {
     }
     void end_scrub() override { disks_.end_scrub(); }
     void committed(EpochId epoch) override;
+    std::vector<PacketMessage> take_packets() override;
     bool finish_last_requests() override;
     std::optional<std::chrono::steady_clock::time_point> waiting_since() const override;
     void resume() override;
@@ -104,7 +107,8 @@ class Checkpointer : public CheckpointSource {
 
     Checkpointer(CheckpointedMachine& machine, DirtyLog& log, ConsoleGate& console,
                  std::vector<EpochGate*> gates, PrimaryDisks& disks,
-                 const CheckpointerOptions& options, std::shared_ptr<PageStore> store);
+                 const CheckpointerOptions& options, PacketForwarder* packets,
+                 std::shared_ptr<PageStore> store);
     Result<void> take_dirty_set();
     void stage_pages();
     ConsoleGate::EpochOutput close_gates();
@@ -120,6 +124,7 @@ class Checkpointer : public CheckpointSource {
     const std::vector<EpochGate*> gates_;
     PrimaryDisks& disks_;
     const CheckpointerOptions options_;
+    PacketForwarder* const packets_;
     const std::shared_ptr<PageStore> store_;
     StagedCut staged_;
     std::unique_ptr<Protection> protection_;

@@ -132,6 +132,10 @@ void Primary::guest_ended(const std::string& reason) {
     }
 }
 
+void Primary::packets_waiting() {
+    if (state_.is(State::following)) link_->protection.forward_packets();
+}
+
 // A side that decides, or hands over, learns it from the claim, or from the backup.
 void Primary::superseded() {
     if (state_.is(State::deciding) || state_.is(State::handing_over)) return;

@@ -70,6 +70,8 @@ class Primary : public ChannelUser {
     void claimed(Result<Claim> claim);
     // Output began to wait in the gate.
     void output_waiting() { pump(); }
+    // Packets from outside wait to be forwarded.
+    void packets_waiting();
     // At deadline() or later.
     void tick();
     // When this side has something to do by itself; max(): not without an event.

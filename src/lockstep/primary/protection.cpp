@@ -14,6 +14,8 @@ namespace {
 
 // An initial copy that waits for a request of the guest, or for the backup's disks, looks so often.
 constexpr std::chrono::milliseconds copy_look{20};
+// Packets behind more than this would come too late to matter. An epoch fills half of it.
+constexpr std::size_t packets_high_water = 2 * channel_high_water;
 // A guest that has ended waits for its disks, and looks at them so often.
 constexpr std::chrono::milliseconds disks_look{2};
 
@@ -117,6 +119,13 @@ Result<void> Protection::cut() {
     parts_.policy.epoch_ended(began, parts_.source.report().pages_new);
     parts_.policy.epoch_began(host_.now());
     return {};
+}
+
+void Protection::forward_packets() {
+    for (const PacketMessage& packet : parts_.source.take_packets()) {
+        if (channel_.queued_bytes() < packets_high_water)
+            channel_.send(PacketMessage::type, packet.encode());
+    }
 }
 
 Result<void> Protection::acknowledged(EpochId epoch) {

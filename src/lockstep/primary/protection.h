@@ -56,6 +56,10 @@ class Protection {
     // When copy() or follow() may have something to do; max(): after an event only.
     TimePoint next_work() const;
 
+    // Sends what network cards have taken from outside, in or after whichever epoch. What finds too
+    // much before it is left out: nobody waits for it.
+    void forward_packets();
+
     // The backup has committed an epoch. An error is the backup's.
     Result<void> acknowledged(EpochId epoch);
     // The backup has all of the guest, which stands.

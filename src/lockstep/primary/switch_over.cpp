@@ -6,6 +6,13 @@
 
 namespace fmvm::lockstep {
 
+namespace {
+
+// So often a side that has handed its guest over looks for packets that still come to it.
+constexpr std::chrono::milliseconds packets_look{1};
+
+}  // namespace
+
 Result<void> SwitchOver::begin(Link& link, Asker asker) {
     if (state_ != State::none) return Error("a switchover is under way");
     if (parts_.ending.begun()) return Error("the guest has ended");
@@ -82,6 +89,11 @@ void SwitchOver::let_guest_go_on() {
 
 void SwitchOver::tick(Link& link) {
     if (host_.now() < deadline_) return;
+    if (state_ == State::handed_over) {
+        link.protection.forward_packets();
+        deadline_ = host_.now() + packets_look;
+        return;
+    }
     if (state_ == State::standing)
         return give_up(link, "the backup has not acknowledged the last epoch in time");
     give_up(link, this_side_could_claim_ ? "the backup does not say whether it could claim"
@@ -92,12 +104,13 @@ void SwitchOver::handed_over(const Link& link) {
     FMVM_CHECK(state_ == State::standing);
     state_ = State::handed_over;
     parts_.permit.renounce();
-    deadline_ = TimePoint::max();
+    deadline_ = host_.now();
     where_ = fmt::format("the guest runs on {}", link.peer);
 }
 
 const std::string& SwitchOver::taken_over(const Link& link) {
     FMVM_CHECK(state_ == State::handed_over);
+    deadline_ = TimePoint::max();
     const std::chrono::duration<double, std::milli> stood =
         host_.now() - link.epochs.last_cut_began();
     where_ += fmt::format("; it stood for {:.1f} ms", stood.count());

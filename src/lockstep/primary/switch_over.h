@@ -50,7 +50,8 @@ class SwitchOver {
     // The operator of a backup that is in step asks for a switchover, or has given that up: without
     // effect on one that this side's operator asked for.
     Result<void> backup_wishes(Link& link, const Frame& frame);
-    // When tick() has something to do; max(): nothing.
+    // When tick() has something to do; max(): nothing. After the hand-over it forwards packets that
+    // still come here.
     TimePoint deadline() const { return deadline_; }
     void tick(Link& link);
 
@@ -72,7 +73,7 @@ class SwitchOver {
     PrimaryHost& host_;
     State state_ = State::none;
     Asker asker_ = Asker::this_side;
-    TimePoint deadline_ = TimePoint::max();  // of the state
+    TimePoint deadline_ = TimePoint::max();  // of the state; handed_over: of the next look
     bool this_side_could_claim_ = false;     // asking
     bool backup_could_claim_ = false;
     std::string where_;  // handed_over

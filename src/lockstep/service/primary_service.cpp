@@ -45,7 +45,7 @@ Result<void> PrimaryService::set_up() {
     if (!options_.trace.empty()) FMVM_TRY(stats_.trace_to(options_.trace));
     checkpointer_ =
         FMVM_TRY(Checkpointer::create(guest_.machine, guest_.machine.dirty_log(), guest_.console,
-                                      guest_.gates, disks_, options_.checkpointer));
+                                      guest_.gates, disks_, options_.checkpointer, guest_.packets));
     primary_ = std::make_unique<Primary>(options_.primary, *checkpointer_, guest_.console, stats_,
                                          *permit_, *this);
     thread_.set_timer([this] { return deadline(); }, [this] { tick(); });
@@ -56,6 +56,10 @@ Result<void> PrimaryService::set_up() {
     for (EpochGate* gate : guest_.gates)
         gate->on_waiting(tell);
     disks_.on_pressure(tell);
+    if (guest_.packets != nullptr) {
+        guest_.packets->on_waiting(
+            tasks_.bind([this] { thread_.post([this] { primary_->packets_waiting(); }); }));
+    }
     return {};
 }
 

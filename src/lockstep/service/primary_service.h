@@ -47,7 +47,8 @@ class PrimaryService : public PrimaryHost {
         Machine& machine;
         ConsoleGate& console;
         std::vector<EpochGate*> gates;
-        PrimaryDisks* disks = nullptr;  // those that the backup has copies of; null: none
+        PrimaryDisks* disks = nullptr;       // those that the backup has copies of; null: none
+        PacketForwarder* packets = nullptr;  // from outside; null: they are not forwarded
     };
     // generation: this side's own. permit: by which its output leaves. The service keeps both up to
     // date for everybody who shares them.

@@ -99,6 +99,8 @@ const char* name_of(FrameType type) {
             return "stays";
         case FrameType::ask_stay:
             return "ask stay";
+        case FrameType::packet:
+            return "packet";
         case FrameType::ask_guest:
             return "ask guest";
         case FrameType::known_guest:

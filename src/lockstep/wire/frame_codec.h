@@ -65,6 +65,7 @@ enum class FrameType : std::uint16_t {
     claim_tried = 27 | optional_frame_bit,  // backup: whether it could, or why not
     stays = 28 | optional_frame_bit,        // primary: the guest stays here, and why
     ask_stay = 34 | optional_frame_bit,     // backup: its operator has given that wish up
+    packet = 35 | optional_frame_bit,       // primary: what a network card took from outside
     ask_guest = 29,                         // a side that starts: do you run a guest?
     known_guest = 30,                       // backup: which guest I know of, and where it runs
     join = 31,                              // begins a connection beside a channel: which, what for

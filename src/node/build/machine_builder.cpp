@@ -144,6 +144,7 @@ class Builder {
         }
         card.device = &machine_.own(std::make_unique<NetDevice>(machine_.memory(), machine_.loop(),
                                                                 std::move(backend), options));
+        if (purpose.kind != Purpose::Kind::run) forward_packets(built, card.device, number);
         card.announcer =
             &machine_.own(std::make_unique<Announcer>(machine_.loop(), *card.backend, options.mac));
         machine_.describe_net({options.mac.bytes, options.mtu, card.device->features()});
@@ -176,6 +177,17 @@ class Builder {
     }
 
   private:
+    // One for all cards, made for the first.
+    void forward_packets(BuiltMachine& built, NetDevice* device, std::size_t number) {
+        if (built.packets == nullptr)
+            built.packets = &machine_.own(std::make_unique<lockstep::PacketForwarder>());
+        device->on_taken([packets = built.packets, card = static_cast<std::uint8_t>(number)](
+                             std::uint64_t position, std::span<const std::uint8_t> packet) {
+            packets->took(card, position, packet);
+        });
+        built.packets->add_card([device] { device->take_in(); });
+    }
+
     // Of the disk that is added next.
     replay::DiskPlace next_place(const Purpose& purpose) const {
         return {purpose.vm, machine_.shape().disks.size(), options_.disks.size()};

@@ -13,6 +13,7 @@
 #include "devices/console/serial.h"
 #include "devices/net/announcer.h"
 #include "devices/net/net_device.h"
+#include "lockstep/input/packet_forwarder.h"
 #include "lockstep/output/console_gate.h"
 #include "lockstep/output/epoch_gate.h"
 #include "lockstep/output/packet_gate.h"
@@ -50,6 +51,7 @@ struct BuiltMachine {
     lockstep::ConsoleGate* gate = nullptr;
     std::vector<lockstep::EpochGate*> gates;  // of disks and network cards
     std::vector<NetCard> nets;
+    lockstep::PacketForwarder* packets = nullptr;  // of the cards; null as `gate`
     std::vector<const DiskImage*> disks;
     std::vector<const BlockDevice*> block_devices;  // of the disks, in their order
     std::vector<OwnDisk> own_disks;                 // all of the disks, or none

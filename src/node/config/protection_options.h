@@ -30,8 +30,9 @@ struct ReplicationOptions {
     lockstep::OnBackupLost on_backup_lost = lockstep::OnBackupLost::continue_alone;
     lockstep::CheckpointerOptions checkpointer;
     DirtyLogKind dirty_log = DirtyLogKind::bitmap;
-    bool durable = false;  // acknowledged when the backup's disks hold an epoch for good
-    std::string trace;     // a file for one JSON line per epoch; empty: none
+    bool durable = false;    // acknowledged when the backup's disks hold an epoch for good
+    bool rx_forward = true;  // the backup gets at once what network cards take from outside
+    std::string trace;       // a file for one JSON line per epoch; empty: none
     bool operator==(const ReplicationOptions&) const = default;
 };
 

@@ -87,9 +87,10 @@ Result<void> ProtectedRun::prepare(const Guest& guest,
                                    const ReplicationOptions& options) {
     FMVM_TRY(prepare_disks(guest));
     service_ = FMVM_TRY(PrimaryService::create(
-        {*built_.machine, *built_.gate, built_.gates, disks_.get()}, arbiter_, guest.generation,
-        guest.pair, service_options(guest, built_, backup, options, around_),
-        [this] { drain_output(); },
+        {*built_.machine, *built_.gate, built_.gates, disks_.get(),
+         options.rx_forward ? built_.packets : nullptr},
+        arbiter_, guest.generation, guest.pair,
+        service_options(guest, built_, backup, options, around_), [this] { drain_output(); },
         [this](PrimaryEnd end, const std::string& why) { ended(end, why); }));
     verify_ = std::make_unique<VerifyRequests>(around_.control, *service_);
     const QuiesceGuard standing(*built_.machine);

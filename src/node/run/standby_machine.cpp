@@ -73,15 +73,19 @@ Result<void> StandbyMachine::run(const lockstep::Shadow& shadow, lockstep::Gener
         log::notice("backup", "the disks are free after {}", *lasted);
     built_.gate->begin_at(shadow.tail().position);
     built_.gate->write(shadow.tail().bytes);
-    plug_cards_in();
+    plug_cards_in(shadow.packets());
     built_.machine->start();
     stood_ = std::chrono::steady_clock::now() - shadow.state_received();
     return {};
 }
 
-// From here on the guest is at this port.
-void StandbyMachine::plug_cards_in() {
-    for (const NetCard& card : built_.nets) {
+// From here on the guest is at this port. First it gets what was sent to it at the other one, and
+// is not in the state that it goes on from.
+void StandbyMachine::plug_cards_in(const lockstep::PacketsAhead& packets) {
+    for (std::size_t i = 0; i < built_.nets.size(); ++i) {
+        const NetCard& card = built_.nets[i];
+        for (const auto packet : packets.of(i, card.device->position()))
+            card.device->give(packet);
         card.backend->plug(true);
         card.announcer->begin();
         built_.machine->loop().post([device = card.device] { device->announce(); });

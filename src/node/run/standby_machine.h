@@ -70,7 +70,7 @@ class StandbyMachine : public lockstep::Standby {
 
   private:
     void make_own_disks(const lockstep::HelloMessage& hello);
-    void plug_cards_in();
+    void plug_cards_in(const lockstep::PacketsAhead& packets);
     Result<bool> lock_disks();
     void tell_waiting(const std::string& disk, const std::string& why);
 

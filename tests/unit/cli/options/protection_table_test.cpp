@@ -23,7 +23,8 @@ TEST_CASE("an option of replication changes what it is about", "[cli]") {
         {"--dirty-budget", "7M"},     {"--heartbeat", "7ms"},     {"--lost-after", "7s"},
         {"--on-backup-lost", "stop"}, {"--staging", "7M"},        {"--compress", "off"},
         {"--dirty-log", "ring"},      {"--hot-pages", "off"},     {"--verify", "7"},
-        {"--ack", "durable"},         {"--trace", "epochs.json"}, {"--permit", "7ms"}};
+        {"--ack", "durable"},         {"--trace", "epochs.json"}, {"--permit", "7ms"},
+        {"--rx-forward", "off"}};
     std::set<std::string> tried;
     for (const auto& [flag, word] : words) {
         for (const Option<node::ReplicationOptions>& option : replication_table()) {

@@ -340,3 +340,36 @@ TEST_CASE("backup: who gives a switchover up says so to the primary, as long as 
     CHECK(got(*bench.primary, FrameType::ask_stay));
     CHECK(bench.backup.state() == State::following);
 }
+
+TEST_CASE("backup: packets are kept from before the first commit until it takes over",
+          "[backup][input]") {
+    BackupBench bench;
+    const std::vector<std::uint8_t> packet(60);
+    bench.bring_to(State::receiving);
+    bench.say(PacketMessage{0, 1, packet});
+    bench.commit(1);
+    bench.say(PacketMessage{0, 2, packet});
+    bench.disks.flushing = true;
+    bench.say(SwitchOverMessage{1});
+    REQUIRE(bench.backup.state() == State::awaiting_flush);
+    bench.say(PacketMessage{0, 3, packet});
+    bench.disks.flushing = false;
+    bench.pass(10ms);
+    REQUIRE(bench.backup.state() == State::deciding);
+    bench.say(PacketMessage{0, 4, packet});
+    bench.answer(Claim::won);
+    CHECK(bench.backup.state() == State::running);
+    CHECK(bench.packets_ahead == 4);
+}
+
+TEST_CASE("backup: a packet of a card that there is not, or out of turn, is refused",
+          "[backup][input][hostile]") {
+    const PacketMessage wrong = GENERATE(PacketMessage{1, 9, std::vector<std::uint8_t>(60)},
+                                         PacketMessage{0, 5, std::vector<std::uint8_t>(60)});
+    BackupBench bench;
+    bench.bring_to(State::following);
+    bench.say(PacketMessage{0, 5, std::vector<std::uint8_t>(60)});
+    CHECK(bench.primary->refusal.empty());
+    bench.say(wrong);
+    CHECK(bench.primary->refusal.starts_with("it forwarded a packet"));
+}
