@@ -17,7 +17,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from fmvm_process import OK, REPOSITORY, STOPPED, run, settings  # noqa: E402
 from observer import join  # noqa: E402
-from pair import DISK_BYTES  # noqa: E402
+from pair import DISK_BYTES, make_key  # noqa: E402
 from watch import is_wrong  # noqa: E402
 from host import Host  # noqa: E402
 from qemu import Disk, Hardware, Nic  # noqa: E402
@@ -40,6 +40,7 @@ class HostPair:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="fmvm-hosts-"))
         self.shared = self.directory / "shared"
         self.shared.mkdir()
+        self.key = make_key(self.shared)
         self.hosts = {name: self._host(name, (hardware or {}).get(name, Hardware())) for name in PAIRED}
         self.runner = self.follower = None  # RemoteProcess
         self.at = None  # the name of the runner's host
@@ -160,7 +161,7 @@ class HostPair:
         side = self.hosts[host].start(
             settings.fmvm, command, *arguments, "--arbiter", f"file:{self.shared}/arbiter",
             "--disk", f"path={GUEST_DISK}", "--console", f"file:{console}", "--control",
-            self._control(name), "--insecure-plaintext",
+            self._control(name), "--tls", f"psk:{self.key}",
             "--lost-after", LOST_AFTER, "--verify", 5, "-v", *self.options,
             name=name, console_file=console)
         self._sides.append(side)

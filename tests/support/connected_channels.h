@@ -107,11 +107,13 @@ struct Connected {
     std::mutex mutex;
     std::condition_variable changed;
 
-    explicit Connected(std::chrono::milliseconds stuck_after = std::chrono::seconds(30)) {
+    // keys: null, in the clear.
+    explicit Connected(std::chrono::milliseconds stuck_after = std::chrono::seconds(30),
+                       const std::shared_ptr<lockstep::TlsKeyring>& keys = nullptr) {
         near_loops.stuck_after = stuck_after;
-        far_loops.on_user([this] {
+        far_loops.on_user([this, keys] {
             listener =
-                lockstep::Listener::listen(far_loops.threads(), {"127.0.0.1", 0},
+                lockstep::Listener::listen(far_loops.threads(), {"127.0.0.1", 0}, keys,
                                            {.channel =
                                                 [this](std::unique_ptr<lockstep::Channel> channel) {
                                                     const std::lock_guard lock(mutex);
@@ -123,9 +125,9 @@ struct Connected {
                     .value();
         });
         const lockstep::Endpoint endpoint = listener->endpoint();
-        near_loops.on_user([this, endpoint] {
+        near_loops.on_user([this, endpoint, keys] {
             connector = lockstep::Connector::connect(
-                near_loops.threads(), endpoint, 5000,
+                near_loops.threads(), endpoint, keys, 5000,
                 [this](Result<std::unique_ptr<lockstep::Channel>> channel) {
                     const std::lock_guard lock(mutex);
                     near_channel = std::move(channel).value();

@@ -17,6 +17,8 @@ from watch import Side, Watch, is_wrong
 
 
 DISK_BYTES = 16 << 20
+# FMVM_TLS=1: every pair that does not say otherwise is under TLS.
+UNDER_TLS = os.environ.get("FMVM_TLS") == "1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +70,13 @@ def make_image(path, size=DISK_BYTES):
     return path
 
 
+def make_key(directory):
+    """A key that two sides share."""
+    key = directory / "vm.key"
+    run_fmvm("key", "create", key).check_returncode()
+    return key
+
+
 def free_port():
     """A port that no outgoing connection of anybody is given."""
     while True:
@@ -85,10 +94,11 @@ class Pair:
     """Starts the sides of one guest. `through`: the port that the primary connects to, when a
     proxy stands between. `disk`: an image, which both sides share (block="shared"), or the first
     primary's own, when every other side has an empty one at first. `images`: other images for sides
-    of these names, whose labels are not beside them. `more`: options for every primary."""
+    of these names, whose labels are not beside them. `more`: options for every primary. `tls`: the sides
+    know each other by a key."""
 
     def __init__(self, workload, verify=5, memory="32M", lost_after="2s", through=None, disk=None,
-                 images=None, more=(), block="shared"):
+                 images=None, more=(), block="shared", tls=UNDER_TLS):
         self.workload = workload
         self.disk = disk
         self.images = images or {}
@@ -102,6 +112,7 @@ class Pair:
         self.verify = ("--verify", verify)
         self.memory, self.lost_after = memory, lost_after
         self.more = more
+        self.tls = ("--tls", f"psk:{make_key(self.directory)}") if tls else ()
         self.may_be_unequal = False
 
     def disk_of(self, name):
@@ -152,7 +163,7 @@ class Pair:
     def _start(self, name, command, *arguments, crash_at=None, environment=None, claims=None):
         crash = {"FMVM_CRASH_AT": crash_at} if crash_at else {}
         return Side(self.watch, name,
-                    [command, "--arbiter", f"file:{claims or self.directory}/arbiter", "-v",
+                    [command, "--arbiter", f"file:{claims or self.directory}/arbiter", "-v", *self.tls,
                      *arguments],
                     {**crash, **(environment or {})})
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two streams that are connected to each other, on one loop that the test turns itself.
+// A stream and the socket that it is connected to, on one loop that the test turns itself.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <optional>
 
 #include "lockstep/channel/stream.h"
 
@@ -13,10 +14,14 @@ struct StreamPair {
     StreamPair() {
         using Tcp = boost::asio::ip::tcp;
         Tcp::acceptor acceptor(loop, {boost::asio::ip::address_v4::loopback(), 0});
-        near.connect(acceptor.local_endpoint());
+        Tcp::socket socket(loop);
+        socket.connect(acceptor.local_endpoint());
         acceptor.accept(far);
-        near.set_option(Tcp::no_delay(true));
         far.set_option(Tcp::no_delay(true));
+        near.emplace(loop.get_executor(),
+                     lockstep::Transport::over(std::move(socket), nullptr,
+                                               lockstep::TlsSession::Role::client)
+                         .value());
     }
     // Turns the loop until the condition holds; false when that takes too long.
     template <typename Condition>
@@ -30,8 +35,8 @@ struct StreamPair {
     }
 
     boost::asio::io_context loop{1};
-    lockstep::Stream near{loop};
-    lockstep::Stream far{loop};
+    std::optional<lockstep::Stream> near;
+    boost::asio::ip::tcp::socket far{loop};
 };
 
 }  // namespace fmvm::test

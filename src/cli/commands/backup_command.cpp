@@ -15,6 +15,7 @@
 #include "node/control/control_socket.h"
 #include "node/run/arbiter_access.h"
 #include "node/run/own_sentinel.h"
+#include "node/run/pair_keys.h"
 #include "node/run/process_signals.h"
 #include "node/run/protected_run.h"
 #include "node/run/unprotected_run.h"
@@ -31,6 +32,7 @@ struct Process {
     node::StopRequest& stop;
     node::ControlSocket* control_socket;  // null: there is none
     lockstep::Sentinel* sentinel;         // null: there is none
+    std::shared_ptr<lockstep::TlsKeyring> keys;
 };
 
 int report_wait(const node::NotTakenOver& result) {
@@ -65,7 +67,7 @@ node::Outcome run_guest(node::TakenOver& taken, const Process& process) {
     std::optional<node::ProtectedRun> run(
         std::in_place, standby.built(), taken.arbiter,
         node::ProtectedRun::Surroundings{process.control, process.stop, standby.ending(),
-                                         watch_on_stderr(), process.sentinel},
+                                         watch_on_stderr(), process.sentinel, process.keys},
         "backup");
     const Result<void> prepared = run->prepare(
         {standby.vm(), standby.generation(), standby.pair(), options.block, !options.arbiter.none},
@@ -90,6 +92,8 @@ int backup_command(const node::BackupCommandOptions& options) {
     const auto sentinel = node::start_sentinel("backup");
     node::prepare_signals();
     node::keep_message_memory();
+    const auto keys = node::open_keys(options.replication);
+    if (!keys.ok()) return report_error(keys.error());
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error());
     Result<node::StateDirectory> directory = node::StateDirectory::open(options.directory);
@@ -101,7 +105,7 @@ int backup_command(const node::BackupCommandOptions& options) {
         node::open_control(control, options.machine.control);
     if (!control_socket.ok()) return report_error(control_socket.error());
     Result<std::unique_ptr<node::WaitingBackup>> waiting =
-        node::WaitingBackup::create(*kvm, options, *directory, control, **stop);
+        node::WaitingBackup::create(*kvm, options, keys.value(), *directory, control, **stop);
     if (!waiting.ok()) return report_bad_usage(waiting.error());
     if (*control_socket) (*waiting)->serve(**control_socket);
 
@@ -109,8 +113,8 @@ int backup_command(const node::BackupCommandOptions& options) {
     if (const auto* const without = std::get_if<node::NotTakenOver>(&result))
         return report_wait(*without);
     auto& taken = std::get<node::TakenOver>(result);
-    const node::Outcome outcome =
-        run_guest(taken, {options, control, **stop, control_socket->get(), sentinel.get()});
+    const node::Outcome outcome = run_guest(
+        taken, {options, control, **stop, control_socket->get(), sentinel.get(), keys.value()});
     waiting->reset();
     const std::string report = taken.standby->built().machine->report();
     taken.standby.reset();  // writes what is left of the console

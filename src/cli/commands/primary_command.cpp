@@ -14,6 +14,7 @@
 #include "node/run/arbiter_access.h"
 #include "node/run/output_guard.h"
 #include "node/run/own_sentinel.h"
+#include "node/run/pair_keys.h"
 #include "node/run/primary_start.h"
 #include "node/run/process_signals.h"
 #include "node/run/protected_run.h"
@@ -61,6 +62,8 @@ int primary_command(const node::PrimaryCommandOptions& options) {
     const auto sentinel = node::start_sentinel("primary");
     node::prepare_signals();
     node::keep_message_memory();
+    const auto keys = node::open_keys(options.replication);
+    if (!keys.ok()) return report_error(keys.error());
     Result<Kvm> kvm = Kvm::open();
     if (!kvm.ok()) return report_error(kvm.error());
     boost::asio::io_context control(1);
@@ -70,7 +73,7 @@ int primary_command(const node::PrimaryCommandOptions& options) {
     // Before a generation is claimed, which no signal may leave behind.
     Result<std::unique_ptr<node::StopRequest>> stop = node::StopRequest::take(control);
     if (!stop.ok()) return report_error(stop.error());
-    Result<node::PrimaryStart> start = node::start_primary(*kvm, options);
+    Result<node::PrimaryStart> start = node::start_primary(*kvm, options, keys.value());
     if (!start.ok()) return report_error(start.error());
 
     node::BuiltMachine& built = start->built;
@@ -79,9 +82,9 @@ int primary_command(const node::PrimaryCommandOptions& options) {
     node::Outcome outcome;
     std::string report;
     {
-        node::ProtectedRun run(built, start->arbiter,
-                               {control, **stop, ending, watch_on_stderr(), sentinel.get()},
-                               "primary");
+        node::ProtectedRun run(
+            built, start->arbiter,
+            {control, **stop, ending, watch_on_stderr(), sentinel.get(), keys.value()}, "primary");
         const Result<void> prepared = prepare(run, *start, options);
         if (!prepared.ok()) {
             // The generation was won for nothing; the next start need not ask whether it has ended.

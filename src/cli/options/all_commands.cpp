@@ -3,6 +3,7 @@
 #include "cli/options/command.h"
 #include "cli/options/control_arguments.h"
 #include "cli/options/import_arguments.h"
+#include "cli/options/key_arguments.h"
 #include "cli/options/protection_arguments.h"
 #include "cli/options/replay_arguments.h"
 #include "cli/options/run_arguments.h"
@@ -23,7 +24,7 @@ Command check_line() {
 
 std::vector<Command> all_commands() {
     return {run_line(),      primary_line(), backup_line(), switchover_line(), verify_line(),
-            snapshot_line(), replay_line(),  import_line(), check_line()};
+            snapshot_line(), replay_line(),  import_line(), key_line(),        check_line()};
 }
 
 }  // namespace fmvm::cli

@@ -49,6 +49,7 @@ struct GivenProtection {
     std::chrono::milliseconds claim_delay = node::BackupCommandOptions().claim_delay;
     std::optional<node::ArbiterOptions> arbiter;
     lockstep::BlockMode block = lockstep::BlockMode::replay;  // of a guest with disks
+    std::string key_file;                                     // of --tls; empty: none
     bool insecure_plaintext = false;
     bool restart = false;
     bool new_disks = false;
@@ -96,6 +97,10 @@ constexpr Option<GivenProtection> of_both[] = {
       "written data is copied; or both see the same image",
       "replay"},
      into<parse_block_mode, &GivenProtection::block>},
+    {{"--tls", "psk:FILE",
+      "Encrypt what the two sides say to each other, and talk to nobody who does not hold the key "
+      "in this file (fmvm key create); the same for both"},
+     into<parse_tls, &GivenProtection::key_file>},
     {{"--insecure-plaintext", "", "Let guest memory cross the network unencrypted"},
      turn_on<&GivenProtection::insecure_plaintext>},
 };
@@ -156,8 +161,23 @@ Result<void> choose_permit(node::ReplicationOptions& options, const Arguments& a
                       shortest.count(), lockstep::longest_permit.count());
 }
 
-Result<node::ReplicationOptions> replication_options(const Arguments& arguments) {
+// How the two sides talk: not in the clear to another host, unless that was asked for.
+Result<void> check_privacy(const GivenProtection& given) {
+    const bool encrypted = !given.key_file.empty();
+    if (encrypted && given.insecure_plaintext)
+        return Error(
+            "--insecure-plaintext: --tls leaves nothing in the clear; leave one of them out");
+    if (encrypted || given.insecure_plaintext) return {};
+    if (given.listen) FMVM_TRY(check_plaintext("--listen", *given.listen));
+    if (given.backup) FMVM_TRY(check_plaintext("--backup", *given.backup));
+    return {};
+}
+
+Result<node::ReplicationOptions> replication_options(const Arguments& arguments,
+                                                     const GivenProtection& given) {
+    FMVM_TRY(check_privacy(given));
     node::ReplicationOptions options;
+    options.key_file = given.key_file;
     for (const auto& option : replication_table())
         FMVM_TRY(take(options, arguments, option));
     FMVM_TRY(check_policy(options.policy, arguments));
@@ -235,8 +255,7 @@ Result<node::PrimaryCommandOptions> primary_options(const Arguments& arguments) 
             "--block shared");
     }
     options.restart = given.restart;
-    FMVM_TRY(check_plaintext("--backup", options.backup, given.insecure_plaintext));
-    options.replication = FMVM_TRY(replication_options(arguments));
+    options.replication = FMVM_TRY(replication_options(arguments, given));
     return options;
 }
 
@@ -250,16 +269,13 @@ Result<node::BackupCommandOptions> backup_options(const Arguments& arguments) {
     options.directory = FMVM_TRY(needed(given.directory, "no directory given; add --dir PATH"));
     options.arbiter = FMVM_TRY(needed_arbiter(given));
     options.block = block_mode(given, options.machine);
-    FMVM_TRY(check_plaintext("--listen", options.listen, given.insecure_plaintext));
     options.memory_max = given.memory_max;
     options.lost_after_max = given.lost_after_max;
     options.claim_delay = given.claim_delay;
     options.new_disks = given.new_disks;
     options.discard_disks = given.discard_disks;
     options.next_backup = given.backup;
-    if (options.next_backup)
-        FMVM_TRY(check_plaintext("--backup", *options.next_backup, given.insecure_plaintext));
-    options.replication = FMVM_TRY(replication_options(arguments));
+    options.replication = FMVM_TRY(replication_options(arguments, given));
     return options;
 }
 

@@ -111,12 +111,19 @@ Result<void> take_compression(lockstep::CheckpointerOptions& options, std::strin
     return {};
 }
 
-Result<void> check_plaintext(const char* option, const lockstep::Endpoint& endpoint,
-                             bool insecure) {
-    if (insecure || endpoint.is_loopback()) return {};
+Result<std::string> parse_tls(std::string_view text) {
+    constexpr std::string_view psk = "psk:";
+    if (text.starts_with(psk) && text.size() > psk.size())
+        return std::string(text.substr(psk.size()));
+    return make_error("'{}' is not psk:FILE, with a file that fmvm key create made", text);
+}
+
+Result<void> check_plaintext(const char* option, const lockstep::Endpoint& endpoint) {
+    if (endpoint.is_loopback()) return {};
     return make_error(
-        "{} {}: the channel is not encrypted, and the guest's memory would cross the network; add "
-        "--insecure-plaintext if that network is yours alone",
+        "{} {}: the guest's memory would cross the network in the clear; add --tls psk:FILE on "
+        "both "
+        "sides (fmvm key create), or --insecure-plaintext if that network is yours alone",
         option, endpoint.text());
 }
 

@@ -43,7 +43,10 @@ Result<std::uint64_t> parse_staging(std::string_view text);
 // auto | off | delta | delta+lz4
 Result<void> take_compression(lockstep::CheckpointerOptions& options, std::string_view text);
 
-// Unencrypted guest memory may leave this host only when that was asked for.
-Result<void> check_plaintext(const char* option, const lockstep::Endpoint& endpoint, bool insecure);
+// psk:FILE; the file.
+Result<std::string> parse_tls(std::string_view text);
+
+// Of an endpoint that is talked to in the clear: it does not leave this host.
+Result<void> check_plaintext(const char* option, const lockstep::Endpoint& endpoint);
 
 }  // namespace fmvm::cli

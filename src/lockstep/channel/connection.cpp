@@ -26,8 +26,8 @@ UnsentFrame sign_of_life() {
 
 }  // namespace
 
-Connection::Connection(Stream stream, const ChannelThreads& threads)
-    : stream_(std::move(stream)),
+Connection::Connection(Transport transport, const ChannelThreads& threads)
+    : stream_(threads.network.get_executor(), std::move(transport)),
       user_loop_(threads.user),
       reader_(stream_),
       writer_(stream_,
@@ -35,16 +35,16 @@ Connection::Connection(Stream stream, const ChannelThreads& threads)
                   asio::post(user_loop_, [body = std::move(body)] {});
               }),
       watchdog_(threads.user, threads.stuck_after),
-      signs_(stream_.get_executor(),
+      signs_(stream_.loop(),
              [this](TimePoint now, bool due) {
                  if (due) send_sign_of_life(now);
                  priority_.judge(now, signs_.interval(), writer_.queued_bytes());
              }),
-      linger_(stream_.get_executor()) {}
+      linger_(stream_.loop()) {}
 
 template <typename Task>
 void Connection::post(Task task) {
-    asio::post(stream_.get_executor(),
+    asio::post(stream_.loop(),
                [self = shared_from_this(), task = std::move(task)]() mutable { task(*self); });
 }
 
@@ -131,15 +131,15 @@ void Connection::frame_read(std::size_t cost) {
 void Connection::write() {
     FMVM_CHECK(state_ == State::open || state_ == State::closing);
     signs_.sent(Clock::now());
-    writer_.write([self = shared_from_this()](const ErrorCode& error, std::size_t bytes) {
-        self->written(error, bytes);
-    });
+    writer_.write(
+        [self = shared_from_this()](FrameWriter::Outcome outcome) { self->written(outcome); });
 }
 
-void Connection::written(const ErrorCode& error, std::size_t bytes) {
-    if (error || state_ == State::shut) writer_.discard();
+void Connection::written(FrameWriter::Outcome outcome) {
+    const auto [bytes, failed] = outcome;
+    if (failed || state_ == State::shut) writer_.discard();
     if (state_ == State::shut) return;
-    if (error) return state_ == State::closing ? shut() : enter(State::receiving_only);
+    if (failed) return state_ == State::closing ? shut() : enter(State::receiving_only);
     priority_.moved(bytes);
     const std::size_t left = writer_.queued_bytes();
     if (!writer_.is_empty()) {
@@ -177,9 +177,7 @@ void Connection::lose(const std::string& reason) {
 
 void Connection::shut() {
     enter(State::shut);
-    ErrorCode ignored;
-    stream_.shutdown(Stream::shutdown_both, ignored);
-    stream_.close(ignored);
+    stream_.close();
     linger_.cancel();
     NetworkPriority::end();
     if (!writer_.is_writing()) writer_.discard();

@@ -43,8 +43,8 @@ struct UserCalls {
 
 class Connection : public std::enable_shared_from_this<Connection> {
   public:
-    // The stream is connected, and belongs to the network thread's loop.
-    Connection(Stream stream, const ChannelThreads& threads);
+    // Its stream is in the network thread's loop.
+    Connection(Transport transport, const ChannelThreads& threads);
 
     // Any thread.
     std::size_t queued_bytes() const { return writer_.queued_bytes(); }
@@ -70,7 +70,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void deliver(Frame frame);
     void frame_read(std::size_t cost);
     void write();
-    void written(const boost::system::error_code& error, std::size_t bytes);
+    void written(FrameWriter::Outcome outcome);
     void send_sign_of_life(TimePoint now);
     void begin_to_close();
     void lose(const std::string& reason);

@@ -2,6 +2,7 @@
 #include "lockstep/channel/endpoint.h"
 
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v6.hpp>
 #include <charconv>
 
 namespace fmvm::lockstep {
@@ -43,6 +44,17 @@ Result<Endpoint> Endpoint::parse(const std::string& text) {
 
 std::string_view address_in(std::string_view endpoint) {
     return endpoint.substr(0, endpoint.rfind(':'));
+}
+
+std::string network_in(std::string_view endpoint) {
+    const std::string address(address_in(endpoint));
+    ErrorCode error;
+    const bool bracketed = address.size() > 2 && address.front() == '[';
+    const auto v6 = bracketed
+                        ? asio::ip::make_address_v6(address.substr(1, address.size() - 2), error)
+                        : asio::ip::address_v6();
+    if (!bracketed || error || v6.is_v4_mapped()) return address;
+    return asio::ip::network_v6(v6, 64).canonical().to_string();
 }
 
 }  // namespace fmvm::lockstep

@@ -22,5 +22,8 @@ struct Endpoint {
 
 // The address in such a text, without the port.
 std::string_view address_in(std::string_view endpoint);
+// What stands for one host where callers are counted: its address, or of an IPv6 address the
+// network (/64) in which one host may have as many as it likes.
+std::string network_in(std::string_view endpoint);
 
 }  // namespace fmvm::lockstep

@@ -1,27 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/channel/first_looks.h"
 
-#include <array>
 #include <utility>
-
-#include "lockstep/channel/endpoint.h"
 
 namespace fmvm::lockstep {
 
-namespace asio = boost::asio;
-using Tcp = asio::ip::tcp;
-using ErrorCode = boost::system::error_code;
-
 namespace {
 
-constexpr std::size_t join_frame_bytes = frame_header_size + JoinMessage::body_bytes;
+using ErrorCode = boost::system::error_code;
 
-// Copies the first bytes of what has come, without taking them. False: there are fewer.
-bool peek(Tcp::socket& socket, std::span<std::uint8_t> bytes) {
-    ErrorCode error;
-    const std::size_t count =
-        socket.receive(asio::buffer(bytes.data(), bytes.size()), Tcp::socket::message_peek, error);
-    return !error && count == bytes.size();
+// Whether bytes that begin so may become a join.
+bool may_be_join(std::span<const std::uint8_t> begun) {
+    if (begun.size() < frame_header_size) return true;
+    FrameHeader header{};
+    std::ranges::copy(begun.first(frame_header_size), header.begin());
+    return type_in(header) == FrameType::join;
 }
 
 Result<JoinMessage> decode_join(std::span<const std::uint8_t> bytes) {
@@ -35,67 +28,52 @@ Result<JoinMessage> decode_join(std::span<const std::uint8_t> bytes) {
 
 }  // namespace
 
-void FirstLooks::add(Tcp::socket socket) {
-    ErrorCode error;
-    socket.non_blocking(true, error);
-    if (error || looks_.size() == looks_max) return handlers_.channel(std::move(socket));
-    const Looking look = looks_.emplace(looks_.end(), std::move(socket));
-    look->limit.expires_after(patience);
-    look->limit.async_wait(look->tasks.bind([this, look](const ErrorCode& cancelled) {
-        if (!cancelled) is_channel(look);
+void FirstLooks::add(Transport transport) {
+    if (looks_.size() == looks_max) return handlers_.channel(std::move(transport));
+    const Looking place = looks_.emplace(looks_.end(), loop_.get_executor(), std::move(transport));
+    place->limit.expires_after(patience);
+    place->limit.async_wait(place->tasks.bind([this, place](const ErrorCode& cancelled) {
+        if (!cancelled) is_channel(place);
     }));
-    when_there(look, frame_header_size, &FirstLooks::look_at_header);
+    go_on(place);
 }
 
-// Or when the peer sends no more: then the socket is readable, too.
-void FirstLooks::when_there(Looking look, std::size_t bytes, void (FirstLooks::*next)(Looking)) {
-    ErrorCode error;
-    look->socket.set_option(asio::socket_base::receive_low_watermark(static_cast<int>(bytes)),
-                            error);
-    if (error) return is_channel(look);
-    look->socket.async_wait(Tcp::socket::wait_read,
-                            look->tasks.bind([this, look, next](const ErrorCode& cancelled) {
-                                if (!cancelled) (this->*next)(look);
-                            }));
-}
-
-void FirstLooks::look_at_header(Looking look) {
-    FrameHeader header{};
-    if (!peek(look->socket, header) || type_in(header) != FrameType::join) return is_channel(look);
-    when_there(look, join_frame_bytes, &FirstLooks::take_join);
+// Reads no further than it must to know.
+void FirstLooks::go_on(Looking look) {
+    while (look->filled != join_bytes) {
+        const std::size_t wanted =
+            look->filled < frame_header_size ? frame_header_size : join_bytes;
+        const std::span<std::uint8_t> space =
+            std::span(look->bytes).first(wanted).subspan(look->filled);
+        const Moved moved = look->stream.transport().read(space);
+        if (moved.needs != Needs::nothing) {
+            return look->stream.wait(moved.needs, look->tasks.bind([this, look] { go_on(look); }));
+        }
+        look->filled += moved.bytes;
+        if (moved.is_lost() || !may_be_join(std::span(look->bytes).first(look->filled)))
+            return is_channel(look);
+    }
+    take_join(look);
 }
 
 void FirstLooks::take_join(Looking look) {
-    std::array<std::uint8_t, join_frame_bytes> bytes{};
-    if (!peek(look->socket, bytes)) return is_channel(look);
-    Tcp::socket socket = end(look);
-    ErrorCode error;
-    socket.receive(asio::buffer(bytes), 0, error);
-    const Tcp::endpoint remote = error ? Tcp::endpoint() : socket.remote_endpoint(error);
-    if (error) return;  // he is gone again
-    UniqueFd descriptor(socket.release(error));
-    if (error) return;
-    const Result<JoinMessage> join = decode_join(bytes);
-    Joiner joiner(std::move(descriptor),
-                  Endpoint{remote.address().to_string(), remote.port()}.text(),
-                  join.ok() ? join.value() : JoinMessage{});
+    const Result<JoinMessage> join = decode_join(look->bytes);
+    Joiner joiner(end(look), join.ok() ? join.value() : JoinMessage{});
     if (!join.ok()) return joiner.refuse(join.error().message());
     handlers_.join(std::move(joiner));
 }
 
 void FirstLooks::is_channel(Looking look) {
+    look->stream.transport().unread(std::span(look->bytes).first(look->filled));
     handlers_.channel(end(look));
 }
 
 // What is still to be called for it is not.
-Tcp::socket FirstLooks::end(Looking look) {
-    ErrorCode ignored;
+Transport FirstLooks::end(Looking look) {
     look->limit.cancel();
-    look->socket.cancel(ignored);
-    look->socket.set_option(asio::socket_base::receive_low_watermark(1), ignored);
-    Tcp::socket socket = std::move(look->socket);
+    Transport transport = look->stream.release();
     looks_.erase(look);
-    return socket;
+    return transport;
 }
 
 }  // namespace fmvm::lockstep

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finds out what those who connect want: a channel of their own, or to join one (JoinMessage).
 //
-// It looks at the first bytes that come and takes none of them, so that a channel finds them all.
-// Who says nothing for a while, or comes when too many are looked at, counts as one who wants a
-// channel: there his time and number are limited (backup/callers.h).
+// It reads the first bytes that come. Those that are no join are given back to the transport, so
+// that a channel finds them all. Who says nothing for a while, or comes when too many are looked
+// at, counts as one who wants a channel: there his time and number are limited (backup/callers.h).
 //
 // Threads: the loop's.
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
+#include <array>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <functional>
 #include <list>
 
 #include "lockstep/channel/joiner.h"
+#include "lockstep/channel/stream.h"
 #include "vmm/loop/task_scope.h"
 
 namespace fmvm::lockstep {
@@ -26,30 +28,35 @@ class FirstLooks {
 
     // Neither may destroy the looks.
     struct Handlers {
-        std::function<void(boost::asio::ip::tcp::socket)> channel;
+        std::function<void(Transport)> channel;
         std::function<void(Joiner)> join;
     };
-    explicit FirstLooks(Handlers handlers) : handlers_(std::move(handlers)) {}
+    FirstLooks(boost::asio::io_context& loop, Handlers handlers)
+        : loop_(loop), handlers_(std::move(handlers)) {}
 
-    // Somebody has connected.
-    void add(boost::asio::ip::tcp::socket socket);
+    // Somebody has connected, and shaken hands.
+    void add(Transport transport);
 
   private:
+    static constexpr std::size_t join_bytes = frame_header_size + JoinMessage::body_bytes;
+
     struct Look {
-        explicit Look(boost::asio::ip::tcp::socket accepted)
-            : socket(std::move(accepted)), limit(socket.get_executor()) {}
-        boost::asio::ip::tcp::socket socket;
+        Look(const boost::asio::any_io_executor& loop, Transport transport)
+            : stream(loop, std::move(transport)), limit(loop) {}
+        std::array<std::uint8_t, join_bytes> bytes{};  // the first that have come
+        std::size_t filled = 0;
+        Stream stream;
         boost::asio::steady_timer limit;
         TaskScope tasks;  // last: its tasks use the rest
     };
     using Looking = std::list<Look>::iterator;
 
-    void when_there(Looking look, std::size_t bytes, void (FirstLooks::*next)(Looking));
-    void look_at_header(Looking look);
+    void go_on(Looking look);
     void take_join(Looking look);
     void is_channel(Looking look);
-    boost::asio::ip::tcp::socket end(Looking look);
+    Transport end(Looking look);
 
+    boost::asio::io_context& loop_;
     const Handlers handlers_;
     std::list<Look> looks_;
 };

@@ -31,7 +31,7 @@ class FrameReader {
     void read(Handler handler);
 
   private:
-    Result<Received> take(const boost::system::error_code& error, std::size_t bytes);
+    Result<Received> take(const Moved& moved);
 
     Stream& stream_;
     FrameDecoder decoder_;

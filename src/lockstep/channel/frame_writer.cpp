@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/channel/frame_writer.h"
 
-#include <boost/asio/write.hpp>
+#include <boost/asio/buffer.hpp>
 #include <utility>
 #include <vector>
 
 namespace fmvm::lockstep {
 
 namespace asio = boost::asio;
-using ErrorCode = boost::system::error_code;
 
 namespace {
 
@@ -35,18 +34,12 @@ void FrameWriter::write(Written written) {
         });
         ++in_flight_;
     }
-    // Asio's own condition would hand the kernel 64 KiB at a time.
-    const auto until_written = [this, counted = std::size_t{0}](const ErrorCode& error,
-                                                                std::size_t so_far) mutable {
-        written_bytes_ += so_far - std::exchange(counted, so_far);
-        return error ? std::size_t{0} : std::size_t{frame_body_max};
-    };
-    asio::async_write(stream_, std::move(buffers), until_written,
-                      [this, written = std::move(written)](const ErrorCode& error, std::size_t) {
-                          writing_ = false;
-                          const std::size_t frames = std::exchange(in_flight_, 0);
-                          written(error, error ? 0 : retire(frames));
-                      });
+    stream_.write(std::move(buffers), [this, written = std::move(written)](const Moved& moved) {
+        writing_ = false;
+        const std::size_t frames = std::exchange(in_flight_, 0);
+        if (moved.is_lost()) return written({.failed = true});
+        written({.bytes = retire(frames)});
+    });
 }
 
 // The first `frames` of the queue have left. Returns their size.

@@ -28,8 +28,12 @@ class FrameWriter {
   public:
     // Takes a body that is not needed any more to the thread where it may be destroyed.
     using Release = std::function<void(GatheredBody)>;
-    // A write has ended. `bytes` is the size of the frames that have left: 0 after an error.
-    using Written = std::function<void(const boost::system::error_code& error, std::size_t bytes)>;
+    struct Outcome {
+        std::size_t bytes = 0;  // size of the frames that have left
+        bool failed = false;    // none of them counts as sent
+    };
+    // A write has ended.
+    using Written = std::function<void(Outcome)>;
 
     // The stream outlives the writer.
     FrameWriter(Stream& stream, Release release) : stream_(stream), release_(std::move(release)) {}
@@ -38,7 +42,7 @@ class FrameWriter {
     // they stay.
     std::size_t queued_bytes() const { return queued_bytes_; }
     // Any thread. The bytes that the stream has taken, of frames that are whole or not.
-    std::uint64_t written_bytes() const { return written_bytes_; }
+    std::uint64_t written_bytes() const { return stream_.written_bytes(); }
     // Any thread. Counts a frame that is on its way to enqueue() or reject().
     void announce(const UnsentFrame& frame) { queued_bytes_ += frame.size(); }
 
@@ -69,7 +73,6 @@ class FrameWriter {
     Stream& stream_;
     const Release release_;
     std::atomic<std::size_t> queued_bytes_{0};
-    std::atomic<std::uint64_t> written_bytes_{0};
     std::deque<Queued> queue_;
     std::size_t in_flight_ = 0;  // frames of the queue that are being written
     bool writing_ = false;

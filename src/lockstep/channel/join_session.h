@@ -7,16 +7,17 @@
 #include <chrono>
 
 #include "base/result.h"
-#include "base/unique_fd.h"
 #include "lockstep/channel/endpoint.h"
+#include "lockstep/channel/transport.h"
 #include "lockstep/wire/messages.h"
 
 namespace fmvm::lockstep {
 
 // Waits for the answer, at most so long, and no longer than until `give_up` is readable (an
-// eventfd; -1: nobody gives up). The socket does not block, and nothing of what comes after the
-// answer was taken from it. An error is one sentence.
-Result<UniqueFd> join_session(const Endpoint& backup, const JoinMessage& join,
-                              std::chrono::milliseconds limit, int give_up);
+// eventfd; -1: nobody gives up). Nothing of what comes after the answer was taken from the
+// transport. An error is one sentence.
+Result<Transport> join_session(const Endpoint& backup, const std::shared_ptr<TlsKeyring>& keys,
+                               const JoinMessage& join, std::chrono::milliseconds limit,
+                               int give_up);
 
 }  // namespace fmvm::lockstep

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/channel/joiner.h"
 
-#include <sys/socket.h>
-
 #include "base/check.h"
 #include "lockstep/wire/whole_frame.h"
 
@@ -11,20 +9,18 @@ namespace fmvm::lockstep {
 // Nothing was sent before, so that it fits. Whoever is gone learns nothing.
 template <typename Message>
 void Joiner::answer(const Message& message) {
-    FMVM_CHECK(socket_);
-    const Body frame = whole_frame(message);
-    [[maybe_unused]] const ssize_t sent =
-        ::send(socket_.get(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    FMVM_CHECK(transport_.fd() >= 0);
+    transport_.write(whole_frame(message));
 }
 
-UniqueFd Joiner::accept() {
+Transport Joiner::accept() {
     answer(JoinedMessage{});
-    return std::move(socket_);
+    return std::move(transport_);
 }
 
 void Joiner::refuse(const std::string& why) {
     answer(RefuseMessage{why});
-    socket_.reset();
+    transport_.close();
 }
 
 }  // namespace fmvm::lockstep

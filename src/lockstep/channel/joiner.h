@@ -10,22 +10,22 @@
 
 #include <string>
 
-#include "base/unique_fd.h"
+#include "lockstep/channel/transport.h"
 #include "lockstep/wire/messages.h"
 
 namespace fmvm::lockstep {
 
 class Joiner {
   public:
-    // The socket does not block; the join has been taken from it. peer: address and port.
-    Joiner(UniqueFd socket, std::string peer, const JoinMessage& message)
-        : socket_(std::move(socket)), peer_(std::move(peer)), message_(message) {}
+    // The join has been taken from the transport.
+    Joiner(Transport transport, const JoinMessage& message)
+        : transport_(std::move(transport)), message_(message) {}
 
     const JoinMessage& message() const { return message_; }
-    const std::string& peer() const { return peer_; }
+    const std::string& peer() const { return transport_.peer(); }
 
     // Once, one of them. Says so, and gives the connection away.
-    UniqueFd accept();
+    Transport accept();
     // Says why, and closes.
     void refuse(const std::string& why);
 
@@ -33,8 +33,7 @@ class Joiner {
     template <typename Message>
     void answer(const Message& message);
 
-    UniqueFd socket_;
-    std::string peer_;
+    Transport transport_;
     JoinMessage message_;
 };
 

@@ -5,21 +5,17 @@
 #include <vector>
 
 #include "lockstep/channel/connection.h"
-#include "lockstep/channel/endpoint.h"
 #include "vmm/loop/task_scope.h"
 
 namespace fmvm::lockstep {
-
-using Tcp = boost::asio::ip::tcp;
-using ErrorCode = boost::system::error_code;
 
 namespace {
 
 class TcpChannel : public Channel {
   public:
-    TcpChannel(Stream stream, const ChannelThreads& threads, std::string peer)
-        : connection_(std::make_shared<Connection>(std::move(stream), threads)),
-          peer_(std::move(peer)) {}
+    TcpChannel(Transport transport, const ChannelThreads& threads)
+        : peer_(transport.peer()),
+          connection_(std::make_shared<Connection>(std::move(transport), threads)) {}
     ~TcpChannel() override { close(); }
 
     void start(ChannelUser& user) override {
@@ -59,8 +55,8 @@ class TcpChannel : public Channel {
     std::string peer() const override { return peer_; }
 
   private:
-    const std::shared_ptr<Connection> connection_;
     const std::string peer_;
+    const std::shared_ptr<Connection> connection_;
     std::vector<UnsentFrame> unsent_;
     std::uint64_t sent_ = 0;  // Traffic::sent
     TaskScope calls_;         // to the user
@@ -68,17 +64,8 @@ class TcpChannel : public Channel {
 
 }  // namespace
 
-Result<std::unique_ptr<Channel>> make_channel(Tcp::socket socket, const ChannelThreads& threads) {
-    ErrorCode error;
-    const Tcp::endpoint remote = socket.remote_endpoint(error);
-    if (error) return Error(error.message());
-    // Nagle's algorithm and delayed acknowledgements would add 40 ms to an epoch.
-    socket.set_option(Tcp::no_delay(true), error);
-    const auto descriptor = socket.release(error);
-    if (error) return Error(error.message());
-    return std::unique_ptr<Channel>(std::make_unique<TcpChannel>(
-        Stream(threads.network, remote.protocol(), descriptor), threads,
-        Endpoint{remote.address().to_string(), remote.port()}.text()));
+std::unique_ptr<Channel> make_channel(Transport transport, const ChannelThreads& threads) {
+    return std::make_unique<TcpChannel>(std::move(transport), threads);
 }
 
 }  // namespace fmvm::lockstep

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/channel/tcp_lifeline.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <atomic>
 #include <boost/asio/post.hpp>
@@ -52,8 +49,8 @@ struct SharedSigns {
 // The thread's end: socket, clock, and the signs that go out and come in.
 class SignLoop {
   public:
-    SignLoop(int socket, int stop, const Lifeline::Terms& terms, SharedSigns& shared)
-        : socket_(socket),
+    SignLoop(Transport& transport, int stop, const Lifeline::Terms& terms, SharedSigns& shared)
+        : transport_(transport),
           stop_(stop),
           wanted_(terms.half.wanted()),
           shared_(shared),
@@ -67,7 +64,7 @@ class SignLoop {
     Result<void> send(bool asks);
     Result<void> receive();
 
-    const int socket_;
+    Transport& transport_;
     const int stop_;
     const int wanted_;  // -1: none
     SharedSigns& shared_;
@@ -87,7 +84,7 @@ Result<void> SignLoop::run() {
 // False: it is told to stop.
 Result<bool> SignLoop::wait() {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(signs_.due_at() - Clock::now());
-    pollfd waits[] = {{socket_, POLLIN, 0}, {stop_, POLLIN, 0}, {wanted_, POLLIN, 0}};
+    pollfd waits[] = {{transport_.fd(), POLLIN, 0}, {stop_, POLLIN, 0}, {wanted_, POLLIN, 0}};
     const int count =
         ::poll(waits, 3, static_cast<int>(std::max(left.count(), decltype(left)::rep{0})));
     if (count < 0 && errno != EINTR) return errno_error(errno, "poll failed");
@@ -106,21 +103,19 @@ Result<void> SignLoop::send(bool asks) {
     const Sign sign = signs_.send(asks, {.handled = shared_.handled, .steps = work_steps()},
                                   Clock::now(), boot_time());
     const SignBytes bytes = encode(sign);
-    const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent == static_cast<ssize_t>(bytes.size())) return {};
-    if (sent >= 0 || errno == EAGAIN) return Error("it reads no signs of life");
-    return errno_error(errno, "cannot send a sign of life");
+    const Moved moved = transport_.write(bytes);
+    if (moved.bytes == bytes.size()) return {};
+    if (!moved.is_lost()) return Error("it reads no signs of life");
+    return make_error("cannot send a sign of life: {}", moved.lost);
 }
 
 Result<void> SignLoop::receive() {
     while (true) {
-        const ssize_t count =
-            ::recv(socket_, incoming_.data() + filled_, incoming_.size() - filled_, MSG_DONTWAIT);
-        if (count < 0 && (errno == EAGAIN || errno == EINTR)) return {};
-        if (count == 0 || (count < 0 && errno == ECONNRESET))
-            return Error("the peer closed its lifeline");
-        if (count < 0) return errno_error(errno, "cannot receive a sign of life");
-        filled_ += static_cast<std::size_t>(count);
+        const Moved moved = transport_.read(std::span(incoming_).subspan(filled_));
+        if (moved.needs != Needs::nothing) return {};
+        if (moved.lost == peer_closed) return Error("the peer closed its lifeline");
+        if (moved.is_lost()) return make_error("cannot receive a sign of life: {}", moved.lost);
+        filled_ += moved.bytes;
         if (filled_ != incoming_.size()) continue;
         filled_ = 0;
         const BootTime arrived = boot_time();
@@ -136,8 +131,8 @@ Result<void> SignLoop::receive() {
 
 class TcpLifeline : public Lifeline {
   public:
-    // join: what is to be done first, on the thread; it gives the socket.
-    using Join = std::function<Result<UniqueFd>(int give_up)>;
+    // join: what is to be done first, on the thread; it gives the connection.
+    using Join = std::function<Result<Transport>(int give_up)>;
     TcpLifeline(boost::asio::io_context& user, UniqueFd stop, Terms terms, Join join)
         : user_(user), stop_(std::move(stop)), terms_(std::move(terms)) {
         thread_ = start_thread("life", [this, join = std::move(join)] { live(join); });
@@ -174,31 +169,31 @@ class TcpLifeline : public Lifeline {
 
 void TcpLifeline::live(const Join& join) {
     go_first();
-    Result<UniqueFd> socket = join(stop_.get());
-    if (!socket.ok()) return tell(socket.error().message());
-    const Result<void> ended = SignLoop(socket->get(), stop_.get(), terms_, shared_).run();
+    Result<Transport> transport = join(stop_.get());
+    if (!transport.ok()) return tell(transport.error().message());
+    const Result<void> ended = SignLoop(*transport, stop_.get(), terms_, shared_).run();
     if (!ended.ok()) tell(ended.error().message());
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Lifeline>> join_by_lifeline(boost::asio::io_context& user,
-                                                   const Endpoint& backup, const JoinMessage& join,
-                                                   Lifeline::Terms terms) {
+                                                   const Endpoint& backup,
+                                                   std::shared_ptr<TlsKeyring> keys,
+                                                   const JoinMessage& join, Lifeline::Terms terms) {
     return std::unique_ptr<Lifeline>(std::make_unique<TcpLifeline>(
-        user, FMVM_TRY(create_eventfd()), std::move(terms), [backup, join](int give_up) {
-            return join_session(backup, join, LifelineWatch::begins_within, give_up);
+        user, FMVM_TRY(create_eventfd()), std::move(terms),
+        [backup, keys = std::move(keys), join](int give_up) {
+            return join_session(backup, keys, join, LifelineWatch::begins_within, give_up);
         }));
 }
 
-Result<std::unique_ptr<Lifeline>> make_lifeline(boost::asio::io_context& user, UniqueFd socket,
+Result<std::unique_ptr<Lifeline>> make_lifeline(boost::asio::io_context& user, Transport transport,
                                                 Lifeline::Terms terms) {
-    const auto joined = std::make_shared<UniqueFd>(std::move(socket));
-    const int on = 1;
-    ::setsockopt(joined->get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    const auto joined = std::make_shared<Transport>(std::move(transport));
     return std::unique_ptr<Lifeline>(std::make_unique<TcpLifeline>(
         user, FMVM_TRY(create_eventfd()), std::move(terms),
-        [joined](int) -> Result<UniqueFd> { return std::move(*joined); }));
+        [joined](int) -> Result<Transport> { return std::move(*joined); }));
 }
 
 }  // namespace fmvm::lockstep

@@ -4,12 +4,14 @@
 #pragma once
 
 #include "lockstep/channel/endpoint.h"
+#include "lockstep/channel/tls_keyring.h"
 #include "lockstep/sentinel/last_word.h"
 #include "lockstep/wire/messages.h"
 
 namespace fmvm::lockstep {
 
-// join: its kind is a sentinel.
-LastWord death_notice(const Endpoint& backup, const JoinMessage& join);
+// keys: null, in the clear. join: its kind is a sentinel.
+LastWord death_notice(const Endpoint& backup, const std::shared_ptr<TlsKeyring>& keys,
+                      const JoinMessage& join);
 
 }  // namespace fmvm::lockstep

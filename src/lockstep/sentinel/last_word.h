@@ -11,6 +11,7 @@
 #include <span>
 
 #include "base/check.h"
+#include "lockstep/channel/tls_key.h"
 
 namespace fmvm::lockstep {
 
@@ -32,9 +33,11 @@ struct LastBytes {
 struct LastWord {
     sockaddr_storage listener{};
     socklen_t listener_size = 0;  // 0: nobody is to be told anything
-    LastBytes greeting;           // said as soon as there is a connection
-    LastBytes answer;             // of one who will listen; any other one is a refusal
-    LastBytes word;               // said when the process has died
+    bool under_tls = false;       // by this key; else in the clear
+    TlsKey key;
+    LastBytes greeting;  // said as soon as there is a connection
+    LastBytes answer;    // of one who will listen; any other one is a refusal
+    LastBytes word;      // said when the process has died
 
     bool is_for_nobody() const { return listener_size == 0; }
     const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(&listener); }
@@ -45,7 +48,7 @@ struct SentinelReport {
     enum class State : std::uint32_t {
         connected,
         unreachable,  // it tries again
-        refused,      // so was its greeting; it tries again
+        refused,      // so was its key, or its greeting; it tries again
         closed,       // the connection is gone; it tries again
         not_first,    // it may not go before other work, and is none the less there
     };

@@ -47,9 +47,8 @@ int SentinelLoop::timeout_ms() const {
 // Waits for the next thing to happen, and sees to it. Orders go first: what a process said before
 // it died counts.
 void SentinelLoop::wait() {
-    const short wanted = state_ == State::connecting ? POLLOUT : POLLIN;
     std::array<pollfd, 3> watched{pollfd{orders_.get(), POLLIN, 0}, pollfd{death_.get(), POLLIN, 0},
-                                  pollfd{connection_.get(), wanted, 0}};
+                                  pollfd{connection_ ? connection_->fd() : -1, wanted(), 0}};
     const auto& [order, death, connection] = watched;  // poll() passes over what is negative
     if (::poll(watched.data(), watched.size(), timeout_ms()) < 0) return;
     if (order.revents != 0) return take_order();
@@ -58,12 +57,18 @@ void SentinelLoop::wait() {
     if (Clock::now() >= until_) time_is_up();
 }
 
+short SentinelLoop::wanted() const {
+    const bool writable = state_ == State::connecting || needs_ == Needs::writable;
+    return writable ? POLLOUT : POLLIN;
+}
+
 void SentinelLoop::take_order() {
     LastWord order;
     const ssize_t size = ::recv(orders_.get(), &order, sizeof order, MSG_DONTWAIT);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (size != sizeof order) return orders_.reset();  // its other end is closed
     last_word_ = order;
+    tls_ = order.under_tls ? std::make_shared<const TlsContext>(TlsKeys{order.key}) : nullptr;
     connection_.reset();
     state_ = State::idle;
     until_ = Clock::time_point::max();
@@ -81,34 +86,47 @@ void SentinelLoop::process_died() {
 
 void SentinelLoop::connect() {
     state_ = State::connecting;
+    needs_ = Needs::nothing;
     until_ = Clock::now() + patience_.connecting;
-    connection_ = UniqueFd(::socket(last_word_.listener.ss_family,
-                                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
-    if (!connection_) return lost(SentinelReport::State::unreachable, errno);
-    keep_open(connection_.get());
-    if (::connect(connection_.get(), last_word_.address(), last_word_.listener_size) == 0)
-        return connected();
+    UniqueFd socket(::socket(last_word_.listener.ss_family,
+                             SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+    if (!socket) return lost(SentinelReport::State::unreachable, errno);
+    const int fd = socket.get();
+    keep_open(fd);
+    connection_.emplace(
+        std::move(socket), std::string(),
+        tls_ ? std::make_unique<TlsSession>(tls_, TlsSession::Role::client, fd) : nullptr);
+    if (::connect(fd, last_word_.address(), last_word_.listener_size) == 0) return shake_hands();
     if (errno != EINPROGRESS) lost(SentinelReport::State::unreachable, errno);
 }
 
 void SentinelLoop::look_at_connection() {
     if (state_ == State::connecting) {
-        const int error = error_of(connection_.get());
-        return error == 0 ? connected() : lost(SentinelReport::State::unreachable, error);
+        const int error = error_of(connection_->fd());
+        return error == 0 ? shake_hands() : lost(SentinelReport::State::unreachable, error);
     }
+    if (state_ == State::shaking) return shake_hands();
     std::array<std::uint8_t, 512> space;
-    const ssize_t size = ::recv(connection_.get(), space.data(), space.size(), MSG_DONTWAIT);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (size > 0) return heard(std::span(space).first(static_cast<std::size_t>(size)));
+    const Moved moved = connection_->read(space);
+    if (moved.needs != Needs::nothing) return;
+    if (!moved.is_lost()) return heard(std::span(space).first(moved.bytes));
     if (state_ == State::leaving) {
         state_ = State::done;
         return;
     }
-    lost(SentinelReport::State::closed, size < 0 ? errno : 0);
+    lost(SentinelReport::State::closed, 0);
 }
 
-void SentinelLoop::connected() {
-    if (!send(last_word_.greeting.get())) return lost(SentinelReport::State::closed, errno);
+void SentinelLoop::shake_hands() {
+    state_ = State::shaking;
+    const Moved moved = connection_->shake_hands();
+    needs_ = moved.needs;
+    if (moved.is_lost()) return lost(SentinelReport::State::refused, 0);
+    if (needs_ == Needs::nothing) greet();
+}
+
+void SentinelLoop::greet() {
+    if (!send(last_word_.greeting.get())) return lost(SentinelReport::State::closed, 0);
     state_ = State::greeting;
     answered_ = 0;
 }
@@ -131,8 +149,8 @@ void SentinelLoop::heard(std::span<const std::uint8_t> said) {
 // The peer closes when it has read the word. Whoever closes first, with bytes of the peer unread,
 // resets the connection and may take the word with it.
 void SentinelLoop::say_word() {
-    if (!send(last_word_.word.get())) return lost(SentinelReport::State::closed, errno);
-    ::shutdown(connection_.get(), SHUT_WR);
+    if (!send(last_word_.word.get())) return lost(SentinelReport::State::closed, 0);
+    ::shutdown(connection_->fd(), SHUT_WR);
     state_ = State::leaving;
     until_ = give_up_at_;
 }
@@ -146,15 +164,14 @@ void SentinelLoop::lost(SentinelReport::State how, int error) {
 
 void SentinelLoop::time_is_up() {
     if (state_ == State::pausing) return connect();
-    if (state_ == State::connecting || state_ == State::greeting)
+    if (state_ == State::connecting || state_ == State::shaking || state_ == State::greeting)
         return lost(SentinelReport::State::unreachable, ETIMEDOUT);
     state_ = State::done;
 }
 
 // All of it at once: the socket's buffer has room for what is said in one connection.
-bool SentinelLoop::send(std::span<const std::uint8_t> bytes) const {
-    return ::send(connection_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
-           static_cast<ssize_t>(bytes.size());
+bool SentinelLoop::send(std::span<const std::uint8_t> bytes) {
+    return connection_->write(bytes).bytes == bytes.size();
 }
 
 // The process may be dead, or take none; what is not told is told by what comes of it.

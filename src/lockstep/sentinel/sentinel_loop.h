@@ -4,9 +4,11 @@
 //
 //     state       event                                    next state
 //     idle        somebody is to be told                   connecting
-//     connecting  connected: it greets                     standing_by; the process has died:
+//     connecting  connected                                shaking
+//     shaking     hands are shaken, if under TLS: it greets  greeting
+//     greeting    answered                                 standing_by; the process has died:
 //     leaving
-//                 failed, or it took too long              pausing; died, and time is up: done
+//     these three failed, or it took too long              pausing; died, and time is up: done
 //     standing_by the process has died: it says its word   leaving
 //                 the connection is gone                   pausing
 //     pausing     a while has passed, or the process died  connecting
@@ -14,17 +16,20 @@
 //     any         somebody else is to be told, or nobody   connecting, idle
 //     idle        the process has died                     done
 //
-// It uses neither locks nor the log, and allocates nothing: it goes on in a process that was forked
-// from another one, when that one is dead.
+// It does not use the log: it goes on in a process that was forked from another one (before that
+// one had threads, so that memory may be taken), when that one is dead. In the clear it takes none.
 //
 // Threads: one.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 
 #include "base/unique_fd.h"
+#include "lockstep/channel/transport.h"
 #include "lockstep/sentinel/last_word.h"
 
 namespace fmvm::lockstep {
@@ -48,19 +53,21 @@ class SentinelLoop {
 
   private:
     using Clock = std::chrono::steady_clock;
-    enum class State { idle, connecting, greeting, standing_by, pausing, leaving, done };
+    enum class State { idle, connecting, shaking, greeting, standing_by, pausing, leaving, done };
 
     void wait();
     void take_order();
     void process_died();
     void look_at_connection();
     void connect();
-    void connected();
+    void shake_hands();
+    void greet();
     void heard(std::span<const std::uint8_t> said);
     void say_word();
     void lost(SentinelReport::State how, int error);
     void time_is_up();
-    bool send(std::span<const std::uint8_t> bytes) const;
+    bool send(std::span<const std::uint8_t> bytes);
+    short wanted() const;
     void report(SentinelReport report) const;
     int timeout_ms() const;
 
@@ -69,7 +76,9 @@ class SentinelLoop {
     UniqueFd death_;  // none: the process has died
     State state_ = State::idle;
     LastWord last_word_;
-    UniqueFd connection_;
+    std::shared_ptr<const TlsContext> tls_;  // null: in the clear
+    std::optional<Transport> connection_;
+    Needs needs_ = Needs::nothing;                        // of shaking hands
     std::size_t answered_ = 0;                            // bytes of the answer that have come
     Clock::time_point until_ = Clock::time_point::max();  // of this state
     Clock::time_point give_up_at_ = Clock::time_point::max();

@@ -17,12 +17,13 @@ constexpr std::chrono::seconds arbiter_limit{2};
 }  // namespace
 
 Result<std::unique_ptr<BackupService>> BackupService::create(const Endpoint& listen,
+                                                             std::shared_ptr<TlsKeyring> keys,
                                                              std::chrono::milliseconds claim_delay,
                                                              BackupUser& user) {
     std::unique_ptr<BackupService> service(new BackupService(claim_delay, user));
     BackupService& self = *service;
     self.listener_ = FMVM_TRY(
-        Listener::listen(self.thread_.channel_threads(), listen,
+        Listener::listen(self.thread_.channel_threads(), listen, std::move(keys),
                          {.channel =
                               [&self](std::unique_ptr<Channel> channel) {
                                   self.backup_.connected(std::move(channel));
@@ -73,7 +74,7 @@ void BackupService::join(Joiner joiner) {
     joiner.refuse(why);
 }
 
-void BackupService::joined(const JoinMessage& join, UniqueFd connection) {
+void BackupService::joined(const JoinMessage& join, Transport connection) {
     if (join.kind == JoinKind::sentinel) {
         sentinel_ =
             std::make_unique<SentinelWatch>(thread_.channel_threads().user, std::move(connection),

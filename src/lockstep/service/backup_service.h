@@ -59,7 +59,9 @@ class BackupUser {
 class BackupService : public BackupHost {
   public:
     // The user outlives the service.
+    // keys: null, in the clear.
     static Result<std::unique_ptr<BackupService>> create(const Endpoint& listen,
+                                                         std::shared_ptr<TlsKeyring> keys,
                                                          std::chrono::milliseconds claim_delay,
                                                          BackupUser& user);
     ~BackupService() override;
@@ -97,7 +99,7 @@ class BackupService : public BackupHost {
     BackupService(std::chrono::milliseconds claim_delay, BackupUser& user);
     void tick();
     void join(Joiner joiner);
-    void joined(const JoinMessage& join, UniqueFd connection);
+    void joined(const JoinMessage& join, Transport connection);
     void watch_arbiter(Generation followed);
     void leave_arbiter();
     Result<std::shared_ptr<Arbiter>> ask_arbiter(const HelloMessage& hello);

@@ -40,14 +40,15 @@ class Question : public ChannelUser {
 }  // namespace
 
 std::optional<KnownGuestMessage> ask_for_guest(const Endpoint& peer,
+                                               std::shared_ptr<TlsKeyring> keys,
                                                std::chrono::milliseconds limit) {
     boost::asio::io_context loop(1);
     Question question(loop);
-    const auto connector =
-        Connector::connect({loop, loop}, peer, static_cast<unsigned>(limit.count()),
-                           [&question](Result<std::unique_ptr<Channel>> channel) {
-                               question.connected(std::move(channel));
-                           });
+    const auto connector = Connector::connect(
+        {loop, loop}, peer, std::move(keys), static_cast<unsigned>(limit.count()),
+        [&question](Result<std::unique_ptr<Channel>> channel) {
+            question.connected(std::move(channel));
+        });
     loop.run_for(limit);
     return question.answer();
 }

@@ -7,12 +7,15 @@
 #include <optional>
 
 #include "lockstep/channel/endpoint.h"
+#include "lockstep/channel/tls_keyring.h"
 #include "lockstep/wire/messages.h"
 
 namespace fmvm::lockstep {
 
-// Waits for the answer, at most so long. Nothing: nobody is there, or who is does not answer so.
+// Waits for the answer, at most so long. keys: null, in the clear. Nothing: nobody is there, or who
+// is does not answer so.
 std::optional<KnownGuestMessage> ask_for_guest(const Endpoint& peer,
+                                               std::shared_ptr<TlsKeyring> keys,
                                                std::chrono::milliseconds limit);
 
 }  // namespace fmvm::lockstep

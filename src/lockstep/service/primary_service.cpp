@@ -133,12 +133,12 @@ void PrimaryService::try_claim() {
 Result<std::unique_ptr<Lifeline>> PrimaryService::join(const std::string& backup,
                                                        const JoinMessage& join,
                                                        Lifeline::Terms terms) {
-    return join_by_lifeline(thread_.channel_threads().user, FMVM_TRY(Endpoint::parse(backup)), join,
-                            std::move(terms));
+    return join_by_lifeline(thread_.channel_threads().user, FMVM_TRY(Endpoint::parse(backup)),
+                            options_.keys, join, std::move(terms));
 }
 
 void PrimaryService::welcomed(const JoinMessage& sentinel) {
-    sentinel_.begin(death_notice(*options_.backup, sentinel));
+    sentinel_.begin(death_notice(*options_.backup, options_.keys, sentinel));
 }
 
 void PrimaryService::stays(const std::string& why) {
@@ -215,15 +215,15 @@ void PrimaryService::want_connection_at(TimePoint when) {
 
 void PrimaryService::connect() {
     connect_at_.reset();
-    connector_ = Connector::connect(thread_.channel_threads(), *options_.backup, connect_limit_ms,
-                                    [this](Result<std::unique_ptr<Channel>> channel) {
-                                        if (channel.ok()) {
-                                            primary_->connected(std::move(channel).value());
-                                        } else {
-                                            primary_->not_connected(options_.backup->text(),
-                                                                    channel.error().message());
-                                        }
-                                    });
+    connector_ = Connector::connect(
+        thread_.channel_threads(), *options_.backup, options_.keys, connect_limit_ms,
+        [this](Result<std::unique_ptr<Channel>> channel) {
+            if (channel.ok()) {
+                primary_->connected(std::move(channel).value());
+            } else {
+                primary_->not_connected(options_.backup->text(), channel.error().message());
+            }
+        });
 }
 
 void PrimaryService::finished(PrimaryEnd end, const std::string& why) {

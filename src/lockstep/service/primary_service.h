@@ -28,9 +28,10 @@ namespace fmvm::lockstep {
 struct PrimaryServiceOptions {
     PrimaryOptions primary;
     CheckpointerOptions checkpointer;
-    std::optional<Endpoint> backup;  // none: the primary looks for no backup
-    std::string trace;               // the file that gets one JSON line per epoch; empty: none
-    Sentinel* sentinel = nullptr;    // of this process; outlives the service. Null: there is none
+    std::optional<Endpoint> backup;    // none: the primary looks for no backup
+    std::shared_ptr<TlsKeyring> keys;  // by which it knows its backup; null: in the clear
+    std::string trace;                 // the file that gets one JSON line per epoch; empty: none
+    Sentinel* sentinel = nullptr;      // of this process; outlives the service. Null: there is none
     // Gets the progress of the initial copy now and then, on the replication thread; may be empty.
     std::function<void(const std::string&)> on_copying;
 };

@@ -1,35 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep/service/sentinel_watch.h"
 
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/read.hpp>
+#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "base/log.h"
-#include "vmm/loop/task_scope.h"
 
 namespace fmvm::lockstep {
 
-struct SentinelWatch::Connection {
-    Connection(boost::asio::io_context& loop, UniqueFd fd) : stream(loop, fd.release()) {}
-    boost::asio::posix::stream_descriptor stream;
-    TaskScope tasks;  // last: its tasks use the rest
-};
-
-SentinelWatch::SentinelWatch(boost::asio::io_context& loop, UniqueFd connection,
+SentinelWatch::SentinelWatch(boost::asio::io_context& loop, Transport connection,
                              const SessionId& session, std::function<void()> died)
     : session_(session),
       died_(std::move(died)),
-      connection_(std::make_unique<Connection>(loop, std::move(connection))) {
-    boost::asio::async_read(
-        connection_->stream, boost::asio::buffer(word_),
-        connection_->tasks.bind([this](const boost::system::error_code& error, std::size_t) {
-            if (!error) heard();
-        }));
+      stream_(loop.get_executor(), std::move(connection)) {
+    // It may have said something already, which no socket tells of any more.
+    boost::asio::post(loop, tasks_.bind([this] { hear(); }));
 }
 
-SentinelWatch::~SentinelWatch() = default;
+void SentinelWatch::hear() {
+    while (filled_ != word_.size()) {
+        const Moved moved = stream_.transport().read(std::span(word_).subspan(filled_));
+        if (moved.is_lost()) return;
+        if (moved.needs != Needs::nothing)
+            return stream_.wait(moved.needs, tasks_.bind([this] { hear(); }));
+        filled_ += moved.bytes;
+    }
+    heard();
+}
 
 void SentinelWatch::heard() {
     if (word_ != session_) {

@@ -8,28 +8,29 @@
 
 #include <boost/asio/io_context.hpp>
 #include <functional>
-#include <memory>
 
-#include "base/unique_fd.h"
+#include "lockstep/channel/stream.h"
 #include "lockstep/wire/messages.h"
+#include "vmm/loop/task_scope.h"
 
 namespace fmvm::lockstep {
 
 class SentinelWatch {
   public:
     // died: called at most once, and may destroy the watch.
-    SentinelWatch(boost::asio::io_context& loop, UniqueFd connection, const SessionId& session,
+    SentinelWatch(boost::asio::io_context& loop, Transport connection, const SessionId& session,
                   std::function<void()> died);
-    ~SentinelWatch();
 
   private:
-    struct Connection;  // keeps Asio's header out of this one
+    void hear();
     void heard();
 
     const SessionId session_;
     const std::function<void()> died_;
     SessionId word_{};
-    const std::unique_ptr<Connection> connection_;
+    std::size_t filled_ = 0;  // of word_
+    Stream stream_;
+    TaskScope tasks_;  // last: its tasks use the rest
 };
 
 }  // namespace fmvm::lockstep

@@ -33,6 +33,8 @@ struct ReplicationOptions {
     bool durable = false;    // acknowledged when the backup's disks hold an epoch for good
     bool rx_forward = true;  // the backup gets at once what network cards take from outside
     std::string trace;       // a file for one JSON line per epoch; empty: none
+    // Of the keys by which the two sides know each other; empty: they talk in the clear.
+    std::string key_file;
     bool operator==(const ReplicationOptions&) const = default;
 };
 

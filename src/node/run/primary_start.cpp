@@ -87,9 +87,10 @@ bool concerns(const lockstep::KnownGuestMessage& known, const BuiltMachine& buil
 
 // Whatever the options say, a guest that runs is not begun anew.
 Result<void> check_peer(const BuiltMachine& built, const VmId& vm,
-                        const PrimaryCommandOptions& options) {
+                        const PrimaryCommandOptions& options,
+                        const std::shared_ptr<lockstep::TlsKeyring>& keys) {
     using lockstep::GuestPlace;
-    const auto known = lockstep::ask_for_guest(options.backup, answer_limit);
+    const auto known = lockstep::ask_for_guest(options.backup, keys, answer_limit);
     if (!known) {
         if (options.restart || options.machine.force_stale) {
             log::warning("primary", "{} does not answer: nobody knows whether it runs this guest",
@@ -129,9 +130,10 @@ struct Begun {
 
 // Wins the generation under which the guest starts here. Refused while another side may run it.
 Result<Begun> begin_generation(Arbiter& arbiter, const BuiltMachine& built, const VmId& vm,
-                               const PrimaryCommandOptions& options) {
+                               const PrimaryCommandOptions& options,
+                               const std::shared_ptr<lockstep::TlsKeyring>& keys) {
     const Generation newest = FMVM_TRY(arbiter.newest());
-    FMVM_TRY(check_peer(built, vm, options));
+    FMVM_TRY(check_peer(built, vm, options, keys));
     Maps stale = FMVM_TRY(check_labels(built, vm, newest, options.machine.force_stale));
     const bool ended = FMVM_TRY(check_ended(arbiter, newest, options.restart));
     const bool by_override = !ended || !stale.empty();
@@ -176,15 +178,16 @@ Purpose purpose_of(const PrimaryCommandOptions& options, const VmId& vm) {
 
 }  // namespace
 
-Result<PrimaryStart> start_primary(const Kvm& kvm, const PrimaryCommandOptions& options) {
+Result<PrimaryStart> start_primary(const Kvm& kvm, const PrimaryCommandOptions& options,
+                                   const std::shared_ptr<lockstep::TlsKeyring>& keys) {
     PrimaryStart start;
     start.vm = FMVM_TRY(blame_input(choose_vm_id(options)));
     start.pair = FMVM_TRY(lockstep::PairPermit::create());
     start.arbiter =
         FMVM_TRY(blame_input(open_arbiter(options.arbiter, start.vm, make_side_name())));
     start.built = FMVM_TRY(build_guest(kvm, options.machine, purpose_of(options, start.vm)));
-    const Begun begun =
-        FMVM_TRY(blame_input(begin_generation(*start.arbiter, start.built, start.vm, options)));
+    const Begun begun = FMVM_TRY(
+        blame_input(begin_generation(*start.arbiter, start.built, start.vm, options, keys)));
     start.generation = std::make_shared<std::atomic<Generation>>(begun.generation);
     start.speak_from = speak_from(begun.by_override);
     const Result<void> taken = take_disks(start.built, begun.stale, options);

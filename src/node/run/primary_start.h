@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "lockstep/arbiter/arbiter.h"
+#include "lockstep/channel/tls_keyring.h"
 #include "lockstep/output/pair_permit.h"
 #include "node/build/machine_builder.h"
 #include "node/config/protection_options.h"
@@ -27,6 +28,8 @@ struct PrimaryStart {
 
 // Refuses while another side may be running the guest. Whoever cannot let the guest run after all
 // must tell the arbiter (mark_ended()).
-Result<PrimaryStart> start_primary(const Kvm& kvm, const PrimaryCommandOptions& options);
+// keys: by which the backup is known; null: in the clear.
+Result<PrimaryStart> start_primary(const Kvm& kvm, const PrimaryCommandOptions& options,
+                                   const std::shared_ptr<lockstep::TlsKeyring>& keys);
 
 }  // namespace fmvm::node

@@ -30,6 +30,7 @@ lockstep::PrimaryServiceOptions service_options(const ProtectedRun::Guest& guest
     lockstep::PrimaryServiceOptions service;
     service.on_copying = around.watcher.progress;
     service.sentinel = around.sentinel;
+    service.keys = around.keys;
     service.primary.vm = guest.vm;
     service.primary.generation = *guest.generation;
     service.primary.shape = built.machine->shape();

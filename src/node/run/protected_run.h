@@ -63,6 +63,7 @@ class ProtectedRun {
         GuestEnding ending;  // the guest's
         Watcher watcher;
         lockstep::Sentinel* sentinel;  // of the process; outlives the run. Null: there is none
+        std::shared_ptr<lockstep::TlsKeyring> keys;  // that backups hold; null: in the clear
     };
 
     // The backup may take this long to learn that the guest has ended; then the run ends all the

@@ -52,18 +52,16 @@ Result<void> check_labels(const BuiltMachine& built, const HelloMessage& hello, 
 
 }  // namespace
 
-Result<std::unique_ptr<WaitingBackup>> WaitingBackup::create(const Kvm& kvm,
-                                                             const BackupCommandOptions& options,
-                                                             StateDirectory& directory,
-                                                             boost::asio::io_context& control,
-                                                             StopRequest& stop) {
+Result<std::unique_ptr<WaitingBackup>> WaitingBackup::create(
+    const Kvm& kvm, const BackupCommandOptions& options, std::shared_ptr<lockstep::TlsKeyring> keys,
+    StateDirectory& directory, boost::asio::io_context& control, StopRequest& stop) {
     FMVM_TRY(check_outputs(options));
     if (lockstep::has_own_disks(options.block))
         FMVM_TRY(check_new_disks(options.machine.disks, options.new_disks));
     std::unique_ptr<WaitingBackup> backup(
         new WaitingBackup(kvm, options, directory, control, stop));
-    backup->service_ =
-        FMVM_TRY(lockstep::BackupService::create(options.listen, options.claim_delay, *backup));
+    backup->service_ = FMVM_TRY(lockstep::BackupService::create(options.listen, std::move(keys),
+                                                                options.claim_delay, *backup));
     log::notice("backup", "listening on {}", backup->service_->endpoint().text());
     return backup;
 }

@@ -47,8 +47,10 @@ using WaitResult = std::variant<TakenOver, NotTakenOver>;
 class WaitingBackup : private lockstep::BackupUser {
   public:
     // Listens. All that is given outlives the backup.
+    // keys: by which its primary is known; null: in the clear.
     static Result<std::unique_ptr<WaitingBackup>> create(const Kvm& kvm,
                                                          const BackupCommandOptions& options,
+                                                         std::shared_ptr<lockstep::TlsKeyring> keys,
                                                          StateDirectory& directory,
                                                          boost::asio::io_context& control,
                                                          StopRequest& stop);

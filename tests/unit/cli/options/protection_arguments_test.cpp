@@ -85,9 +85,20 @@ TEST_CASE("a primary's options are refused when they do not go together") {
     CHECK(primary_refusal(arguments) == "--heartbeat: give at least 1ms");
     arguments = primary_arguments();
     arguments.behind("--backup") = {"10.0.0.1:7000"};
+    CHECK(primary_refusal(arguments).find("--tls psk:FILE") != std::string::npos);
     CHECK(primary_refusal(arguments).find("--insecure-plaintext") != std::string::npos);
     arguments.behind("--insecure-plaintext") = {""};
     CHECK(primary_refusal(arguments).empty());
+    arguments.behind("--tls") = {"psk:vm.key"};
+    CHECK(primary_refusal(arguments).starts_with("--insecure-plaintext:"));
+    arguments.behind("--insecure-plaintext").clear();
+    CHECK(primary_refusal(arguments).empty());
+    CHECK(primary_options(arguments).value().replication.key_file == "vm.key");
+    for (const char* const bad : {"vm.key", "psk:", "x509:dir", ""}) {
+        arguments.behind("--tls") = {bad};
+        CHECK(primary_refusal(arguments).starts_with("--tls: '"));
+    }
+    arguments.behind("--tls").clear();
     arguments.behind("--backup").clear();
     CHECK(primary_refusal(arguments).starts_with("no backup given"));
 }

@@ -17,4 +17,11 @@ TEST_CASE("an endpoint is a numeric address and a port", "[channel]") {
     }
 }
 
+TEST_CASE("callers are counted by address, and those of IPv6 by network") {
+    CHECK(network_in("192.0.2.1:7000") == "192.0.2.1");
+    CHECK(network_in("[2001:db8:1:2::5]:7000") == network_in("[2001:db8:1:2:ffff::6]:8000"));
+    CHECK(network_in("[2001:db8:1:2::5]:7000") != network_in("[2001:db8:1:3::5]:7000"));
+    CHECK(network_in("[::ffff:192.0.2.1]:7000") != network_in("[::ffff:192.0.2.2]:7000"));
+}
+
 }  // namespace fmvm::lockstep

@@ -43,7 +43,7 @@ struct ReaderBench {
         }
     }
     StreamPair streams;
-    FrameReader reader{streams.near};
+    FrameReader reader{*streams.near};
     std::optional<Frame> frame;
     std::size_t bytes = 0;
     std::string error;

@@ -3,7 +3,6 @@
 // (join_session.h), who finds out what he wants (first_looks.h) and who answers (joiner.h).
 #include "lockstep/channel/join_session.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -31,10 +30,11 @@ const JoinMessage lifeline_join{JoinKind::lifeline, VmId{7}, 9, SessionId{8}};
 class Port {
   public:
     Port() {
-        listener_ = Listener::listen({loop_, loop_}, Endpoint::parse("127.0.0.1:0").value(),
-                                     {.channel = [this](std::unique_ptr<Channel>) { ++channels; },
-                                      .join = [this](Joiner joiner) { answer(std::move(joiner)); }})
-                        .value();
+        listener_ =
+            Listener::listen({loop_, loop_}, Endpoint::parse("127.0.0.1:0").value(), nullptr,
+                             {.channel = [this](std::unique_ptr<Channel>) { ++channels; },
+                              .join = [this](Joiner joiner) { answer(std::move(joiner)); }})
+                .value();
         thread_ = std::thread([this] { loop_.run(); });
     }
     ~Port() {
@@ -42,8 +42,8 @@ class Port {
         thread_.join();
     }
     Endpoint endpoint() const { return listener_->endpoint(); }
-    Result<UniqueFd> joined_by(const JoinMessage& join) const {
-        return join_session(endpoint(), join, test::wait_limit, -1);
+    Result<Transport> joined_by(const JoinMessage& join) const {
+        return join_session(endpoint(), nullptr, join, test::wait_limit, -1);
     }
 
     std::atomic<unsigned> channels = 0;
@@ -55,8 +55,8 @@ class Port {
         CHECK(joiner.peer().starts_with("127.0.0.1:"));
         if (joiner.message().session != lifeline_join.session)
             return joiner.refuse("not this session");
-        const UniqueFd socket = joiner.accept();
-        CHECK(::send(socket.get(), "x", 1, 0) == 1);
+        Transport transport = joiner.accept();
+        CHECK(transport.write(Body{'x'}).bytes == 1);
     }
 
     boost::asio::io_context loop_{1};
@@ -109,13 +109,11 @@ Body frame_of(FrameType type, const Body& body) {
 
 TEST_CASE("joining: who belongs to the session has the connection, from its first byte on") {
     Port port;
-    Result<UniqueFd> joined = port.joined_by(lifeline_join);
+    Result<Transport> joined = port.joined_by(lifeline_join);
     REQUIRE(joined.ok());
-    pollfd readable{joined->get(), POLLIN, 0};
-    REQUIRE(::poll(&readable, 1, 60'000) == 1);
-    char byte = 0;
-    CHECK(::recv(joined->get(), &byte, 1, 0) == 1);
-    CHECK(byte == 'x');
+    std::array<std::uint8_t, 2> bytes{};
+    CHECK(test::eventually([&] { return joined->read(bytes).bytes == 1; }));
+    CHECK(bytes[0] == 'x');
     CHECK(port.channels == 0);
 }
 
@@ -130,10 +128,10 @@ TEST_CASE("joining: a backup that is not there is an error, and so is one that s
     boost::asio::io_context loop;
     boost::asio::ip::tcp::acceptor silent(loop, {boost::asio::ip::address_v4::loopback(), 0});
     const Endpoint endpoint{"127.0.0.1", silent.local_endpoint().port()};
-    CHECK(join_session(endpoint, lifeline_join, 20ms, -1).error().message() ==
+    CHECK(join_session(endpoint, nullptr, lifeline_join, 20ms, -1).error().message() ==
           "it does not answer");
     silent.close();
-    CHECK_FALSE(join_session(endpoint, lifeline_join, test::wait_limit, -1).ok());
+    CHECK_FALSE(join_session(endpoint, nullptr, lifeline_join, test::wait_limit, -1).ok());
 }
 
 TEST_CASE("joining: nobody waits longer than he wants to") {
@@ -141,7 +139,7 @@ TEST_CASE("joining: nobody waits longer than he wants to") {
     boost::asio::ip::tcp::acceptor silent(loop, {boost::asio::ip::address_v4::loopback(), 0});
     const UniqueFd give_up = create_eventfd().value();
     signal_eventfd(give_up.get());
-    CHECK_FALSE(join_session({"127.0.0.1", silent.local_endpoint().port()}, lifeline_join,
+    CHECK_FALSE(join_session({"127.0.0.1", silent.local_endpoint().port()}, nullptr, lifeline_join,
                              2 * test::wait_limit, give_up.get())
                     .ok());
 }

@@ -205,7 +205,7 @@ TEST_CASE("channel: nobody listens", "[channel]") {
     std::condition_variable changed;
     std::string error;
     loops.on_user([&] {
-        connector = Connector::connect(loops.threads(), {"127.0.0.1", 1}, 5000,
+        connector = Connector::connect(loops.threads(), {"127.0.0.1", 1}, nullptr, 5000,
                                        [&](Result<std::unique_ptr<Channel>> channel) {
                                            const std::lock_guard lock(mutex);
                                            error = channel.error().message();

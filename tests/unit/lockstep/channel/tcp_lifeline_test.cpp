@@ -14,6 +14,7 @@
 #include "lockstep/channel/joiner.h"
 #include "lockstep/channel/sign.h"
 #include "support/fake_lines.h"
+#include "support/transports.h"
 
 using namespace fmvm;
 using namespace fmvm::lockstep;
@@ -81,10 +82,10 @@ TEST_CASE("lifeline: both sides hear each other, and echoes come back", "[life]"
     User user;
     CountingHalf primary_half, backup_half;
     Sockets sockets;
-    const auto primary = make_lifeline(user.loop, std::move(sockets.near),
+    const auto primary = make_lifeline(user.loop, in_the_clear(std::move(sockets.near)),
                                        user.terms(primary_half, Heartbeat::Role::answers))
                              .value();
-    const auto backup = make_lifeline(user.loop, std::move(sockets.far),
+    const auto backup = make_lifeline(user.loop, in_the_clear(std::move(sockets.far)),
                                       user.terms(backup_half, Heartbeat::Role::leads))
                             .value();
     primary->handled(17);
@@ -98,10 +99,10 @@ TEST_CASE("lifeline: a sign that is wanted goes out at once", "[life]") {
     User user;
     CountingHalf primary_half, backup_half;
     Sockets sockets;
-    const auto primary = make_lifeline(user.loop, std::move(sockets.near),
+    const auto primary = make_lifeline(user.loop, in_the_clear(std::move(sockets.near)),
                                        user.terms(primary_half, Heartbeat::Role::answers, 1h))
                              .value();
-    const auto backup = make_lifeline(user.loop, std::move(sockets.far),
+    const auto backup = make_lifeline(user.loop, in_the_clear(std::move(sockets.far)),
                                       user.terms(backup_half, Heartbeat::Role::leads, 1h))
                             .value();
     CHECK(eventually([&] { return primary_half.newest_echo != 0; }));
@@ -114,9 +115,9 @@ TEST_CASE("lifeline: a peer that closes it, or says what is no sign, is told of 
     User user;
     CountingHalf half;
     Sockets sockets;
-    const auto lifeline =
-        make_lifeline(user.loop, std::move(sockets.near), user.terms(half, Heartbeat::Role::leads))
-            .value();
+    const auto lifeline = make_lifeline(user.loop, in_the_clear(std::move(sockets.near)),
+                                        user.terms(half, Heartbeat::Role::leads))
+                              .value();
     SECTION("it closes") {
         sockets.far.reset();
         CHECK(eventually([&] { return user.is_lost.load(); }));
@@ -140,7 +141,7 @@ TEST_CASE("lifeline: a peer that reads no signs is lost", "[life]") {
     User user;
     CountingHalf half;
     Sockets sockets;
-    const auto lifeline = make_lifeline(user.loop, std::move(sockets.near),
+    const auto lifeline = make_lifeline(user.loop, in_the_clear(std::move(sockets.near)),
                                         user.terms(half, Heartbeat::Role::leads, 1ms))
                               .value();
     CHECK(eventually([&] {
@@ -154,7 +155,8 @@ TEST_CASE("lifeline: nobody is told of one that its user has ended", "[life]") {
     User user;
     CountingHalf half;
     Sockets sockets;
-    make_lifeline(user.loop, std::move(sockets.near), user.terms(half, Heartbeat::Role::leads))
+    make_lifeline(user.loop, in_the_clear(std::move(sockets.near)),
+                  user.terms(half, Heartbeat::Role::leads))
         .value()
         .reset();
     char byte = 0;
@@ -170,7 +172,7 @@ TEST_CASE("lifeline: one that cannot join is lost, with the reason", "[life]") {
     boost::asio::ip::tcp::acceptor acceptor(loop, {boost::asio::ip::address_v4::loopback(), 0});
     const Endpoint endpoint{"127.0.0.1", acceptor.local_endpoint().port()};
     acceptor.close();
-    const auto lifeline = join_by_lifeline(user.loop, endpoint, JoinMessage{},
+    const auto lifeline = join_by_lifeline(user.loop, endpoint, nullptr, JoinMessage{},
                                            user.terms(half, Heartbeat::Role::answers))
                               .value();
     CHECK(eventually([&] { return user.is_lost.load(); }));

@@ -30,7 +30,7 @@ Frame frame_in(const LastBytes& bytes) {
 }  // namespace
 
 TEST_CASE("a sentinel joins the channel, and says the session once more at the end", "[sentinel]") {
-    const LastWord word = death_notice(Endpoint::parse("10.1.2.3:7000").value(), join);
+    const LastWord word = death_notice(Endpoint::parse("10.1.2.3:7000").value(), nullptr, join);
     const Frame greeting = frame_in(word.greeting);
     CHECK(greeting.type == FrameType::join);
     const JoinMessage said = JoinMessage::decode(greeting.body).value();
@@ -43,13 +43,13 @@ TEST_CASE("a sentinel joins the channel, and says the session once more at the e
 }
 
 TEST_CASE("a sentinel is told the address of its backup", "[sentinel]") {
-    const LastWord four = death_notice(Endpoint::parse("10.1.2.3:7000").value(), join);
+    const LastWord four = death_notice(Endpoint::parse("10.1.2.3:7000").value(), nullptr, join);
     CHECK_FALSE(four.is_for_nobody());
     const auto& v4 = *reinterpret_cast<const sockaddr_in*>(four.address());
     CHECK(v4.sin_family == AF_INET);
     CHECK(v4.sin_port == ::htons(7000));
     CHECK(v4.sin_addr.s_addr == ::htonl(0x0a010203));
-    const LastWord six = death_notice(Endpoint::parse("[fe80::1]:7000").value(), join);
+    const LastWord six = death_notice(Endpoint::parse("[fe80::1]:7000").value(), nullptr, join);
     CHECK(six.listener_size == sizeof(sockaddr_in6));
     CHECK(six.listener.ss_family == AF_INET6);
 }

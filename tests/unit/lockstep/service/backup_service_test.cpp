@@ -93,7 +93,7 @@ class MachinelessPrimary : public PrimaryHost {
         thread_.set_timer([this] { return primary_.deadline(); }, [this] { primary_.tick(); });
         thread_.post([this, backup] {
             connector_ = Connector::connect(
-                thread_.channel_threads(), backup, 5000,
+                thread_.channel_threads(), backup, nullptr, 5000,
                 [this](auto channel) { primary_.connected(std::move(channel).value()); });
         });
         thread_.start();
@@ -106,7 +106,7 @@ class MachinelessPrimary : public PrimaryHost {
     Result<std::unique_ptr<Lifeline>> join(const std::string& backup, const JoinMessage& join,
                                            Lifeline::Terms terms) override {
         return join_by_lifeline(thread_.channel_threads().user, Endpoint::parse(backup).value(),
-                                join, std::move(terms));
+                                nullptr, join, std::move(terms));
     }
     void stays(const std::string&) override {}
     void generation_changed(Generation) override {}
@@ -136,7 +136,7 @@ TEST_CASE("backup service: a pair speaks by its promises, and it is silent until
     log::set_level(log::Level::error);
     User user;
     const auto backup =
-        BackupService::create(Endpoint::parse("127.0.0.1:0").value(), 100ms, user).value();
+        BackupService::create(Endpoint::parse("127.0.0.1:0").value(), nullptr, 100ms, user).value();
     backup->start();
     auto primary = std::make_unique<MachinelessPrimary>(backup->endpoint());
     CHECK(eventually([&] { return primary->may_speak(); }));
@@ -155,7 +155,7 @@ TEST_CASE("backup service: a primary whose generation is not the newest any more
     const CapturedLog log;
     User user;
     const auto backup =
-        BackupService::create(Endpoint::parse("127.0.0.1:0").value(), 100ms, user).value();
+        BackupService::create(Endpoint::parse("127.0.0.1:0").value(), nullptr, 100ms, user).value();
     backup->start();
     const auto primary = std::make_unique<MachinelessPrimary>(backup->endpoint());
     CHECK(eventually([&] { return primary->may_speak(); }));

@@ -22,14 +22,15 @@ using Answer = std::function<void(Channel&)>;
 class Peer {
   public:
     explicit Peer(Answer answer) : answer_(std::move(answer)) {
-        listener_ = Listener::listen({loop_, loop_}, Endpoint::parse("127.0.0.1:0").value(),
-                                     {.channel =
-                                          [this](std::unique_ptr<Channel> channel) {
-                                              asking_.push_back(std::make_unique<Asking>(
-                                                  std::move(channel), answer_));
-                                          },
-                                      .join = [](const Joiner&) {}})
-                        .value();
+        listener_ =
+            Listener::listen(
+                {loop_, loop_}, Endpoint::parse("127.0.0.1:0").value(), nullptr,
+                {.channel =
+                     [this](std::unique_ptr<Channel> channel) {
+                         asking_.push_back(std::make_unique<Asking>(std::move(channel), answer_));
+                     },
+                 .join = [](const Joiner&) {}})
+                .value();
         thread_ = std::thread([this] { loop_.run(); });
     }
     ~Peer() {
@@ -70,7 +71,7 @@ TEST_CASE("a peer that knows of a guest says which, and where it runs") {
                      KnownGuestMessage{GuestPlace::here, VmId{4}, 6}.encode());
         channel.close();
     });
-    const auto known = ask_for_guest(peer.endpoint(), 20s);
+    const auto known = ask_for_guest(peer.endpoint(), nullptr, 20s);
     REQUIRE(known.has_value());
     CHECK(known->place == GuestPlace::here);
     CHECK(known->vm == VmId{4});
@@ -81,12 +82,12 @@ TEST_CASE("a peer that is not there, goes away, talks nonsense or says nothing i
     Endpoint nobody;
     {
         const Peer gone([](Channel& channel) { channel.close(); });
-        CHECK_FALSE(ask_for_guest(gone.endpoint(), 20s).has_value());
+        CHECK_FALSE(ask_for_guest(gone.endpoint(), nullptr, 20s).has_value());
         nobody = gone.endpoint();
     }
-    CHECK_FALSE(ask_for_guest(nobody, 20s).has_value());
+    CHECK_FALSE(ask_for_guest(nobody, nullptr, 20s).has_value());
     const Peer nonsense([](Channel& channel) { channel.send(FrameType::known_guest, Body{9}); });
-    CHECK_FALSE(ask_for_guest(nonsense.endpoint(), 20s).has_value());
+    CHECK_FALSE(ask_for_guest(nonsense.endpoint(), nullptr, 20s).has_value());
     const Peer silent([](Channel&) {});
-    CHECK_FALSE(ask_for_guest(silent.endpoint(), 50ms).has_value());
+    CHECK_FALSE(ask_for_guest(silent.endpoint(), nullptr, 50ms).has_value());
 }

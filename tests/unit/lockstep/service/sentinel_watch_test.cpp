@@ -14,6 +14,8 @@
 #include "support/captured_log.h"
 #include "support/fake_lines.h"
 #include "support/hidden_test.h"
+#include "support/tls_ends.h"
+#include "support/transports.h"
 
 using namespace fmvm;
 using namespace fmvm::lockstep;
@@ -29,7 +31,7 @@ struct Watched {
         int ends[2];
         FMVM_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
         sentinel = UniqueFd(ends[0]);
-        watch.emplace(loop, UniqueFd(ends[1]), session, [this] {
+        watch.emplace(loop, in_the_clear(UniqueFd(ends[1])), session, [this] {
             ++died;
             watch.reset();
         });
@@ -93,19 +95,17 @@ TEST_CASE("a watch that goes hears nothing any more", "[sentinel]") {
 namespace {
 
 // A primary whose sentinel joins, and which then waits to be killed.
-pid_t start_primary(const Endpoint& backup) {
+pid_t start_primary(const Endpoint& backup, const std::shared_ptr<TlsKeyring>& keys) {
     const pid_t primary = ::fork();
     if (primary != 0) return primary;
     const std::unique_ptr<Sentinel> sentinel = Sentinel::start().value();
-    FMVM_CHECK(
-        sentinel->say_when_dead(death_notice(backup, {JoinKind::sentinel, VmId{7}, 9, session})));
+    FMVM_CHECK(sentinel->say_when_dead(
+        death_notice(backup, keys, {JoinKind::sentinel, VmId{7}, 9, session})));
     while (true)
         ::pause();
 }
 
-}  // namespace
-
-TEST_CASE("hidden: a sentinel joins a channel", "[.]") {
+void expect_word(const std::shared_ptr<TlsKeyring>& keys) {
     boost::asio::io_context loop{1};
     std::optional<SentinelWatch> watch;
     bool died = false;
@@ -120,16 +120,31 @@ TEST_CASE("hidden: a sentinel joins a channel", "[.]") {
     };
     const auto listener =
         Listener::listen(
-            {loop, loop}, Endpoint::parse("127.0.0.1:0").value(),
+            {loop, loop}, Endpoint::parse("127.0.0.1:0").value(), keys,
             {.channel = [](std::unique_ptr<Channel>) { FAIL("it is no channel"); }, .join = join})
             .value();
-    primary = start_primary(listener->endpoint());
+    primary = start_primary(listener->endpoint(), keys);
     REQUIRE(primary > 0);
     loop.run_for(wait_limit);
     REQUIRE(died);
     REQUIRE(::waitpid(primary, nullptr, 0) == primary);
 }
 
+}  // namespace
+
+TEST_CASE("hidden: a sentinel joins a channel", "[.]") {
+    expect_word(nullptr);
+}
+
+TEST_CASE("hidden: a sentinel joins a channel under TLS", "[.]") {
+    const KeyFile file({1});
+    expect_word(file.open());
+}
+
 TEST_CASE("a killed primary's sentinel tells the backup that it has joined", "[sentinel]") {
     passes("hidden: a sentinel joins a channel");
+}
+
+TEST_CASE("a sentinel says its word under TLS, by the key that its primary has", "[sentinel]") {
+    passes("hidden: a sentinel joins a channel under TLS");
 }
