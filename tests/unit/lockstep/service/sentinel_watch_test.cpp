@@ -107,6 +107,7 @@ pid_t start_primary(const Endpoint& backup, const std::shared_ptr<TlsKeyring>& k
 
 void expect_word(const std::shared_ptr<TlsKeyring>& keys) {
     boost::asio::io_context loop{1};
+    const auto work = boost::asio::make_work_guard(loop);  // the TLS handshakes are elsewhere
     std::optional<SentinelWatch> watch;
     bool died = false;
     pid_t primary = -1;
