@@ -71,10 +71,11 @@ class RemoteProcess(Watched):
 
 
 class AgentLink:
-    """`scale`: how much longer than asked for everything may take."""
+    """`scale`: how much longer than asked for everything may take. `stands_still`: whether the host will not
+    do anything any more."""
 
-    def __init__(self, connection, host, scale):
-        self._host, self._scale = host, scale
+    def __init__(self, connection, host, scale, stands_still):
+        self._host, self._scale, self._stands_still = host, scale, stands_still
         self._connection = connection
         connection.settimeout(None)
         self._stream = connection.makefile("rb")
@@ -107,6 +108,8 @@ class AgentLink:
             while not condition():
                 if time.monotonic() > deadline:
                     raise AssertionError(f"not within {timeout * self._scale:.0f} s: {describe()}")
+                if not self.closed and self._stands_still():
+                    raise LostHost(f"{self._host} stands still: {describe()}")
                 self._changed.wait(0.1)
 
     def join(self):

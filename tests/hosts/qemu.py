@@ -5,12 +5,14 @@ Software emulation, SVM included, so that it runs on every machine. QEMU dies wi
 started it.
 """
 
+import contextlib
 import ctypes
 import dataclasses
 import functools
 import json
 import mmap
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +20,7 @@ import time
 
 PR_SET_PDEATHSIG = 1
 LOCKUP_S = 40  # CPUs of a host that get nowhere for so long end it
+STILL_S = 30  # a kernel that lives has a timer more often
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -134,6 +137,8 @@ class Qemu:
         monitor.close()
         self._monitor.settimeout(60)
         self._replies = self._monitor.makefile("rb")
+        self.stood_still = False
+        self._switches, self._ran_at = None, 0
         self.qmp("qmp_capabilities")
 
     def qmp(self, command, **arguments):
@@ -146,6 +151,23 @@ class Qemu:
             if "error" in reply:
                 raise AssertionError(f"QEMU refuses {command}: {reply['error']['desc']}")
         raise AssertionError(f"QEMU ended before it did {command}")
+
+    def stands_still(self):
+        """Whether nothing has run in it for a while, as of the calls before. All of its CPUs sleep then, and
+        no timer is set that would wake one."""
+        switches = self._context_switches()
+        if switches != self._switches:
+            self._switches, self._ran_at = switches, time.monotonic()
+        self.stood_still = self.process.poll() is None and time.monotonic() - self._ran_at > STILL_S
+        return self.stood_still
+
+    def _context_switches(self):
+        """Of all its threads: more often than not a CPU that wakes up takes too little time to be counted."""
+        total = 0
+        for status in pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/status"):
+            with contextlib.suppress(OSError):  # a thread that has just ended
+                total += sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", status.read_text())))
+        return total
 
     def kill(self):
         """As if its power failed."""
