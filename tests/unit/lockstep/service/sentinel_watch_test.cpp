@@ -147,5 +147,9 @@ TEST_CASE("a killed primary's sentinel tells the backup that it has joined", "[s
 }
 
 TEST_CASE("a sentinel says its word under TLS, by the key that its primary has", "[sentinel]") {
+#if defined(__SANITIZE_THREAD__)
+    WARN("not tried: the thread sanitizer follows no fork beside TLS's thread");
+#else
     passes("hidden: a sentinel joins a channel under TLS");
+#endif
 }
