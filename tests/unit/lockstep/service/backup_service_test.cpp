@@ -147,7 +147,9 @@ TEST_CASE("backup service: a pair speaks by its promises, and it is silent until
     primary.reset();
     CHECK(eventually([&] { return user.has_guest.load(); }));
     CHECK(BootTime(user.speak_from) > before);
-    CHECK(BootTime(user.speak_from) <= boot_time() + 50ms);
+    // A promise is the longer, the longer signs take; on a busy machine that is.
+    CHECK(BootTime(user.speak_from) <=
+          boot_time() + PrimaryBench::default_options().lost_after / 2);
 }
 
 TEST_CASE("backup service: a primary whose generation is not the newest any more is left",
